@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * What the kernel side and user space share. The Rust twins are generated from the BTF
+ * of these very types (weir-kernel/src/twins.rs); sizes are pinned below.
+ */
+#pragma once
+#include "kernel.h"
+
+/* flow_entry.link: the outer VLAN id in bits 0..11, then these. */
+#define LINK_VLAN_ID 0x0fff
+#define LINK_VLAN 0x1000 /* a tag is there (id 0 is a tag too: 802.1p) */
+#define LINK_IPV4 0x2000
+#define LINK_IPV6 0x4000 /* neither: a flow by ethertype, held in source_port */
+#define LINK_PORTS 0x8000 /* ports, or ICMP type and code, were read from the packet */
+
+/* flow_entry.tcp_flags: flags in bits 0..11, one bit per ECN codepoint seen above them. */
+#define ECN_SEEN_SHIFT 12
+
+/* flow_entry.fragments */
+#define FRAGMENT_SEEN 0x0001 /* the flow holds at least one fragment */
+#define FRAGMENT_ORPHAN 0x0002 /* a later fragment whose first one was not seen: no ports */
+
+/*
+ * One flow on one CPU in one generation: key and counters in one cache line.
+ * An IPv6 flow keeps a 64-bit hash in `addresses`, and both addresses in the
+ * flow_addresses element of the same number.
+ */
+struct flow_entry {
+	__u64 addresses; /* IPv4: source in the low half, destination in the high half */
+	__be16 source_port;
+	__be16 destination_port;
+	__u16 point; /* observation point */
+	__u16 link;
+	__u8 protocol;
+	__u8 dscp; /* of the first packet */
+	__u8 min_ttl;
+	__u8 max_ttl;
+	__u16 tcp_flags;
+	__u16 fragments;
+	__u64 packets;
+	__u64 bytes;
+	__u32 first; /* low half of jiffies64 */
+	__u32 last;
+	__u32 min_length;
+	__u32 max_length;
+	__u64 dscp_seen; /* one bit per DSCP value */
+};
+
+struct flow_addresses {
+	__u64 source[2];
+	__u64 destination[2];
+};
+
+/* Sixteen ways of the index: a fingerprint above, 1 + the entry's number below; 0 is free. */
+#define BUCKET_WAYS 16
+#define TAG_ENTRY_BITS 20
+#define TAG_ENTRY_MASK ((1U << TAG_ENTRY_BITS) - 1)
+
+struct flow_bucket {
+	__u32 tags[BUCKET_WAYS];
+};
+
+/* One CPU's part of the flow hash, in one generation. */
+struct part_state {
+	__u32 busy; /* set while a packet is on its way through: a part has one writer */
+	__u32 used; /* entries handed out */
+	__u32 hand; /* which way gives way next */
+	__u32 padding[13];
+};
+
+/* An aggregate that left the flow hash early, or found no place in it. */
+struct spill_record {
+	__u32 epoch;
+	__u32 padding;
+	struct flow_entry entry;
+	struct flow_addresses addresses;
+};
+
+/*
+ * The ledger's kernel half: per generation, CPU and observation point.
+ * `nested_*` are atomic: they are written by whoever finds the CPU busy.
+ */
+struct ledger_cell {
+	__u64 seen_packets;
+	__u64 seen_bytes;
+	__u64 nested_packets; /* seen too, but past a busy CPU */
+	__u64 nested_bytes;
+	__u64 lost_spill_packets; /* victims that the spill ring had no room for */
+	__u64 lost_spill_bytes;
+	__u64 lost_nested_packets; /* nested packets that the spill ring had no room for */
+	__u64 lost_nested_bytes;
+};
+
+/* How the frames of an interface begin. */
+enum link_layer {
+	LINK_LAYER_ETHERNET = 0,
+	LINK_LAYER_NONE = 1, /* tun, wireguard, PPP, IP tunnels: the network header comes first */
+};
+
+struct interface_entry {
+	__u16 point; /* of ingress; egress is the next one. 0: not ours */
+	__u8 link_layer;
+	__u8 padding[5];
+};
+
+/* The first fragment's ports, for the ones that follow it. */
+struct fragment_key {
+	__u64 source[2];
+	__u64 destination[2];
+	__u32 id;
+	__u16 point;
+	__u8 protocol;
+	__u8 padding;
+};
+
+struct fragment_ports {
+	__be16 source_port;
+	__be16 destination_port;
+	__u32 seen; /* low half of jiffies64 */
+};
+
+#define PIN_SIZE(type, size) _Static_assert(sizeof(struct type) == (size), #type " changed size")
+PIN_SIZE(flow_entry, 64);
+PIN_SIZE(flow_addresses, 32);
+PIN_SIZE(flow_bucket, 64);
+PIN_SIZE(part_state, 64);
+PIN_SIZE(spill_record, 104);
+PIN_SIZE(ledger_cell, 64);
+PIN_SIZE(interface_entry, 8);
+PIN_SIZE(fragment_key, 40);
+PIN_SIZE(fragment_ports, 8);

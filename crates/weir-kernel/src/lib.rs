@@ -1,0 +1,34 @@
+//! Weir's side of the system call: loading BPF objects, attaching them, and reading what
+//! they counted. Every other crate is free of `unsafe`; here each use says why it holds.
+//!
+//! A BPF object goes through two types: [`Opened`] (sizes and constants can still be set)
+//! and [`Loaded`] (the kernel has accepted it; programs can be attached, maps read).
+
+mod attach;
+pub mod clock;
+mod error;
+mod grace;
+pub mod layout;
+mod object;
+mod ring;
+mod twins;
+mod window;
+
+pub use attach::{Attachment, Direction, Filter, Hook, Position, attach, is_tcx_missing, sweep};
+pub use error::{Error, Result};
+pub use grace::GracePeriod;
+pub use object::{Loaded, Opened};
+pub use ring::Ring;
+pub use twins::*;
+pub use window::Window;
+
+/// A type that any bit pattern of its size is a valid value of, without padding.
+///
+/// # Safety
+/// Only for `#[repr(C)]` types made of integers, whose every byte belongs to a field.
+pub unsafe trait Pod: Copy + 'static {}
+
+// SAFETY: plain integers.
+unsafe impl Pod for u32 {}
+// SAFETY: plain integers.
+unsafe impl Pod for u64 {}

@@ -1,0 +1,207 @@
+//! A BPF object on its way into the kernel.
+
+use crate::error::from_libbpf;
+use crate::window::Words;
+use crate::{Error, Pod, Result};
+use libbpf_rs::btf::{Btf, types::DataSec};
+use libbpf_rs::{AsRawLibbpf, MapCore, MapFlags, MapMut, ObjectBuilder, ProgramMut};
+use std::collections::HashMap;
+use std::ffi::OsStr;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::atomic::AtomicU32;
+
+/// Where the variables of a data section lie: name → offset.
+type Offsets = HashMap<String, usize>;
+
+/// An object that is parsed but not yet in the kernel.
+#[derive(Debug)]
+pub struct Opened {
+    name: &'static str,
+    object: libbpf_rs::OpenObject,
+}
+
+impl Opened {
+    /// Parses the ELF image in `bytes`. libbpf keeps its own messages to itself.
+    ///
+    /// # Errors
+    /// It is not a BPF object.
+    pub fn new(name: &'static str, bytes: &[u8]) -> Result<Self> {
+        libbpf_rs::set_print(None);
+        let object = ObjectBuilder::default()
+            .name(name)
+            .and_then(|builder| builder.open_memory(bytes))
+            .map_err(|e| from_libbpf(format!("cannot open the {name} probe"), &e))?;
+        Ok(Self { name, object })
+    }
+
+    /// Gives `map` room for `entries` elements.
+    ///
+    /// # Errors
+    /// There is no such map.
+    pub fn set_entries(&mut self, map: &str, entries: u32) -> Result<()> {
+        let mut found = self
+            .object
+            .maps_mut()
+            .find(|m| m.name() == OsStr::new(map))
+            .ok_or_else(|| Error::Missing(format!("map {map}")))?;
+        found.set_max_entries(entries).map_err(|e| from_libbpf(format!("cannot size map {map}"), &e))
+    }
+
+    /// Sets a `const volatile` global, which the verifier then knows as a constant.
+    ///
+    /// # Errors
+    /// There is no such constant, or it is of another size.
+    pub fn set_constant<T: Pod>(&mut self, constant: &str, value: T) -> Result<()> {
+        let offsets = self.offsets(".rodata")?;
+        let missing = || Error::Missing(format!("constant {constant}"));
+        let offset = *offsets.get(constant).ok_or_else(missing)?;
+        let mut section = self
+            .object
+            .maps_mut()
+            .find(|map| map.name().to_string_lossy().ends_with(".rodata"))
+            .ok_or_else(missing)?;
+        let bytes = section.initial_value_mut().ok_or_else(missing)?;
+        let place = bytes.get_mut(offset..offset + size_of::<T>()).ok_or_else(missing)?;
+        // SAFETY: `place` has the size of T, and a Pod is all bytes.
+        unsafe { place.as_mut_ptr().cast::<T>().write_unaligned(value) };
+        Ok(())
+    }
+
+    /// Loads only the programs that `keep` names.
+    pub fn only_programs(&mut self, keep: impl Fn(&str) -> bool) {
+        for mut program in self.object.progs_mut() {
+            let wanted = keep(&program.name().to_string_lossy());
+            program.set_autoload(wanted);
+        }
+    }
+
+    /// Has the kernel verify and take it.
+    ///
+    /// # Errors
+    /// The kernel's refusal: a privilege, BTF or a feature is missing.
+    pub fn load(self) -> Result<Loaded> {
+        let offsets = self.offsets(".bss").unwrap_or_default();
+        let what = format!("cannot load the {} probe", self.name);
+        let object = self.object.load().map_err(|e| from_libbpf(what, &e))?;
+        let globals = object.maps().find(|map| map.name().to_string_lossy().ends_with(".bss"));
+        let globals = match globals {
+            Some(map) => Some(Words::new(map.as_fd(), map.value_size() as usize)?),
+            None => None,
+        };
+        Ok(Loaded { object, globals, offsets })
+    }
+
+    fn offsets(&self, section: &str) -> Result<Offsets> {
+        let missing = || Error::Missing(format!("section {section}"));
+        // SAFETY: the object is open for as long as self lives.
+        let object = unsafe { self.object.as_libbpf_object().as_ref() };
+        let btf = Btf::from_bpf_object(object).ok().flatten().ok_or_else(missing)?;
+        let section: DataSec<'_> = btf.type_by_name(section).ok_or_else(missing)?;
+        Ok(section
+            .iter()
+            .filter_map(|variable| {
+                let name = btf.type_by_id::<libbpf_rs::btf::BtfType<'_>>(variable.ty)?.name()?;
+                Some((name.to_string_lossy().into_owned(), variable.offset as usize))
+            })
+            .collect())
+    }
+}
+
+/// An object that the kernel has accepted.
+#[derive(Debug)]
+pub struct Loaded {
+    object: libbpf_rs::Object,
+    globals: Option<Words>,
+    offsets: Offsets,
+}
+
+impl Loaded {
+    /// The descriptor of a map.
+    ///
+    /// # Errors
+    /// There is no such map.
+    pub fn map(&self, name: &str) -> Result<BorrowedFd<'_>> {
+        self.find_map(name).map(|map| {
+            // SAFETY: the descriptor belongs to the object, which outlives the borrow of self.
+            unsafe { BorrowedFd::borrow_raw(std::os::fd::AsRawFd::as_raw_fd(&map.as_fd())) }
+        })
+    }
+
+    /// The map itself, for libbpf-rs's own readers.
+    pub fn find_map(&self, name: &str) -> Result<libbpf_rs::Map<'_>> {
+        self.object
+            .maps()
+            .find(|map| map.name() == OsStr::new(name))
+            .ok_or_else(|| Error::Missing(format!("map {name}")))
+    }
+
+    /// Sets one element of a map.
+    ///
+    /// # Errors
+    /// There is no such map, it is full, or key or value are of another size.
+    pub fn update<K: Pod, V: Pod>(&mut self, name: &str, key: &K, value: &V) -> Result<()> {
+        let map = self.find_map_mut(name)?;
+        map.update(bytes_of(key), bytes_of(value), MapFlags::ANY)
+            .map_err(|e| from_libbpf(format!("cannot write to map {name}"), &e))
+    }
+
+    fn find_map_mut(&mut self, name: &str) -> Result<MapMut<'_>> {
+        self.object
+            .maps_mut()
+            .find(|map| map.name() == OsStr::new(name))
+            .ok_or_else(|| Error::Missing(format!("map {name}")))
+    }
+
+    /// A program, to attach or to run.
+    ///
+    /// # Errors
+    /// There is no such program, or it was not loaded.
+    pub fn program(&self, name: &str) -> Result<ProgramMut<'_>> {
+        self.object
+            .progs_mut()
+            .find(|program| program.name() == OsStr::new(name))
+            .ok_or_else(|| Error::Missing(format!("program {name}")))
+    }
+
+    /// Runs `program` once, by hand, on an empty frame.
+    ///
+    /// # Errors
+    /// The kernel cannot (before 4.12), or CAP_NET_ADMIN is missing.
+    pub fn run(&self, program: &str) -> Result<()> {
+        let frame = [0; 64];
+        let input = libbpf_rs::ProgramInput { data_in: Some(&frame), ..Default::default() };
+        let found = self.program(program)?;
+        found.test_run(input).map_err(|e| from_libbpf(format!("cannot run {program}"), &e))?;
+        Ok(())
+    }
+
+    /// A 32-bit global that both sides may write.
+    ///
+    /// # Errors
+    /// There is no such global.
+    pub fn global_word(&self, name: &str) -> Result<&AtomicU32> {
+        let (globals, offset) = self.global(name)?;
+        Ok(globals.word(offset))
+    }
+
+    /// A copy of a global as it is now.
+    ///
+    /// # Errors
+    /// There is no such global.
+    pub fn global_value<T: Pod>(&self, name: &str) -> Result<T> {
+        let (globals, offset) = self.global(name)?;
+        Ok(globals.read(offset))
+    }
+
+    fn global(&self, name: &str) -> Result<(&Words, usize)> {
+        match (&self.globals, self.offsets.get(name)) {
+            (Some(globals), Some(&offset)) => Ok((globals, offset)),
+            _ => Err(Error::Missing(format!("global {name}"))),
+        }
+    }
+}
+
+pub(crate) fn bytes_of<T: Pod>(value: &T) -> &[u8] {
+    // SAFETY: a Pod is all bytes, and they live as long as the borrow.
+    unsafe { std::slice::from_raw_parts(std::ptr::from_ref(value).cast(), size_of::<T>()) }
+}

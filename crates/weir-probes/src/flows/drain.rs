@@ -1,0 +1,95 @@
+//! Reading a generation that nobody writes any more.
+
+use super::Layout;
+use weir_kernel::{
+    FlowAddresses, FlowBucket, FlowEntry, LINK_IPV6, LedgerCell, Loaded, PartState, Result, Window,
+};
+
+/// Entries looked at through one window: mapped pages count as the agent's resident memory.
+const CHUNK: usize = 16 * 1024;
+
+/// Who takes what a drain finds.
+pub trait Visitor {
+    /// What one CPU has counted of one flow. `addresses` are given for IPv6.
+    fn flow(&mut self, entry: &FlowEntry, addresses: Option<&FlowAddresses>);
+    /// What one CPU has seen and lost at one observation point.
+    fn cell(&mut self, point: u16, cell: &LedgerCell);
+}
+
+/// A generation that was left, and whose last writer has ended. Made by [`Flows::flip`](super::Flows::flip).
+#[derive(Debug)]
+pub struct Left {
+    epoch: u32,
+}
+
+impl Left {
+    pub(super) fn new(epoch: u32) -> Self {
+        Self { epoch }
+    }
+
+    /// The epoch that it was written in.
+    pub fn epoch(&self) -> u32 {
+        self.epoch
+    }
+}
+
+pub(super) fn drain(loaded: &Loaded, layout: &Layout, left: Left, visitor: &mut impl Visitor) -> Result<()> {
+    let cpus = layout.cpus as usize;
+    let first = (left.epoch & 1) as usize * cpus;
+    let mut parts: Window<PartState> = Window::new(loaded.map("parts")?, first..first + cpus)?;
+    for (cpu, state) in parts.iter_mut().enumerate() {
+        if state.used > 0 {
+            drain_part(loaded, layout, first + cpu, state.used as usize, visitor)?;
+            *state = PartState::default();
+        }
+    }
+    drain_ledger(loaded, layout, first, visitor)
+}
+
+fn drain_part(
+    loaded: &Loaded,
+    layout: &Layout,
+    part: usize,
+    used: usize,
+    visitor: &mut impl Visitor,
+) -> Result<()> {
+    let first = part * layout.entries_per_cpu as usize;
+    let used = used.min(layout.entries_per_cpu as usize);
+    for begin in (first..first + used).step_by(CHUNK) {
+        let chunk = begin..(begin + CHUNK).min(first + used);
+        let entries: Window<FlowEntry> = Window::new(loaded.map("entries")?, chunk.clone())?;
+        let addresses: Window<FlowAddresses> = if entries.iter().any(is_ipv6) {
+            Window::new(loaded.map("addresses")?, chunk)?
+        } else {
+            Window::new(loaded.map("addresses")?, 0..0)?
+        };
+        for (number, entry) in entries.iter().enumerate() {
+            visitor.flow(entry, if is_ipv6(entry) { addresses.get(number) } else { None });
+        }
+    }
+    let buckets = layout.buckets_per_cpu as usize;
+    Window::<FlowBucket>::new(loaded.map("buckets")?, part * buckets..(part + 1) * buckets)?.clear();
+    Ok(())
+}
+
+fn is_ipv6(entry: &FlowEntry) -> bool {
+    u32::from(entry.link) & LINK_IPV6 != 0
+}
+
+fn drain_ledger(
+    loaded: &Loaded,
+    layout: &Layout,
+    first_part: usize,
+    visitor: &mut impl Visitor,
+) -> Result<()> {
+    let points = layout.points as usize;
+    let range = first_part * points..(first_part + layout.cpus as usize) * points;
+    let mut cells: Window<LedgerCell> = Window::new(loaded.map("ledger")?, range)?;
+    for (index, cell) in cells.iter_mut().enumerate() {
+        if *cell != LedgerCell::default() {
+            visitor.cell((index % points) as u16, cell);
+            *cell = LedgerCell::default();
+        }
+    }
+    Ok(())
+}

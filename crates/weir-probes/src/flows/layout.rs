@@ -1,0 +1,182 @@
+//! How large each map of the flow probe is: from one memory budget and the number of CPUs.
+
+use weir_kernel::{BUCKET_WAYS, FlowAddresses, FlowBucket, FlowEntry, LedgerCell, PartState, TAG_ENTRY_BITS};
+
+const GENERATIONS: u64 = 2;
+const PAGE: u64 = 4096;
+/// What the kernel takes for an element of an LRU hash, key and value included.
+const FRAGMENT_COST: u64 = 136;
+const INTERFACE_COST: u64 = 8;
+const RING_MIN: u64 = PAGE;
+const RING_MAX: u64 = 8 << 20;
+/// An entry's number must fit in a tag.
+const ENTRIES_MAX: u64 = (1 << TAG_ENTRY_BITS) - 2;
+/// How many of the sixteen ways of a bucket are taken, on average, when all entries are: one
+/// new flow in forty then finds its bucket full before the entries are, and makes another spill.
+const WAYS_TAKEN: u64 = 10;
+
+/// What the maps are sized for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Demand {
+    /// Kernel memory for all maps together, in bytes.
+    pub budget: u64,
+    /// CPUs that get a part of their own: the highest online number, plus one.
+    pub cpus: u32,
+    /// Interfaces to be watched at start.
+    pub interfaces: u32,
+    /// The highest interface index at start.
+    pub highest_ifindex: u32,
+}
+
+/// The sizes of the maps, in elements unless said otherwise.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Layout {
+    /// CPUs that have a part of their own.
+    pub cpus: u32,
+    /// Observation points; number 0 is not used.
+    pub points: u32,
+    /// Flow entries per CPU and generation.
+    pub entries_per_cpu: u32,
+    /// Buckets of the index per CPU and generation; a power of two.
+    pub buckets_per_cpu: u32,
+    /// Fragmented datagrams on their way at the same time.
+    pub fragments: u32,
+    /// Interfaces that are found by array rather than by hash.
+    pub interfaces_direct: u32,
+    /// Size of the spill ring in bytes; a power of two of pages.
+    pub spill_bytes: u32,
+}
+
+/// The budget does not hold a single flow.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error(
+    "memory budget too small: {budget} bytes do not hold one flow on each of {cpus} CPUs, {needed} bytes do"
+)]
+pub struct TooSmall {
+    /// What was given.
+    pub budget: u64,
+    /// CPUs that share it.
+    pub cpus: u32,
+    /// What would do.
+    pub needed: u64,
+}
+
+impl Layout {
+    /// Divides the budget: a sixteenth for the spill ring, a little for the ledger, the
+    /// interfaces and the fragments, and all the rest for flows.
+    ///
+    /// # Errors
+    /// There is no room for a single flow.
+    pub fn new(demand: Demand) -> Result<Self, TooSmall> {
+        let spill = floor_power_of_two(demand.budget / 16).clamp(RING_MIN, RING_MAX);
+        // Interfaces come and go: room for three times as many as there are, and some.
+        let wanted = u64::from(demand.interfaces) * 2 * 4 + 64;
+        let least = u64::from(demand.interfaces) * 2 + 2;
+        let affordable = demand.budget / 8 / (GENERATIONS * u64::from(demand.cpus) * size::<LedgerCell>());
+        let points = wanted.min(affordable).max(least).min(u64::from(u16::MAX));
+        let direct = u64::from(demand.highest_ifindex + 1).next_power_of_two() * 4;
+        let direct = direct.min((demand.budget / 64 / INTERFACE_COST).max(1)).min(65536);
+        let fragments = (demand.budget / 64 / FRAGMENT_COST).clamp(1, 16384);
+        let mut layout = Self {
+            cpus: demand.cpus,
+            points: points as u32,
+            entries_per_cpu: 0,
+            buckets_per_cpu: 1,
+            fragments: fragments as u32,
+            interfaces_direct: direct as u32,
+            spill_bytes: spill as u32,
+        };
+        let fixed = layout.bytes();
+        let parts = GENERATIONS * u64::from(demand.cpus);
+        let per_entry = size::<FlowEntry>() + size::<FlowAddresses>();
+        let share = demand.budget.saturating_sub(fixed) / parts;
+        if share < per_entry {
+            let needed = fixed + parts * per_entry;
+            // With more to divide, the other maps grow a little as well.
+            let needed = match Self::new(Demand { budget: needed, ..demand }) {
+                Ok(_) => needed,
+                Err(still) => still.needed,
+            };
+            return Err(TooSmall { budget: demand.budget, cpus: demand.cpus, needed });
+        }
+        layout.divide(share, per_entry);
+        Ok(layout)
+    }
+
+    /// Divides one part's share between the index and the entries.
+    fn divide(&mut self, share: u64, per_entry: u64) {
+        let guess = share / (per_entry + size::<FlowBucket>() / WAYS_TAKEN);
+        let buckets = (guess.min(ENTRIES_MAX) / WAYS_TAKEN).max(1).next_power_of_two();
+        // One bucket is in the fixed part already.
+        let entries = share.saturating_sub((buckets - 1) * size::<FlowBucket>()) / per_entry;
+        self.buckets_per_cpu = buckets as u32;
+        self.entries_per_cpu = entries.clamp(1, ENTRIES_MAX) as u32;
+    }
+
+    /// Parts of the flow hash: one per generation and CPU.
+    pub fn parts(&self) -> u32 {
+        GENERATIONS as u32 * self.cpus
+    }
+
+    /// Kernel memory that all maps take together.
+    pub fn bytes(&self) -> u64 {
+        let per_part = u64::from(self.entries_per_cpu) * (size::<FlowEntry>() + size::<FlowAddresses>())
+            + u64::from(self.buckets_per_cpu) * size::<FlowBucket>()
+            + u64::from(self.points) * size::<LedgerCell>()
+            + size::<PartState>();
+        u64::from(self.parts()) * per_part
+            + u64::from(self.spill_bytes)
+            + 3 * PAGE // the ring's own pages
+            + u64::from(self.fragments) * FRAGMENT_COST
+            + u64::from(self.interfaces_direct) * INTERFACE_COST
+    }
+}
+
+fn size<T>() -> u64 {
+    size_of::<T>() as u64
+}
+
+fn floor_power_of_two(value: u64) -> u64 {
+    match value {
+        0 => 0,
+        _ => 1 << value.ilog2(),
+    }
+}
+
+// The index is laid out for sixteen ways.
+const _: () = assert!(BUCKET_WAYS as u64 > WAYS_TAKEN);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn demand(budget: u64, cpus: u32) -> Demand {
+        Demand { budget, cpus, interfaces: 4, highest_ifindex: 9 }
+    }
+
+    #[test]
+    fn stays_within_the_budget() {
+        for cpus in [1, 2, 3, 16, 128] {
+            for budget in [1 << 20, 3_000_000, 64 << 20, 1 << 30] {
+                let Ok(layout) = Layout::new(demand(budget, cpus)) else { continue };
+                assert!(layout.bytes() <= budget, "{layout:?} takes {} of {budget}", layout.bytes());
+                assert!(layout.buckets_per_cpu.is_power_of_two());
+                assert!(layout.spill_bytes.is_power_of_two());
+            }
+        }
+    }
+
+    #[test]
+    fn uses_most_of_the_budget() {
+        let layout = Layout::new(demand(64 << 20, 2)).expect("64 MiB are plenty");
+        assert!(layout.bytes() > 60 << 20, "{layout:?}");
+        assert!(layout.entries_per_cpu > 100_000, "{layout:?}");
+    }
+
+    #[test]
+    fn says_how_much_one_flow_needs() {
+        let error = Layout::new(demand(8192, 2)).expect_err("8 KiB are too few");
+        let enough = Layout::new(demand(error.needed, 2)).expect("what it asks for is enough");
+        assert!(enough.entries_per_cpu >= 1);
+    }
+}

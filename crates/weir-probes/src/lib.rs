@@ -1,0 +1,3 @@
+//! Weir's probes. One directory each: its C, its Rust, side by side.
+
+pub mod flows;
