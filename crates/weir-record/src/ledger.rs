@@ -1,0 +1,190 @@
+//! The ledger: what became of every packet, per observation point.
+//!
+//! `seen = exported + held + lost`, in packets and in bytes, exactly. `seen` is counted by the
+//! probe before anything else is done with a packet, and each of the others where it happens,
+//! so that a sum that does not balance is a bug that shows.
+
+use crate::{Direction, Interface};
+use serde::ser::{Serialize, SerializeMap, Serializer};
+use std::collections::BTreeMap;
+use std::ops::{AddAssign, SubAssign};
+use std::sync::Arc;
+
+/// Packets and their bytes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Count {
+    /// Wire packets.
+    pub packets: u64,
+    /// Wire bytes.
+    pub bytes: u64,
+}
+
+impl AddAssign for Count {
+    fn add_assign(&mut self, other: Self) {
+        self.packets += other.packets;
+        self.bytes += other.bytes;
+    }
+}
+
+impl SubAssign for Count {
+    fn sub_assign(&mut self, other: Self) {
+        self.packets -= other.packets;
+        self.bytes -= other.bytes;
+    }
+}
+
+impl Serialize for Count {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(2))?;
+        map.serialize_entry("packets", &self.packets)?;
+        map.serialize_entry("bytes", &self.bytes)?;
+        map.end()
+    }
+}
+
+/// Where and why packets were lost on the way from the wire to the record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Cause {
+    /// Kernel: the flow hash was full, and so was the spill ring.
+    SpillRingFull,
+    /// Kernel: the CPU was busy with another packet (PREEMPT_RT) or had no part of its own, and the spill ring was full.
+    NestedSpillRingFull,
+    /// User space: the flow table was at its limit.
+    FlowTableFull,
+    /// Output: the sink did not keep up, and its queue was full.
+    SinkQueueFull,
+    /// Output: the sink could not write.
+    SinkFailed,
+}
+
+impl Cause {
+    /// The word for it in the ledger.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::SpillRingFull => "spill_ring_full",
+            Self::NestedSpillRingFull => "nested_spill_ring_full",
+            Self::FlowTableFull => "flow_table_full",
+            Self::SinkQueueFull => "sink_queue_full",
+            Self::SinkFailed => "sink_failed",
+        }
+    }
+
+    /// Which knob to turn.
+    pub fn remedy(self) -> &'static str {
+        match self {
+            Self::SpillRingFull | Self::NestedSpillRingFull => "raise --memory-budget or shorten --interval",
+            Self::FlowTableFull => "shorten --idle-timeout and --active-timeout",
+            Self::SinkQueueFull => "read the output faster, or use -o none",
+            Self::SinkFailed => "see the error above",
+        }
+    }
+}
+
+/// The books of one observation point.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Account {
+    /// Where.
+    pub interface: Arc<Interface>,
+    /// Which way.
+    pub direction: Direction,
+    /// Counted by the probe, before anything else.
+    pub seen: Count,
+    /// In records that a sink has taken.
+    pub exported: Count,
+    /// In the flow table or on the way to a sink.
+    pub held: Count,
+    /// Of `held`, what came through the spill ring ahead of the drain that will say it was seen.
+    pub ahead: Count,
+    /// Lost, by cause.
+    pub lost: BTreeMap<Cause, Count>,
+}
+
+impl Account {
+    /// Opens the books of an observation point.
+    pub fn new(interface: Arc<Interface>, direction: Direction) -> Self {
+        let nothing = Count::default();
+        let lost = BTreeMap::new();
+        Self { interface, direction, seen: nothing, exported: nothing, held: nothing, ahead: nothing, lost }
+    }
+
+    /// All that was lost.
+    pub fn lost_total(&self) -> Count {
+        let mut total = Count::default();
+        self.lost.values().for_each(|count| total += *count);
+        total
+    }
+
+    /// Whether every packet and byte is accounted for.
+    pub fn is_balanced(&self) -> bool {
+        let mut in_books = self.exported;
+        in_books += self.held;
+        in_books += self.lost_total();
+        let mut known = self.seen;
+        known += self.ahead;
+        known == in_books
+    }
+}
+
+/// All accounts, by number of the observation point.
+#[derive(Debug, Clone, Default)]
+pub struct Ledger {
+    accounts: BTreeMap<u16, Account>,
+}
+
+impl Ledger {
+    /// Opens an account for `point`. The one that it had before, if any.
+    pub fn open(&mut self, point: u16, account: Account) -> Option<Account> {
+        self.accounts.insert(point, account)
+    }
+
+    /// The account of `point`.
+    pub fn account(&mut self, point: u16) -> Option<&mut Account> {
+        self.accounts.get_mut(&point)
+    }
+
+    /// Every account, in the order of the points.
+    pub fn accounts(&self) -> impl Iterator<Item = &Account> {
+        self.accounts.values()
+    }
+
+    /// The sum over all observation points. A packet that crosses two of them counts at both.
+    pub fn totals(&self) -> (Count, Count, Count) {
+        let (mut seen, mut exported, mut lost) = Default::default();
+        for account in self.accounts.values() {
+            let (s, e, l): (&mut Count, &mut Count, &mut Count) = (&mut seen, &mut exported, &mut lost);
+            *s += account.seen;
+            *e += account.exported;
+            *l += account.lost_total();
+        }
+        (seen, exported, lost)
+    }
+}
+
+/// An account as it is printed.
+#[derive(Debug, Clone, Copy)]
+pub struct Statement<'a>(pub &'a Account);
+
+impl Serialize for Statement<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let account = self.0;
+        let lost = account.lost_total();
+        let by: BTreeMap<&str, Count> =
+            account.lost.iter().map(|(cause, count)| (cause.as_str(), *count)).collect();
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("type", "ledger")?;
+        map.serialize_entry("interface", &account.interface.name)?;
+        map.serialize_entry("interface_index", &account.interface.index)?;
+        map.serialize_entry("direction", account.direction.as_str())?;
+        map.serialize_entry("balanced", &account.is_balanced())?;
+        map.serialize_entry("seen_packets", &account.seen.packets)?;
+        map.serialize_entry("seen_bytes", &account.seen.bytes)?;
+        map.serialize_entry("exported_packets", &account.exported.packets)?;
+        map.serialize_entry("exported_bytes", &account.exported.bytes)?;
+        map.serialize_entry("held_packets", &account.held.packets)?;
+        map.serialize_entry("held_bytes", &account.held.bytes)?;
+        map.serialize_entry("lost_packets", &lost.packets)?;
+        map.serialize_entry("lost_bytes", &lost.bytes)?;
+        map.serialize_entry("lost_by", &by)?;
+        map.end()
+    }
+}

@@ -1,0 +1,12 @@
+//! The words in which Weir speaks: what a flow record is made of, and the ledger that says
+//! what became of every packet. No input or output; everything else stands on this.
+
+mod field;
+mod flow;
+mod ledger;
+mod protocol;
+
+pub use field::{FIELDS, Field, Unit, Value, fields_page};
+pub use flow::{Direction, FlowEndReason, FlowKey, FlowRecord, Interface};
+pub use ledger::{Account, Cause, Count, Ledger, Statement};
+pub use protocol::protocol_name;
