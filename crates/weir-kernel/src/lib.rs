@@ -10,6 +10,7 @@ mod error;
 mod grace;
 pub mod layout;
 mod object;
+pub mod privilege;
 mod ring;
 mod twins;
 mod window;

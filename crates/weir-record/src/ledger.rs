@@ -49,8 +49,6 @@ pub enum Cause {
     SpillRingFull,
     /// Kernel: the CPU was busy with another packet (PREEMPT_RT) or had no part of its own, and the spill ring was full.
     NestedSpillRingFull,
-    /// User space: the flow table was at its limit.
-    FlowTableFull,
     /// Output: the sink did not keep up, and its queue was full.
     SinkQueueFull,
     /// Output: the sink could not write.
@@ -63,7 +61,6 @@ impl Cause {
         match self {
             Self::SpillRingFull => "spill_ring_full",
             Self::NestedSpillRingFull => "nested_spill_ring_full",
-            Self::FlowTableFull => "flow_table_full",
             Self::SinkQueueFull => "sink_queue_full",
             Self::SinkFailed => "sink_failed",
         }
@@ -73,7 +70,6 @@ impl Cause {
     pub fn remedy(self) -> &'static str {
         match self {
             Self::SpillRingFull | Self::NestedSpillRingFull => "raise --memory-budget or shorten --interval",
-            Self::FlowTableFull => "shorten --idle-timeout and --active-timeout",
             Self::SinkQueueFull => "read the output faster, or use -o none",
             Self::SinkFailed => "see the error above",
         }
@@ -122,41 +118,6 @@ impl Account {
         let mut known = self.seen;
         known += self.ahead;
         known == in_books
-    }
-}
-
-/// All accounts, by number of the observation point.
-#[derive(Debug, Clone, Default)]
-pub struct Ledger {
-    accounts: BTreeMap<u16, Account>,
-}
-
-impl Ledger {
-    /// Opens an account for `point`. The one that it had before, if any.
-    pub fn open(&mut self, point: u16, account: Account) -> Option<Account> {
-        self.accounts.insert(point, account)
-    }
-
-    /// The account of `point`.
-    pub fn account(&mut self, point: u16) -> Option<&mut Account> {
-        self.accounts.get_mut(&point)
-    }
-
-    /// Every account, in the order of the points.
-    pub fn accounts(&self) -> impl Iterator<Item = &Account> {
-        self.accounts.values()
-    }
-
-    /// The sum over all observation points. A packet that crosses two of them counts at both.
-    pub fn totals(&self) -> (Count, Count, Count) {
-        let (mut seen, mut exported, mut lost) = Default::default();
-        for account in self.accounts.values() {
-            let (s, e, l): (&mut Count, &mut Count, &mut Count) = (&mut seen, &mut exported, &mut lost);
-            *s += account.seen;
-            *e += account.exported;
-            *l += account.lost_total();
-        }
-        (seen, exported, lost)
     }
 }
 

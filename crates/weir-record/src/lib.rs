@@ -7,6 +7,6 @@ mod ledger;
 mod protocol;
 
 pub use field::{FIELDS, Field, Unit, Value, fields_page};
-pub use flow::{Direction, FlowEndReason, FlowKey, FlowRecord, Interface};
-pub use ledger::{Account, Cause, Count, Ledger, Statement};
+pub use flow::{Addresses, Direction, FlowEndReason, FlowKey, FlowRecord, Interface};
+pub use ledger::{Account, Cause, Count, Statement};
 pub use protocol::protocol_name;

@@ -95,7 +95,7 @@ struct tcp_start {
 };
 
 #define TCP_HEADER_LENGTH(offset_flags) (((offset_flags) >> 12) * 4)
-#define TCP_FLAGS(offset_flags) ((offset_flags)&0x0fff)
+#define TCP_FLAGS(offset_flags) (0x0fff & (offset_flags))
 #define UDP_HEADER_LENGTH 8
 
 /* Not a key, only its digest: both addresses are compared in full when it matches. */

@@ -7,8 +7,7 @@
 #pragma once
 #include "packet.h"
 
-static __always_inline bool read_transport(struct packet *packet, const void *l4, const void *data_end,
-					   __u32 l4_offset)
+static __always_inline bool read_transport(struct packet *packet, const void *l4, const void *data_end, __u32 l4_offset)
 {
 	const struct tcp_start *tcp = l4;
 	__u16 offset_flags;

@@ -14,7 +14,7 @@ const volatile __u64 spill_wakeup_bytes = 1 << 11;
 static __always_inline __u64 spill_wakeup(void)
 {
 	return bpf_ringbuf_query(&spill, BPF_RB_AVAIL_DATA) >= spill_wakeup_bytes ? BPF_RB_FORCE_WAKEUP :
-										     BPF_RB_NO_WAKEUP;
+										    BPF_RB_NO_WAKEUP;
 }
 
 static __always_inline bool spill_entry(__u32 epoch, const struct flow_entry *entry,

@@ -1,0 +1,384 @@
+//! The agent: attached interfaces, and the loop that drains them.
+
+use crate::interfaces::Found;
+use crate::table::{Flow, LiveFlow, Place};
+use crate::{Books, Error, HookChoice, Outlet, Result, Settings, Table};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use weir_kernel::privilege::{has_btf, missing_capabilities, online_cpus};
+use weir_kernel::{Attachment, Direction, FlowAddresses, FlowEntry, Hook, LedgerCell, SpillRecord};
+use weir_probes::flows::{Demand, Flows, Layout, Ticks, Visitor};
+use weir_record::{Count, FlowEndReason, FlowRecord, Interface};
+
+/// How long the loop sleeps at most before it looks whether it shall stop.
+const GLANCE: Duration = Duration::from_millis(100);
+/// How long it lets a spill gather that goes on.
+const GATHER: Duration = Duration::from_millis(2);
+
+/// What the agent says of itself when it is attached.
+#[derive(Debug, Clone)]
+pub struct Start {
+    /// Interfaces that are watched.
+    pub interfaces: Vec<String>,
+    /// How the programs hang there.
+    pub hook: Hook,
+    /// Sizes of the kernel maps.
+    pub layout: Layout,
+    /// What a user should know: interfaces that could not be watched, filters that were left behind.
+    pub remarks: Vec<String>,
+}
+
+/// How a run ended.
+#[derive(Debug)]
+pub struct Report {
+    /// The final books.
+    pub books: Books,
+    /// The first error of the sink.
+    pub output: std::io::Result<()>,
+}
+
+/// An interface that is being watched.
+struct Watched {
+    interface: Arc<Interface>,
+    point: u16,
+    /// Dropped, and with them the programs taken off, when the interface is gone.
+    attachments: Vec<Attachment>,
+    /// Drains since the interface was found gone; its last packets come out with the first two.
+    gone_for: Option<u32>,
+}
+
+/// The agent, attached.
+pub struct Agent {
+    settings: Settings,
+    hook: Hook,
+    flows: Flows,
+    table: Table,
+    books: Books,
+    watched: BTreeMap<u32, Watched>,
+    ticks: Ticks,
+    /// Flows that found the table full, until the next drain exports them.
+    overflow: Vec<(Place, Flow)>,
+    /// Interfaces that could not be watched; said once.
+    refused: Vec<u32>,
+}
+
+impl Agent {
+    /// Loads the probe and attaches it to every selected interface, or to none.
+    ///
+    /// # Errors
+    /// A privilege or a kernel feature is missing, no interface is selected, the budget is too small.
+    pub fn attach(settings: Settings) -> Result<(Self, Start)> {
+        require_privileges()?;
+        let found = settings.selection.find_some()?;
+        let flows = Flows::load(Layout::new(demand(&settings, &found))?)?;
+        let ticks = flows.ticks()?;
+        let hook = if settings.hook == HookChoice::Clsact { Hook::Clsact } else { Hook::Tcx };
+        let table = Table::new(settings.idle_timeout, settings.active_timeout, settings.max_flows);
+        let books = Books::new(flows.layout().points);
+        let (watched, overflow, refused) = (BTreeMap::new(), Vec::new(), Vec::new());
+        let mut agent = Self { settings, hook, flows, table, books, watched, ticks, overflow, refused };
+        let remarks = agent.attach_first(&found)?;
+        let interfaces = agent.watched.values().map(|watched| watched.interface.name.clone()).collect();
+        let start = Start { interfaces, hook: agent.hook, layout: *agent.flows.layout(), remarks };
+        Ok((agent, start))
+    }
+
+    fn attach_first(&mut self, found: &[Found]) -> Result<Vec<String>> {
+        let mut remarks = Vec::new();
+        for one in found {
+            let swept = self.flows.sweep(one.interface.index)?;
+            if swept > 0 {
+                remarks.push(format!("{}: removed {swept} filters of a killed agent", one.interface.name));
+            }
+            match self.watch(one) {
+                Ok(()) => {}
+                Err(Error::Attach { source, .. }) if is_gone(&source) => {
+                    remarks.push(format!("{}: vanished before it could be watched", one.interface.name));
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(remarks)
+    }
+
+    /// Watches one interface; on failure nothing is left on it.
+    fn watch(&mut self, found: &Found) -> Result<()> {
+        let interface = Arc::new(found.interface.clone());
+        let Some(point) = self.books.open(&interface) else {
+            let what = format!("the ledger has no room for {}: raise --memory-budget", interface.name);
+            return Err(weir_kernel::Error::Unexpected(what).into());
+        };
+        self.flows.watch(interface.index, point, found.link_layer)?;
+        let attached = self.attach_both(interface.index);
+        let attachments = match attached {
+            Ok(attachments) => attachments,
+            Err(source) => {
+                self.flows.forget(interface.index)?;
+                return Err(Error::Attach { interface: interface.name.clone(), source });
+            }
+        };
+        let index = interface.index;
+        self.watched.insert(index, Watched { interface, point, attachments, gone_for: None });
+        Ok(())
+    }
+
+    fn attach_both(&mut self, ifindex: u32) -> weir_kernel::Result<Vec<Attachment>> {
+        let both = |flows: &Flows, hook| {
+            [Direction::Ingress, Direction::Egress]
+                .into_iter()
+                .map(|direction| flows.attach(ifindex, direction, (hook, self.settings.position)))
+                .collect::<weir_kernel::Result<Vec<_>>>()
+        };
+        match both(&self.flows, self.hook) {
+            Err(error) if self.falls_back(&error) => {
+                self.hook = Hook::Clsact;
+                both(&self.flows, self.hook)
+            }
+            outcome => outcome,
+        }
+    }
+
+    fn falls_back(&self, error: &weir_kernel::Error) -> bool {
+        self.settings.hook == HookChoice::Auto
+            && self.hook == Hook::Tcx
+            && self.watched.is_empty()
+            && weir_kernel::is_tcx_missing(error)
+    }
+
+    /// Drains every interval until `stop` says so, then once more, and closes the books.
+    /// `live` is shown the agent after each drain.
+    ///
+    /// # Errors
+    /// The kernel refuses what it allowed at start.
+    pub fn run(
+        mut self,
+        mut outlet: Outlet,
+        mut stop: impl FnMut() -> bool,
+        mut live: impl FnMut(&Self),
+    ) -> Result<Report> {
+        let mut next = Instant::now() + self.settings.interval;
+        while !stop() {
+            self.wait(next)?;
+            let now = Instant::now();
+            if now >= next {
+                self.drain(&mut outlet)?;
+                live(&self);
+                // A drain that took longer than the interval is not made up for.
+                next = (next + self.settings.interval).max(now);
+            }
+            if outlet.failure().is_some_and(|e| e.kind() == std::io::ErrorKind::BrokenPipe) {
+                break;
+            }
+        }
+        self.finish(outlet)
+    }
+
+    /// Takes in spills until `next`, or for a glance.
+    fn wait(&mut self, next: Instant) -> Result<()> {
+        let glance = next.min(Instant::now() + GLANCE);
+        loop {
+            let left = glance.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Ok(());
+            }
+            self.flows.wait_for_spill(left);
+            if self.take_spills(self.ring_capacity())? > 0 {
+                std::thread::sleep(GATHER.min(left));
+            }
+        }
+    }
+
+    fn finish(mut self, mut outlet: Outlet) -> Result<Report> {
+        // Off the interfaces first: what is seen from now on is nobody's.
+        self.watched.values_mut().for_each(|watched| watched.attachments.clear());
+        // Two generations: a packet may still have been on its way into the second.
+        self.drain(&mut outlet)?;
+        self.drain(&mut outlet)?;
+        let Self { mut table, mut books, .. } = self;
+        table.force(|_| true, |place, flow, reason| export(place, flow, reason, &mut outlet, &mut books));
+        let output = outlet.finish(&mut books);
+        Ok(Report { books, output })
+    }
+
+    /// Flips the generation, reads the one that was left, and exports what has ended.
+    fn drain(&mut self, outlet: &mut Outlet) -> Result<()> {
+        let left = self.flows.flip()?;
+        let epoch = left.epoch();
+        self.ticks = self.flows.ticks()?;
+        // All spills of the generation that was left are in the ring by now.
+        self.take_spills(self.ring_capacity())?;
+        let Self { flows, table, books, ticks, overflow, .. } = self;
+        flows.drain(left, &mut Merge { table, books, ticks, overflow })?;
+        books.end_epoch(epoch);
+        for (place, flow) in overflow.drain(..) {
+            export(place, &flow, FlowEndReason::LackOfResources, outlet, books);
+        }
+        table.expire(ticks.unix(), |place, flow, reason| export(place, flow, reason, outlet, books));
+        self.follow_interfaces(outlet)?;
+        outlet.send(&mut self.books);
+        outlet.collect(&mut self.books);
+        Ok(())
+    }
+
+    /// More records than the ring can hold: what was in it at the time of the call has been read.
+    fn ring_capacity(&self) -> usize {
+        self.flows.layout().spill_bytes as usize / size_of::<SpillRecord>() + 1
+    }
+
+    fn take_spills(&mut self, limit: usize) -> Result<usize> {
+        let Self { flows, table, books, ticks, overflow, .. } = self;
+        let now_epoch = flows.epoch();
+        Ok(flows.consume_spill(limit, |spill| {
+            let count = Count { packets: spill.entry.packets, bytes: spill.entry.bytes };
+            // A generation that is still written has not said yet that it saw these packets.
+            if spill.epoch == now_epoch {
+                books.hold_ahead(spill.entry.point, count, spill.epoch);
+            } else {
+                books.hold(spill.entry.point, count);
+            }
+            overflow.extend(table.add(&spill.entry, Some(&spill.addresses), ticks));
+        })?)
+    }
+
+    /// Retires interfaces that are gone, watches new ones.
+    fn follow_interfaces(&mut self, outlet: &mut Outlet) -> Result<()> {
+        let found = self.settings.selection.find()?;
+        self.retire(&found, outlet)?;
+        for one in &found {
+            let index = one.interface.index;
+            if self.watched.contains_key(&index) || self.refused.contains(&index) {
+                continue;
+            }
+            match self.watch(one) {
+                Ok(()) => {}
+                // It comes and goes faster than we look.
+                Err(Error::Attach { source, .. }) if is_gone(&source) => {}
+                Err(error) => {
+                    eprintln!("weir: {}: not watched: {error}", one.interface.name);
+                    self.refused.push(index);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn retire(&mut self, found: &[Found], outlet: &mut Outlet) -> Result<()> {
+        self.refused.retain(|index| found.iter().any(|one| one.interface.index == *index));
+        let mut over = Vec::new();
+        for (index, watched) in &mut self.watched {
+            let same = |one: &&Found| one.interface.index == *index;
+            match watched.gone_for {
+                None if found.iter().any(|one| same(&one)) => {}
+                None => {
+                    watched.attachments.clear();
+                    self.flows.forget(*index)?;
+                    watched.gone_for = Some(0);
+                }
+                // Its last packets are in the generation that was written when it went.
+                Some(drains) if drains < 2 => watched.gone_for = Some(drains + 1),
+                Some(_) => over.push(*index),
+            }
+        }
+        for index in over {
+            self.export_gone(index, outlet);
+        }
+        Ok(())
+    }
+
+    fn export_gone(&mut self, index: u32, outlet: &mut Outlet) {
+        let Self { table, books, watched, .. } = self;
+        let Some(point) = watched.get(&index).map(|watched| watched.point) else { return };
+        let of_it = |number| number == point || number == point + 1;
+        table.force(of_it, |place, flow, reason| export(place, flow, reason, outlet, books));
+        if books.is_settled(point) {
+            books.close(point);
+            watched.remove(&index);
+        }
+    }
+
+    /// The flows that move most, for a live view.
+    pub fn busiest(&self, most: usize) -> Vec<LiveFlow> {
+        self.table.busiest(most)
+    }
+
+    /// How many flows there are.
+    pub fn flow_count(&self) -> usize {
+        self.table.len()
+    }
+
+    /// The books as they are.
+    pub fn books(&self) -> &Books {
+        &self.books
+    }
+}
+
+/// Where a drain's findings go.
+struct Merge<'a> {
+    table: &'a mut Table,
+    books: &'a mut Books,
+    ticks: &'a Ticks,
+    overflow: &'a mut Vec<(Place, Flow)>,
+}
+
+impl Visitor for Merge<'_> {
+    fn flow(&mut self, entry: &FlowEntry, addresses: Option<&FlowAddresses>) {
+        self.books.hold(entry.point, Count { packets: entry.packets, bytes: entry.bytes });
+        self.overflow.extend(self.table.add(entry, addresses, self.ticks));
+    }
+
+    fn cell(&mut self, point: u16, cell: &LedgerCell) {
+        self.books.see(point, cell);
+    }
+}
+
+fn record(books: &Books, place: Place, flow: &Flow, end_reason: FlowEndReason) -> Option<FlowRecord> {
+    let account = books.account(place.point)?;
+    Some(FlowRecord {
+        point: place.point,
+        interface: Arc::clone(&account.interface),
+        direction: account.direction,
+        key: place.key,
+        start: flow.start,
+        end: flow.end,
+        packets: flow.count.packets,
+        bytes: flow.count.bytes,
+        tcp_flags: flow.tcp_flags,
+        dscp: flow.dscp,
+        dscp_seen: flow.dscp_seen,
+        ecn_seen: flow.ecn_seen,
+        ttl: flow.ttl,
+        length: flow.length,
+        fragmented: flow.fragmented,
+        end_reason,
+    })
+}
+
+fn export(place: Place, flow: &Flow, reason: FlowEndReason, outlet: &mut Outlet, books: &mut Books) {
+    if let Some(record) = record(books, place, flow, reason) {
+        outlet.push(record, books);
+    }
+}
+
+fn require_privileges() -> Result<()> {
+    let missing = missing_capabilities();
+    if !missing.is_empty() {
+        let binary =
+            std::env::current_exe().map_or_else(|_| "weir".into(), |path| path.display().to_string());
+        return Err(Error::Privilege { missing, binary });
+    }
+    if has_btf() { Ok(()) } else { Err(Error::NoBtf) }
+}
+
+fn demand(settings: &Settings, found: &[Found]) -> Demand {
+    Demand {
+        budget: settings.memory_budget,
+        cpus: online_cpus(),
+        interfaces: found.len() as u32,
+        highest_ifindex: found.iter().map(|one| one.interface.index).max().unwrap_or(0),
+    }
+}
+
+fn is_gone(error: &weir_kernel::Error) -> bool {
+    error.errno() == Some(nix::errno::Errno::ENODEV as i32)
+}

@@ -1,0 +1,124 @@
+//! The books: every observation point's account, and the numbers that the probe knows them by.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use weir_kernel::LedgerCell;
+use weir_record::{Account, Cause, Count, Direction, FlowRecord, Interface};
+
+/// Ingress has the even number, egress the odd one after it; 0 and 1 are not used.
+#[derive(Debug)]
+pub struct Books {
+    accounts: BTreeMap<u16, Account>,
+    /// Accounts of interfaces that are gone.
+    closed: Vec<Account>,
+    free: BTreeSet<u16>,
+    /// What came through the spill ring of each of two epochs, before the drain that says it was seen.
+    ahead: [BTreeMap<u16, Count>; 2],
+}
+
+impl Books {
+    /// Empty books with room for `points` observation points.
+    pub fn new(points: u32) -> Self {
+        let last = u16::try_from(points).unwrap_or(u16::MAX);
+        let free = (2..last.saturating_sub(1)).step_by(2).collect();
+        Self { accounts: BTreeMap::new(), closed: Vec::new(), free, ahead: Default::default() }
+    }
+
+    /// Opens two accounts for an interface. The number of the first; none where the probe's ledger is full.
+    pub fn open(&mut self, interface: &Arc<Interface>) -> Option<u16> {
+        let point = self.free.pop_first()?;
+        for (number, direction) in [(point, Direction::Ingress), (point + 1, Direction::Egress)] {
+            self.accounts.insert(number, Account::new(Arc::clone(interface), direction));
+        }
+        Some(point)
+    }
+
+    /// Closes both accounts of an interface that is gone, whose last packet has been exported.
+    pub fn close(&mut self, point: u16) {
+        let both = [self.accounts.remove(&point), self.accounts.remove(&(point + 1))];
+        self.closed.extend(both.into_iter().flatten());
+        self.free.insert(point);
+    }
+
+    /// Whether anything of these two accounts is still on its way.
+    pub fn is_settled(&self, point: u16) -> bool {
+        [point, point + 1]
+            .iter()
+            .all(|number| self.accounts.get(number).is_none_or(|account| account.held == Count::default()))
+    }
+
+    /// The account of an observation point.
+    pub fn account(&self, point: u16) -> Option<&Account> {
+        self.accounts.get(&point)
+    }
+
+    /// All accounts, those of interfaces that are gone first.
+    pub fn accounts(&self) -> impl Iterator<Item = &Account> {
+        self.closed.iter().chain(self.accounts.values())
+    }
+
+    /// Counts in what a level held of a flow.
+    pub fn hold(&mut self, point: u16, count: Count) {
+        self.change(point, |account| account.held += count);
+    }
+
+    /// Counts in what came through the spill ring in `epoch`.
+    pub fn hold_ahead(&mut self, point: u16, count: Count, epoch: u32) {
+        *self.ahead[(epoch & 1) as usize].entry(point).or_default() += count;
+        self.change(point, |account| {
+            account.held += count;
+            account.ahead += count;
+        });
+    }
+
+    /// Counts in what the probe has seen and lost on one CPU.
+    pub fn see(&mut self, point: u16, cell: &LedgerCell) {
+        self.change(point, |account| {
+            account.seen += Count { packets: cell.seen_packets, bytes: cell.seen_bytes };
+            account.seen += Count { packets: cell.nested_packets, bytes: cell.nested_bytes };
+            lose(account, Cause::SpillRingFull, cell.lost_spill_packets, cell.lost_spill_bytes);
+            lose(account, Cause::NestedSpillRingFull, cell.lost_nested_packets, cell.lost_nested_bytes);
+        });
+    }
+
+    /// Notes that all cells of `epoch` have been read: nothing of it is ahead of them any more.
+    pub fn end_epoch(&mut self, epoch: u32) {
+        for (point, count) in std::mem::take(&mut self.ahead[(epoch & 1) as usize]) {
+            self.change(point, |account| account.ahead -= count);
+        }
+    }
+
+    /// Books records that a sink has taken, or that were lost on the way to it.
+    pub fn settle(&mut self, records: &[FlowRecord], outcome: Result<(), Cause>) {
+        for record in records {
+            let count = Count { packets: record.packets, bytes: record.bytes };
+            self.change(record.point, |account| {
+                account.held -= count;
+                match outcome {
+                    Ok(()) => account.exported += count,
+                    Err(cause) => lose(account, cause, count.packets, count.bytes),
+                }
+            });
+        }
+    }
+
+    /// Books everything that is still held as lost: there is nobody left to take it.
+    pub fn lose_held(&mut self, cause: Cause) {
+        for account in self.accounts.values_mut() {
+            let held = std::mem::take(&mut account.held);
+            lose(account, cause, held.packets, held.bytes);
+        }
+    }
+
+    fn change(&mut self, point: u16, change: impl FnOnce(&mut Account)) {
+        if let Some(account) = self.accounts.get_mut(&point) {
+            change(account);
+        }
+    }
+}
+
+fn lose(account: &mut Account, cause: Cause, packets: u64, bytes: u64) {
+    if packets > 0 {
+        *account.lost.entry(cause).or_default() += Count { packets, bytes };
+    }
+}

@@ -1,0 +1,61 @@
+//! What can stop the agent, as the user reads it: what, where, what to do.
+
+use weir_kernel::privilege::{Capability, KERNEL_BTF};
+use weir_probes::flows::TooSmall;
+
+/// Result of the agent.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Why the agent cannot start, or go on.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The process lacks privileges.
+    #[error(
+        "cannot load the probe: {} missing. Run as root, or: setcap cap_bpf,cap_net_admin,cap_perfmon+ep {binary}",
+        list(.missing)
+    )]
+    Privilege {
+        /// What is missing.
+        missing: Vec<Capability>,
+        /// The path of this program.
+        binary: String,
+    },
+    /// The kernel does not describe its types.
+    #[error(
+        "the kernel has no type information ({KERNEL_BTF}): it needs CONFIG_DEBUG_INFO_BTF=y (Linux 5.4 and newer)"
+    )]
+    NoBtf,
+    /// No interface fits the globs.
+    #[error("no interface matches {globs}. There are: {names}")]
+    NoInterface {
+        /// What was asked for.
+        globs: String,
+        /// What there is.
+        names: String,
+    },
+    /// The list of interfaces cannot be read.
+    #[error("cannot list interfaces: {0}")]
+    ListInterfaces(#[source] nix::Error),
+    /// The budget does not hold a single flow.
+    #[error("{0}: raise --memory-budget")]
+    Budget(#[from] TooSmall),
+    /// The probe cannot be hung on an interface.
+    #[error("cannot attach to {interface}: {source}. `weir check` says what this kernel allows")]
+    Attach {
+        /// Its name.
+        interface: String,
+        /// The kernel's refusal.
+        source: weir_kernel::Error,
+    },
+    /// The kernel refuses anything else.
+    #[error("{0}. `weir check` says what this kernel allows")]
+    Kernel(#[from] weir_kernel::Error),
+    /// The sink's thread cannot be started.
+    #[error("cannot start the output thread: {0}")]
+    Thread(#[source] std::io::Error),
+}
+
+fn list(missing: &[Capability]) -> String {
+    let names: Vec<_> = missing.iter().map(|capability| capability.name).collect();
+    format!("{} {}", names.join(", "), if names.len() == 1 { "is" } else { "are" })
+}

@@ -1,0 +1,39 @@
+//! One JSON object a line, on standard output.
+
+use serde::Serialize;
+use std::io::{self, BufWriter, Stdout, Write};
+use weir_agent::Sink;
+use weir_record::{Account, FlowRecord, Statement};
+
+/// Writes records as they end, and the ledger at exit.
+pub struct JsonLines {
+    out: BufWriter<Stdout>,
+}
+
+impl JsonLines {
+    /// On standard output.
+    pub fn new() -> Self {
+        Self { out: BufWriter::with_capacity(64 * 1024, io::stdout()) }
+    }
+
+    fn line(&mut self, object: &impl Serialize) -> io::Result<()> {
+        serde_json::to_writer(&mut self.out, object)?;
+        self.out.write_all(b"\n")
+    }
+}
+
+impl Sink for JsonLines {
+    fn write(&mut self, records: &[FlowRecord]) -> io::Result<()> {
+        for record in records {
+            self.line(record)?;
+        }
+        self.out.flush()
+    }
+
+    fn finish(&mut self, accounts: &[Account]) -> io::Result<()> {
+        for account in accounts {
+            self.line(&Statement(account))?;
+        }
+        self.out.flush()
+    }
+}

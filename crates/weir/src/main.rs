@@ -1,0 +1,72 @@
+//! `weir`: what a Linux host's network is doing, and what it missed.
+//!
+//! Exit codes: 0 done, 1 the environment does not allow it, 2 the command line makes no sense.
+
+mod check;
+mod cost;
+mod json;
+mod options;
+mod run;
+mod stop;
+mod table;
+mod text;
+mod view;
+
+use clap::error::ErrorKind;
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+/// Shows what this host's network is doing, with eBPF, and never lies about what it missed.
+#[derive(Parser)]
+#[command(
+    name = "weir",
+    version,
+    after_help = "Start with `weir run`: live on a terminal, JSON lines in a pipe. `weir COMMAND --help` lists its flags."
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Count every packet and show the flows
+    Run(run::Arguments),
+    /// Say what this kernel and these privileges allow
+    Check(check::Arguments),
+    /// Measure what the running agent costs per packet
+    Cost(cost::Arguments),
+}
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return usage(&error),
+    };
+    let outcome = match cli.command {
+        Some(Command::Run(arguments)) => run::run(arguments),
+        Some(Command::Check(arguments)) => check::run(&arguments),
+        Some(Command::Cost(arguments)) => cost::run(&arguments),
+        None => {
+            use clap::CommandFactory;
+            anstream::print!("{}", Cli::command().render_help().ansi());
+            Ok(ExitCode::SUCCESS)
+        }
+    };
+    outcome.unwrap_or_else(|error| {
+        eprintln!("weir: {error:#}");
+        ExitCode::from(1)
+    })
+}
+
+/// Help goes out as it is; a mistake becomes one line.
+fn usage(error: &clap::Error) -> ExitCode {
+    if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
+        let _ = error.print();
+        return ExitCode::SUCCESS;
+    }
+    let text = error.to_string();
+    let mistake = text.lines().next().unwrap_or_default().trim_start_matches("error: ");
+    eprintln!("weir: {mistake}. See `weir --help`");
+    ExitCode::from(2)
+}

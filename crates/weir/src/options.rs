@@ -1,0 +1,59 @@
+//! What stands on the command line, turned into types.
+
+use glob::Pattern;
+use jiff::SignedDuration;
+use std::time::Duration;
+
+/// `100ms`, `15s`, `1m30s`; more than nothing.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    let parsed: SignedDuration =
+        text.parse().map_err(|_| "not a duration: write it like 100ms, 15s or 1m30s".to_string())?;
+    match Duration::try_from(parsed) {
+        Ok(duration) if !duration.is_zero() => Ok(duration),
+        _ => Err("must be more than nothing".into()),
+    }
+}
+
+/// How often to drain: the kernel counts in 64 bits and ticks in 32, and a grace period takes milliseconds.
+pub fn interval(text: &str) -> Result<Duration, String> {
+    let interval = duration(text)?;
+    if (Duration::from_millis(10)..=Duration::from_secs(60)).contains(&interval) {
+        Ok(interval)
+    } else {
+        Err("must be from 10ms to 60s".into())
+    }
+}
+
+/// `64MiB`, `1GB`, or a number of bytes.
+pub fn size(text: &str) -> Result<u64, String> {
+    let size: bytesize::ByteSize =
+        text.parse().map_err(|_| "not a size: write it like 64MiB, or as a number of bytes".to_string())?;
+    Ok(size.as_u64())
+}
+
+/// A pattern with `*`, `?` and `[…]`.
+pub fn glob(text: &str) -> Result<Pattern, String> {
+    Pattern::new(text).map_err(|error| format!("not a glob: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations() {
+        assert_eq!(duration("100ms"), Ok(Duration::from_millis(100)));
+        assert_eq!(duration("1m30s"), Ok(Duration::from_secs(90)));
+        for nonsense in ["0s", "-1s", "banana", "", "1", "1h2"] {
+            assert!(duration(nonsense).is_err(), "{nonsense}");
+        }
+        assert!(interval("1ms").is_err() && interval("2m").is_err());
+    }
+
+    #[test]
+    fn sizes() {
+        assert_eq!(size("64MiB"), Ok(64 << 20));
+        assert_eq!(size("4096"), Ok(4096));
+        assert!(size("much").is_err() && size("-1").is_err());
+    }
+}
