@@ -1,5 +1,6 @@
 //! The agent: attached interfaces, and the loop that drains them.
 
+use crate::books::Notify;
 use crate::interfaces::Found;
 use crate::table::{Flow, LiveFlow, Place};
 use crate::{Books, Error, HookChoice, Outlet, Result, Settings, Table};
@@ -67,15 +68,15 @@ impl Agent {
     /// Loads the probe and attaches it to every selected interface, or to none.
     ///
     /// # Errors
-    /// A privilege or a kernel feature is missing, no interface is selected, the budget is too small.
-    pub fn attach(settings: Settings) -> Result<(Self, Start)> {
+    /// A privilege or a kernel feature is missing, a glob selects no interface, the budget is too small.
+    pub fn attach(settings: Settings, notify: Notify) -> Result<(Self, Start)> {
         require_privileges()?;
-        let found = settings.selection.find_some()?;
+        let found = settings.selection.find_each()?;
         let flows = Flows::load(Layout::new(demand(&settings, &found))?)?;
         let ticks = flows.ticks()?;
         let hook = if settings.hook == HookChoice::Clsact { Hook::Clsact } else { Hook::Tcx };
         let table = Table::new(settings.idle_timeout, settings.active_timeout, settings.max_flows);
-        let books = Books::new(flows.layout().points);
+        let books = Books::new(flows.layout().points, notify);
         let (watched, overflow, refused) = (BTreeMap::new(), Vec::new(), Vec::new());
         let mut agent = Self { settings, hook, flows, table, books, watched, ticks, overflow, refused };
         let remarks = agent.attach_first(&found)?;
@@ -198,6 +199,7 @@ impl Agent {
         let Self { mut table, mut books, .. } = self;
         table.force(|_| true, |place, flow, reason| export(place, flow, reason, &mut outlet, &mut books));
         let output = outlet.finish(&mut books);
+        books.speak();
         Ok(Report { books, output })
     }
 
@@ -218,6 +220,7 @@ impl Agent {
         self.follow_interfaces(outlet)?;
         outlet.send(&mut self.books);
         outlet.collect(&mut self.books);
+        self.books.speak();
         Ok(())
     }
 
@@ -255,7 +258,7 @@ impl Agent {
                 // It comes and goes faster than we look.
                 Err(Error::Attach { source, .. }) if is_gone(&source) => {}
                 Err(error) => {
-                    eprintln!("weir: {}: not watched: {error}", one.interface.name);
+                    self.books.notice(format!("{}: not watched: {error}", one.interface.name));
                     self.refused.push(index);
                 }
             }

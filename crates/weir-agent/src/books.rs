@@ -2,11 +2,24 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 use weir_kernel::LedgerCell;
 use weir_record::{Account, Cause, Count, Direction, FlowRecord, Interface};
 
+/// Where the agent's own few lines go: standard error, or the foot of a live view.
+pub type Notify = Box<dyn FnMut(String)>;
+
+/// A loss that goes on is spoken of this often.
+const LOSS_LINE_EVERY: Duration = Duration::from_secs(10);
+
+/// A loss, and when it was last spoken of.
+#[derive(Debug, Default)]
+struct Unspoken {
+    count: Count,
+    spoken: Option<Instant>,
+}
+
 /// Ingress has the even number, egress the odd one after it; 0 and 1 are not used.
-#[derive(Debug)]
 pub struct Books {
     accounts: BTreeMap<u16, Account>,
     /// Accounts of interfaces that are gone.
@@ -14,14 +27,23 @@ pub struct Books {
     free: BTreeSet<u16>,
     /// What came through the spill ring of each of two epochs, before the drain that says it was seen.
     ahead: [BTreeMap<u16, Count>; 2],
+    unspoken: BTreeMap<(u16, Cause), Unspoken>,
+    notify: Notify,
+}
+
+impl std::fmt::Debug for Books {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list().entries(self.accounts()).finish()
+    }
 }
 
 impl Books {
     /// Empty books with room for `points` observation points.
-    pub fn new(points: u32) -> Self {
+    pub fn new(points: u32, notify: Notify) -> Self {
         let last = u16::try_from(points).unwrap_or(u16::MAX);
         let free = (2..last.saturating_sub(1)).step_by(2).collect();
-        Self { accounts: BTreeMap::new(), closed: Vec::new(), free, ahead: Default::default() }
+        let (accounts, closed) = (BTreeMap::new(), Vec::new());
+        Self { accounts, closed, free, ahead: Default::default(), unspoken: BTreeMap::new(), notify }
     }
 
     /// Opens two accounts for an interface. The number of the first; none where the probe's ledger is full.
@@ -76,9 +98,11 @@ impl Books {
         self.change(point, |account| {
             account.seen += Count { packets: cell.seen_packets, bytes: cell.seen_bytes };
             account.seen += Count { packets: cell.nested_packets, bytes: cell.nested_bytes };
-            lose(account, Cause::SpillRingFull, cell.lost_spill_packets, cell.lost_spill_bytes);
-            lose(account, Cause::NestedSpillRingFull, cell.lost_nested_packets, cell.lost_nested_bytes);
         });
+        let spill = Count { packets: cell.lost_spill_packets, bytes: cell.lost_spill_bytes };
+        self.lose(point, Cause::SpillRingFull, spill);
+        let nested = Count { packets: cell.lost_nested_packets, bytes: cell.lost_nested_bytes };
+        self.lose(point, Cause::NestedSpillRingFull, nested);
     }
 
     /// Notes that all cells of `epoch` have been read: nothing of it is ahead of them any more.
@@ -92,33 +116,61 @@ impl Books {
     pub fn settle(&mut self, records: &[FlowRecord], outcome: Result<(), Cause>) {
         for record in records {
             let count = Count { packets: record.packets, bytes: record.bytes };
-            self.change(record.point, |account| {
-                account.held -= count;
-                match outcome {
-                    Ok(()) => account.exported += count,
-                    Err(cause) => lose(account, cause, count.packets, count.bytes),
-                }
-            });
+            self.change(record.point, |account| account.held -= count);
+            match outcome {
+                Ok(()) => self.change(record.point, |account| account.exported += count),
+                Err(cause) => self.lose(record.point, cause, count),
+            }
         }
     }
 
     /// Books everything that is still held as lost: there is nobody left to take it.
     pub fn lose_held(&mut self, cause: Cause) {
-        for account in self.accounts.values_mut() {
-            let held = std::mem::take(&mut account.held);
-            lose(account, cause, held.packets, held.bytes);
+        let held: Vec<_> =
+            self.accounts.iter_mut().map(|(point, a)| (*point, std::mem::take(&mut a.held))).collect();
+        held.into_iter().for_each(|(point, count)| self.lose(point, cause, count));
+    }
+
+    /// Records a loss: in the account, and for the line that [`speak`](Self::speak) says of it.
+    fn lose(&mut self, point: u16, cause: Cause, count: Count) {
+        if count.packets == 0 {
+            return;
         }
+        self.change(point, |account| *account.lost.entry(cause).or_default() += count);
+        if cause.is_alarming() {
+            self.unspoken.entry((point, cause)).or_default().count += count;
+        }
+    }
+
+    /// Says a line of each loss since the last call, and of none more often than every ten seconds.
+    pub fn speak(&mut self) {
+        let now = Instant::now();
+        for ((point, cause), loss) in &mut self.unspoken {
+            let due = loss.spoken.is_none_or(|spoken| now - spoken >= LOSS_LINE_EVERY);
+            let Some(account) = self.accounts.get(point).filter(|_| due && loss.count.packets > 0) else {
+                continue;
+            };
+            (self.notify)(format!(
+                "{} {}: {} packets ({} bytes) lost: {}: {}",
+                account.interface.name,
+                account.direction.as_str(),
+                loss.count.packets,
+                loss.count.bytes,
+                cause.as_str(),
+                cause.remedy(),
+            ));
+            *loss = Unspoken { count: Count::default(), spoken: Some(now) };
+        }
+    }
+
+    /// Says a line that is not about a loss.
+    pub fn notice(&mut self, line: String) {
+        (self.notify)(line);
     }
 
     fn change(&mut self, point: u16, change: impl FnOnce(&mut Account)) {
         if let Some(account) = self.accounts.get_mut(&point) {
             change(account);
         }
-    }
-}
-
-fn lose(account: &mut Account, cause: Cause, packets: u64, bytes: u64) {
-    if packets > 0 {
-        *account.lost.entry(cause).or_default() += Count { packets, bytes };
     }
 }

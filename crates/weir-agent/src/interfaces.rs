@@ -3,6 +3,7 @@
 use crate::{Error, Result};
 use glob::Pattern;
 use nix::ifaddrs::getifaddrs;
+use nix::net::if_::if_nameindex;
 use std::collections::BTreeMap;
 use weir_probes::flows::LinkLayer;
 use weir_record::Interface;
@@ -44,30 +45,40 @@ impl Selection {
         Ok(all()?.into_values().filter(|found| self.wants(&found.interface.name)).collect())
     }
 
-    /// [`find`](Self::find), and an error where that finds nothing.
+    /// [`find`](Self::find), and an error where a glob finds nothing.
     ///
     /// # Errors
-    /// No interface fits.
-    pub fn find_some(&self) -> Result<Vec<Found>> {
+    /// No interface fits one of the globs.
+    pub fn find_each(&self) -> Result<Vec<Found>> {
         let found = self.find()?;
-        if !found.is_empty() {
+        let finds_none = |glob: &&Pattern| !found.iter().any(|one| glob.matches(&one.interface.name));
+        let idle: Vec<_> = self.globs.iter().filter(finds_none).map(|glob| format!("'{glob}'")).collect();
+        if idle.is_empty() && !found.is_empty() {
             return Ok(found);
         }
-        let globs: Vec<_> = self.globs.iter().map(|glob| format!("'{glob}'")).collect();
         let names: Vec<_> = all()?.into_values().map(|found| found.interface.name).collect();
-        Err(Error::NoInterface { globs: globs.join(", "), names: names.join(", ") })
+        Err(Error::NoInterface { globs: idle.join(", "), names: names.join(", ") })
     }
 }
 
-/// getifaddrs(3) names every interface once with its link-layer address, which says its type.
+/// Every interface of this network namespace, by number.
 fn all() -> Result<BTreeMap<u32, Found>> {
-    let addresses = getifaddrs().map_err(Error::ListInterfaces)?;
-    Ok(addresses
+    let links: BTreeMap<u32, u16> = getifaddrs()
+        .map_err(Error::ListInterfaces)?
         .filter_map(|entry| {
             let link = entry.address?.as_link_addr().copied()?;
-            let index = u32::try_from(link.ifindex()).ok()?;
-            let interface = Interface { name: entry.interface_name, index };
-            Some((index, Found { interface, link_layer: link_layer(link.hatype()) }))
+            Some((u32::try_from(link.ifindex()).ok()?, link.hatype()))
+        })
+        .collect();
+    let interfaces = if_nameindex().map_err(Error::ListInterfaces)?;
+    Ok(interfaces
+        .iter()
+        .map(|entry| {
+            let interface =
+                Interface { name: entry.name().to_string_lossy().into_owned(), index: entry.index() };
+            // Without a link-layer address (tun, wireguard, PPP) there is no Ethernet header either.
+            let link_layer = links.get(&entry.index()).map_or(LinkLayer::None, |kind| link_layer(*kind));
+            (entry.index(), Found { interface, link_layer })
         })
         .collect())
 }

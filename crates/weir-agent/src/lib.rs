@@ -17,9 +17,11 @@ mod interfaces;
 mod outlet;
 mod settings;
 mod table;
+#[cfg(test)]
+mod witness;
 
 pub use agent::{Agent, Report, Start};
-pub use books::Books;
+pub use books::{Books, Notify};
 pub use error::{Error, Result};
 pub use interfaces::Selection;
 pub use outlet::{Outlet, Sink};

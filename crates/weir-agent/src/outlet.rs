@@ -112,7 +112,7 @@ impl Outlet {
     fn book(&mut self, done: Done, books: &mut Books) {
         let Done { mut batch, outcome } = done;
         self.queued -= batch.len();
-        books.settle(&batch, if outcome.is_ok() { Ok(()) } else { Err(Cause::SinkFailed) });
+        books.settle(&batch, outcome.as_ref().copied().map_err(cause_of));
         if let Err(error) = outcome {
             self.failure.get_or_insert(error);
         }
@@ -156,6 +156,10 @@ impl Outlet {
         }
         self.failure.map_or(Ok(()), Err)
     }
+}
+
+fn cause_of(error: &io::Error) -> Cause {
+    if error.kind() == io::ErrorKind::BrokenPipe { Cause::SinkClosed } else { Cause::SinkFailed }
 }
 
 fn serve(mut sink: impl Sink, inbox: &Receiver<Order>, outbox: &Sender<Done>) {

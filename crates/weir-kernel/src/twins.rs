@@ -275,24 +275,30 @@ const _: () = {
     assert!(offset_of!(FragmentKey, padding) == 39);
 };
 
-/// C: `struct fragment_ports`.
+/// C: `struct fragment_origin`.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct FragmentPorts {
+pub struct FragmentOrigin {
     /// C: `source_port`, in network byte order.
     pub source_port: u16,
     /// C: `destination_port`, in network byte order.
     pub destination_port: u16,
     /// C: `seen`.
     pub seen: u32,
+    /// C: `protocol`.
+    pub protocol: u8,
+    /// C: `padding`.
+    pub padding: [u8; 3],
 }
 
 // SAFETY: repr(C), integers only, no padding: the sizes of the fields add up.
-unsafe impl Pod for FragmentPorts {}
+unsafe impl Pod for FragmentOrigin {}
 
 const _: () = {
-    assert!(size_of::<FragmentPorts>() == 8);
-    assert!(offset_of!(FragmentPorts, source_port) == 0);
-    assert!(offset_of!(FragmentPorts, destination_port) == 2);
-    assert!(offset_of!(FragmentPorts, seen) == 4);
+    assert!(size_of::<FragmentOrigin>() == 12);
+    assert!(offset_of!(FragmentOrigin, source_port) == 0);
+    assert!(offset_of!(FragmentOrigin, destination_port) == 2);
+    assert!(offset_of!(FragmentOrigin, seen) == 4);
+    assert!(offset_of!(FragmentOrigin, protocol) == 8);
+    assert!(offset_of!(FragmentOrigin, padding) == 9);
 };

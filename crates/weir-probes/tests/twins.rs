@@ -11,7 +11,7 @@ const STRUCTS: [&str; 9] = [
     "ledger_cell",
     "interface_entry",
     "fragment_key",
-    "fragment_ports",
+    "fragment_origin",
 ];
 
 #[test]

@@ -53,6 +53,8 @@ pub enum Cause {
     SinkQueueFull,
     /// Output: the sink could not write.
     SinkFailed,
+    /// Output: the reader had seen enough and closed its end.
+    SinkClosed,
 }
 
 impl Cause {
@@ -63,6 +65,7 @@ impl Cause {
             Self::NestedSpillRingFull => "nested_spill_ring_full",
             Self::SinkQueueFull => "sink_queue_full",
             Self::SinkFailed => "sink_failed",
+            Self::SinkClosed => "sink_closed",
         }
     }
 
@@ -71,8 +74,14 @@ impl Cause {
         match self {
             Self::SpillRingFull | Self::NestedSpillRingFull => "raise --memory-budget or shorten --interval",
             Self::SinkQueueFull => "read the output faster, or use -o none",
-            Self::SinkFailed => "see the error above",
+            Self::SinkFailed => "see why the output could not be written",
+            Self::SinkClosed => "nothing: the reader closed its end",
         }
+    }
+
+    /// Whether it needs a person's attention.
+    pub fn is_alarming(self) -> bool {
+        self != Self::SinkClosed
     }
 }
 

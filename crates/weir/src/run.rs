@@ -11,7 +11,7 @@ use glob::Pattern;
 use std::io::{ErrorKind, IsTerminal};
 use std::process::ExitCode;
 use std::time::Duration;
-use weir_agent::{Agent, HookChoice, Outlet, Report, Selection, Settings, Start};
+use weir_agent::{Agent, HookChoice, Notify, Outlet, Report, Selection, Settings, Start};
 use weir_kernel::{Hook, Position};
 
 /// Flags of `weir run`.
@@ -85,10 +85,13 @@ pub fn run(arguments: Arguments) -> Result<ExitCode> {
     let interval = arguments.interval;
     // Listen for signals before anything is attached, so that it is taken off again.
     let stop = Stop::new(arguments.duration)?;
-    let (agent, start) = Agent::attach(settings(arguments))?;
-    announce(&start);
-
     let view = (output == Output::Table && on_terminal).then(|| LiveView::new(interval)).transpose()?;
+    let notify: Notify = match &view {
+        Some(view) => view.foot(),
+        None => Box::new(|line| eprintln!("weir: {line}")),
+    };
+    let (agent, start) = Agent::attach(settings(arguments), notify)?;
+    announce(&start);
     let outlet = match output {
         Output::Json => Outlet::new(JsonLines::new())?,
         Output::Table if !on_terminal => Outlet::new(Rows::new())?,

@@ -2,12 +2,13 @@
 
 use crate::table::{self, ALARM, Align, Column, FINE, QUIET};
 use crate::text;
+use std::cell::RefCell;
 use std::fmt::Write as _;
 use std::io::{self, Write};
 use std::net::IpAddr;
-use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{Receiver, Sender, SyncSender, TrySendError, channel, sync_channel};
 use std::time::Duration;
-use weir_agent::{Agent, Books, LiveFlow, Sink};
+use weir_agent::{Agent, Books, LiveFlow, Notify, Sink};
 use weir_record::{Account, Count, FlowKey, FlowRecord};
 
 const COLUMNS: [Column; 9] = [
@@ -32,12 +33,15 @@ struct Frame {
     seen: Count,
     lost: Count,
     balanced: bool,
+    foot: Option<String>,
 }
 
 /// Redraws from a thread of its own: a terminal that is held (Ctrl-S) does not hold the drain.
 pub struct LiveView {
     frames: SyncSender<Frame>,
     interval: Duration,
+    notices: (Sender<String>, Receiver<String>),
+    foot: RefCell<Option<String>>,
 }
 
 impl LiveView {
@@ -53,14 +57,26 @@ impl LiveView {
                 first = false;
             }
         })?;
-        Ok(Self { frames, interval })
+        Ok(Self { frames, interval, notices: channel(), foot: RefCell::new(None) })
+    }
+
+    /// The agent's own lines go to the foot of the view, the last one stays.
+    pub fn foot(&self) -> Notify {
+        let notices = self.notices.0.clone();
+        Box::new(move |line| {
+            let _ = notices.send(line);
+        })
     }
 
     /// Shows the agent as it is now; if the last frame is still being drawn, this one is left out.
     pub fn show(&self, agent: &Agent) {
         let books = agent.books();
         let rows = agent.busiest(MOST_ROWS).iter().map(|live| live_row(live, books, self.interval)).collect();
+        if let Some(last) = self.notices.1.try_iter().last() {
+            self.foot.replace(Some(last));
+        }
         let frame = Frame {
+            foot: self.foot.borrow().clone(),
             rows,
             flows: agent.flow_count(),
             seen: total(books, |account| account.seen),
@@ -84,11 +100,16 @@ fn draw(frame: &Frame, first: bool) -> io::Result<()> {
     let (width, height) =
         size.map_or((80, 24), |(width, height)| (usize::from(width.0), usize::from(height.0)));
     let mut lines = table::render(&COLUMNS, &frame.rows, width);
-    lines.truncate(height.saturating_sub(2));
+    // The head, the foot, and the line that the cursor stands on.
+    lines.truncate(height.saturating_sub(2 + usize::from(frame.foot.is_some())));
     let mut screen = String::from(if first { "\x1b[2J\x1b[H" } else { "\x1b[H" });
     let _ = write!(screen, "{}\x1b[K\r\n", head(frame, width));
     for line in &lines {
         let _ = write!(screen, "{line}\x1b[K\r\n");
+    }
+    if let Some(foot) = &frame.foot {
+        let foot: String = foot.chars().take(width).collect();
+        let _ = write!(screen, "{ALARM}{foot}{ALARM:#}\x1b[K\r\n");
     }
     screen.push_str("\x1b[J");
     let mut out = anstream::stdout().lock();

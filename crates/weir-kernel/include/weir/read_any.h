@@ -15,7 +15,7 @@ struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 1);
 	__type(key, struct fragment_key);
-	__type(value, struct fragment_ports);
+	__type(value, struct fragment_origin);
 } fragments SEC(".maps");
 
 const volatile __u32 fragment_timeout_jiffies = 0; /* set by user space, as is the map's size */
@@ -27,6 +27,7 @@ struct cursor {
 	__u16 type; /* ethertype, then protocol */
 	bool later_fragment;
 	bool fragment;
+	__u8 fragment_protocol;
 	__u32 fragment_id;
 };
 
@@ -74,7 +75,7 @@ static __always_inline bool read_ipv4(const struct __sk_buff *skb, struct cursor
 	if (!load(skb, at, &ip, sizeof(ip)) || ip.version_ihl >> 4 != 4)
 		return false;
 	header = (ip.version_ihl & 0xf) * 4;
-	if (header < sizeof(ip))
+	if (header < sizeof(ip) || at->offset + header > at->end)
 		return false;
 	total = bpf_ntohs(ip.total_length);
 	end = at->offset + total;
@@ -85,6 +86,7 @@ static __always_inline bool read_ipv4(const struct __sk_buff *skb, struct cursor
 	at->later_fragment = fragment & IPV4_OFFSET;
 	at->fragment = fragment & (IPV4_OFFSET | IPV4_MORE_FRAGMENTS);
 	at->fragment_id = ip.id;
+	at->fragment_protocol = ip.protocol;
 	at->type = ip.protocol;
 	packet->addresses = (__u64)ip.destination << 32 | ip.source;
 	packet->link |= LINK_IPV4;
@@ -140,6 +142,7 @@ static __always_inline bool skip_extension_header(const struct __sk_buff *skb, s
 		at->later_fragment = header.offset & bpf_htons(IPV6_OFFSET);
 		at->fragment = header.offset & bpf_htons(IPV6_OFFSET | IPV6_MORE_FRAGMENTS);
 		at->fragment_id = header.id;
+		at->fragment_protocol = header.next;
 		size = sizeof(header);
 	} else if (at->type == PROTOCOL_AH) {
 		size = (header.length + 2) * 4;
@@ -191,7 +194,7 @@ static __always_inline void read_ports(const struct __sk_buff *skb, struct curso
 	packet->link |= LINK_PORTS;
 }
 
-/* The first fragment leaves its ports behind, the later ones pick them up. */
+/* The first fragment leaves behind what only it tells, the later ones pick it up. */
 static __always_inline void join_fragment(const struct cursor *at, struct packet *packet)
 {
 	struct fragment_key key = {
@@ -199,25 +202,28 @@ static __always_inline void join_fragment(const struct cursor *at, struct packet
 		.destination = { packet->wide.destination[0], packet->wide.destination[1] },
 		.id = at->fragment_id,
 		.point = packet->point,
+		.protocol = at->fragment_protocol,
+	};
+	struct fragment_origin *first, origin = {
+		.source_port = packet->source_port,
+		.destination_port = packet->destination_port,
+		.seen = packet->now,
 		.protocol = packet->protocol,
 	};
-	struct fragment_ports *seen, ports;
 
 	if (packet->link & LINK_IPV4)
 		key.source[0] = packet->addresses;
 	packet->fragments = FRAGMENT_SEEN;
 	if (!at->later_fragment) {
-		ports.source_port = packet->source_port;
-		ports.destination_port = packet->destination_port;
-		ports.seen = packet->now;
 		if (packet->link & LINK_PORTS)
-			bpf_map_update_elem(&fragments, &key, &ports, BPF_ANY);
+			bpf_map_update_elem(&fragments, &key, &origin, BPF_ANY);
 		return;
 	}
-	seen = bpf_map_lookup_elem(&fragments, &key);
-	if (seen && packet->now - seen->seen <= fragment_timeout_jiffies) {
-		packet->source_port = seen->source_port;
-		packet->destination_port = seen->destination_port;
+	first = bpf_map_lookup_elem(&fragments, &key);
+	if (first && packet->now - first->seen <= fragment_timeout_jiffies) {
+		packet->protocol = first->protocol;
+		packet->source_port = first->source_port;
+		packet->destination_port = first->destination_port;
 		packet->link |= LINK_PORTS;
 	} else {
 		packet->fragments |= FRAGMENT_ORPHAN;

@@ -103,7 +103,7 @@ struct interface_entry {
 	__u8 padding[5];
 };
 
-/* The first fragment's ports, for the ones that follow it. */
+/* Fragments of one datagram. `protocol` is the one that the fragments name: an extension header may follow it. */
 struct fragment_key {
 	__u64 source[2];
 	__u64 destination[2];
@@ -113,10 +113,13 @@ struct fragment_key {
 	__u8 padding;
 };
 
-struct fragment_ports {
+/* What only the first fragment tells of the flow. */
+struct fragment_origin {
 	__be16 source_port;
 	__be16 destination_port;
 	__u32 seen; /* low half of jiffies64 */
+	__u8 protocol;
+	__u8 padding[3];
 };
 
 #define PIN_SIZE(type, size) _Static_assert(sizeof(struct type) == (size), #type " changed size")
@@ -128,4 +131,4 @@ PIN_SIZE(spill_record, 104);
 PIN_SIZE(ledger_cell, 64);
 PIN_SIZE(interface_entry, 8);
 PIN_SIZE(fragment_key, 40);
-PIN_SIZE(fragment_ports, 8);
+PIN_SIZE(fragment_origin, 12);

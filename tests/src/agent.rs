@@ -1,0 +1,222 @@
+//! Runs the `weir` binary in a namespace and collects all that it says.
+
+use crate::lines::Lines;
+use crate::netns::Namespace;
+use crate::output::{Count, Flow, Ledger, Line};
+use crate::wait_for;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use std::env;
+use std::path::PathBuf;
+use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
+use std::time::Duration;
+
+/// A weir that comes up.
+const START: Duration = Duration::from_secs(20);
+/// A weir that drains for the last time and writes it all.
+const STOP: Duration = Duration::from_secs(60);
+
+/// `$WEIR_BIN`, or the binary that cargo put beside this test, or the release one.
+pub fn binary() -> PathBuf {
+    let beside = env::current_exe().expect("a test has a path");
+    let profile = beside.ancestors().nth(2).expect("target/<profile>/deps/<test>");
+    let places = [profile.join("weir"), profile.with_file_name("release").join("weir")];
+    let found =
+        env::var_os("WEIR_BIN").map(PathBuf::from).or_else(|| places.into_iter().find(|path| path.exists()));
+    found.unwrap_or_else(|| {
+        panic!("no weir binary in {}: build it, or name it in WEIR_BIN", profile.display())
+    })
+}
+
+/// A running agent; killed on drop.
+pub struct Agent {
+    child: Child,
+    unread: Option<ChildStdout>,
+    stdout: Option<Lines>,
+    stderr: Option<Lines>,
+}
+
+/// All that an agent has said, once it is gone.
+pub struct Outcome {
+    /// How it ended.
+    pub status: ExitStatus,
+    /// Every flow record, in order.
+    pub flows: Vec<Flow>,
+    /// The ledger: one entry per observation point and direction.
+    pub ledgers: Vec<Ledger>,
+    /// Its messages.
+    pub stderr: Vec<String>,
+}
+
+impl Agent {
+    /// Runs `weir run` with further arguments, and waits until it is attached.
+    pub fn start(namespace: &Namespace, args: &[&str]) -> Self {
+        let mut agent = Self::start_unread(namespace, args);
+        agent.read();
+        agent
+    }
+
+    /// As [`Agent::start`], but nobody reads what it writes until [`Agent::read`] is called.
+    pub fn start_unread(namespace: &Namespace, args: &[&str]) -> Self {
+        let mut agent = Self::spawn(namespace, &[], &[&["run"], args].concat());
+        let Self { child, stderr, .. } = &mut agent;
+        let stderr = stderr.as_ref().expect("its messages are read");
+        wait_for("weir attaches", START, || {
+            let exited = child.try_wait().expect("weir is ours").is_some();
+            stderr.look(|lines| {
+                let attached = lines.iter().any(|line| line.starts_with("weir: attached"));
+                assert!(attached || !exited, "weir ended before it was attached: {lines:?}");
+                attached.then_some(())
+            })
+        });
+        agent
+    }
+
+    /// Runs `weir` with these very arguments to its end. `wrapper` is a command to run it
+    /// under, such as one that takes privileges away.
+    pub fn run(
+        namespace: &Namespace,
+        wrapper: &[&str],
+        args: &[&str],
+    ) -> (ExitStatus, Vec<String>, Vec<String>) {
+        let mut agent = Self::spawn(namespace, wrapper, args);
+        agent.read();
+        let status = agent.wait_for_exit();
+        (status, agent.stdout.take().expect("read").finish(), agent.stderr.take().expect("read").finish())
+    }
+
+    fn spawn(namespace: &Namespace, wrapper: &[&str], args: &[&str]) -> Self {
+        let binary = binary();
+        let mut command = match wrapper {
+            [] => Command::new(binary),
+            [program, rest @ ..] => {
+                let mut command = Command::new(program);
+                command.args(rest).arg(binary);
+                command
+            }
+        };
+        command.args(args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child =
+            namespace.enter(|| command.spawn()).unwrap_or_else(|error| panic!("{command:?}: {error}"));
+        let stderr = child.stderr.take().map(Lines::of);
+        Self { unread: child.stdout.take(), child, stdout: None, stderr }
+    }
+
+    /// Starts to read what it writes.
+    pub fn read(&mut self) {
+        self.stdout = self.unread.take().map(Lines::of);
+    }
+
+    /// Closes the reading end of a pipe that nobody has started to read.
+    pub fn close_stdout(&mut self) {
+        self.unread = None;
+    }
+
+    /// Sends it a signal.
+    pub fn signal(&self, signal: Signal) {
+        kill(Pid::from_raw(self.child.id().cast_signed()), signal).expect("weir runs");
+    }
+
+    /// Waits for a record that `wanted` likes.
+    pub fn wait_for_flow(&self, what: &str, timeout: Duration, wanted: impl Fn(&Flow) -> bool) -> Flow {
+        let stdout = self.stdout.as_ref().expect("its output is read");
+        let find = |lines: &[String]| {
+            lines.iter().find_map(|line| match Line::read(line) {
+                Line::Flow(flow) if wanted(&flow) => Some(*flow),
+                _ => None,
+            })
+        };
+        wait_for(what, timeout, || stdout.look(find))
+    }
+
+    /// `kill -9`.
+    pub fn kill(mut self) {
+        self.child.kill().expect("weir runs");
+        self.child.wait().expect("weir is gone");
+    }
+
+    /// Asks it to stop and returns all that it has said. It must have stopped in order.
+    pub fn stop(self) -> Outcome {
+        self.stop_with(Signal::SIGINT)
+    }
+
+    /// As [`Agent::stop`], with a signal of the caller's choice.
+    pub fn stop_with(self, signal: Signal) -> Outcome {
+        self.signal(signal);
+        self.wait()
+    }
+
+    /// Waits until it stops by itself, in order.
+    pub fn wait(mut self) -> Outcome {
+        let status = self.wait_for_exit();
+        let stderr = self.stderr.take().map(Lines::finish).unwrap_or_default();
+        assert!(status.success(), "{status}: {stderr:?}");
+        let mut outcome = Outcome { status, flows: Vec::new(), ledgers: Vec::new(), stderr };
+        for line in self.stdout.take().map(Lines::finish).unwrap_or_default() {
+            match Line::read(&line) {
+                Line::Flow(flow) => outcome.flows.push(*flow),
+                Line::Ledger(ledger) => outcome.ledgers.push(ledger),
+            }
+        }
+        outcome
+    }
+
+    fn wait_for_exit(&mut self) -> ExitStatus {
+        wait_for("weir stops", STOP, || self.child.try_wait().expect("weir is ours"))
+    }
+}
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Outcome {
+    /// The ledger of one observation point and direction.
+    pub fn ledger(&self, interface: &str, direction: &str) -> &Ledger {
+        let mut matching = self
+            .ledgers
+            .iter()
+            .filter(|ledger| (&*ledger.interface, &*ledger.direction) == (interface, direction));
+        let ledger = matching
+            .next()
+            .unwrap_or_else(|| panic!("no ledger of {interface} {direction}: {:?}", self.ledgers));
+        assert!(matching.next().is_none(), "{interface} {direction} has two ledgers: {:?}", self.ledgers);
+        ledger
+    }
+
+    /// The records of one observation point and direction.
+    pub fn flows(&self, interface: &str, direction: &str) -> impl Iterator<Item = &Flow> {
+        self.flows.iter().filter(move |flow| (&*flow.interface, &*flow.direction) == (interface, direction))
+    }
+
+    /// What must be true after every run, whatever happened in it: each ledger balances by
+    /// its own word and by our arithmetic, its losses have causes, and the records that we
+    /// have read are what it says was exported.
+    pub fn assert_books(&self) {
+        assert!(!self.ledgers.is_empty(), "no ledger; stderr: {:?}", self.stderr);
+        for ledger in &self.ledgers {
+            let Ledger { interface, direction, balanced, seen, exported, held, lost, lost_by } = ledger;
+            assert!(balanced, "{ledger:?}");
+            assert_eq!(*seen, *exported + *held + *lost, "{ledger:?}");
+            assert_eq!(*held, Count::default(), "{ledger:?}");
+            assert_eq!(*lost, lost_by.values().copied().sum(), "{ledger:?}");
+            let recorded: Count = self.flows(interface, direction).map(Flow::count).sum();
+            assert_eq!(recorded, *exported, "records read against {ledger:?}");
+        }
+        for flow in &self.flows {
+            self.ledger(&flow.interface, &flow.direction);
+            assert!(flow.packets > 0 && flow.start <= flow.end, "{flow:?}");
+        }
+    }
+
+    /// As [`Outcome::assert_books`], and nothing was lost.
+    pub fn assert_exact(&self) {
+        self.assert_books();
+        for ledger in &self.ledgers {
+            assert_eq!(ledger.lost, Count::default(), "{ledger:?}");
+        }
+    }
+}

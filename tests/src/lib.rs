@@ -1,0 +1,34 @@
+//! What the end-to-end tests in `tests/` stand on. They know the `weir` binary only from the
+//! outside: its command line, its JSON and its exit status; the truth they hold it to comes
+//! from the kernel's own counters and from what they sent.
+//!
+//! Everything happens in network namespaces made for one test and removed after it. Every
+//! test needs root and says so when it is not.
+#![forbid(unsafe_code)]
+
+pub mod agent;
+pub mod flood;
+pub mod frames;
+pub mod frames_ipv6;
+pub mod inject;
+pub mod iperf;
+pub mod lines;
+pub mod netns;
+pub mod output;
+pub mod pair;
+pub mod witness;
+
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+/// Asks `probe` every 10 ms until it answers; panics, naming `what`, after `timeout`.
+pub fn wait_for<T>(what: &str, timeout: Duration, mut probe: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + timeout;
+    loop {
+        if let Some(answer) = probe() {
+            return answer;
+        }
+        assert!(Instant::now() < deadline, "{what}: not within {timeout:?}");
+        sleep(Duration::from_millis(10));
+    }
+}
