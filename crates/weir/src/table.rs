@@ -38,6 +38,29 @@ pub fn render(columns: &[Column], rows: &[Vec<String>], width: usize) -> Vec<Str
     lines
 }
 
+/// Leaves out the `expendable` columns, one after the other, until the rest fits into `width`.
+pub fn narrow(
+    columns: &[Column],
+    rows: &[Vec<String>],
+    width: usize,
+    expendable: &[&str],
+) -> (Vec<Column>, Vec<Vec<String>>) {
+    let (mut columns, mut rows) = (columns.to_vec(), rows.to_vec());
+    for title in expendable {
+        let natural = widths(&columns, &rows, usize::MAX).iter().sum::<usize>() + gaps(&columns);
+        let Some(place) = columns.iter().position(|column| column.0 == *title) else { continue };
+        if natural > width {
+            columns.remove(place);
+            rows.iter_mut().for_each(|row| drop(row.remove(place)));
+        }
+    }
+    (columns, rows)
+}
+
+fn gaps(columns: &[Column]) -> usize {
+    GAP * columns.len().saturating_sub(1)
+}
+
 /// Natural widths; where they are too much together, the widest column gives way first.
 fn widths(columns: &[Column], rows: &[Vec<String>], width: usize) -> Vec<usize> {
     let mut widths: Vec<_> = columns.iter().map(|column| column.0.chars().count()).collect();
@@ -46,8 +69,7 @@ fn widths(columns: &[Column], rows: &[Vec<String>], width: usize) -> Vec<usize> 
             *width = (*width).max(cell.chars().count());
         }
     }
-    let gaps = GAP * columns.len().saturating_sub(1);
-    while widths.iter().sum::<usize>() + gaps > width {
+    while widths.iter().sum::<usize>() + gaps(columns) > width {
         match widths.iter_mut().max_by_key(|width| **width) {
             Some(widest) if *widest > NARROWEST => *widest -= 1,
             _ => break,
@@ -87,6 +109,16 @@ fn shorten(cell: &str, width: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn expendable_columns_go_before_any_is_cut() {
+        let columns = [("NAME", Align::Left), ("AGE", Align::Right), ("N", Align::Right)];
+        let rows = vec![vec!["abcdef".to_string(), "12 ms".to_string(), "7".to_string()]];
+        let (kept, cells) = narrow(&columns, &rows, 10, &["AGE"]);
+        assert_eq!(kept.iter().map(|column| column.0).collect::<Vec<_>>(), ["NAME", "N"]);
+        assert_eq!(cells[0], ["abcdef", "7"]);
+        assert_eq!(narrow(&columns, &rows, 80, &["AGE"]).0.len(), 3);
+    }
 
     #[test]
     fn the_widest_column_gives_way() {

@@ -45,16 +45,16 @@ pub fn grouped(count: u64) -> String {
     out
 }
 
-/// Bits a second: `1.2 Mbit/s`.
+/// Bits a second: `850`, `1.2 M`.
 pub fn bit_rate(bytes: u64, time: Duration) -> String {
-    const UNITS: [&str; 5] = ["bit/s", "kbit/s", "Mbit/s", "Gbit/s", "Tbit/s"];
+    const UNITS: [&str; 6] = ["", " k", " M", " G", " T", " P"];
     let mut value = bytes as f64 * 8.0 / time.as_secs_f64().max(1e-9);
     let mut unit = 0;
     while value >= 999.5 && unit + 1 < UNITS.len() {
         value /= 1000.0;
         unit += 1;
     }
-    if unit == 0 { format!("{value:.0} {}", UNITS[unit]) } else { format!("{value:.1} {}", UNITS[unit]) }
+    if unit == 0 { format!("{value:.0}") } else { format!("{value:.1}{}", UNITS[unit]) }
 }
 
 /// `350 ms`, `12.3 s`, `5 m 3 s`.
@@ -83,7 +83,7 @@ mod tests {
         assert_eq!(count(1_234_567), "1.2 M");
         assert_eq!(grouped(0), "0");
         assert_eq!(grouped(1_234_567), "1 234 567");
-        assert_eq!(bit_rate(125_000, Duration::from_secs(1)), "1.0 Mbit/s");
+        assert_eq!(bit_rate(125_000, Duration::from_secs(1)), "1.0 M");
         assert_eq!(time(Duration::from_millis(350)), "350 ms");
         assert_eq!(time(Duration::from_secs(303)), "5 m 3 s");
     }

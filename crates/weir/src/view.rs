@@ -12,16 +12,19 @@ use weir_agent::{Agent, Books, LiveFlow, Notify, Sink};
 use weir_record::{Account, Count, FlowKey, FlowRecord};
 
 const COLUMNS: [Column; 9] = [
-    ("INTERFACE", Align::Left),
+    ("IFACE", Align::Left),
     ("DIR", Align::Left),
     ("PROTO", Align::Left),
     ("SOURCE", Align::Left),
     ("DESTINATION", Align::Left),
     ("PACKETS", Align::Right),
     ("BYTES", Align::Right),
-    ("RATE", Align::Right),
+    ("BIT/S", Align::Right),
     ("AGE", Align::Right),
 ];
+
+/// What an 80-column terminal can do without.
+const EXPENDABLE: [&str; 2] = ["AGE", "PACKETS"];
 
 /// More than any terminal has lines.
 const MOST_ROWS: usize = 200;
@@ -99,7 +102,8 @@ fn draw(frame: &Frame, first: bool) -> io::Result<()> {
     let size = terminal_size::terminal_size();
     let (width, height) =
         size.map_or((80, 24), |(width, height)| (usize::from(width.0), usize::from(height.0)));
-    let mut lines = table::render(&COLUMNS, &frame.rows, width);
+    let (columns, rows) = table::narrow(&COLUMNS, &frame.rows, width, &EXPENDABLE);
+    let mut lines = table::render(&columns, &rows, width);
     // The head, the foot, and the line that the cursor stands on.
     lines.truncate(height.saturating_sub(2 + usize::from(frame.foot.is_some())));
     let mut screen = String::from(if first { "\x1b[2J\x1b[H" } else { "\x1b[H" });
@@ -143,7 +147,7 @@ fn live_row(live: &LiveFlow, books: &Books, interval: Duration) -> Vec<String> {
     row.extend([
         text::count(flow.count.packets),
         text::bytes(flow.count.bytes),
-        text::bit_rate(flow.fresh.bytes, interval),
+        rate(flow.fresh.bytes, interval),
         text::time(age),
     ]);
     row
@@ -155,10 +159,14 @@ fn record_row(record: &FlowRecord) -> Vec<String> {
     row.extend([
         text::count(record.packets),
         text::bytes(record.bytes),
-        if age.is_zero() { "-".into() } else { text::bit_rate(record.bytes, age) },
+        if age.is_zero() { "-".into() } else { rate(record.bytes, age) },
         text::time(age),
     ]);
     row
+}
+
+fn rate(bytes: u64, time: Duration) -> String {
+    if bytes == 0 { "-".into() } else { text::bit_rate(bytes, time) }
 }
 
 fn first_cells(interface: &str, direction: &str, key: &FlowKey) -> Vec<String> {
