@@ -111,11 +111,11 @@ impl Agent {
             return Err(weir_kernel::Error::Unexpected(what).into());
         };
         self.flows.watch(interface.index, point, found.link_layer)?;
-        let attached = self.attach_both(interface.index);
-        let attachments = match attached {
+        let attachments = match self.attach_both(interface.index) {
             Ok(attachments) => attachments,
             Err(source) => {
                 self.flows.forget(interface.index)?;
+                self.books.cancel(point);
                 return Err(Error::Attach { interface: interface.name.clone(), source });
             }
         };
@@ -270,17 +270,21 @@ impl Agent {
         self.refused.retain(|index| found.iter().any(|one| one.interface.index == *index));
         let mut over = Vec::new();
         for (index, watched) in &mut self.watched {
-            let same = |one: &&Found| one.interface.index == *index;
-            match watched.gone_for {
-                None if found.iter().any(|one| same(&one)) => {}
-                None => {
+            let now = found.iter().find(|one| one.interface.index == *index);
+            match (watched.gone_for, now) {
+                (None, Some(one)) if one.interface != *watched.interface => {
+                    watched.interface = Arc::new(one.interface.clone());
+                    self.books.rename(watched.point, &watched.interface);
+                }
+                (None, Some(_)) => {}
+                (None, None) => {
                     watched.attachments.clear();
                     self.flows.forget(*index)?;
                     watched.gone_for = Some(0);
                 }
                 // Its last packets are in the generation that was written when it went.
-                Some(drains) if drains < 2 => watched.gone_for = Some(drains + 1),
-                Some(_) => over.push(*index),
+                (Some(drains), _) if drains < 2 => watched.gone_for = Some(drains + 1),
+                (Some(_), _) => over.push(*index),
             }
         }
         for index in over {

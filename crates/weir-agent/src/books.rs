@@ -55,6 +55,20 @@ impl Books {
         Some(point)
     }
 
+    /// Takes back [`open`](Self::open): nothing was ever seen there.
+    pub fn cancel(&mut self, point: u16) {
+        self.accounts.remove(&point);
+        self.accounts.remove(&(point + 1));
+        self.free.insert(point);
+    }
+
+    /// The interface has another name from now on.
+    pub fn rename(&mut self, point: u16, interface: &Arc<Interface>) {
+        for number in [point, point + 1] {
+            self.change(number, |account| account.interface = Arc::clone(interface));
+        }
+    }
+
     /// Closes both accounts of an interface that is gone, whose last packet has been exported.
     pub fn close(&mut self, point: u16) {
         let both = [self.accounts.remove(&point), self.accounts.remove(&(point + 1))];

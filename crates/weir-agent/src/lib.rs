@@ -14,6 +14,8 @@ mod books;
 mod decode;
 mod error;
 mod interfaces;
+#[cfg(test)]
+mod nested;
 mod outlet;
 mod settings;
 mod table;

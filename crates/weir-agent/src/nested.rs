@@ -1,0 +1,95 @@
+//! What becomes of a packet that finds its CPU busy, or on a CPU without a part of its own:
+//! it goes to the spill ring by itself, and when that is full into the ledger.
+
+use libbpf_rs::{MapCore, MapFlags, MapHandle, ProgramInput};
+use nix::sched::{CpuSet, sched_setaffinity};
+use nix::unistd::Pid;
+use weir_kernel::{FlowAddresses, FlowEntry, LedgerCell, PartState};
+use weir_probes::flows::{Demand, Flows, Layout, LinkLayer, Visitor};
+
+#[derive(Default)]
+struct Sums {
+    entries: u64,
+    cells: Vec<LedgerCell>,
+}
+
+impl Visitor for Sums {
+    fn flow(&mut self, entry: &FlowEntry, _addresses: Option<&FlowAddresses>) {
+        self.entries += entry.packets;
+    }
+
+    fn cell(&mut self, _point: u16, cell: &LedgerCell) {
+        self.cells.push(*cell);
+    }
+}
+
+fn probe(cpus: u32) -> Flows {
+    let demand = Demand { budget: 1 << 20, cpus, interfaces: 1, highest_ifindex: 1 };
+    let mut flows = Flows::load(Layout::new(demand).expect("1 MiB holds a flow")).expect("the probe loads");
+    flows.watch(1, 2, LinkLayer::Ethernet).expect("loopback can be watched");
+    flows
+}
+
+/// Sends `count` frames of 64 bytes through the program, on whichever CPU.
+fn send(flows: &Flows, count: u32) {
+    let mut frame = [0; 64];
+    frame[12..14].copy_from_slice(&[0x08, 0x06]);
+    let input = ProgramInput { data_in: Some(&frame), repeat: count, ..Default::default() };
+    let program = flows.loaded().program("weir_ingress").expect("the program is there");
+    program.test_run(input).expect("the program runs: these tests need root");
+}
+
+/// Packets and losses after `count` frames: every one is in the ring or in the ledger.
+fn check(mut flows: Flows, count: u32) {
+    send(&flows, count);
+    let left = flows.flip().expect("the generation flips");
+    let mut spilled = 0;
+    flows.consume_spill(usize::MAX, |record| spilled += record.entry.packets).expect("the ring can be read");
+    let mut sums = Sums::default();
+    flows.drain(left, &mut sums).expect("the generation drains");
+    let total = |of: fn(&LedgerCell) -> u64| sums.cells.iter().map(of).sum::<u64>();
+    assert_eq!(sums.entries, 0, "the hash was left alone");
+    assert_eq!(total(|cell| cell.seen_packets), 0);
+    assert_eq!(total(|cell| cell.nested_packets), u64::from(count));
+    assert_eq!(total(|cell| cell.nested_bytes), u64::from(count) * 64);
+    assert_eq!(spilled + total(|cell| cell.lost_nested_packets), u64::from(count));
+    assert!(spilled > 0, "the ring takes some");
+}
+
+fn mark_busy(flows: &Flows) {
+    let parts =
+        MapHandle::try_from(&flows.loaded().find_map("parts").expect("there are parts")).expect("a handle");
+    let busy = PartState { busy: 1, ..Default::default() };
+    for part in 0..flows.layout().parts() {
+        let mut value = busy.busy.to_ne_bytes().to_vec();
+        value.resize(size_of::<PartState>(), 0);
+        parts.update(&part.to_ne_bytes(), &value, MapFlags::ANY).expect("a part can be written");
+    }
+}
+
+#[test]
+fn root_a_busy_cpu_spills_and_counts() {
+    let flows = probe(64);
+    mark_busy(&flows);
+    check(flows, 10);
+}
+
+#[test]
+fn root_a_busy_cpu_with_a_full_ring_counts_the_loss() {
+    let flows = probe(64);
+    mark_busy(&flows);
+    let more_than_fit = flows.layout().spill_bytes / 64;
+    check(flows, more_than_fit);
+}
+
+#[test]
+fn root_a_cpu_without_a_part_spills_and_counts() {
+    if weir_kernel::privilege::online_cpus() < 2 {
+        eprintln!("skipped: a second CPU is needed to play one that came online late");
+        return;
+    }
+    let mut second = CpuSet::new();
+    second.set(1).expect("there is a second CPU");
+    sched_setaffinity(Pid::from_raw(0), &second).expect("this thread may run there");
+    check(probe(1), 10);
+}
