@@ -220,6 +220,7 @@ impl Agent {
         self.follow_interfaces(outlet)?;
         outlet.send(&mut self.books);
         outlet.collect(&mut self.books);
+        self.books.audit();
         self.books.speak();
         Ok(())
     }

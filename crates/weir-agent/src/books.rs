@@ -29,6 +29,8 @@ pub struct Books {
     ahead: [BTreeMap<u16, Count>; 2],
     unspoken: BTreeMap<(u16, Cause), Unspoken>,
     notify: Notify,
+    /// Said once.
+    out_of_balance: bool,
 }
 
 impl std::fmt::Debug for Books {
@@ -43,7 +45,8 @@ impl Books {
         let last = u16::try_from(points).unwrap_or(u16::MAX);
         let free = (2..last.saturating_sub(1)).step_by(2).collect();
         let (accounts, closed) = (BTreeMap::new(), Vec::new());
-        Self { accounts, closed, free, ahead: Default::default(), unspoken: BTreeMap::new(), notify }
+        let (ahead, unspoken) = (Default::default(), BTreeMap::new());
+        Self { accounts, closed, free, ahead, unspoken, notify, out_of_balance: false }
     }
 
     /// Opens two accounts for an interface. The number of the first; none where the probe's ledger is full.
@@ -174,6 +177,17 @@ impl Books {
                 cause.remedy(),
             ));
             *loss = Unspoken { count: Count::default(), spoken: Some(now) };
+        }
+    }
+
+    /// Looks whether every account balances, as it must after each drain, and says so once where one does not.
+    pub fn audit(&mut self) {
+        let Some(account) = self.accounts.values().find(|account| !account.is_balanced()) else { return };
+        if !std::mem::replace(&mut self.out_of_balance, true) {
+            let (interface, direction) = (&account.interface.name, account.direction.as_str());
+            let line =
+                format!("{interface} {direction}: the books do not balance: this is a bug: {account:?}");
+            (self.notify)(line);
         }
     }
 
