@@ -7,11 +7,13 @@
 mod attach;
 pub mod clock;
 mod error;
+pub mod feature;
 mod grace;
 pub mod layout;
 mod object;
 pub mod privilege;
 mod ring;
+pub mod stats;
 mod twins;
 mod window;
 

@@ -1,0 +1,94 @@
+//! What loaded programs cost, by the kernel's own statistics.
+
+use crate::feature::owned;
+use crate::{Error, Result};
+use libbpf_rs::query::ProgInfoIter;
+use std::fs;
+use std::io;
+use std::os::fd::OwnedFd;
+
+/// While this lives, the kernel counts and times every run of every BPF program (5.8); the
+/// counting ends with the process, whatever ends it.
+#[derive(Debug)]
+pub struct Statistics {
+    _held: OwnedFd,
+}
+
+impl Statistics {
+    /// Has the kernel begin, unless somebody else has already.
+    ///
+    /// # Errors
+    /// EPERM: CAP_SYS_ADMIN is missing. EINVAL: the kernel is older; see [`are_on`].
+    pub fn enable() -> Result<Self> {
+        // SAFETY: takes no pointers.
+        let fd = unsafe { libbpf_sys::bpf_enable_stats(libbpf_sys::BPF_STATS_RUN_TIME) };
+        owned(fd, "cannot have programs timed").map(|held| Self { _held: held })
+    }
+}
+
+/// Whether the host has its programs timed all the time: `sysctl kernel.bpf_stats_enabled` (5.1).
+pub fn are_on() -> bool {
+    fs::read_to_string("/proc/sys/kernel/bpf_stats_enabled").is_ok_and(|text| text.trim() == "1")
+}
+
+/// What a program has done since it was loaded, as far as the statistics were on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Runs {
+    /// The kernel's number for the program.
+    pub id: u32,
+    /// Its name.
+    pub name: String,
+    /// How often it ran.
+    pub count: u64,
+    /// How long, in nanoseconds, on all CPUs together.
+    pub nanoseconds: u64,
+}
+
+/// The loaded programs whose names are `wanted`, in the order in which they were loaded (5.1).
+///
+/// # Errors
+/// EPERM: CAP_SYS_ADMIN is missing.
+pub fn programs(wanted: impl Fn(&str) -> bool) -> Result<Vec<Runs>> {
+    let mut first = 0;
+    // SAFETY: `first` outlives the call. Asked apart, since the iterator ends in silence.
+    let answer = unsafe { libbpf_sys::bpf_prog_get_next_id(0, &mut first) };
+    match -answer {
+        0 => {}
+        libc::ENOENT => return Ok(Vec::new()),
+        errno => {
+            return Err(Error::kernel("cannot list programs", io::Error::from_raw_os_error(errno)));
+        }
+    }
+    let named = ProgInfoIter::default().map(|info| Runs {
+        id: info.id,
+        name: info.name.to_string_lossy().into_owned(),
+        count: info.run_cnt,
+        nanoseconds: info.run_time_ns,
+    });
+    Ok(named.filter(|runs| wanted(&runs.name)).collect())
+}
+
+/// How many CPUs are online.
+pub fn cpus() -> u32 {
+    // SAFETY: takes no pointers.
+    let count = unsafe { libc::sysconf(libc::_SC_NPROCESSORS_ONLN) };
+    u32::try_from(count).unwrap_or(1).max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::feature::{NO_OP, NoOp};
+
+    #[test]
+    fn root_runs_are_counted_while_it_lives() {
+        let held = Statistics::enable().expect("Linux 5.8 or newer, and root");
+        let program = NoOp::load().expect("it loads");
+        let time = program.run_time().expect("it runs").expect("it is timed");
+        assert!(time.as_nanos() < 100_000, "{time:?}");
+        let listed = programs(|name| name == NO_OP).expect("root may list them");
+        assert!(listed.iter().any(|runs| runs.count >= 20_000 && runs.nanoseconds > 0), "{listed:?}");
+        drop(held);
+        assert!(cpus() >= 1);
+    }
+}

@@ -1,0 +1,402 @@
+//! From what was tried to what it means: is the feature there, and if not, what to do.
+
+use super::features::{Feature, Status};
+use super::findings::{Findings, PROGRAMS, Refusal, Tried};
+
+/// The kernels that weir is made for.
+const OLDEST: &str = "5.15";
+
+/// Every feature, in the order in which `weir run` comes to need them.
+pub fn features(found: &Findings) -> Vec<Feature> {
+    let judge = Judge { found };
+    let mut features = vec![judge.kernel()];
+    features.extend(judge.capabilities());
+    features.push(judge.type_information());
+    features.push(judge.compiler());
+    features.push(judge.required("mmap-able array", "5.5", &found.mmapable_array, &["CAP_BPF"]));
+    features.push(judge.required("ring buffer", "5.8", &found.ring_buffer, &["CAP_BPF"]));
+    features.push(judge.required("LRU hash", "4.10", &found.lru_hash, &["CAP_BPF"]));
+    features.extend(judge.grace_period());
+    features.extend(judge.programs());
+    features.push(judge.required("run by hand", "4.12", &found.run_by_hand, LOAD));
+    features.extend(judge.hooks());
+    features.push(judge.statistics());
+    features
+}
+
+const WITH_BTF: &str = "boot a kernel with CONFIG_DEBUG_INFO_BTF=y";
+const BUILT_WITH: &str = "boot a kernel that is built with it";
+
+/// What it takes to load a TC program.
+const LOAD: &[&str] = &["CAP_BPF", "CAP_NET_ADMIN", "CAP_PERFMON"];
+
+struct Judge<'a> {
+    found: &'a Findings,
+}
+
+impl Judge<'_> {
+    fn kernel(&self) -> Feature {
+        let is_new = is_at_least(&self.found.release, OLDEST);
+        Feature {
+            name: "kernel release",
+            status: if is_new { Status::Yes } else { Status::No },
+            minimum_kernel: Some(OLDEST),
+            instead: Some("older: whatever loads"),
+            reason: (!is_new).then(|| format!("{} is older", self.found.release)),
+            remedy: (!is_new).then(|| boot(OLDEST)),
+            is_required: false,
+        }
+    }
+
+    fn capabilities(&self) -> [Feature; 3] {
+        let one = |name, minimum_kernel, instead| {
+            let is_missing = self.found.missing.contains(&name);
+            Feature {
+                name,
+                status: if is_missing { Status::No } else { Status::Yes },
+                minimum_kernel,
+                instead,
+                reason: None,
+                remedy: is_missing.then(|| self.grant()),
+                is_required: true,
+            }
+        };
+        [
+            one("CAP_BPF", Some("5.8"), Some("CAP_SYS_ADMIN")),
+            one("CAP_NET_ADMIN", None, None),
+            one("CAP_PERFMON", Some("5.8"), Some("CAP_SYS_ADMIN")),
+        ]
+    }
+
+    fn grant(&self) -> String {
+        format!("run as root, or: setcap cap_bpf,cap_net_admin,cap_perfmon+ep {}", self.found.binary)
+    }
+
+    fn type_information(&self) -> Feature {
+        let is_there = self.found.type_information;
+        Feature {
+            name: "type information (BTF)",
+            status: if is_there { Status::Yes } else { Status::No },
+            minimum_kernel: Some("5.4"),
+            instead: None,
+            reason: (!is_there).then(|| "no /sys/kernel/btf/vmlinux".into()),
+            remedy: (!is_there).then(|| WITH_BTF.into()),
+            is_required: true,
+        }
+    }
+
+    fn compiler(&self) -> Feature {
+        let outcome = match &self.found.compiled {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(Refusal { is_permission: false, text: String::new() }),
+            Err(refusal) => Err(refusal.clone()),
+        };
+        let feature = self.optional("BPF JIT", "3.18", "interpreter, slower", &outcome, LOAD);
+        match self.found.compiled {
+            Ok(false) => Feature { remedy: Some("sysctl net.core.bpf_jit_enable=1".into()), ..feature },
+            _ => feature,
+        }
+    }
+
+    fn grace_period(&self) -> [Feature; 2] {
+        let by_call = &self.found.membarrier;
+        let first = self.optional("membarrier(2)", "4.3", "map-in-map update", by_call, &[]);
+        // It answers EINVAL where CPUs run without a tick: that is how the host is meant to be.
+        let first = Feature { remedy: None, ..first };
+        let mut second = self.required("map-in-map update", "5.0", &self.found.grace_period, &["CAP_BPF"]);
+        if by_call.is_ok() {
+            second.status = Status::NotNeeded;
+            second.is_required = false;
+        }
+        [first, second]
+    }
+
+    fn programs(&self) -> Vec<Feature> {
+        let programs = PROGRAMS.into_iter().zip(&self.found.programs);
+        let mut features: Vec<_> = programs.map(|(name, tried)| self.program(name, tried)).collect();
+        // Each by itself loads, but not all of them with tables of a useful size.
+        if self.found.probe.is_err() && features.iter().all(|feature| feature.status == Status::Yes) {
+            features.push(self.program("the whole probe", &self.found.probe));
+        }
+        features
+    }
+
+    /// A program is refused for what it uses.
+    fn program(&self, name: &'static str, tried: &Tried) -> Feature {
+        let feature = self.required(name, OLDEST, tried, LOAD);
+        let maps = [
+            (&self.found.mmapable_array, "mmap-able array", "5.5"),
+            (&self.found.ring_buffer, "ring buffer", "5.8"),
+            (&self.found.lru_hash, "LRU hash", "4.10"),
+        ];
+        let refused =
+            maps.into_iter().find_map(|(tried, name, minimum)| Some((tried.as_ref().err()?, name, minimum)));
+        // The verifier says EACCES as well; where maps are refused so, it is not the verifier.
+        if feature.status != Status::No || refused.is_some_and(|(refusal, ..)| refusal.is_permission) {
+            return feature;
+        }
+        let (reason, remedy) = match refused {
+            _ if !self.found.type_information => ("no type information".into(), WITH_BTF.into()),
+            Some((_, name, minimum)) => (format!("no {name} (Linux {minimum})"), boot(minimum)),
+            None if is_too_complex(tried) => {
+                ("too complex for this verifier".into(), "boot a newer Linux, and please report it".into())
+            }
+            None if self.found.is_confidential => {
+                ("kernel is locked down".into(), "boot with lockdown=integrity or less".into())
+            }
+            None if !is_at_least(&self.found.release, OLDEST) => {
+                (format!("Linux {} is too old", short(&self.found.release)), boot(OLDEST))
+            }
+            None => ("refused".into(), "`weir check -v` tells how; please report it".into()),
+        };
+        Feature { reason: Some(reason), remedy: Some(remedy), ..feature }
+    }
+
+    fn hooks(&self) -> [Feature; 2] {
+        let tcx = self.optional("TCX links", "6.6", "clsact filters", &self.found.tcx, LOAD);
+        let (status, reason) = match (tcx.status, self.found.clsact) {
+            (Status::Yes, _) => (Status::NotNeeded, None),
+            (_, Some(true)) => (Status::Yes, None),
+            _ => (Status::No, Some("no module sch_ingress".to_string())),
+        };
+        let clsact = Feature {
+            name: "clsact filters",
+            status,
+            minimum_kernel: Some("4.5"),
+            instead: None,
+            reason,
+            remedy: (status == Status::No).then(|| "boot a kernel with CONFIG_NET_SCH_INGRESS".into()),
+            is_required: tcx.status == Status::No,
+        };
+        [tcx, clsact]
+    }
+
+    fn statistics(&self) -> Feature {
+        let found = &self.found.statistics;
+        let instead = "kernel.bpf_stats_enabled";
+        let feature = self.optional("statistics (weir cost)", "5.8", instead, found, &[]);
+        match found {
+            Err(refusal) if refusal.is_permission => Feature {
+                status: Status::NotTried,
+                reason: Some("CAP_SYS_ADMIN is missing".into()),
+                remedy: Some("run `weir cost` as root".into()),
+                ..feature
+            },
+            Err(_) => {
+                let remedy = "sysctl kernel.bpf_stats_enabled=1 while `weir cost` measures";
+                Feature { remedy: Some(remedy.into()), ..feature }
+            }
+            Ok(()) => feature,
+        }
+    }
+
+    fn required(
+        &self,
+        name: &'static str,
+        minimum: &'static str,
+        tried: &Tried,
+        needs: &[&'static str],
+    ) -> Feature {
+        let (status, reason, remedy) = match tried {
+            Ok(()) => (Status::Yes, None, None),
+            Err(refusal) if refusal.is_permission => match self.want(needs) {
+                Some(capability) => {
+                    (Status::NotTried, Some(format!("{capability} is missing")), Some(self.grant()))
+                }
+                None => (
+                    Status::No,
+                    Some("bpf(2) is refused to this process".to_string()),
+                    Some(
+                        "the capabilities are there, so it is a user namespace, a seccomp profile or a \
+                         security module: have the container's settings allow bpf(2)"
+                            .to_string(),
+                    ),
+                ),
+            },
+            Err(_) if is_at_least(&self.found.release, minimum) => {
+                (Status::No, Some("this kernel is without it".into()), Some(BUILT_WITH.into()))
+            }
+            Err(_) => (Status::No, Some(format!("Linux {} is older", self.release())), Some(boot(minimum))),
+        };
+        Feature {
+            name,
+            status,
+            minimum_kernel: Some(minimum),
+            instead: None,
+            reason,
+            remedy,
+            is_required: true,
+        }
+    }
+
+    /// A feature that something else can stand in for: why it is missing matters less than what does.
+    fn optional(
+        &self,
+        name: &'static str,
+        minimum: &'static str,
+        instead: &'static str,
+        tried: &Tried,
+        needs: &[&'static str],
+    ) -> Feature {
+        let feature = self.required(name, minimum, tried, needs);
+        let reason = if feature.status == Status::NotTried { feature.reason } else { None };
+        Feature { instead: Some(instead), reason, is_required: false, ..feature }
+    }
+
+    /// The capability to name where the kernel said EPERM.
+    fn want(&self, needs: &[&'static str]) -> Option<&'static str> {
+        let missing = &self.found.missing;
+        needs.iter().find(|need| missing.contains(need)).or(missing.first()).copied()
+    }
+
+    fn release(&self) -> &str {
+        short(&self.found.release)
+    }
+}
+
+/// The verifier gives up after a million instructions; how far it gets with them differs by release.
+fn is_too_complex(tried: &Tried) -> bool {
+    tried.as_ref().is_err_and(|refusal: &Refusal| refusal.text.contains("program is too large"))
+}
+
+fn boot(minimum: &str) -> String {
+    format!("boot Linux {minimum} or newer")
+}
+
+/// `6.18` of `6.18.44-cloud`.
+fn short(release: &str) -> &str {
+    match release.match_indices('.').nth(1) {
+        Some((end, _)) => &release[..end],
+        None => release,
+    }
+}
+
+/// Whether a release such as `6.18.44-cloud` is `minimum` or newer.
+fn is_at_least(release: &str, minimum: &str) -> bool {
+    let numbers = |text: &str| {
+        let mut parts =
+            text.split(|c: char| !c.is_ascii_digit()).map(|part| part.parse::<u32>().unwrap_or(0));
+        (parts.next().unwrap_or(0), parts.next().unwrap_or(0))
+    };
+    numbers(release) >= numbers(minimum)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::check::features::verdict;
+
+    fn refused(is_permission: bool) -> Refusal {
+        Refusal { is_permission, text: "refused".into() }
+    }
+
+    fn named<'a>(features: &'a [Feature], name: &str) -> &'a Feature {
+        features.iter().find(|feature| feature.name == name).expect("there is such a feature")
+    }
+
+    #[test]
+    fn releases_compare_by_number() {
+        assert!(is_at_least("6.18.44-cloud", "6.6") && is_at_least("5.15.0", "5.15"));
+        assert!(!is_at_least("5.9.1", "5.10") && !is_at_least("", "5.4"));
+        assert_eq!(short("6.18.44-cloud"), "6.18");
+    }
+
+    #[test]
+    fn a_kernel_that_has_everything() {
+        let features = features(&Findings::perfect());
+        assert_eq!(verdict(&features).text(), "weir run works here");
+        assert_eq!(named(&features, "clsact filters").status, Status::NotNeeded);
+        assert_eq!(named(&features, "map-in-map update").status, Status::NotNeeded);
+        assert!(features.iter().all(|f| f.remedy.is_none() && f.status != Status::No), "{features:?}");
+    }
+
+    #[test]
+    fn fall_backs_do() {
+        let features = features(&Findings {
+            release: "5.15.0-100-generic".into(),
+            tcx: Err(refused(false)),
+            clsact: Some(true),
+            membarrier: Err(refused(false)),
+            compiled: Ok(false),
+            ..Findings::perfect()
+        });
+        assert!(verdict(&features).is_ok());
+        assert_eq!(named(&features, "TCX links").instead, Some("clsact filters"));
+        assert_eq!(named(&features, "clsact filters").status, Status::Yes);
+        assert_eq!(named(&features, "map-in-map update").status, Status::Yes);
+        assert_eq!(named(&features, "BPF JIT").remedy.as_deref(), Some("sysctl net.core.bpf_jit_enable=1"));
+    }
+
+    #[test]
+    fn without_either_hook() {
+        let found = Findings { tcx: Err(refused(false)), clsact: Some(false), ..Findings::perfect() };
+        let verdict = verdict(&features(&found));
+        assert!(verdict.reason().is_some_and(|reason| reason.contains("clsact")), "{verdict:?}");
+    }
+
+    #[test]
+    fn without_capabilities_nothing_is_claimed() {
+        let features = features(&Findings {
+            missing: vec!["CAP_BPF", "CAP_NET_ADMIN", "CAP_PERFMON"],
+            ring_buffer: Err(refused(true)),
+            probe: Err(refused(true)),
+            programs: PROGRAMS.map(|_| Err(refused(true))),
+            tcx: Err(refused(true)),
+            clsact: Some(true),
+            statistics: Err(refused(true)),
+            ..Findings::perfect()
+        });
+        assert_eq!(
+            verdict(&features).text(),
+            "weir run cannot work here: CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON are missing. \
+             Run as root, or: setcap cap_bpf,cap_net_admin,cap_perfmon+ep /usr/bin/weir"
+        );
+        for name in ["ring buffer", "weir_egress", "TCX links", "statistics (weir cost)"] {
+            let feature = named(&features, name);
+            assert_eq!(feature.status, Status::NotTried, "{name}");
+            assert!(feature.reason.as_ref().is_some_and(|reason| reason.starts_with("CAP_")), "{name}");
+        }
+    }
+
+    #[test]
+    fn an_old_kernel_is_named_with_what_it_lacks() {
+        let found = Findings {
+            release: "5.4.0".into(),
+            ring_buffer: Err(refused(false)),
+            probe: Err(refused(false)),
+            programs: PROGRAMS.map(|_| Err(refused(false))),
+            ..Findings::perfect()
+        };
+        let features = features(&found);
+        let text = verdict(&features).text();
+        assert!(text.contains("ring buffer") && text.contains("Boot Linux 5.8"), "{text}");
+        let program = named(&features, "weir_ingress");
+        assert_eq!(program.reason.as_deref(), Some("no ring buffer (Linux 5.8)"));
+    }
+
+    #[test]
+    fn a_verifier_that_gives_up() {
+        let text = "BPF program is too large. Processed 1000001 insn".to_string();
+        let refusal = || Err(Refusal { is_permission: false, text: text.clone() });
+        let programs = [refusal(), Ok(()), Ok(())];
+        let found = Findings { probe: refusal(), programs, ..Findings::perfect() };
+        let text = verdict(&features(&found)).text();
+        assert!(text.contains("weir_ingress: too complex for this verifier. Boot a newer"), "{text}");
+    }
+
+    /// Root in a container, with every capability and a seccomp profile; and a verifier that
+    /// says EACCES where everything else works.
+    #[test]
+    fn a_refusal_in_spite_of_capabilities() {
+        let programs = Findings {
+            probe: Err(refused(true)),
+            programs: PROGRAMS.map(|_| Err(refused(true))),
+            ..Findings::perfect()
+        };
+        let text = verdict(&features(&programs)).text();
+        assert!(text.contains("weir_ingress: refused. `weir check -v`"), "{text}");
+        let everything = Findings { mmapable_array: Err(refused(true)), ..programs };
+        let text = verdict(&features(&everything)).text();
+        assert!(text.contains("mmap-able array: bpf(2) is refused") && text.contains("seccomp"), "{text}");
+    }
+}
