@@ -31,6 +31,16 @@ struct cursor {
 	__u32 fragment_id;
 };
 
+/*
+ * Zero to the machine, any number to the verifier. Offsets that start from it are never constants, so two
+ * ways to the same place in the reader are one to the verifier; with constants, Linux 6.1 and older follow
+ * each of them and give up after a million instructions.
+ */
+static __always_inline __u32 opaque_zero(const struct __sk_buff *skb)
+{
+	return READ_ONCE(skb->len) ^ READ_ONCE(skb->len);
+}
+
 static __always_inline bool load(const struct __sk_buff *skb, const struct cursor *at, void *to, __u32 length)
 {
 	return at->offset + length <= at->end && !bpf_skb_load_bytes(skb, at->offset, to, length);
@@ -47,12 +57,12 @@ static __always_inline void read_ethernet(const struct __sk_buff *skb, struct cu
 	__be16 type;
 
 	at->type = 0;
-	at->offset = 2 * 6;
+	at->offset += 2 * 6; /* both addresses */
 	if (!load(skb, at, &type, sizeof(type))) {
 		at->offset = at->end;
 		return;
 	}
-	at->offset = sizeof(struct ethernet_header);
+	at->offset += sizeof(type);
 	at->type = bpf_ntohs(type);
 	for (int i = 0; i < MAX_VLAN_TAGS && is_vlan(at->type); i++) {
 		if (!load(skb, at, &vlan, sizeof(vlan)))
@@ -239,7 +249,7 @@ static __always_inline void read_by_ethertype(struct packet *packet, __u16 type)
 
 static __noinline int read_any(const struct __sk_buff *skb, struct packet *packet, __u32 link_layer)
 {
-	struct cursor at = { .end = skb->len };
+	struct cursor at = { .offset = opaque_zero(skb), .end = skb->len };
 	bool ipv6;
 
 	__builtin_memset(&packet->wide, 0, sizeof(packet->wide));
