@@ -1,0 +1,63 @@
+//! The machine: what it is, and who runs where on it.
+
+use anyhow::{Context, Result};
+use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
+use nix::unistd::Pid;
+use std::fs;
+use std::process::{Command, Stdio};
+use std::thread;
+
+/// CPU, kernel and compiler, in one line: figures mean nothing without them.
+pub fn describe() -> String {
+    let cpuinfo = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = cpuinfo
+        .lines()
+        .find_map(|line| line.strip_prefix("model name")?.split_once(':'))
+        .map_or("unknown CPU", |(_, name)| name.trim());
+    let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    let cpus = cpuinfo.lines().filter(|line| line.starts_with("processor")).count();
+    format!("{model}, {cpus} CPUs, Linux {}, {}", kernel.trim(), env!("WEIR_STUDY_CLANG"))
+}
+
+/// Has this process, and the ones that it starts, go before whatever else the machine is busy with.
+/// What they measure is noise otherwise. Where there is no renice(1), or no privilege, so be it.
+pub fn go_first() {
+    let mut renice = Command::new("renice");
+    renice.args(["-n", "-15", "-p", &std::process::id().to_string()]);
+    let _ = renice.stdout(Stdio::null()).stderr(Stdio::null()).status();
+}
+
+/// Runs `work` on a thread of its own that stays on one CPU.
+pub fn on_one_cpu<T: Send>(work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
+    thread::scope(|scope| {
+        let worker = scope.spawn(|| {
+            pin_to_one_cpu()?;
+            work()
+        });
+        worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
+}
+
+/// Keeps the calling thread on one CPU, the last: the first has most of the interrupts.
+pub fn pin_to_one_cpu() -> Result<()> {
+    pin(|cpu, last| cpu == last)
+}
+
+/// Keeps the calling thread off that CPU, where there is another.
+pub fn leave_that_cpu() -> Result<()> {
+    pin(|cpu, last| cpu != last || last == 0)
+}
+
+fn pin(wanted: impl Fn(usize, usize) -> bool) -> Result<()> {
+    let this_thread = Pid::from_raw(0);
+    // Of the process, not of the thread: that may be pinned already.
+    let allowed = sched_getaffinity(Pid::this()).context("cannot read the CPU affinity")?;
+    let allowed: Vec<usize> =
+        (0..CpuSet::count()).filter(|&cpu| allowed.is_set(cpu).unwrap_or(false)).collect();
+    let last = allowed.last().copied().unwrap_or(0);
+    let mut set = CpuSet::new();
+    for cpu in allowed.into_iter().filter(|&cpu| wanted(cpu, last)) {
+        set.set(cpu)?;
+    }
+    sched_setaffinity(this_thread, &set).context("cannot set the CPU affinity")
+}

@@ -1,0 +1,106 @@
+//! What real traffic loses to the agent: small UDP packets, and TCP for information, through
+//! veth pairs that are alike but for who watches them. Every packet passes two programs, one on
+//! its way out and one on its way in.
+
+use crate::agent::Agent;
+use crate::generator::Generator;
+use crate::network::{Namespace, Network, Pair};
+use crate::report::{Report, Row, Table, Target};
+use crate::spread::Spread;
+use crate::{Effort, interrupt, iperf, machine, packet};
+use anyhow::{Result, ensure};
+use nix::net::if_::if_nametoindex;
+use std::time::Duration;
+use weir_kernel::{Attachment, Direction, Hook, Loaded, Position, attach, is_tcx_missing};
+
+/// Traffic changes over to the next pair this often: what disturbs the machine then disturbs all alike.
+const SLICE: Duration = Duration::from_millis(20);
+/// Seen by every agent that was attached at all.
+const FEW_PACKETS: u64 = 1000;
+
+/// One figure for each pair.
+type Round = [f64; Pair::ALL.len()];
+
+/// One flow, forty flows, TCP.
+pub fn run(effort: Effort, report: &mut Report) -> Result<()> {
+    let network = Network::new()?;
+    let ends = [&network.sender, &network.receiver];
+    let _empty = [empty_programs(ends[0])?, empty_programs(ends[1])?];
+    let agents = [Agent::start(ends[0], &[])?, Agent::start(ends[1], &[])?];
+
+    let generator = Generator::new(&network)?;
+    for (name, flows) in [("one UDP flow", 1), ("40 UDP flows", 40)] {
+        let unit = "1000 packets/s of 60 bytes, sent and read back by one thread; two hooks a packet";
+        let round = || machine::on_one_cpu(|| kilopackets(&generator, flows, effort.round));
+        report.add(table(name, unit, Some(Target::AtLeast(0.95)), effort, round)?);
+    }
+    if iperf::installed() {
+        let unit = "Gbit/s of iperf3, for information: super-packets, and the scheduler has its say";
+        report.add(table("TCP", unit, None, effort, || gigabits(&network, effort.round))?);
+    }
+    for agent in agents {
+        ensure!(agent.stop()? >= FEW_PACKETS, "the agent has not seen the traffic");
+    }
+    Ok(())
+}
+
+fn table(
+    name: &str,
+    unit: &str,
+    target: Option<Target>,
+    effort: Effort,
+    round: impl Fn() -> Result<Round>,
+) -> Result<Table> {
+    round()?; // neighbours, routes, caches, clock rate
+    let rounds: Vec<Round> = (0..effort.rounds).map(|_| round()).collect::<Result<_>>()?;
+    let row = |pair: Pair| Row {
+        name: ["native", "an empty program on each hook", "weir"][pair as usize].into(),
+        value: Spread::of(rounds.iter().map(|round| round[pair as usize])),
+        ratio: Some(Spread::of(
+            rounds.iter().map(|round| round[pair as usize] / round[Pair::Native as usize]),
+        )),
+        target: target.filter(|_| pair == Pair::Weir),
+    };
+    Ok(Table {
+        title: format!("throughput, {name}"),
+        unit: unit.into(),
+        digits: 1,
+        rows: Pair::ALL.map(row).into(),
+        notes: Vec::new(),
+    })
+}
+
+/// Each pair gets `time`, a slice at a time; who comes first changes.
+fn kilopackets(generator: &Generator, flows: u32, time: Duration) -> Result<Round> {
+    let slices = time.div_duration_f64(SLICE).ceil() as usize;
+    let mut sums = Round::default();
+    for slice in 0..slices {
+        for turn in 0..Pair::ALL.len() {
+            let pair = Pair::ALL[(slice + turn) % Pair::ALL.len()];
+            sums[pair as usize] += generator.rate(pair, flows, SLICE)?;
+        }
+    }
+    Ok(sums.map(|sum| sum / slices as f64 / 1e3))
+}
+
+fn gigabits(network: &Network, time: Duration) -> Result<Round> {
+    let mut round = Round::default();
+    for pair in Pair::ALL {
+        interrupt::check()?;
+        round[pair as usize] = iperf::gigabits(network, pair, time)?;
+    }
+    Ok(round)
+}
+
+fn empty_programs(end: &Namespace) -> Result<(Loaded, [Attachment; 2])> {
+    end.inside(|| {
+        let loaded = packet::harness()?;
+        let interface = if_nametoindex(Pair::Empty.interface())?;
+        let hang = |direction| {
+            let on = |hook| attach(&loaded, packet::EMPTY, interface, direction, (hook, Position::Head));
+            on(Hook::Tcx).or_else(|error| if is_tcx_missing(&error) { on(Hook::Clsact) } else { Err(error) })
+        };
+        let attached = [hang(Direction::Ingress)?, hang(Direction::Egress)?];
+        Ok((loaded, attached))
+    })
+}
