@@ -7,5 +7,6 @@ fn main() {
     let libbpf = env::var("DEP_BPF_INCLUDE").expect("libbpf-sys exports its include directory");
     println!("cargo::metadata=include={manifest}/include");
     println!("cargo::metadata=libbpf={libbpf}");
+    println!("cargo::rustc-env=WEIR_LIBBPF_INCLUDE={libbpf}");
     println!("cargo::rerun-if-changed=include");
 }

@@ -4,6 +4,7 @@
 use libbpf_rs::{MapCore, MapFlags, MapHandle, ProgramInput};
 use nix::sched::{CpuSet, sched_setaffinity};
 use nix::unistd::Pid;
+use std::mem::offset_of;
 use weir_kernel::{FlowAddresses, FlowEntry, LedgerCell, PartState};
 use weir_probes::flows::{Demand, Flows, Layout, LinkLayer, Visitor};
 
@@ -59,11 +60,11 @@ fn check(mut flows: Flows, count: u32) {
 fn mark_busy(flows: &Flows) {
     let parts =
         MapHandle::try_from(&flows.loaded().find_map("parts").expect("there are parts")).expect("a handle");
-    let busy = PartState { busy: 1, ..Default::default() };
     for part in 0..flows.layout().parts() {
-        let mut value = busy.busy.to_ne_bytes().to_vec();
-        value.resize(size_of::<PartState>(), 0);
-        parts.update(&part.to_ne_bytes(), &value, MapFlags::ANY).expect("a part can be written");
+        let key = part.to_ne_bytes();
+        let mut state = parts.lookup(&key, MapFlags::ANY).expect("a part can be read").expect("it is there");
+        state[offset_of!(PartState, busy)] = 1;
+        parts.update(&key, &state, MapFlags::ANY).expect("a part can be written");
     }
 }
 

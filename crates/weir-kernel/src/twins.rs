@@ -145,8 +145,14 @@ pub struct PartState {
     pub used: u32,
     /// C: `hand`.
     pub hand: u32,
+    /// C: `first_entry`.
+    pub first_entry: u32,
+    /// C: `first_bucket`.
+    pub first_bucket: u32,
+    /// C: `first_cell`.
+    pub first_cell: u32,
     /// C: `padding`.
-    pub padding: [u32; 13],
+    pub padding: [u32; 10],
 }
 
 // SAFETY: repr(C), integers only, no padding: the sizes of the fields add up.
@@ -157,7 +163,10 @@ const _: () = {
     assert!(offset_of!(PartState, busy) == 0);
     assert!(offset_of!(PartState, used) == 4);
     assert!(offset_of!(PartState, hand) == 8);
-    assert!(offset_of!(PartState, padding) == 12);
+    assert!(offset_of!(PartState, first_entry) == 12);
+    assert!(offset_of!(PartState, first_bucket) == 16);
+    assert!(offset_of!(PartState, first_cell) == 20);
+    assert!(offset_of!(PartState, padding) == 24);
 };
 
 /// C: `struct spill_record`.

@@ -12,6 +12,8 @@
 #include "ledger.h"
 #include "spill.h"
 
+/* Set by user space before load; constants to the verifier and the compiler of the kernel. */
+const volatile __u32 cpus = 1; /* CPUs that have a part of their own in every level */
 const volatile __u32 entries_per_cpu = 1;
 const volatile __u32 bucket_mask = 0; /* buckets per CPU, a power of two, less one */
 const volatile __u64 hash_seed = 0;
@@ -19,7 +21,7 @@ const volatile __u64 hash_seed = 0;
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(map_flags, BPF_F_MMAPABLE);
-	__uint(max_entries, 1); /* generations * cpus * (bucket_mask + 1) */
+	__uint(max_entries, 1); /* parts * (bucket_mask + 1) */
 	__type(key, __u32);
 	__type(value, struct flow_bucket);
 } buckets SEC(".maps");
@@ -27,7 +29,7 @@ struct {
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(map_flags, BPF_F_MMAPABLE);
-	__uint(max_entries, 1); /* generations * cpus * entries_per_cpu */
+	__uint(max_entries, 1); /* parts * entries_per_cpu */
 	__type(key, __u32);
 	__type(value, struct flow_entry);
 } entries SEC(".maps");
@@ -54,16 +56,6 @@ static __always_inline struct part_state *part_of(__u32 epoch, __u32 cpu)
 
 	return cpu < cpus ? bpf_map_lookup_elem(&parts, &index) : NULL;
 }
-
-/* The place of one packet in the flow hash: whose part it is, and where that begins. */
-struct place {
-	__u32 epoch;
-	__u32 cpu;
-	struct part_state *part;
-	__u32 first_entry;
-	struct flow_bucket *bucket;
-	__u32 tag; /* fingerprint, entry bits zero */
-};
 
 /* The key's second word: ports, point and link lie side by side. */
 static __always_inline __u64 second_word(const struct packet *packet)
@@ -143,13 +135,13 @@ static __always_inline void add_packet(struct flow_entry *entry, const struct pa
 }
 
 /* A packet that no level can take in goes to the spill ring by itself. Nothing shared is written but atomically. */
-static __noinline int spill_packet(__u32 epoch, const struct packet *packet)
+static __noinline int spill_packet(const struct packet *packet)
 {
 	struct spill_record *record = bpf_ringbuf_reserve(&spill, sizeof(*record), 0);
 
 	if (!record)
 		return -1;
-	record->epoch = epoch;
+	record->epoch = packet->epoch;
 	record->padding = 0;
 	start_entry(&record->entry, packet);
 	record->addresses = packet->wide;
@@ -157,108 +149,94 @@ static __noinline int spill_packet(__u32 epoch, const struct packet *packet)
 	return 0;
 }
 
-static __always_inline void count_lost(const struct place *place, const struct flow_entry *entry)
+static __noinline int count_lost(const struct part_state *part, __u32 point, __u64 packets, __u64 bytes)
 {
-	struct ledger_cell *cell = ledger_of(place->epoch & 1, place->cpu, entry->point);
+	struct ledger_cell *cell = ledger_of(part, point);
 
 	if (cell) {
-		cell->lost_spill_packets += entry->packets;
-		cell->lost_spill_bytes += entry->bytes;
+		cell->lost_spill_packets += packets;
+		cell->lost_spill_bytes += bytes;
 	}
+	return 0;
 }
 
 /* The bucket or the entries are full: the next flow in turn leaves, its entry changes hands. */
-static __noinline int replace_entry(struct place *place, const struct packet *packet, __u32 taken)
+static __noinline int replace_entry(const struct packet *packet, struct part_state *part, struct flow_bucket *bucket,
+				    __u32 taken, __u32 fingerprint)
 {
 	struct flow_addresses *wide;
 	struct flow_entry *entry;
-	struct ledger_cell *cell;
 	__u32 way, number, tag;
 
 	if (!taken) { /* a free bucket, but no free entry */
-		if (spill_packet(place->epoch, packet)) {
-			cell = ledger_of(place->epoch & 1, place->cpu, packet->point);
-			if (cell) {
-				cell->lost_spill_packets += packet->count;
-				cell->lost_spill_bytes += packet->bytes;
-			}
-		}
+		if (spill_packet(packet))
+			count_lost(part, packet->point, packet->count, packet->bytes);
 		return 0;
 	}
-	way = place->part->hand++ % taken & (BUCKET_WAYS - 1);
-	tag = place->bucket->tags[way];
-	number = place->first_entry + (tag & TAG_ENTRY_MASK) - 1;
+	way = part->hand++ % taken & (BUCKET_WAYS - 1);
+	tag = bucket->tags[way];
+	number = part->first_entry + (tag & TAG_ENTRY_MASK) - 1;
 	entry = bpf_map_lookup_elem(&entries, &number);
 	wide = bpf_map_lookup_elem(&addresses, &number);
 	if (!entry || !wide)
 		return 0;
-	if (!spill_entry(place->epoch, entry, wide))
-		count_lost(place, entry);
+	if (!spill_entry(packet->epoch, entry, wide))
+		count_lost(part, entry->point, entry->packets, entry->bytes);
 	start_entry(entry, packet);
 	if (packet->link & LINK_IPV6)
 		*wide = packet->wide;
-	place->bucket->tags[way] = place->tag | (tag & TAG_ENTRY_MASK);
+	bucket->tags[way] = fingerprint | (tag & TAG_ENTRY_MASK);
 	return 0;
 }
 
-static __always_inline void insert(struct place *place, const struct packet *packet, __u32 way)
+/* A flow's first packet. Out of line: what most packets run through should be short and lie together. */
+static __noinline int insert(const struct packet *packet, struct part_state *part, struct flow_bucket *bucket,
+			     __u32 way, __u32 fingerprint)
 {
-	struct part_state *part = place->part;
+	__u32 number = part->first_entry + part->used;
 	struct flow_addresses *wide;
 	struct flow_entry *entry;
-	__u32 number;
 
-	if (way >= BUCKET_WAYS || part->used >= entries_per_cpu) {
-		replace_entry(place, packet, way);
-		return;
-	}
-	number = place->first_entry + part->used;
+	if (way >= BUCKET_WAYS || part->used >= entries_per_cpu)
+		return replace_entry(packet, part, bucket, way, fingerprint);
 	entry = bpf_map_lookup_elem(&entries, &number);
 	if (!entry)
-		return;
+		return 0;
 	start_entry(entry, packet);
 	if (packet->link & LINK_IPV6) {
 		wide = bpf_map_lookup_elem(&addresses, &number);
 		if (wide)
 			*wide = packet->wide;
 	}
-	place->bucket->tags[way] = place->tag | ++part->used;
+	bucket->tags[way] = fingerprint | ++part->used;
+	return 0;
 }
 
-/* Adds the packet to entry `number` of this part, if that is its flow. */
-static __always_inline bool add_to(const struct place *place, __u32 number, const struct packet *packet)
+static __always_inline void record(const struct packet *packet, struct part_state *part)
 {
-	__u32 index = place->first_entry + number;
-	struct flow_entry *entry = bpf_map_lookup_elem(&entries, &index);
+	__u64 h = hash(packet);
+	__u32 index = part->first_bucket + ((__u32)h & bucket_mask), fingerprint, number, tag, way;
+	struct flow_bucket *bucket;
+	struct flow_entry *entry;
 
-	if (!entry || !same_flow(entry, packet))
-		return false;
-	if ((packet->link & LINK_IPV6) && !same_addresses(index, packet))
-		return false;
-	add_packet(entry, packet);
-	return true;
-}
-
-static __always_inline void record(struct place *place, const struct packet *packet)
-{
-	__u32 part = (place->epoch & 1) * cpus + place->cpu, index, tag, way;
-	__u64 h;
-
-	place->first_entry = part * entries_per_cpu;
-	h = hash(packet);
-	place->tag = (__u32)(h >> 32) & ~TAG_ENTRY_MASK;
-	index = part * (bucket_mask + 1) + ((__u32)h & bucket_mask);
-	place->bucket = bpf_map_lookup_elem(&buckets, &index);
-	if (!place->bucket)
+	bucket = bpf_map_lookup_elem(&buckets, &index);
+	if (!bucket)
 		return;
+	fingerprint = (__u32)(h >> 32) & ~TAG_ENTRY_MASK;
 	for (way = 0; way < BUCKET_WAYS; way++) {
-		tag = place->bucket->tags[way];
+		tag = bucket->tags[way];
 		if (!tag)
 			break;
-		if ((tag ^ place->tag) & ~TAG_ENTRY_MASK)
+		if ((tag ^ fingerprint) & ~TAG_ENTRY_MASK)
 			continue;
-		if (add_to(place, (tag & TAG_ENTRY_MASK) - 1, packet))
-			return;
+		number = part->first_entry + (tag & TAG_ENTRY_MASK) - 1;
+		entry = bpf_map_lookup_elem(&entries, &number);
+		if (!entry || !same_flow(entry, packet))
+			continue;
+		if ((packet->link & LINK_IPV6) && !same_addresses(number, packet))
+			continue;
+		add_packet(entry, packet);
+		return;
 	}
-	insert(place, packet, way);
+	insert(packet, part, bucket, way, fingerprint);
 }

@@ -23,6 +23,8 @@ struct packet {
 	__u64 bytes; /* wire bytes */
 	__u32 length; /* of the longest of the wire packets */
 	__u32 now; /* low half of jiffies64 */
+	__u32 epoch; /* the generation that counts it */
+	__u32 cpu;
 	struct flow_addresses wide; /* IPv6 only */
 };
 

@@ -60,12 +60,15 @@ struct flow_bucket {
 	__u32 tags[BUCKET_WAYS];
 };
 
-/* One CPU's part of the flow hash, in one generation. */
+/* One CPU's part of every level, in one generation. Where it begins is set once, by user space. */
 struct part_state {
 	__u32 busy; /* set while a packet is on its way through: a part has one writer */
 	__u32 used; /* entries handed out */
 	__u32 hand; /* which way gives way next */
-	__u32 padding[13];
+	__u32 first_entry;
+	__u32 first_bucket;
+	__u32 first_cell; /* of the ledger */
+	__u32 padding[10];
 };
 
 /* An aggregate that left the flow hash early, or found no place in it. */

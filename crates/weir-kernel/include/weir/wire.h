@@ -40,23 +40,24 @@ static __noinline __u32 tunnelled_header_length(struct __sk_buff *ctx, __u32 out
 	return gso_type & SKB_GSO_UDP_L4 ? offset + UDP_HEADER_LENGTH : offset;
 }
 
-static __always_inline void measure_super_packet(struct __sk_buff *skb, struct packet *packet)
+static __noinline int measure_super_packet(struct __sk_buff *skb, struct packet *packet)
 {
 	__u32 header = packet->header_length, segment = skb->gso_size, count = skb->gso_segs;
 
 	if (packet->protocol != PROTOCOL_TCP)
 		header = tunnelled_header_length(skb, header);
 	if (header >= skb->len)
-		return; /* malformed: it will not be segmented either */
+		return 0; /* malformed: it will not be segmented either */
 	/* Packets that a guest or a tun writer hands in do not say how many they are. */
 	if (!count)
 		count = (skb->len - header + segment - 1) / segment;
 	if (count < 2)
-		return;
+		return 0;
 	packet->count = count;
 	packet->bytes += (__u64)(count - 1) * (header + (skb->vlan_present ? VLAN_TAG_LENGTH : 0));
 	if (header + segment < skb->len) /* not so for SCTP, whose gso_size is GSO_BY_FRAGS */
 		packet->length -= skb->len - header - segment;
+	return 0;
 }
 
 static __always_inline void measure(struct __sk_buff *skb, struct packet *packet)
@@ -66,6 +67,6 @@ static __always_inline void measure(struct __sk_buff *skb, struct packet *packet
 	if (skb->vlan_present)
 		packet->length += VLAN_TAG_LENGTH;
 	packet->bytes = packet->length;
-	if (skb->gso_size)
+	if (unlikely(skb->gso_size))
 		measure_super_packet(skb, packet);
 }

@@ -40,7 +40,7 @@ pub(super) fn drain(loaded: &Loaded, layout: &Layout, left: Left, visitor: &mut 
     for (cpu, state) in parts.iter_mut().enumerate() {
         if state.used > 0 {
             drain_part(loaded, layout, first + cpu, state.used as usize, visitor)?;
-            *state = PartState::default();
+            (state.used, state.hand) = (0, 0);
         }
     }
     drain_ledger(loaded, layout, first, visitor)

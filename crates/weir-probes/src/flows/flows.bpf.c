@@ -54,15 +54,19 @@ static __always_inline void read(struct __sk_buff *skb, struct packet *packet, _
  * This CPU is in the middle of a packet already (PREEMPT_RT), or came online after the levels
  * were laid out: they have one writer, and it is not us.
  */
-static __noinline int observe_nested(struct packet *packet, __u32 now_epoch, __u32 cpu)
+static __noinline int observe_nested(const struct packet *packet)
 {
-	struct ledger_cell *cell = ledger_of(now_epoch & 1, cpu < cpus ? cpu : 0, packet->point);
+	struct part_state *part = part_of(packet->epoch, packet->cpu < cpus ? packet->cpu : 0);
+	struct ledger_cell *cell;
 
+	if (!part)
+		return 0;
+	cell = ledger_of(part, packet->point);
 	if (!cell)
 		return 0;
 	__sync_fetch_and_add(&cell->nested_packets, packet->count);
 	__sync_fetch_and_add(&cell->nested_bytes, packet->bytes);
-	if (spill_packet(now_epoch, packet)) {
+	if (spill_packet(packet)) {
 		__sync_fetch_and_add(&cell->lost_nested_packets, packet->count);
 		__sync_fetch_and_add(&cell->lost_nested_bytes, packet->bytes);
 	}
@@ -72,33 +76,32 @@ static __noinline int observe_nested(struct packet *packet, __u32 now_epoch, __u
 static __always_inline int observe(struct __sk_buff *skb, __u32 direction)
 {
 	struct interface_entry *interface = interface_of(skb);
-	struct place place = {
-		.epoch = READ_ONCE(epoch),
-		.cpu = bpf_get_smp_processor_id(),
-	};
 	struct packet packet;
+	struct part_state *part;
 	struct ledger_cell *cell;
 
 	if (!interface || !interface->point)
 		return VERDICT_NEXT;
 	__builtin_memset(&packet.wide, 0, sizeof(packet.wide));
+	packet.epoch = READ_ONCE(epoch);
+	packet.cpu = bpf_get_smp_processor_id();
 	packet.point = interface->point + direction;
 	packet.now = bpf_jiffies64();
 	read(skb, &packet, interface->link_layer);
 
-	place.part = part_of(place.epoch, place.cpu);
-	if (unlikely(!place.part || READ_ONCE(place.part->busy))) {
-		observe_nested(&packet, place.epoch, place.cpu);
+	part = part_of(packet.epoch, packet.cpu);
+	if (unlikely(!part || READ_ONCE(part->busy))) {
+		observe_nested(&packet);
 		return VERDICT_NEXT;
 	}
-	cell = ledger_of(place.epoch & 1, place.cpu, packet.point);
+	cell = ledger_of(part, packet.point);
 	if (!cell)
 		return VERDICT_NEXT;
-	WRITE_ONCE(place.part->busy, 1);
+	WRITE_ONCE(part->busy, 1);
 	cell->seen_packets += packet.count;
 	cell->seen_bytes += packet.bytes;
-	record(&place, &packet);
-	WRITE_ONCE(place.part->busy, 0);
+	record(&packet, part);
+	WRITE_ONCE(part->busy, 0);
 	return VERDICT_NEXT;
 }
 
@@ -123,9 +126,6 @@ int weir_clock(struct __sk_buff *skb __attribute__((unused)))
 	jiffies_now = bpf_jiffies64();
 	return VERDICT_NEXT;
 }
-
-/* Kept in the BTF, for the Rust twin. */
-struct spill_record *unused_spill_record __attribute__((unused));
 
 /* bpf_probe_read_kernel() is for GPL-compatible programs. */
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

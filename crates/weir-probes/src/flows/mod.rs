@@ -14,8 +14,8 @@ pub use ticks::Ticks;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 use weir_kernel::{
-    Attachment, Direction, GracePeriod, Hook, InterfaceEntry, Loaded, Opened, Position, Result, Ring,
-    SpillRecord,
+    Attachment, Direction, GracePeriod, Hook, InterfaceEntry, Loaded, Opened, PartState, Position, Result,
+    Ring, SpillRecord,
 };
 
 /// The compiled probe.
@@ -48,7 +48,8 @@ impl Flows {
     /// # Errors
     /// The kernel's refusal; see `weir check`.
     pub fn load(layout: Layout) -> Result<Self> {
-        let loaded = open(&layout)?.load()?;
+        let mut loaded = open(&layout)?.load()?;
+        lay_out_parts(&mut loaded, &layout)?;
         let grace = GracePeriod::new()?;
         let spill = Ring::new(&loaded, "spill")?;
         Ok(Self { loaded, layout, grace, spill, epoch: 0 })
@@ -167,7 +168,6 @@ fn open(layout: &Layout) -> Result<Opened> {
     let tick = weir_kernel::clock::tick()?;
     let fragment_timeout = FRAGMENT_TIMEOUT.as_nanos() / tick.as_nanos().max(1);
     object.set_constant("cpus", layout.cpus)?;
-    object.set_constant("points", layout.points)?;
     object.set_constant("entries_per_cpu", layout.entries_per_cpu)?;
     object.set_constant("bucket_mask", layout.buckets_per_cpu - 1)?;
     object.set_constant("hash_seed", seed())?;
@@ -183,6 +183,20 @@ fn open(layout: &Layout) -> Result<Opened> {
     object.set_entries("interfaces", layout.interfaces_direct)?;
     object.set_entries("spill", layout.spill_bytes)?;
     Ok(object)
+}
+
+/// Tells each part where it begins in the other maps.
+fn lay_out_parts(loaded: &mut Loaded, layout: &Layout) -> Result<()> {
+    for part in 0..layout.parts() {
+        let state = PartState {
+            first_entry: part * layout.entries_per_cpu,
+            first_bucket: part * layout.buckets_per_cpu,
+            first_cell: part * layout.points,
+            ..PartState::default()
+        };
+        loaded.update("parts", &part, &state)?;
+    }
+    Ok(())
 }
 
 /// Differs from run to run, so that nobody can choose flows that share a bucket.
