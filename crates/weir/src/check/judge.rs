@@ -4,7 +4,7 @@ use super::features::{Feature, Status};
 use super::findings::{Findings, PROGRAMS, Refusal, Tried};
 
 /// The kernels that weir is made for.
-const OLDEST: &str = "5.15";
+const OLDEST: &str = "5.10";
 
 /// Every feature, in the order in which `weir run` comes to need them.
 pub fn features(found: &Findings) -> Vec<Feature> {
