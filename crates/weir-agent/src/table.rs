@@ -29,8 +29,10 @@ pub struct Flow {
     pub end: u64,
     /// All that was counted.
     pub count: Count,
-    /// What the last drain brought.
+    /// What has come since the last drain.
     pub fresh: Count,
+    /// What the last drain brought.
+    pub recent: Count,
     /// As the record has it.
     pub dscp_seen: u64,
     /// Smallest and largest wire packet.
@@ -55,6 +57,7 @@ impl Flow {
             end: ticks.unix_of(entry.last),
             count,
             fresh: count,
+            recent: Count::default(),
             dscp_seen: entry.dscp_seen,
             length: (entry.min_length, entry.max_length),
             tcp_flags: entry.tcp_flags & TCP_FLAGS,
@@ -163,7 +166,7 @@ impl Table {
                 false
             }
             None => {
-                flow.fresh = Count::default();
+                flow.recent = std::mem::take(&mut flow.fresh);
                 true
             }
         });
@@ -188,11 +191,8 @@ impl Table {
         let mut flows: Vec<_> =
             self.flows.iter().map(|(place, flow)| LiveFlow { place: *place, flow: *flow }).collect();
         let busier = |a: &LiveFlow, b: &LiveFlow| {
-            (b.flow.fresh.bytes, b.flow.end, b.flow.count.bytes).cmp(&(
-                a.flow.fresh.bytes,
-                a.flow.end,
-                a.flow.count.bytes,
-            ))
+            let rank = |live: &LiveFlow| (live.flow.recent.bytes, live.flow.end, live.flow.count.bytes);
+            rank(b).cmp(&rank(a))
         };
         if flows.len() > most && most > 0 {
             flows.select_nth_unstable_by(most - 1, busier);
@@ -217,5 +217,88 @@ impl Table {
         if self.flows.capacity() > 8192 && self.flows.len() < self.flows.capacity() / 8 {
             self.flows.shrink_to(self.flows.len() * 2);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use weir_kernel::LINK_IPV4;
+    use weir_kernel::LINK_PORTS;
+
+    const SECOND: u64 = 1_000_000_000;
+
+    fn table(max_flows: usize) -> Table {
+        Table::new(Duration::from_secs(15), Duration::from_secs(60), max_flows)
+    }
+
+    /// What a CPU counted of flow `port`: `packets` of 100 bytes, all in the tick of the reading.
+    fn entry(port: u16, packets: u64, tcp_flags: u16) -> FlowEntry {
+        FlowEntry {
+            source_port: port.to_be(),
+            link: (LINK_IPV4 | LINK_PORTS) as u16,
+            protocol: 6,
+            point: 2,
+            packets,
+            bytes: packets * 100,
+            tcp_flags,
+            ..FlowEntry::default()
+        }
+    }
+
+    fn ended(table: &mut Table, now: u64) -> Vec<(u64, FlowEndReason)> {
+        let mut ended = Vec::new();
+        table.expire(now, |_, flow, reason| ended.push((flow.count.packets, reason)));
+        ended
+    }
+
+    #[test]
+    fn parts_of_a_flow_are_one_flow() {
+        let (mut table, ticks) = (table(10), Ticks::at(100 * SECOND));
+        for packets in [1, 2, 3] {
+            assert!(table.add(&entry(7, packets, 0), None, &ticks).is_none());
+        }
+        assert_eq!(table.len(), 1);
+        assert!(ended(&mut table, 101 * SECOND).is_empty());
+        assert_eq!(table.busiest(5)[0].flow.recent, Count { packets: 6, bytes: 600 });
+        assert_eq!(ended(&mut table, 115 * SECOND), [(6, FlowEndReason::IdleTimeout)]);
+    }
+
+    #[test]
+    fn fin_ends_a_flow_after_a_quiet_interval() {
+        let (mut table, ticks) = (table(10), Ticks::at(100 * SECOND));
+        table.add(&entry(7, 5, FIN), None, &ticks);
+        assert!(ended(&mut table, 100 * SECOND).is_empty(), "the last acknowledgements may follow");
+        assert_eq!(ended(&mut table, 101 * SECOND), [(5, FlowEndReason::EndOfFlowDetected)]);
+    }
+
+    #[test]
+    fn a_flow_that_goes_on_gets_a_record_at_the_active_timeout() {
+        let mut table = table(10);
+        for second in 100..160 {
+            table.add(&entry(7, 1, 0), None, &Ticks::at(second * SECOND));
+            assert!(ended(&mut table, second * SECOND).is_empty());
+        }
+        table.add(&entry(7, 1, 0), None, &Ticks::at(160 * SECOND));
+        assert_eq!(ended(&mut table, 160 * SECOND), [(61, FlowEndReason::ActiveTimeout)]);
+    }
+
+    #[test]
+    fn a_full_table_hands_new_flows_back() {
+        let (mut table, ticks) = (table(1), Ticks::at(100 * SECOND));
+        assert!(table.add(&entry(1, 1, 0), None, &ticks).is_none());
+        assert!(table.add(&entry(2, 4, 0), None, &ticks).is_some_and(|(_, flow)| flow.count.packets == 4));
+        assert!(table.add(&entry(1, 1, 0), None, &ticks).is_none(), "a known flow still finds its place");
+    }
+
+    #[test]
+    fn the_busiest_come_first() {
+        let (mut table, ticks) = (table(10), Ticks::at(100 * SECOND));
+        for port in [3, 9, 5] {
+            table.add(&entry(port, u64::from(port), 0), None, &ticks);
+        }
+        ended(&mut table, 100 * SECOND);
+        let packets: Vec<_> = table.busiest(2).iter().map(|live| live.flow.count.packets).collect();
+        assert_eq!(packets, [9, 5]);
     }
 }

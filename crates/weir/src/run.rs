@@ -103,6 +103,9 @@ pub fn run(arguments: Arguments) -> Result<ExitCode> {
         }
     };
     let report = agent.run(outlet, || stop.is_due(), show)?;
+    if view.is_some() {
+        eprintln!(); // leave the line where the terminal echoes ^C
+    }
     Ok(conclude(&report, output))
 }
 

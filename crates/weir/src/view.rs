@@ -147,7 +147,7 @@ fn live_row(live: &LiveFlow, books: &Books, interval: Duration) -> Vec<String> {
     row.extend([
         text::count(flow.count.packets),
         text::bytes(flow.count.bytes),
-        rate(flow.fresh.bytes, interval),
+        rate(flow.recent.bytes, interval),
         text::time(age),
     ]);
     row

@@ -41,6 +41,11 @@ impl Ticks {
         ))
     }
 
+    /// A reading of tick 0 at a given moment, for tests of what stands on it.
+    pub fn at(unix: u64) -> Self {
+        Self { jiffies: 0, unix, length: 4_000_000 }
+    }
+
     /// The moment of this reading, in nanoseconds since the Unix epoch.
     pub fn unix(&self) -> u64 {
         self.unix
