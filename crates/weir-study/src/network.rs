@@ -17,17 +17,19 @@ pub enum Pair {
     Native = 0,
     /// A program that does nothing, on the agent's hooks: what the hooks themselves cost.
     Empty = 1,
-    /// The agent.
+    /// An agent at each end: a packet passes a program on its way out and one on its way in.
     Weir = 2,
+    /// An agent on both hooks of the sending end only: a packet passes the one on its way out.
+    WeirAtOneEnd = 3,
 }
 
 impl Pair {
     /// All of them, by number.
-    pub const ALL: [Self; 3] = [Self::Native, Self::Empty, Self::Weir];
+    pub const ALL: [Self; 4] = [Self::Native, Self::Empty, Self::Weir, Self::WeirAtOneEnd];
 
     /// The interface's name at both ends.
     pub fn interface(self) -> &'static str {
-        ["native0", "empty0", "weir0"][self as usize]
+        ["native0", "empty0", "weir0", "weir1"][self as usize]
     }
 
     /// The address of the sending (1) or receiving (2) end.
@@ -42,7 +44,7 @@ impl Pair {
 
     /// The first of 2²² addresses that lead to the receiving end as well: one for each flow.
     pub fn first_destination(self) -> Ipv4Addr {
-        Ipv4Addr::new(10, 64 * (self as u8 + 1), 0, 0)
+        Ipv4Addr::new(10, 64 * self as u8, 0, 0)
     }
 }
 
