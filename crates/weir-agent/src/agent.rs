@@ -1,16 +1,19 @@
 //! The agent: attached interfaces, and the loop that drains them.
 
+mod follow;
+
 use crate::books::Notify;
 use crate::interfaces::Found;
 use crate::table::{Flow, LiveFlow, Place};
 use crate::{Books, Error, HookChoice, Outlet, Result, Settings, Table};
+use follow::Watched;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use weir_kernel::privilege::{has_btf, missing_capabilities, online_cpus};
-use weir_kernel::{Attachment, Direction, FlowAddresses, FlowEntry, Hook, LedgerCell, SpillRecord};
+use weir_kernel::{FlowAddresses, FlowEntry, Hook, LedgerCell, SpillRecord};
 use weir_probes::flows::{Demand, Flows, Layout, Ticks, Visitor};
-use weir_record::{Count, FlowEndReason, FlowRecord, Interface};
+use weir_record::{Count, FlowEndReason, FlowRecord};
 
 /// How long the loop sleeps at most before it looks whether it shall stop.
 const GLANCE: Duration = Duration::from_millis(100);
@@ -37,16 +40,6 @@ pub struct Report {
     pub books: Books,
     /// The first error of the sink.
     pub output: std::io::Result<()>,
-}
-
-/// An interface that is being watched.
-struct Watched {
-    interface: Arc<Interface>,
-    point: u16,
-    /// Dropped, and with them the programs taken off, when the interface is gone.
-    attachments: Vec<Attachment>,
-    /// Drains since the interface was found gone; its last packets come out with the first two.
-    gone_for: Option<u32>,
 }
 
 /// The agent, attached.
@@ -83,68 +76,6 @@ impl Agent {
         let interfaces = agent.watched.values().map(|watched| watched.interface.name.clone()).collect();
         let start = Start { interfaces, hook: agent.hook, layout: *agent.flows.layout(), remarks };
         Ok((agent, start))
-    }
-
-    fn attach_first(&mut self, found: &[Found]) -> Result<Vec<String>> {
-        let mut remarks = Vec::new();
-        for one in found {
-            let swept = self.flows.sweep(one.interface.index)?;
-            if swept > 0 {
-                remarks.push(format!("{}: removed {swept} filters of a killed agent", one.interface.name));
-            }
-            match self.watch(one) {
-                Ok(()) => {}
-                Err(Error::Attach { source, .. }) if is_gone(&source) => {
-                    remarks.push(format!("{}: vanished before it could be watched", one.interface.name));
-                }
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(remarks)
-    }
-
-    /// Watches one interface; on failure nothing is left on it.
-    fn watch(&mut self, found: &Found) -> Result<()> {
-        let interface = Arc::new(found.interface.clone());
-        let Some(point) = self.books.open(&interface) else {
-            let what = format!("the ledger has no room for {}: raise --memory-budget", interface.name);
-            return Err(weir_kernel::Error::Unexpected(what).into());
-        };
-        self.flows.watch(interface.index, point, found.link_layer)?;
-        let attachments = match self.attach_both(interface.index) {
-            Ok(attachments) => attachments,
-            Err(source) => {
-                self.flows.forget(interface.index)?;
-                self.books.cancel(point);
-                return Err(Error::Attach { interface: interface.name.clone(), source });
-            }
-        };
-        let index = interface.index;
-        self.watched.insert(index, Watched { interface, point, attachments, gone_for: None });
-        Ok(())
-    }
-
-    fn attach_both(&mut self, ifindex: u32) -> weir_kernel::Result<Vec<Attachment>> {
-        let both = |flows: &Flows, hook| {
-            [Direction::Ingress, Direction::Egress]
-                .into_iter()
-                .map(|direction| flows.attach(ifindex, direction, (hook, self.settings.position)))
-                .collect::<weir_kernel::Result<Vec<_>>>()
-        };
-        match both(&self.flows, self.hook) {
-            Err(error) if self.falls_back(&error) => {
-                self.hook = Hook::Clsact;
-                both(&self.flows, self.hook)
-            }
-            outcome => outcome,
-        }
-    }
-
-    fn falls_back(&self, error: &weir_kernel::Error) -> bool {
-        self.settings.hook == HookChoice::Auto
-            && self.hook == Hook::Tcx
-            && self.watched.is_empty()
-            && weir_kernel::is_tcx_missing(error)
     }
 
     /// Drains every interval until `stop` says so, then once more, and closes the books.
@@ -192,7 +123,7 @@ impl Agent {
 
     fn finish(mut self, mut outlet: Outlet) -> Result<Report> {
         // Off the interfaces first: what is seen from now on is nobody's.
-        self.watched.values_mut().for_each(|watched| watched.attachments.clear());
+        self.watched.values_mut().for_each(Watched::detach);
         // Two generations: a packet may still have been on its way into the second.
         self.drain(&mut outlet)?;
         self.drain(&mut outlet)?;
@@ -243,66 +174,6 @@ impl Agent {
             }
             overflow.extend(table.add(&spill.entry, Some(&spill.addresses), ticks));
         })?)
-    }
-
-    /// Retires interfaces that are gone, watches new ones.
-    fn follow_interfaces(&mut self, outlet: &mut Outlet) -> Result<()> {
-        let found = self.settings.selection.find()?;
-        self.retire(&found, outlet)?;
-        for one in &found {
-            let index = one.interface.index;
-            if self.watched.contains_key(&index) || self.refused.contains(&index) {
-                continue;
-            }
-            match self.watch(one) {
-                Ok(()) => {}
-                // It comes and goes faster than we look.
-                Err(Error::Attach { source, .. }) if is_gone(&source) => {}
-                Err(error) => {
-                    self.books.notice(format!("{}: not watched: {error}", one.interface.name));
-                    self.refused.push(index);
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn retire(&mut self, found: &[Found], outlet: &mut Outlet) -> Result<()> {
-        self.refused.retain(|index| found.iter().any(|one| one.interface.index == *index));
-        let mut over = Vec::new();
-        for (index, watched) in &mut self.watched {
-            let now = found.iter().find(|one| one.interface.index == *index);
-            match (watched.gone_for, now) {
-                (None, Some(one)) if one.interface != *watched.interface => {
-                    watched.interface = Arc::new(one.interface.clone());
-                    self.books.rename(watched.point, &watched.interface);
-                }
-                (None, Some(_)) => {}
-                (None, None) => {
-                    watched.attachments.clear();
-                    self.flows.forget(*index)?;
-                    watched.gone_for = Some(0);
-                }
-                // Its last packets are in the generation that was written when it went.
-                (Some(drains), _) if drains < 2 => watched.gone_for = Some(drains + 1),
-                (Some(_), _) => over.push(*index),
-            }
-        }
-        for index in over {
-            self.export_gone(index, outlet);
-        }
-        Ok(())
-    }
-
-    fn export_gone(&mut self, index: u32, outlet: &mut Outlet) {
-        let Self { table, books, watched, .. } = self;
-        let Some(point) = watched.get(&index).map(|watched| watched.point) else { return };
-        let of_it = |number| number == point || number == point + 1;
-        table.force(of_it, |place, flow, reason| export(place, flow, reason, outlet, books));
-        if books.is_settled(point) {
-            books.close(point);
-            watched.remove(&index);
-        }
     }
 
     /// The flows that move most, for a live view.
@@ -385,8 +256,4 @@ fn demand(settings: &Settings, found: &[Found]) -> Demand {
         interfaces: found.len() as u32,
         highest_ifindex: found.iter().map(|one| one.interface.index).max().unwrap_or(0),
     }
-}
-
-fn is_gone(error: &weir_kernel::Error) -> bool {
-    error.errno() == Some(nix::errno::Errno::ENODEV as i32)
 }
