@@ -76,6 +76,8 @@ impl Books {
     pub fn close(&mut self, point: u16) {
         let both = [self.accounts.remove(&point), self.accounts.remove(&(point + 1))];
         self.closed.extend(both.into_iter().flatten());
+        // The number's next owner does not speak of these losses; the closed accounts keep them.
+        self.unspoken.retain(|(number, _), _| *number != point && *number != point + 1);
         self.free.insert(point);
     }
 
