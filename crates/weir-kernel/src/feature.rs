@@ -46,7 +46,7 @@ pub fn try_map(map: Map) -> Result<()> {
     owned(fd, "map refused").map(drop)
 }
 
-/// Waits for a grace period with `membarrier(2)` (4.3).
+/// Waits for a grace period with `membarrier(2)` (4.3), whose `MEMBARRIER_CMD_GLOBAL` is a `synchronize_rcu()`.
 ///
 /// # Errors
 /// EINVAL: a kernel with `nohz_full` CPUs. ENOSYS: none of CONFIG_MEMBARRIER.

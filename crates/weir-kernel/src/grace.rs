@@ -1,12 +1,10 @@
 //! Waiting until no CPU can still be inside a program that began before now.
 
-use crate::{Error, Result};
+use crate::Result;
+use crate::feature::try_membarrier;
 use libbpf_rs::{MapCore, MapFlags, MapHandle, MapType};
 use std::os::fd::AsFd;
 use std::os::fd::AsRawFd;
-
-/// include/uapi/linux/membarrier.h; `MEMBARRIER_CMD_GLOBAL` is a `synchronize_rcu()`.
-const MEMBARRIER_CMD_GLOBAL: libc::c_int = 1;
 
 /// A way to wait for one RCU grace period.
 ///
@@ -32,7 +30,8 @@ impl GracePeriod {
     /// # Errors
     /// Neither way does.
     pub fn new() -> Result<Self> {
-        if membarrier() { Ok(Self { by_map: None }) } else { Ok(Self { by_map: Some(MapInMap::new()?) }) }
+        let by_map = if try_membarrier().is_ok() { None } else { Some(MapInMap::new()?) };
+        Ok(Self { by_map })
     }
 
     /// Waits; 3 to 30 ms as a rule, off the path of any packet.
@@ -42,15 +41,9 @@ impl GracePeriod {
     pub fn wait(&self) -> Result<()> {
         match &self.by_map {
             Some(maps) => maps.update(),
-            None if membarrier() => Ok(()),
-            None => Err(Error::last_os_error("cannot wait for a grace period with membarrier(2)")),
+            None => try_membarrier(),
         }
     }
-}
-
-fn membarrier() -> bool {
-    // SAFETY: takes no pointers.
-    unsafe { libc::syscall(libc::SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0) == 0 }
 }
 
 impl MapInMap {

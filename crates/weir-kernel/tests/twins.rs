@@ -1,8 +1,10 @@
 //! The committed Rust twins are those of the C headers. `WEIR_BLESS=1` writes them anew.
 
+#[path = "../clang.rs"]
+mod clang;
+
 use std::fmt::Write;
 use std::path::Path;
-use std::process::Command;
 use std::{env, fs};
 
 const STRUCTS: [&str; 9] = [
@@ -25,16 +27,8 @@ fn object_with_every_record(directory: &Path) -> Vec<u8> {
         let _ = writeln!(text, "struct {name} *a_{name};");
     }
     fs::write(&source, text).expect("the source can be written");
-    let status = Command::new(env::var("CLANG").unwrap_or_else(|_| "clang".into()))
-        .args(["-O2", "-g", "-target", "bpf", "-c"])
-        .arg(concat!("-I", env!("CARGO_MANIFEST_DIR"), "/include"))
-        .arg(concat!("-I", env!("WEIR_LIBBPF_INCLUDE")))
-        .arg(&source)
-        .arg("-o")
-        .arg(&object)
-        .status()
-        .expect("clang runs");
-    assert!(status.success(), "clang compiles the records");
+    let include = [concat!(env!("CARGO_MANIFEST_DIR"), "/include"), env!("WEIR_LIBBPF_INCLUDE")];
+    clang::compile(&source, &object, &include);
     fs::read(&object).expect("the object is there")
 }
 
