@@ -1,7 +1,6 @@
-//! The one table of fields. Every output and the reference page come from it: a new field is
-//! one new entry.
+//! What a field is, and what comes from the table of them: JSON and the reference page.
 
-use crate::FlowRecord;
+use crate::{FIELDS, FlowRecord};
 use jiff::Timestamp;
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use std::borrow::Cow;
@@ -28,6 +27,35 @@ impl Unit {
             Self::Packets => "packets",
             Self::Bytes => "bytes",
             Self::Time => "ns since the epoch; RFC 3339 in text",
+        }
+    }
+}
+
+/// What kind of value a field holds, the same in every record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A point in time.
+    Time,
+    /// A word.
+    Text,
+    /// A whole number.
+    Number,
+    /// An IP address.
+    Address,
+    /// Yes or no.
+    Flag,
+    /// A set of small numbers.
+    Bits,
+}
+
+impl Kind {
+    /// Its type in JSON.
+    pub fn json(self) -> &'static str {
+        match self {
+            Self::Time | Self::Text | Self::Address => "string",
+            Self::Number => "number",
+            Self::Flag => "boolean",
+            Self::Bits => "array of numbers",
         }
     }
 }
@@ -78,8 +106,10 @@ impl Serialize for Value<'_> {
 pub struct Field {
     /// Name in JSON, SQL and filters.
     pub name: &'static str,
-    /// Type in JSON, as the reference page says it.
-    pub kind: &'static str,
+    /// What kind of value it holds.
+    pub kind: Kind,
+    /// Whether it may be absent (null in JSON): it does not apply to every record.
+    pub nullable: bool,
     /// What its number counts.
     pub unit: Unit,
     /// OpenTelemetry's name, or ours where it has none.
@@ -91,244 +121,6 @@ pub struct Field {
     /// Reads it from a record.
     pub read: fn(&FlowRecord) -> Value<'_>,
 }
-
-/// Every field of a flow record, in the order of output.
-pub static FIELDS: &[Field] = &[
-    Field {
-        name: "start",
-        kind: "string",
-        unit: Unit::Time,
-        otel: "weir.flow.start",
-        ipfix: Some((156, "flowStartNanoseconds")),
-        doc: "When the first packet was seen, to the kernel's tick (1 to 10 ms).",
-        read: |record| Value::Time(record.start),
-    },
-    Field {
-        name: "end",
-        kind: "string",
-        unit: Unit::Time,
-        otel: "weir.flow.end",
-        ipfix: Some((157, "flowEndNanoseconds")),
-        doc: "When the last packet was seen, to the kernel's tick.",
-        read: |record| Value::Time(record.end),
-    },
-    Field {
-        name: "interface",
-        kind: "string",
-        unit: Unit::None,
-        otel: "network.interface.name",
-        ipfix: Some((82, "interfaceName")),
-        doc: "Interface of the observation point.",
-        read: |record| Value::Text(Cow::Borrowed(&record.interface.name)),
-    },
-    Field {
-        name: "interface_index",
-        kind: "number",
-        unit: Unit::None,
-        otel: "weir.network.interface.index",
-        ipfix: Some((10, "ingressInterface")),
-        doc: "The interface's number (ifindex), unique in its network namespace. In IPFIX, 10 for ingress and 14 (egressInterface) for egress.",
-        read: |record| Value::Number(record.interface.index.into()),
-    },
-    Field {
-        name: "direction",
-        kind: "string",
-        unit: Unit::None,
-        otel: "weir.network.interface.direction",
-        ipfix: Some((61, "flowDirection")),
-        doc: "`ingress`: from the wire to the host; `egress`: from the host to the wire.",
-        read: |record| Value::Text(Cow::Borrowed(record.direction.as_str())),
-    },
-    Field {
-        name: "source_address",
-        kind: "string or null",
-        unit: Unit::None,
-        otel: "source.address",
-        ipfix: Some((8, "sourceIPv4Address")),
-        doc: "Who sent it. Null for frames that are not IP. In IPFIX, 27 (sourceIPv6Address) for IPv6.",
-        read: |record| record.key.addresses().map_or(Value::Absent, |pair| Value::Address(pair.0)),
-    },
-    Field {
-        name: "source_port",
-        kind: "number or null",
-        unit: Unit::None,
-        otel: "source.port",
-        ipfix: Some((7, "sourceTransportPort")),
-        doc: "Null where the protocol has no ports, or where they are not in the packet: a later fragment whose first one was not seen, a header cut short.",
-        read: |record| record.key.ports().map(|ports| ports.0).into(),
-    },
-    Field {
-        name: "destination_address",
-        kind: "string or null",
-        unit: Unit::None,
-        otel: "destination.address",
-        ipfix: Some((12, "destinationIPv4Address")),
-        doc: "Whom it was sent to. In IPFIX, 28 (destinationIPv6Address) for IPv6.",
-        read: |record| record.key.addresses().map_or(Value::Absent, |pair| Value::Address(pair.1)),
-    },
-    Field {
-        name: "destination_port",
-        kind: "number or null",
-        unit: Unit::None,
-        otel: "destination.port",
-        ipfix: Some((11, "destinationTransportPort")),
-        doc: "As `source_port`.",
-        read: |record| record.key.ports().map(|ports| ports.1).into(),
-    },
-    Field {
-        name: "protocol",
-        kind: "string or null",
-        unit: Unit::None,
-        otel: "network.transport",
-        ipfix: Some((4, "protocolIdentifier")),
-        doc: "IP protocol after all extension headers: its lower-case name, else its number as text. Null for frames that are not IP.",
-        read: |record| record.key.protocol_text().map_or(Value::Absent, Value::Text),
-    },
-    Field {
-        name: "ethertype",
-        kind: "number",
-        unit: Unit::None,
-        otel: "weir.network.ethertype",
-        ipfix: Some((256, "ethernetType")),
-        doc: "What the frame carries, behind all VLAN tags: 2048 is IPv4, 34525 IPv6, 2054 ARP; 4 stands for IEEE 802.2 frames, which have a length there.",
-        read: |record| Value::Number(record.key.ethertype().into()),
-    },
-    Field {
-        name: "vlan",
-        kind: "number or null",
-        unit: Unit::None,
-        otel: "weir.network.vlan.id",
-        ipfix: Some((58, "vlanId")),
-        doc: "Id of the outer VLAN tag; null where there is none.",
-        read: |record| record.key.vlan().into(),
-    },
-    Field {
-        name: "icmp_type",
-        kind: "number or null",
-        unit: Unit::None,
-        otel: "weir.network.icmp.type",
-        ipfix: Some((176, "icmpTypeIPv4")),
-        doc: "For ICMP and ICMPv6 only. In IPFIX, 178 (icmpTypeIPv6) for ICMPv6.",
-        read: |record| record.key.icmp().map(|icmp| icmp.0).into(),
-    },
-    Field {
-        name: "icmp_code",
-        kind: "number or null",
-        unit: Unit::None,
-        otel: "weir.network.icmp.code",
-        ipfix: Some((177, "icmpCodeIPv4")),
-        doc: "For ICMP and ICMPv6 only. In IPFIX, 179 (icmpCodeIPv6) for ICMPv6.",
-        read: |record| record.key.icmp().map(|icmp| icmp.1).into(),
-    },
-    Field {
-        name: "packets",
-        kind: "number",
-        unit: Unit::Packets,
-        otel: "weir.flow.packets",
-        ipfix: Some((2, "packetDeltaCount")),
-        doc: "Packets as on the wire: each segment of a GSO or GRO super-packet counts.",
-        read: |record| Value::Number(record.packets),
-    },
-    Field {
-        name: "bytes",
-        kind: "number",
-        unit: Unit::Bytes,
-        otel: "weir.flow.bytes",
-        ipfix: Some((352, "layer2OctetDeltaCount")),
-        doc: "Bytes as on the wire, from the link layer on (no preamble, no FCS), with the headers of every segment.",
-        read: |record| Value::Number(record.bytes),
-    },
-    Field {
-        name: "tcp_flags",
-        kind: "number or null",
-        unit: Unit::None,
-        otel: "weir.network.tcp.flags",
-        ipfix: Some((6, "tcpControlBits")),
-        doc: "All flags seen in the record, ORed: 1 FIN, 2 SYN, 4 RST, 8 PSH, 16 ACK, 32 URG, 64 ECE, 128 CWR, 256 AE. Null unless TCP.",
-        read: |record| record.key.is_tcp().then_some(record.tcp_flags).into(),
-    },
-    Field {
-        name: "dscp",
-        kind: "number or null",
-        unit: Unit::None,
-        otel: "weir.network.dscp",
-        ipfix: Some((195, "ipDiffServCodePoint")),
-        doc: "Differentiated services code point of the first packet (RFC 2474). Null unless IP.",
-        read: |record| record.key.protocol().map(|_| record.dscp).into(),
-    },
-    Field {
-        name: "dscp_seen",
-        kind: "array of numbers",
-        unit: Unit::None,
-        otel: "weir.network.dscp.seen",
-        ipfix: None,
-        doc: "Every DSCP value seen in the record.",
-        read: |record| Value::Bits(if record.key.protocol().is_some() { record.dscp_seen } else { 0 }),
-    },
-    Field {
-        name: "ecn_seen",
-        kind: "array of numbers",
-        unit: Unit::None,
-        otel: "weir.network.ecn.seen",
-        ipfix: None,
-        doc: "Every ECN codepoint seen in the record (RFC 3168): 0 not ECT, 1 ECT(1), 2 ECT(0), 3 CE.",
-        read: |record| Value::Bits(record.ecn_seen.into()),
-    },
-    Field {
-        name: "min_ttl",
-        kind: "number or null",
-        unit: Unit::None,
-        otel: "weir.network.ttl.min",
-        ipfix: Some((52, "minimumTTL")),
-        doc: "Smallest TTL or hop limit.",
-        read: |record| record.key.protocol().map(|_| record.ttl.0).into(),
-    },
-    Field {
-        name: "max_ttl",
-        kind: "number or null",
-        unit: Unit::None,
-        otel: "weir.network.ttl.max",
-        ipfix: Some((53, "maximumTTL")),
-        doc: "Largest TTL or hop limit.",
-        read: |record| record.key.protocol().map(|_| record.ttl.1).into(),
-    },
-    Field {
-        name: "min_length",
-        kind: "number",
-        unit: Unit::Bytes,
-        otel: "weir.flow.packet.length.min",
-        ipfix: Some((422, "minimumLayer2TotalLength")),
-        doc: "Smallest packet, from the link layer on. Of a super-packet, the length of its full segments counts.",
-        read: |record| Value::Number(record.length.0.into()),
-    },
-    Field {
-        name: "max_length",
-        kind: "number",
-        unit: Unit::Bytes,
-        otel: "weir.flow.packet.length.max",
-        ipfix: Some((423, "maximumLayer2TotalLength")),
-        doc: "Largest packet, from the link layer on.",
-        read: |record| Value::Number(record.length.1.into()),
-    },
-    Field {
-        name: "fragmented",
-        kind: "boolean",
-        unit: Unit::None,
-        otel: "weir.network.fragmented",
-        ipfix: None,
-        doc: "Whether some of the packets were IP fragments.",
-        read: |record| Value::Flag(record.fragmented),
-    },
-    Field {
-        name: "flow_end_reason",
-        kind: "string",
-        unit: Unit::None,
-        otel: "weir.flow.end_reason",
-        ipfix: Some((136, "flowEndReason")),
-        doc: "`idle_timeout`, `active_timeout`, `end_of_flow_detected` (TCP FIN or RST), `forced_end` (the agent stops or the interface is gone), `lack_of_resources`.",
-        read: |record| Value::Text(Cow::Borrowed(record.end_reason.as_str())),
-    },
-];
 
 impl Serialize for FlowRecord {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -345,7 +137,7 @@ impl Serialize for FlowRecord {
 pub fn fields_page() -> String {
     let mut page = String::from(
         "# Fields of a flow record\n\n\
-         Generated from the field table (`crates/weir-record/src/field.rs`) by `make generate`: do not edit.\n\n\
+         Generated from the field table (`crates/weir-record/src/fields.rs`) by `make generate`: do not edit.\n\n\
          In JSON each record has `\"type\": \"flow\"` and all of these, in this order; a field that does not\n\
          apply is null. OpenTelemetry names are those of its semantic conventions where it has one.\n\n\
          | field | JSON type | unit | OpenTelemetry | IPFIX | meaning |\n|---|---|---|---|---|---|\n",
@@ -354,9 +146,10 @@ pub fn fields_page() -> String {
         let ipfix = field.ipfix.map_or_else(String::new, |(id, name)| format!("{id} {name}"));
         let _ = writeln!(
             page,
-            "| `{}` | {} | {} | `{}` | {} | {} |",
+            "| `{}` | {}{} | {} | `{}` | {} | {} |",
             field.name,
-            field.kind,
+            field.kind.json(),
+            if field.nullable { " or null" } else { "" },
             field.unit.as_str(),
             field.otel,
             ipfix,

@@ -2,11 +2,13 @@
 //! what became of every packet. No input or output; everything else stands on this.
 
 mod field;
+mod fields;
 mod flow;
 mod ledger;
 mod protocol;
 
-pub use field::{FIELDS, Field, Unit, Value, fields_page};
+pub use field::{Field, Kind, Unit, Value, fields_page};
+pub use fields::FIELDS;
 pub use flow::{Addresses, Direction, FlowEndReason, FlowKey, FlowRecord, Interface};
 pub use ledger::{Account, Cause, Count, Statement};
 pub use protocol::protocol_name;
