@@ -11,8 +11,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use weir_kernel::privilege::{has_btf, missing_capabilities, online_cpus};
-use weir_kernel::{FlowAddresses, FlowEntry, Hook, LedgerCell, SpillRecord};
-use weir_probes::flows::{Demand, Flows, Layout, Ticks, Visitor};
+use weir_kernel::{Hook, LedgerCell, SpillRecord};
+use weir_probes::flows::{Demand, Flows, Layout, Seen, Ticks, Visitor};
 use weir_record::{Count, FlowEndReason, FlowRecord};
 
 /// How long the loop sleeps at most before it looks whether it shall stop.
@@ -201,7 +201,7 @@ struct Merge<'a> {
 }
 
 impl Visitor for Merge<'_> {
-    fn flow(&mut self, entry: &FlowEntry, addresses: Option<&FlowAddresses>) {
+    fn flow(&mut self, Seen { entry, addresses, .. }: Seen<'_>) {
         self.books.hold(entry.point, Count { packets: entry.packets, bytes: entry.bytes });
         self.overflow.extend(self.table.add(entry, addresses, self.ticks));
     }
@@ -251,9 +251,8 @@ fn require_privileges() -> Result<()> {
 
 fn demand(settings: &Settings, found: &[Found]) -> Demand {
     Demand {
-        budget: settings.memory_budget,
-        cpus: online_cpus(),
         interfaces: found.len() as u32,
         highest_ifindex: found.iter().map(|one| one.interface.index).max().unwrap_or(0),
+        ..Demand::one_interface(settings.memory_budget, online_cpus())
     }
 }

@@ -5,8 +5,8 @@ use libbpf_rs::{MapCore, MapFlags, MapHandle, ProgramInput};
 use nix::sched::{CpuSet, sched_setaffinity};
 use nix::unistd::Pid;
 use std::mem::offset_of;
-use weir_kernel::{FlowAddresses, FlowEntry, LedgerCell, PartState};
-use weir_probes::flows::{Demand, Flows, Layout, LinkLayer, Visitor};
+use weir_kernel::{LedgerCell, PartState};
+use weir_probes::flows::{Demand, Flows, InterfaceId, Layout, LinkLayer, Points, Seen, Visitor};
 
 #[derive(Default)]
 struct Sums {
@@ -15,8 +15,8 @@ struct Sums {
 }
 
 impl Visitor for Sums {
-    fn flow(&mut self, entry: &FlowEntry, _addresses: Option<&FlowAddresses>) {
-        self.entries += entry.packets;
+    fn flow(&mut self, seen: Seen<'_>) {
+        self.entries += seen.entry.packets;
     }
 
     fn cell(&mut self, _point: u16, cell: &LedgerCell) {
@@ -25,9 +25,12 @@ impl Visitor for Sums {
 }
 
 fn probe(cpus: u32) -> Flows {
-    let demand = Demand { budget: 1 << 20, cpus, interfaces: 1, highest_ifindex: 1 };
+    let demand = Demand::one_interface(1 << 20, cpus);
     let mut flows = Flows::load(Layout::new(demand).expect("1 MiB holds a flow")).expect("the probe loads");
-    flows.watch(1, 2, LinkLayer::Ethernet).expect("loopback can be watched");
+    let loopback = InterfaceId { netns: 0, index: 1 };
+    flows
+        .watch(loopback, Points { outer: 2, inner: 0 }, LinkLayer::Ethernet)
+        .expect("loopback can be watched");
     flows
 }
 

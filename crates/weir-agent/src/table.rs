@@ -64,7 +64,7 @@ impl Flow {
             ecn_seen: (entry.tcp_flags >> ECN_SEEN_SHIFT) as u8,
             dscp: entry.dscp,
             ttl: (entry.min_ttl, entry.max_ttl),
-            fragmented: u32::from(entry.fragments) & FRAGMENT_SEEN != 0,
+            fragmented: u32::from(entry.marks) & FRAGMENT_SEEN != 0,
         }
     }
 

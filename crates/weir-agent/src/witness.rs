@@ -8,12 +8,12 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use std::cell::RefCell;
-use weir_kernel::{FlowAddresses, FlowEntry, LedgerCell};
-use weir_probes::flows::{Demand, Flows, Layout, LinkLayer, Visitor};
+use weir_kernel::LedgerCell;
+use weir_probes::flows::{Demand, Flows, InterfaceId, Layout, LinkLayer, Points, Seen, Visitor};
 use weir_record::{Addresses, FlowKey};
 
 /// Loopback: the interface that a test run's packets belong to.
-const IFINDEX: u32 = 1;
+const LOOPBACK: InterfaceId = InterfaceId { netns: 0, index: 1 };
 const POINT: u16 = 2;
 
 const TCP: u8 = 6;
@@ -32,7 +32,7 @@ struct Findings {
 }
 
 impl Visitor for Findings {
-    fn flow(&mut self, entry: &FlowEntry, addresses: Option<&FlowAddresses>) {
+    fn flow(&mut self, Seen { entry, addresses, .. }: Seen<'_>) {
         self.flows.push((decode::key(entry, addresses), entry.packets, entry.bytes));
     }
 
@@ -43,10 +43,12 @@ impl Visitor for Findings {
 }
 
 fn probe() -> Flows {
-    let demand = Demand { budget: 1 << 20, cpus: 64, interfaces: 1, highest_ifindex: 1 };
+    let demand = Demand::one_interface(1 << 20, 64);
     let layout = Layout::new(demand).expect("1 MiB holds a flow");
     let mut flows = Flows::load(layout).expect("the probe loads: these tests need root");
-    flows.watch(IFINDEX, POINT, LinkLayer::Ethernet).expect("loopback can be watched");
+    flows
+        .watch(LOOPBACK, Points { outer: POINT, inner: 0 }, LinkLayer::Ethernet)
+        .expect("loopback can be watched");
     flows
 }
 

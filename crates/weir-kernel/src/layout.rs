@@ -49,11 +49,8 @@ fn constants(header: &str, out: &mut String) {
 fn one_struct(btf: &Btf<'_>, name: &str, found: &Struct<'_>, out: &mut String) -> Result<()> {
     let rust = camel(name);
     let mut checks = format!("    assert!(size_of::<{rust}>() == {});\n", found.size());
-    let _ = write!(
-        out,
-        "\n/// C: `struct {name}`.\n#[repr(C)]\n#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]\n"
-    );
-    let _ = writeln!(out, "pub struct {rust} {{");
+    let mut members = String::new();
+    let mut derives = "Debug, Clone, Copy, Default, PartialEq, Eq, Hash";
     let mut covered = 0;
     for member in found.iter() {
         let field = member.name.map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
@@ -65,7 +62,10 @@ fn one_struct(btf: &Btf<'_>, name: &str, found: &Struct<'_>, out: &mut String) -
         }
         covered += size_of_type(btf, member.ty)?;
         let (ty, order) = rust_type(btf, member.ty)?;
-        let _ = write!(out, "    /// C: `{field}`{order}.\n    pub {field}: {ty},\n");
+        if array_length(btf, member.ty) > LONGEST_DEFAULT {
+            derives = "Debug, Clone, Copy, PartialEq, Eq, Hash";
+        }
+        let _ = write!(members, "    /// C: `{field}`{order}.\n    pub {field}: {ty},\n");
         let _ = writeln!(checks, "    assert!(offset_of!({rust}, {field}) == {});", offset / 8);
     }
     if covered as usize != found.size() {
@@ -73,10 +73,19 @@ fn one_struct(btf: &Btf<'_>, name: &str, found: &Struct<'_>, out: &mut String) -
     }
     let _ = write!(
         out,
-        "}}\n\n// SAFETY: repr(C), integers only, no padding: the sizes of the fields add up.\n\
+        "\n/// C: `struct {name}`.\n#[repr(C)]\n#[derive({derives})]\npub struct {rust} {{\n{members}}}\n\n\
+         // SAFETY: repr(C), integers only, no padding: the sizes of the fields add up.\n\
          unsafe impl Pod for {rust} {{}}\n\nconst _: () = {{\n{checks}}};\n"
     );
     Ok(())
+}
+
+/// The longest array that the standard library has a default for.
+const LONGEST_DEFAULT: usize = 32;
+
+fn array_length(btf: &Btf<'_>, id: libbpf_rs::btf::TypeId) -> usize {
+    let bare = btf.type_by_id::<BtfType<'_>>(id).map(|named| named.skip_mods_and_typedefs());
+    bare.and_then(|bare| Array::try_from(bare).ok()).map_or(0, |array| array.capacity())
 }
 
 fn size_of_type(btf: &Btf<'_>, id: libbpf_rs::btf::TypeId) -> Result<u32> {

@@ -32,6 +32,8 @@ pub use window::Window;
 pub unsafe trait Pod: Copy + 'static {}
 
 // SAFETY: plain integers.
+unsafe impl Pod for u8 {}
+// SAFETY: plain integers.
 unsafe impl Pod for u32 {}
 // SAFETY: plain integers.
 unsafe impl Pod for u64 {}

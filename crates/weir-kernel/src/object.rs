@@ -145,6 +145,19 @@ impl Loaded {
             .map_err(|e| from_libbpf(format!("cannot write to map {name}"), &e))
     }
 
+    /// Takes one element out of a map; one that is not there is no error.
+    ///
+    /// # Errors
+    /// There is no such map, or the key is of another size.
+    pub fn remove<K: Pod>(&mut self, name: &str, key: &K) -> Result<()> {
+        match self.find_map_mut(name)?.delete(bytes_of(key)) {
+            Err(error) if error.kind() != libbpf_rs::ErrorKind::NotFound => {
+                Err(from_libbpf(format!("cannot delete from map {name}"), &error))
+            }
+            _ => Ok(()),
+        }
+    }
+
     fn find_map_mut(&mut self, name: &str) -> Result<MapMut<'_>> {
         self.object
             .maps_mut()

@@ -22,10 +22,16 @@ pub const LINK_PORTS: u32 = 0x8000;
 pub const ECN_SEEN_SHIFT: u32 = 12;
 
 /// C: `FRAGMENT_SEEN`: the flow holds at least one fragment.
-pub const FRAGMENT_SEEN: u32 = 0x0001;
+pub const FRAGMENT_SEEN: u32 = 0x01;
 
 /// C: `FRAGMENT_ORPHAN`: a later fragment whose first one was not seen: no ports.
-pub const FRAGMENT_ORPHAN: u32 = 0x0002;
+pub const FRAGMENT_ORPHAN: u32 = 0x02;
+
+/// C: `SYN_SEEN`: a SYN without ACK: who sent it opened the connection.
+pub const SYN_SEEN: u32 = 0x04;
+
+/// C: `SYN_ACK_SEEN`: a SYN with ACK: who received it did.
+pub const SYN_ACK_SEEN: u32 = 0x08;
 
 /// C: `BUCKET_WAYS`.
 pub const BUCKET_WAYS: u32 = 16;
@@ -33,9 +39,18 @@ pub const BUCKET_WAYS: u32 = 16;
 /// C: `TAG_ENTRY_BITS`.
 pub const TAG_ENTRY_BITS: u32 = 20;
 
+/// C: `RULE_WORDS`.
+pub const RULE_WORDS: u32 = 16;
+
+/// C: `RULE_ROWS`.
+pub const RULE_ROWS: u32 = 1024;
+
+/// C: `RULE_BLOCK`: on to this block; otherwise this is the number of a set.
+pub const RULE_BLOCK: u32 = 0x8000;
+
 /// C: `struct flow_entry`.
 #[repr(C)]
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub struct FlowEntry {
     /// C: `addresses`.
     pub addresses: u64,
@@ -57,8 +72,10 @@ pub struct FlowEntry {
     pub max_ttl: u8,
     /// C: `tcp_flags`.
     pub tcp_flags: u16,
-    /// C: `fragments`.
-    pub fragments: u16,
+    /// C: `marks`.
+    pub marks: u8,
+    /// C: `rate`.
+    pub rate: u8,
     /// C: `packets`.
     pub packets: u64,
     /// C: `bytes`.
@@ -90,7 +107,8 @@ const _: () = {
     assert!(offset_of!(FlowEntry, min_ttl) == 18);
     assert!(offset_of!(FlowEntry, max_ttl) == 19);
     assert!(offset_of!(FlowEntry, tcp_flags) == 20);
-    assert!(offset_of!(FlowEntry, fragments) == 22);
+    assert!(offset_of!(FlowEntry, marks) == 22);
+    assert!(offset_of!(FlowEntry, rate) == 23);
     assert!(offset_of!(FlowEntry, packets) == 24);
     assert!(offset_of!(FlowEntry, bytes) == 32);
     assert!(offset_of!(FlowEntry, first) == 40);
@@ -102,7 +120,7 @@ const _: () = {
 
 /// C: `struct flow_addresses`.
 #[repr(C)]
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub struct FlowAddresses {
     /// C: `source`.
     pub source: [u64; 2],
@@ -121,7 +139,7 @@ const _: () = {
 
 /// C: `struct flow_bucket`.
 #[repr(C)]
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub struct FlowBucket {
     /// C: `tags`.
     pub tags: [u32; 16],
@@ -137,7 +155,7 @@ const _: () = {
 
 /// C: `struct part_state`.
 #[repr(C)]
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub struct PartState {
     /// C: `busy`.
     pub busy: u32,
@@ -151,8 +169,10 @@ pub struct PartState {
     pub first_bucket: u32,
     /// C: `first_cell`.
     pub first_cell: u32,
+    /// C: `rule_words`.
+    pub rule_words: u32,
     /// C: `padding`.
-    pub padding: [u32; 10],
+    pub padding: [u32; 9],
 }
 
 // SAFETY: repr(C), integers only, no padding: the sizes of the fields add up.
@@ -166,17 +186,20 @@ const _: () = {
     assert!(offset_of!(PartState, first_entry) == 12);
     assert!(offset_of!(PartState, first_bucket) == 16);
     assert!(offset_of!(PartState, first_cell) == 20);
-    assert!(offset_of!(PartState, padding) == 24);
+    assert!(offset_of!(PartState, rule_words) == 24);
+    assert!(offset_of!(PartState, padding) == 28);
 };
 
 /// C: `struct spill_record`.
 #[repr(C)]
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub struct SpillRecord {
     /// C: `epoch`.
     pub epoch: u32,
     /// C: `padding`.
     pub padding: u32,
+    /// C: `parent`.
+    pub parent: u64,
     /// C: `entry`.
     pub entry: FlowEntry,
     /// C: `addresses`.
@@ -187,29 +210,46 @@ pub struct SpillRecord {
 unsafe impl Pod for SpillRecord {}
 
 const _: () = {
-    assert!(size_of::<SpillRecord>() == 104);
+    assert!(size_of::<SpillRecord>() == 112);
     assert!(offset_of!(SpillRecord, epoch) == 0);
     assert!(offset_of!(SpillRecord, padding) == 4);
-    assert!(offset_of!(SpillRecord, entry) == 8);
-    assert!(offset_of!(SpillRecord, addresses) == 72);
+    assert!(offset_of!(SpillRecord, parent) == 8);
+    assert!(offset_of!(SpillRecord, entry) == 16);
+    assert!(offset_of!(SpillRecord, addresses) == 80);
 };
 
 /// C: `struct ledger_cell`.
 #[repr(C)]
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub struct LedgerCell {
     /// C: `seen_packets`.
     pub seen_packets: u64,
     /// C: `seen_bytes`.
     pub seen_bytes: u64,
-    /// C: `nested_packets`.
-    pub nested_packets: u64,
-    /// C: `nested_bytes`.
-    pub nested_bytes: u64,
+    /// C: `filtered_packets`.
+    pub filtered_packets: u64,
+    /// C: `filtered_bytes`.
+    pub filtered_bytes: u64,
+    /// C: `sampled_out_packets`.
+    pub sampled_out_packets: u64,
+    /// C: `sampled_out_bytes`.
+    pub sampled_out_bytes: u64,
     /// C: `lost_spill_packets`.
     pub lost_spill_packets: u64,
     /// C: `lost_spill_bytes`.
     pub lost_spill_bytes: u64,
+    /// C: `nested_packets`.
+    pub nested_packets: u64,
+    /// C: `nested_bytes`.
+    pub nested_bytes: u64,
+    /// C: `nested_filtered_packets`.
+    pub nested_filtered_packets: u64,
+    /// C: `nested_filtered_bytes`.
+    pub nested_filtered_bytes: u64,
+    /// C: `nested_sampled_out_packets`.
+    pub nested_sampled_out_packets: u64,
+    /// C: `nested_sampled_out_bytes`.
+    pub nested_sampled_out_bytes: u64,
     /// C: `lost_nested_packets`.
     pub lost_nested_packets: u64,
     /// C: `lost_nested_bytes`.
@@ -220,27 +260,56 @@ pub struct LedgerCell {
 unsafe impl Pod for LedgerCell {}
 
 const _: () = {
-    assert!(size_of::<LedgerCell>() == 64);
+    assert!(size_of::<LedgerCell>() == 128);
     assert!(offset_of!(LedgerCell, seen_packets) == 0);
     assert!(offset_of!(LedgerCell, seen_bytes) == 8);
-    assert!(offset_of!(LedgerCell, nested_packets) == 16);
-    assert!(offset_of!(LedgerCell, nested_bytes) == 24);
-    assert!(offset_of!(LedgerCell, lost_spill_packets) == 32);
-    assert!(offset_of!(LedgerCell, lost_spill_bytes) == 40);
-    assert!(offset_of!(LedgerCell, lost_nested_packets) == 48);
-    assert!(offset_of!(LedgerCell, lost_nested_bytes) == 56);
+    assert!(offset_of!(LedgerCell, filtered_packets) == 16);
+    assert!(offset_of!(LedgerCell, filtered_bytes) == 24);
+    assert!(offset_of!(LedgerCell, sampled_out_packets) == 32);
+    assert!(offset_of!(LedgerCell, sampled_out_bytes) == 40);
+    assert!(offset_of!(LedgerCell, lost_spill_packets) == 48);
+    assert!(offset_of!(LedgerCell, lost_spill_bytes) == 56);
+    assert!(offset_of!(LedgerCell, nested_packets) == 64);
+    assert!(offset_of!(LedgerCell, nested_bytes) == 72);
+    assert!(offset_of!(LedgerCell, nested_filtered_packets) == 80);
+    assert!(offset_of!(LedgerCell, nested_filtered_bytes) == 88);
+    assert!(offset_of!(LedgerCell, nested_sampled_out_packets) == 96);
+    assert!(offset_of!(LedgerCell, nested_sampled_out_bytes) == 104);
+    assert!(offset_of!(LedgerCell, lost_nested_packets) == 112);
+    assert!(offset_of!(LedgerCell, lost_nested_bytes) == 120);
+};
+
+/// C: `struct interface_key`.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub struct InterfaceKey {
+    /// C: `netns`.
+    pub netns: u32,
+    /// C: `ifindex`.
+    pub ifindex: u32,
+}
+
+// SAFETY: repr(C), integers only, no padding: the sizes of the fields add up.
+unsafe impl Pod for InterfaceKey {}
+
+const _: () = {
+    assert!(size_of::<InterfaceKey>() == 8);
+    assert!(offset_of!(InterfaceKey, netns) == 0);
+    assert!(offset_of!(InterfaceKey, ifindex) == 4);
 };
 
 /// C: `struct interface_entry`.
 #[repr(C)]
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub struct InterfaceEntry {
     /// C: `point`.
     pub point: u16,
+    /// C: `inner_point`.
+    pub inner_point: u16,
     /// C: `link_layer`.
     pub link_layer: u8,
     /// C: `padding`.
-    pub padding: [u8; 5],
+    pub padding: [u8; 3],
 }
 
 // SAFETY: repr(C), integers only, no padding: the sizes of the fields add up.
@@ -249,13 +318,121 @@ unsafe impl Pod for InterfaceEntry {}
 const _: () = {
     assert!(size_of::<InterfaceEntry>() == 8);
     assert!(offset_of!(InterfaceEntry, point) == 0);
-    assert!(offset_of!(InterfaceEntry, link_layer) == 2);
-    assert!(offset_of!(InterfaceEntry, padding) == 3);
+    assert!(offset_of!(InterfaceEntry, inner_point) == 2);
+    assert!(offset_of!(InterfaceEntry, link_layer) == 4);
+    assert!(offset_of!(InterfaceEntry, padding) == 5);
+};
+
+/// C: `struct rule_head`.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub struct RuleHead {
+    /// C: `address4`.
+    pub address4: u32,
+    /// C: `address6`.
+    pub address6: u32,
+    /// C: `transport`.
+    pub transport: u32,
+    /// C: `network`.
+    pub network: u32,
+    /// C: `vlan`.
+    pub vlan: u32,
+    /// C: `no_address`.
+    pub no_address: u32,
+    /// C: `points`.
+    pub points: u32,
+    /// C: `padding`.
+    pub padding: u32,
+}
+
+// SAFETY: repr(C), integers only, no padding: the sizes of the fields add up.
+unsafe impl Pod for RuleHead {}
+
+const _: () = {
+    assert!(size_of::<RuleHead>() == 32);
+    assert!(offset_of!(RuleHead, address4) == 0);
+    assert!(offset_of!(RuleHead, address6) == 4);
+    assert!(offset_of!(RuleHead, transport) == 8);
+    assert!(offset_of!(RuleHead, network) == 12);
+    assert!(offset_of!(RuleHead, vlan) == 16);
+    assert!(offset_of!(RuleHead, no_address) == 20);
+    assert!(offset_of!(RuleHead, points) == 24);
+    assert!(offset_of!(RuleHead, padding) == 28);
+};
+
+/// C: `struct rule_block`.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct RuleBlock {
+    /// C: `next`.
+    pub next: [u16; 256],
+}
+
+// SAFETY: repr(C), integers only, no padding: the sizes of the fields add up.
+unsafe impl Pod for RuleBlock {}
+
+const _: () = {
+    assert!(size_of::<RuleBlock>() == 512);
+    assert!(offset_of!(RuleBlock, next) == 0);
+};
+
+/// C: `struct rule_set`.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub struct RuleSet {
+    /// C: `rows`.
+    pub rows: [u64; 16],
+}
+
+// SAFETY: repr(C), integers only, no padding: the sizes of the fields add up.
+unsafe impl Pod for RuleSet {}
+
+const _: () = {
+    assert!(size_of::<RuleSet>() == 128);
+    assert!(offset_of!(RuleSet, rows) == 0);
+};
+
+/// C: `struct rule_point`.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub struct RulePoint {
+    /// C: `set`.
+    pub set: u32,
+    /// C: `padding`.
+    pub padding: u32,
+}
+
+// SAFETY: repr(C), integers only, no padding: the sizes of the fields add up.
+unsafe impl Pod for RulePoint {}
+
+const _: () = {
+    assert!(size_of::<RulePoint>() == 8);
+    assert!(offset_of!(RulePoint, set) == 0);
+    assert!(offset_of!(RulePoint, padding) == 4);
+};
+
+/// C: `struct rule_action`.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub struct RuleAction {
+    /// C: `one_in`.
+    pub one_in: u32,
+    /// C: `rate`.
+    pub rate: u32,
+}
+
+// SAFETY: repr(C), integers only, no padding: the sizes of the fields add up.
+unsafe impl Pod for RuleAction {}
+
+const _: () = {
+    assert!(size_of::<RuleAction>() == 8);
+    assert!(offset_of!(RuleAction, one_in) == 0);
+    assert!(offset_of!(RuleAction, rate) == 4);
 };
 
 /// C: `struct fragment_key`.
 #[repr(C)]
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub struct FragmentKey {
     /// C: `source`.
     pub source: [u64; 2],
@@ -286,7 +463,7 @@ const _: () = {
 
 /// C: `struct fragment_origin`.
 #[repr(C)]
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub struct FragmentOrigin {
     /// C: `source_port`, in network byte order.
     pub source_port: u16,

@@ -7,14 +7,20 @@ use std::fmt::Write;
 use std::path::Path;
 use std::{env, fs};
 
-const STRUCTS: [&str; 9] = [
+const STRUCTS: [&str; 15] = [
     "flow_entry",
     "flow_addresses",
     "flow_bucket",
     "part_state",
     "spill_record",
     "ledger_cell",
+    "interface_key",
     "interface_entry",
+    "rule_head",
+    "rule_block",
+    "rule_set",
+    "rule_point",
+    "rule_action",
     "fragment_key",
     "fragment_origin",
 ];

@@ -5,7 +5,7 @@ use crate::interfaces::Found;
 use crate::{Error, HookChoice, Outlet, Result};
 use std::sync::Arc;
 use weir_kernel::{Attachment, Direction, Hook};
-use weir_probes::flows::Flows;
+use weir_probes::flows::{Flows, InterfaceId, Points};
 use weir_record::Interface;
 
 /// An interface that is being watched.
@@ -51,11 +51,11 @@ impl Agent {
             let what = format!("the ledger has no room for {}: raise --memory-budget", interface.name);
             return Err(weir_kernel::Error::Unexpected(what).into());
         };
-        self.flows.watch(interface.index, point, found.link_layer)?;
+        self.flows.watch(id(interface.index), Points { outer: point, inner: 0 }, found.link_layer)?;
         let attachments = match self.attach_both(interface.index) {
             Ok(attachments) => attachments,
             Err(source) => {
-                self.flows.forget(interface.index)?;
+                self.flows.forget(id(interface.index))?;
                 self.books.cancel(point);
                 return Err(Error::Attach { interface: interface.name.clone(), source });
             }
@@ -123,7 +123,7 @@ impl Agent {
                 (None, Some(_)) => {}
                 (None, None) => {
                     watched.detach();
-                    self.flows.forget(*index)?;
+                    self.flows.forget(id(*index))?;
                     watched.gone_for = Some(0);
                 }
                 // Its last packets are in the generation that was written when it went.
@@ -147,6 +147,10 @@ impl Agent {
             watched.remove(&index);
         }
     }
+}
+
+fn id(index: u32) -> InterfaceId {
+    InterfaceId { netns: 0, index }
 }
 
 fn is_gone(error: &weir_kernel::Error) -> bool {

@@ -42,6 +42,17 @@ struct {
 	__type(value, struct flow_addresses);
 } addresses SEC(".maps");
 
+/* Where tunnels are looked into: the digest of the flow that carries this one. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1); /* as many as entries */
+	__type(key, __u32);
+	__type(value, __u64);
+} parents SEC(".maps");
+
+const volatile bool decapsulate = false;
+
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(map_flags, BPF_F_MMAPABLE);
@@ -106,7 +117,8 @@ static __always_inline void start_entry(struct flow_entry *entry, const struct p
 	entry->min_ttl = packet->ttl;
 	entry->max_ttl = packet->ttl;
 	entry->tcp_flags = flags_of(packet);
-	entry->fragments = packet->fragments;
+	entry->marks = packet->marks;
+	entry->rate = packet->rate;
 	entry->packets = packet->count;
 	entry->bytes = packet->bytes;
 	entry->first = packet->now;
@@ -122,7 +134,7 @@ static __always_inline void add_packet(struct flow_entry *entry, const struct pa
 	entry->bytes += packet->bytes;
 	entry->last = packet->now;
 	entry->tcp_flags |= flags_of(packet);
-	entry->fragments |= packet->fragments;
+	entry->marks |= packet->marks;
 	entry->dscp_seen |= 1ULL << (packet->traffic_class >> 2);
 	if (packet->ttl < entry->min_ttl)
 		entry->min_ttl = packet->ttl;
@@ -143,6 +155,7 @@ static __noinline int spill_packet(const struct packet *packet)
 		return -1;
 	record->epoch = packet->epoch;
 	record->padding = 0;
+	record->parent = packet->parent;
 	start_entry(&record->entry, packet);
 	record->addresses = packet->wide;
 	bpf_ringbuf_submit(record, spill_wakeup());
@@ -158,6 +171,21 @@ static __noinline int count_lost(const struct part_state *part, __u32 point, __u
 		cell->lost_spill_bytes += bytes;
 	}
 	return 0;
+}
+
+static __always_inline void set_parent(__u32 number, const struct packet *packet)
+{
+	__u64 *parent = decapsulate ? bpf_map_lookup_elem(&parents, &number) : NULL;
+
+	if (parent)
+		*parent = packet->parent;
+}
+
+static __always_inline __u64 parent_of(__u32 number)
+{
+	const __u64 *parent = decapsulate ? bpf_map_lookup_elem(&parents, &number) : NULL;
+
+	return parent ? *parent : 0;
 }
 
 /* The bucket or the entries are full: the next flow in turn leaves, its entry changes hands. */
@@ -180,9 +208,10 @@ static __noinline int replace_entry(const struct packet *packet, struct part_sta
 	wide = bpf_map_lookup_elem(&addresses, &number);
 	if (!entry || !wide)
 		return 0;
-	if (!spill_entry(packet->epoch, entry, wide))
+	if (!spill_entry(packet->epoch, parent_of(number), entry, wide))
 		count_lost(part, entry->point, entry->packets, entry->bytes);
 	start_entry(entry, packet);
+	set_parent(number, packet);
 	if (packet->link & LINK_IPV6)
 		*wide = packet->wide;
 	bucket->tags[way] = fingerprint | (tag & TAG_ENTRY_MASK);
@@ -203,6 +232,7 @@ static __noinline int insert(const struct packet *packet, struct part_state *par
 	if (!entry)
 		return 0;
 	start_entry(entry, packet);
+	set_parent(number, packet);
 	if (packet->link & LINK_IPV6) {
 		wide = bpf_map_lookup_elem(&addresses, &number);
 		if (wide)

@@ -15,7 +15,8 @@ struct packet {
 	__u8 protocol;
 	__u8 traffic_class; /* DSCP and ECN */
 	__u16 tcp_flags;
-	__u16 fragments;
+	__u8 marks; /* as in flow_entry */
+	__u8 rate; /* as in flow_entry */
 	__u8 ttl;
 	__u16 point;
 	__u32 header_length; /* from the link layer to the end of the transport header */
@@ -25,6 +26,7 @@ struct packet {
 	__u32 now; /* low half of jiffies64 */
 	__u32 epoch; /* the generation that counts it */
 	__u32 cpu;
+	__u64 parent; /* digest of the flow whose tunnel it came in; 0: none */
 	struct flow_addresses wide; /* IPv6 only */
 };
 
@@ -98,7 +100,16 @@ struct tcp_start {
 
 #define TCP_HEADER_LENGTH(offset_flags) (((offset_flags) >> 12) * 4)
 #define TCP_FLAGS(offset_flags) (0x0fff & (offset_flags))
+#define TCP_SYN 0x02
+#define TCP_ACK 0x10
 #define UDP_HEADER_LENGTH 8
+
+static __always_inline void set_tcp_flags(struct packet *packet, __u16 offset_flags)
+{
+	packet->tcp_flags = TCP_FLAGS(offset_flags);
+	if (packet->tcp_flags & TCP_SYN)
+		packet->marks |= packet->tcp_flags & TCP_ACK ? SYN_ACK_SEEN : SYN_SEEN;
+}
 
 /* Not a key, only its digest: both addresses are compared in full when it matches. */
 static __always_inline __u64 digest_addresses(const struct flow_addresses *wide)

@@ -176,7 +176,7 @@ static __always_inline void read_ports(const struct __sk_buff *skb, struct curso
 	case PROTOCOL_TCP:
 		if (load(skb, at, &start, sizeof(start))) {
 			offset_flags = bpf_ntohs(start.offset_flags);
-			packet->tcp_flags = TCP_FLAGS(offset_flags);
+			set_tcp_flags(packet, offset_flags);
 			packet->header_length = at->offset + TCP_HEADER_LENGTH(offset_flags);
 			break;
 		}
@@ -223,7 +223,7 @@ static __always_inline void join_fragment(const struct cursor *at, struct packet
 
 	if (packet->link & LINK_IPV4)
 		key.source[0] = packet->addresses;
-	packet->fragments = FRAGMENT_SEEN;
+	packet->marks |= FRAGMENT_SEEN;
 	if (!at->later_fragment) {
 		if (packet->link & LINK_PORTS)
 			bpf_map_update_elem(&fragments, &key, &origin, BPF_ANY);
@@ -236,7 +236,7 @@ static __always_inline void join_fragment(const struct cursor *at, struct packet
 		packet->destination_port = first->destination_port;
 		packet->link |= LINK_PORTS;
 	} else {
-		packet->fragments |= FRAGMENT_ORPHAN;
+		packet->marks |= FRAGMENT_ORPHAN;
 	}
 }
 
@@ -247,26 +247,30 @@ static __always_inline void read_by_ethertype(struct packet *packet, __u16 type)
 	packet->source_port = bpf_htons(type);
 }
 
-static __noinline int read_any(const struct __sk_buff *skb, struct packet *packet, __u32 link_layer)
+/* Where reading begins: the frame's own start, or behind the header of a tunnel. */
+struct beginning {
+	__u32 offset;
+	__u16 type; /* ethertype; 0: an Ethernet header tells */
+};
+
+static __noinline int read_any(const struct __sk_buff *skb, struct packet *packet, const struct beginning *from)
 {
-	struct cursor at = { .offset = opaque_zero(skb), .end = skb->len };
+	struct cursor at = { .offset = opaque_zero(skb) + from->offset, .end = skb->len, .type = from->type };
 	bool ipv6;
 
 	__builtin_memset(&packet->wide, 0, sizeof(packet->wide));
 	packet->addresses = 0;
 	packet->source_port = 0;
 	packet->destination_port = 0;
-	packet->link = metadata_vlan(skb);
+	packet->link = from->offset ? 0 : metadata_vlan(skb);
 	packet->protocol = 0;
 	packet->traffic_class = 0;
 	packet->tcp_flags = 0;
-	packet->fragments = 0;
+	packet->marks = 0;
 	packet->ttl = 0;
 
-	if (link_layer == LINK_LAYER_ETHERNET)
+	if (!at.type)
 		read_ethernet(skb, &at, packet);
-	else
-		at.type = bpf_ntohs(skb->protocol);
 	packet->header_length = at.offset;
 
 	ipv6 = at.type == ETHERTYPE_IPV6;

@@ -22,7 +22,7 @@ static __always_inline bool read_transport(struct packet *packet, const void *l4
 			return false;
 		offset_flags = bpf_ntohs(tcp->offset_flags);
 		packet->header_length = l4_offset + TCP_HEADER_LENGTH(offset_flags);
-		packet->tcp_flags = TCP_FLAGS(offset_flags);
+		set_tcp_flags(packet, offset_flags);
 	} else {
 		return false;
 	}
@@ -82,7 +82,7 @@ static __always_inline bool read_common(const struct __sk_buff *skb, struct pack
 
 	if (data + sizeof(*ethernet) > data_end)
 		return false;
-	packet->fragments = 0;
+	packet->marks = 0;
 	packet->link = metadata_vlan(skb);
 	if (ethernet->type == bpf_htons(ETHERTYPE_IPV4))
 		return read_common_ipv4(packet, data + sizeof(*ethernet), data_end);

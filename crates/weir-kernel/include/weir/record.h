@@ -16,9 +16,11 @@
 /* flow_entry.tcp_flags: flags in bits 0..11, one bit per ECN codepoint seen above them. */
 #define ECN_SEEN_SHIFT 12
 
-/* flow_entry.fragments */
-#define FRAGMENT_SEEN 0x0001 /* the flow holds at least one fragment */
-#define FRAGMENT_ORPHAN 0x0002 /* a later fragment whose first one was not seen: no ports */
+/* flow_entry.marks */
+#define FRAGMENT_SEEN 0x01 /* the flow holds at least one fragment */
+#define FRAGMENT_ORPHAN 0x02 /* a later fragment whose first one was not seen: no ports */
+#define SYN_SEEN 0x04 /* a SYN without ACK: who sent it opened the connection */
+#define SYN_ACK_SEEN 0x08 /* a SYN with ACK: who received it did */
 
 /*
  * One flow on one CPU in one generation: key and counters in one cache line.
@@ -36,7 +38,8 @@ struct flow_entry {
 	__u8 min_ttl;
 	__u8 max_ttl;
 	__u16 tcp_flags;
-	__u16 fragments;
+	__u8 marks;
+	__u8 rate; /* number of the sampling rate, in the rules of this generation */
 	__u64 packets;
 	__u64 bytes;
 	__u32 first; /* low half of jiffies64 */
@@ -68,13 +71,15 @@ struct part_state {
 	__u32 first_entry;
 	__u32 first_bucket;
 	__u32 first_cell; /* of the ledger */
-	__u32 padding[10];
+	__u32 rule_words; /* words of a rule_set that are in use; 0: every packet is counted */
+	__u32 padding[9];
 };
 
 /* An aggregate that left the flow hash early, or found no place in it. */
 struct spill_record {
 	__u32 epoch;
 	__u32 padding;
+	__u64 parent; /* as in `parents` */
 	struct flow_entry entry;
 	struct flow_addresses addresses;
 };
@@ -86,10 +91,18 @@ struct spill_record {
 struct ledger_cell {
 	__u64 seen_packets;
 	__u64 seen_bytes;
-	__u64 nested_packets; /* seen too, but past a busy CPU */
-	__u64 nested_bytes;
+	__u64 filtered_packets; /* denied by a rule */
+	__u64 filtered_bytes;
+	__u64 sampled_out_packets; /* allowed by a rule that takes one in N, and not that one */
+	__u64 sampled_out_bytes;
 	__u64 lost_spill_packets; /* victims that the spill ring had no room for */
 	__u64 lost_spill_bytes;
+	__u64 nested_packets; /* seen too, but past a busy CPU */
+	__u64 nested_bytes;
+	__u64 nested_filtered_packets;
+	__u64 nested_filtered_bytes;
+	__u64 nested_sampled_out_packets;
+	__u64 nested_sampled_out_bytes;
 	__u64 lost_nested_packets; /* nested packets that the spill ring had no room for */
 	__u64 lost_nested_bytes;
 };
@@ -100,10 +113,57 @@ enum link_layer {
 	LINK_LAYER_NONE = 1, /* tun, wireguard, PPP, IP tunnels: the network header comes first */
 };
 
+/* An interface's number is unique in its network namespace only. */
+struct interface_key {
+	__u32 netns; /* inode; 0: the agent's own */
+	__u32 ifindex;
+};
+
 struct interface_entry {
 	__u16 point; /* of ingress; egress is the next one. 0: not ours */
+	__u16 inner_point; /* the same for what tunnels carry; 0: left alone */
 	__u8 link_layer;
-	__u8 padding[5];
+	__u8 padding[3];
+};
+
+/*
+ * The rules of one generation. Each dimension of a packet's key leads to a set of rows; the
+ * first row that is in all of them decides. What leads from a value to its set is a trie
+ * that takes one byte a step, like the page tables of a CPU.
+ */
+#define RULE_WORDS 16
+#define RULE_ROWS 1024
+
+struct rule_head {
+	__u32 address4; /* blocks where each dimension's trie begins; 0: no row looks at it */
+	__u32 address6;
+	__u32 transport; /* ports, or ICMP type and code */
+	__u32 network; /* family, then protocol or ethertype */
+	__u32 vlan;
+	__u32 no_address; /* the set for packets without addresses */
+	__u32 points; /* 0: no row looks at the observation point */
+	__u32 padding;
+};
+
+#define RULE_BLOCK 0x8000 /* on to this block; otherwise this is the number of a set */
+
+struct rule_block {
+	__u16 next[256];
+};
+
+/* Set 0 holds all rows. Sources and destinations have a set each, one after the other. */
+struct rule_set {
+	__u64 rows[RULE_WORDS];
+};
+
+struct rule_point {
+	__u32 set;
+	__u32 padding;
+};
+
+struct rule_action {
+	__u32 one_in; /* 0: deny; 1: allow; N: take one in N */
+	__u32 rate; /* number of N among the rates */
 };
 
 /* Fragments of one datagram. `protocol` is the one that the fragments name: an extension header may follow it. */
@@ -130,8 +190,14 @@ PIN_SIZE(flow_entry, 64);
 PIN_SIZE(flow_addresses, 32);
 PIN_SIZE(flow_bucket, 64);
 PIN_SIZE(part_state, 64);
-PIN_SIZE(spill_record, 104);
-PIN_SIZE(ledger_cell, 64);
+PIN_SIZE(spill_record, 112);
+PIN_SIZE(ledger_cell, 128);
+PIN_SIZE(interface_key, 8);
 PIN_SIZE(interface_entry, 8);
+PIN_SIZE(rule_head, 32);
+PIN_SIZE(rule_block, 512);
+PIN_SIZE(rule_set, 128);
+PIN_SIZE(rule_point, 8);
+PIN_SIZE(rule_action, 8);
 PIN_SIZE(fragment_key, 40);
 PIN_SIZE(fragment_origin, 12);

@@ -17,7 +17,7 @@ static __always_inline __u64 spill_wakeup(void)
 										    BPF_RB_NO_WAKEUP;
 }
 
-static __always_inline bool spill_entry(__u32 epoch, const struct flow_entry *entry,
+static __always_inline bool spill_entry(__u32 epoch, __u64 parent, const struct flow_entry *entry,
 					const struct flow_addresses *addresses)
 {
 	struct spill_record *record = bpf_ringbuf_reserve(&spill, sizeof(*record), 0);
@@ -26,6 +26,7 @@ static __always_inline bool spill_entry(__u32 epoch, const struct flow_entry *en
 		return false;
 	record->epoch = epoch;
 	record->padding = 0;
+	record->parent = parent;
 	record->entry = *entry;
 	record->addresses = *addresses;
 	bpf_ringbuf_submit(record, spill_wakeup());

@@ -10,10 +10,21 @@ const CHUNK: usize = 16 * 1024;
 
 /// Who takes what a drain finds.
 pub trait Visitor {
-    /// What one CPU has counted of one flow. `addresses` are given for IPv6.
-    fn flow(&mut self, entry: &FlowEntry, addresses: Option<&FlowAddresses>);
+    /// What one CPU has counted of one flow.
+    fn flow(&mut self, seen: Seen<'_>);
     /// What one CPU has seen and lost at one observation point.
     fn cell(&mut self, point: u16, cell: &LedgerCell);
+}
+
+/// A flow as one CPU has counted it in one generation.
+#[derive(Debug, Clone, Copy)]
+pub struct Seen<'a> {
+    /// Key and counters.
+    pub entry: &'a FlowEntry,
+    /// Both addresses, for IPv6.
+    pub addresses: Option<&'a FlowAddresses>,
+    /// [Digest](super::Flows::digest) of the flow whose tunnel it came in; 0: none.
+    pub parent: u64,
 }
 
 /// A generation that was left, and whose last writer has ended. Made by [`Flows::flip`](super::Flows::flip).
@@ -59,12 +70,18 @@ fn drain_part(
         let chunk = begin..(begin + CHUNK).min(first + used);
         let entries: Window<FlowEntry> = Window::new(loaded.map("entries")?, chunk.clone())?;
         let addresses: Window<FlowAddresses> = if entries.iter().any(is_ipv6) {
-            Window::new(loaded.map("addresses")?, chunk)?
+            Window::new(loaded.map("addresses")?, chunk.clone())?
         } else {
             Window::new(loaded.map("addresses")?, 0..0)?
         };
+        let parents: Window<u64> =
+            Window::new(loaded.map("parents")?, if layout.decapsulate { chunk } else { 0..0 })?;
         for (number, entry) in entries.iter().enumerate() {
-            visitor.flow(entry, if is_ipv6(entry) { addresses.get(number) } else { None });
+            visitor.flow(Seen {
+                entry,
+                addresses: if is_ipv6(entry) { addresses.get(number) } else { None },
+                parent: parents.get(number).copied().unwrap_or(0),
+            });
         }
     }
     let buckets = layout.buckets_per_cpu as usize;

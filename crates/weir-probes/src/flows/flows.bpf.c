@@ -3,50 +3,26 @@
  * The flow probe: every packet at TC ingress and egress lands in a flow or in the ledger.
  * The packet itself is never touched, its verdict never changed.
  */
+#include <weir/interfaces.h>
 #include <weir/levels.h>
 #include <weir/read_any.h>
 #include <weir/read_common.h>
+#include <weir/rules.h>
+#include <weir/tunnel.h>
 #include <weir/wire.h>
 
 /* Flipped by user space; the half of every level that is written now. */
 __u32 epoch;
 
-/* Interfaces by ifindex; a host that counts past the array's end uses the hash beside it. */
-const volatile __u32 interfaces_direct = 1;
-
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 1); /* interfaces_direct */
-	__type(key, __u32);
-	__type(value, struct interface_entry);
-} interfaces SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__uint(max_entries, 4096);
-	__type(key, __u32);
-	__type(value, struct interface_entry);
-} interfaces_beyond SEC(".maps");
-
-static __always_inline struct interface_entry *interface_of(const struct __sk_buff *skb)
-{
-	struct interface_entry *interface;
-	__u32 ifindex = skb->ifindex;
-
-	if (likely(ifindex < interfaces_direct)) {
-		interface = bpf_map_lookup_elem(&interfaces, &ifindex);
-		/* Two calls, not one with either map: the kernel inlines a lookup only in a known array (18 ns). */
-		barrier_var(interface);
-		return interface;
-	}
-	return bpf_map_lookup_elem(&interfaces_beyond, &ifindex);
-}
-
 static __always_inline void read(struct __sk_buff *skb, struct packet *packet, __u32 link_layer)
 {
-	if (link_layer != LINK_LAYER_ETHERNET || !read_common(skb, packet))
-		read_any(skb, packet, link_layer);
+	struct beginning start = {};
+
+	if (link_layer != LINK_LAYER_ETHERNET || !read_common(skb, packet)) {
+		if (link_layer != LINK_LAYER_ETHERNET)
+			start.type = bpf_ntohs(skb->protocol);
+		read_any(skb, packet, &start);
+	}
 	measure(skb, packet);
 }
 
@@ -54,22 +30,83 @@ static __always_inline void read(struct __sk_buff *skb, struct packet *packet, _
  * This CPU is in the middle of a packet already (PREEMPT_RT), or came online after the levels
  * were laid out: they have one writer, and it is not us.
  */
-static __noinline int observe_nested(const struct packet *packet)
+static __noinline int count_nested(const struct packet *packet, const struct part_state *part, __u32 judgement)
 {
-	struct part_state *part = part_of(packet->epoch, packet->cpu < cpus ? packet->cpu : 0);
-	struct ledger_cell *cell;
+	struct ledger_cell *cell = ledger_of(part, packet->point);
 
-	if (!part)
-		return 0;
-	cell = ledger_of(part, packet->point);
 	if (!cell)
 		return 0;
 	__sync_fetch_and_add(&cell->nested_packets, packet->count);
 	__sync_fetch_and_add(&cell->nested_bytes, packet->bytes);
-	if (spill_packet(packet)) {
+	if (judgement == JUDGED_FILTERED) {
+		__sync_fetch_and_add(&cell->nested_filtered_packets, packet->count);
+		__sync_fetch_and_add(&cell->nested_filtered_bytes, packet->bytes);
+	} else if (judgement == JUDGED_SAMPLED_OUT) {
+		__sync_fetch_and_add(&cell->nested_sampled_out_packets, packet->count);
+		__sync_fetch_and_add(&cell->nested_sampled_out_bytes, packet->bytes);
+	} else if (spill_packet(packet)) {
 		__sync_fetch_and_add(&cell->lost_nested_packets, packet->count);
 		__sync_fetch_and_add(&cell->lost_nested_bytes, packet->bytes);
 	}
+	return 0;
+}
+
+/* A packet that the rules do not let through; out of line, so that the others run straight on. */
+static __noinline int count_out(const struct packet *packet, struct ledger_cell *cell, __u32 judgement)
+{
+	if (!cell)
+		return 0;
+	if (judgement == JUDGED_FILTERED) {
+		cell->filtered_packets += packet->count;
+		cell->filtered_bytes += packet->bytes;
+	} else {
+		cell->sampled_out_packets += packet->count;
+		cell->sampled_out_bytes += packet->bytes;
+	}
+	return 0;
+}
+
+static __always_inline void count(struct packet *packet)
+{
+	bool own = likely(packet->cpu < cpus);
+	struct part_state *part = part_of(packet->epoch, own ? packet->cpu : 0);
+	__u32 judgement = JUDGED_COUNTED;
+	struct ledger_cell *cell;
+
+	if (!part)
+		return;
+	packet->rate = 0;
+	if (part->rule_words)
+		judgement = judge(packet, part->rule_words);
+	if (unlikely(!own || READ_ONCE(part->busy))) {
+		count_nested(packet, part, judgement);
+		return;
+	}
+	cell = ledger_of(part, packet->point);
+	if (!cell)
+		return;
+	WRITE_ONCE(part->busy, 1);
+	cell->seen_packets += packet->count;
+	cell->seen_bytes += packet->bytes;
+	if (likely(judgement == JUDGED_COUNTED))
+		record(packet, part);
+	else
+		count_out(packet, cell, judgement);
+	WRITE_ONCE(part->busy, 0);
+}
+
+/* What a tunnel's packet carries is a flow of its own, at an observation point of its own. */
+static __noinline int observe_inner(struct __sk_buff *skb, struct packet *packet, __u32 point)
+{
+	struct beginning inner;
+
+	if (!find_inner(skb, packet, &inner))
+		return 0;
+	packet->parent = hash(packet);
+	packet->point = point;
+	read_any(skb, packet, &inner);
+	measure_inner(skb, packet, inner.offset);
+	count(packet);
 	return 0;
 }
 
@@ -77,8 +114,6 @@ static __always_inline int observe(struct __sk_buff *skb, __u32 direction)
 {
 	struct interface_entry *interface = interface_of(skb);
 	struct packet packet;
-	struct part_state *part;
-	struct ledger_cell *cell;
 
 	if (!interface || !interface->point)
 		return VERDICT_NEXT;
@@ -86,22 +121,12 @@ static __always_inline int observe(struct __sk_buff *skb, __u32 direction)
 	packet.epoch = READ_ONCE(epoch);
 	packet.cpu = bpf_get_smp_processor_id();
 	packet.point = interface->point + direction;
+	packet.parent = 0;
 	packet.now = bpf_jiffies64();
 	read(skb, &packet, interface->link_layer);
-
-	part = part_of(packet.epoch, packet.cpu);
-	if (unlikely(!part || READ_ONCE(part->busy))) {
-		observe_nested(&packet);
-		return VERDICT_NEXT;
-	}
-	cell = ledger_of(part, packet.point);
-	if (!cell)
-		return VERDICT_NEXT;
-	WRITE_ONCE(part->busy, 1);
-	cell->seen_packets += packet.count;
-	cell->seen_bytes += packet.bytes;
-	record(&packet, part);
-	WRITE_ONCE(part->busy, 0);
+	count(&packet);
+	if (decapsulate && interface->inner_point)
+		observe_inner(skb, &packet, interface->inner_point + direction);
 	return VERDICT_NEXT;
 }
 

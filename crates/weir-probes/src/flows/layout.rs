@@ -1,6 +1,10 @@
 //! How large each map of the flow probe is: from one memory budget and the number of CPUs.
 
-use weir_kernel::{BUCKET_WAYS, FlowAddresses, FlowBucket, FlowEntry, LedgerCell, PartState, TAG_ENTRY_BITS};
+use super::rules::Room;
+use weir_kernel::{
+    BUCKET_WAYS, FlowAddresses, FlowBucket, FlowEntry, LedgerCell, PartState, RULE_ROWS, RuleAction,
+    RuleBlock, RuleHead, RulePoint, RuleSet, TAG_ENTRY_BITS,
+};
 
 const GENERATIONS: u64 = 2;
 const PAGE: u64 = 4096;
@@ -26,6 +30,17 @@ pub struct Demand {
     pub interfaces: u32,
     /// The highest interface index at start.
     pub highest_ifindex: u32,
+    /// Whether tunnels are looked into.
+    pub decapsulate: bool,
+    /// Whether interfaces of other network namespaces are watched.
+    pub every_netns: bool,
+}
+
+impl Demand {
+    /// One interface of the agent's own namespace.
+    pub fn one_interface(budget: u64, cpus: u32) -> Self {
+        Self { budget, cpus, interfaces: 1, highest_ifindex: 1, decapsulate: false, every_netns: false }
+    }
 }
 
 /// The sizes of the maps, in elements unless said otherwise.
@@ -45,6 +60,12 @@ pub struct Layout {
     pub interfaces_direct: u32,
     /// Size of the spill ring in bytes; a power of two of pages.
     pub spill_bytes: u32,
+    /// What the rules of one generation may take.
+    pub rule_room: Room,
+    /// Whether tunnels are looked into.
+    pub decapsulate: bool,
+    /// Whether interfaces of other network namespaces are watched.
+    pub every_netns: bool,
 }
 
 /// The budget does not hold a single flow.
@@ -62,16 +83,17 @@ pub struct TooSmall {
 }
 
 impl Layout {
-    /// Divides the budget: a sixteenth for the spill ring, a little for the ledger, the
-    /// interfaces and the fragments, and all the rest for flows.
+    /// Divides the budget: a sixteenth for the spill ring, another for the rules, a little for
+    /// the ledger, the interfaces and the fragments, and all the rest for flows.
     ///
     /// # Errors
     /// There is no room for a single flow.
     pub fn new(demand: Demand) -> Result<Self, TooSmall> {
         let spill = floor_power_of_two(demand.budget / 16).clamp(RING_MIN, RING_MAX);
         // Interfaces come and go: room for three times as many as there are, and some.
-        let wanted = u64::from(demand.interfaces) * 2 * 4 + 64;
-        let least = u64::from(demand.interfaces) * 2 + 2;
+        let accounts = u64::from(demand.interfaces) * if demand.decapsulate { 4 } else { 2 };
+        let wanted = if demand.every_netns { u64::from(u16::MAX) } else { accounts * 4 + 64 };
+        let least = accounts + 2;
         let affordable = demand.budget / 8 / (GENERATIONS * u64::from(demand.cpus) * size::<LedgerCell>());
         let points = wanted.min(affordable).max(least).min(u64::from(u16::MAX));
         let direct = u64::from(demand.highest_ifindex + 1).next_power_of_two() * 4;
@@ -85,10 +107,13 @@ impl Layout {
             fragments: fragments as u32,
             interfaces_direct: direct as u32,
             spill_bytes: spill as u32,
+            rule_room: rule_room(demand.budget / 16 / GENERATIONS),
+            decapsulate: demand.decapsulate,
+            every_netns: demand.every_netns,
         };
         let fixed = layout.bytes();
         let parts = GENERATIONS * u64::from(demand.cpus);
-        let per_entry = size::<FlowEntry>() + size::<FlowAddresses>();
+        let per_entry = layout.entry_bytes();
         let share = demand.budget.saturating_sub(fixed) / parts;
         if share < per_entry {
             let needed = fixed + parts * per_entry;
@@ -118,18 +143,40 @@ impl Layout {
         GENERATIONS as u32 * self.cpus
     }
 
+    /// What one flow takes, beside its tag.
+    fn entry_bytes(&self) -> u64 {
+        size::<FlowEntry>() + size::<FlowAddresses>() + if self.decapsulate { size::<u64>() } else { 0 }
+    }
+
+    /// What the rules of one generation take.
+    fn rule_bytes(&self) -> u64 {
+        size::<RuleHead>()
+            + u64::from(self.rule_room.blocks) * size::<RuleBlock>()
+            + u64::from(self.rule_room.sets) * size::<RuleSet>()
+            + u64::from(self.points) * size::<RulePoint>()
+            + u64::from(RULE_ROWS) * size::<RuleAction>()
+    }
+
     /// Kernel memory that all maps take together.
     pub fn bytes(&self) -> u64 {
-        let per_part = u64::from(self.entries_per_cpu) * (size::<FlowEntry>() + size::<FlowAddresses>())
+        let per_part = u64::from(self.entries_per_cpu) * self.entry_bytes()
             + u64::from(self.buckets_per_cpu) * size::<FlowBucket>()
             + u64::from(self.points) * size::<LedgerCell>()
             + size::<PartState>();
         u64::from(self.parts()) * per_part
+            + GENERATIONS * self.rule_bytes()
             + u64::from(self.spill_bytes)
             + 3 * PAGE // the ring's own pages
             + u64::from(self.fragments) * FRAGMENT_COST
             + u64::from(self.interfaces_direct) * INTERFACE_COST
     }
+}
+
+/// Blocks are what addresses with long prefixes take, up to three for IPv4 and fifteen for IPv6.
+fn rule_room(share: u64) -> Room {
+    let blocks = (share * 3 / 4 / size::<RuleBlock>()).clamp(8, 8192);
+    let sets = (share / 4 / size::<RuleSet>()).clamp(16, 8192);
+    Room { blocks: blocks as u32, sets: sets as u32 }
 }
 
 fn size<T>() -> u64 {
@@ -151,7 +198,7 @@ mod tests {
     use super::*;
 
     fn demand(budget: u64, cpus: u32) -> Demand {
-        Demand { budget, cpus, interfaces: 4, highest_ifindex: 9 }
+        Demand { interfaces: 4, highest_ifindex: 9, ..Demand::one_interface(budget, cpus) }
     }
 
     #[test]

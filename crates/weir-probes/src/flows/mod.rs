@@ -3,19 +3,22 @@
 //! The kernel half is `flows.bpf.c`; this half sizes it, attaches it, flips its generations
 //! and reads the one that has been left.
 
+mod digest;
 mod drain;
 mod layout;
+pub mod rules;
 mod ticks;
 
-pub use drain::{Left, Visitor};
+pub use drain::{Left, Seen, Visitor};
 pub use layout::{Demand, Layout, TooSmall};
 pub use ticks::Ticks;
 
+use rules::{Compiled, Published};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 use weir_kernel::{
-    Attachment, Direction, GracePeriod, Hook, InterfaceEntry, Loaded, Opened, PartState, Position, Result,
-    Ring, SpillRecord,
+    Attachment, Direction, FlowEntry, GracePeriod, Hook, InterfaceEntry, InterfaceKey, Loaded, Opened,
+    PartState, Position, Result, Ring, SpillRecord,
 };
 
 /// The compiled probe.
@@ -33,6 +36,24 @@ pub enum LinkLayer {
     None = 1,
 }
 
+/// An interface, on the whole host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct InterfaceId {
+    /// Inode of its network namespace; 0 for the agent's own.
+    pub netns: u32,
+    /// Its number there (ifindex).
+    pub index: u32,
+}
+
+/// Where the packets of an interface are counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Points {
+    /// Observation point of ingress; egress is the next one.
+    pub outer: u16,
+    /// The same for what tunnels carry; 0: left alone.
+    pub inner: u16,
+}
+
 /// The flow probe in the kernel.
 pub struct Flows {
     loaded: Loaded,
@@ -40,6 +61,8 @@ pub struct Flows {
     grace: GracePeriod,
     spill: Ring<SpillRecord>,
     epoch: u32,
+    seed: u64,
+    rules: Published,
 }
 
 impl Flows {
@@ -48,11 +71,12 @@ impl Flows {
     /// # Errors
     /// The kernel's refusal; see `weir check`.
     pub fn load(layout: Layout) -> Result<Self> {
-        let mut loaded = open(&layout)?.load()?;
+        let seed = seed();
+        let mut loaded = open(&layout, seed)?.load()?;
         lay_out_parts(&mut loaded, &layout)?;
         let grace = GracePeriod::new()?;
         let spill = Ring::new(&loaded, "spill")?;
-        Ok(Self { loaded, layout, grace, spill, epoch: 0 })
+        Ok(Self { loaded, layout, grace, spill, epoch: 0, seed, rules: Published::new() })
     }
 
     /// The sizes it was loaded with.
@@ -65,24 +89,65 @@ impl Flows {
         &self.loaded
     }
 
-    /// Has the packets of interface `ifindex` counted at observation point `point` (ingress)
-    /// and `point` + 1 (egress).
+    /// Has the packets of interface `id` counted at `points`.
     ///
     /// # Errors
     /// The kernel refuses.
-    pub fn watch(&mut self, ifindex: u32, point: u16, link_layer: LinkLayer) -> Result<()> {
-        let entry = InterfaceEntry { point, link_layer: link_layer as u8, padding: [0; 5] };
-        let direct = ifindex < self.layout.interfaces_direct;
-        let map = if direct { "interfaces" } else { "interfaces_beyond" };
-        self.loaded.update(map, &ifindex, &entry)
+    pub fn watch(&mut self, id: InterfaceId, points: Points, link_layer: LinkLayer) -> Result<()> {
+        let entry = InterfaceEntry {
+            point: points.outer,
+            inner_point: points.inner,
+            link_layer: link_layer as u8,
+            padding: [0; 3],
+        };
+        if self.is_direct(id) {
+            return self.loaded.update("interfaces", &id.index, &entry);
+        }
+        self.loaded.update("interfaces_beyond", &key_of(id), &entry)
     }
 
     /// Has the packets of an interface that is gone counted nowhere.
     ///
     /// # Errors
     /// The kernel refuses.
-    pub fn forget(&mut self, ifindex: u32) -> Result<()> {
-        self.watch(ifindex, 0, LinkLayer::Ethernet)
+    pub fn forget(&mut self, id: InterfaceId) -> Result<()> {
+        if self.is_direct(id) {
+            return self.loaded.update("interfaces", &id.index, &InterfaceEntry::default());
+        }
+        self.loaded.remove("interfaces_beyond", &key_of(id))
+    }
+
+    fn is_direct(&self, id: InterfaceId) -> bool {
+        id.netns == 0 && id.index < self.layout.interfaces_direct
+    }
+
+    /// Replaces the rules: each of the next two generations has them from its beginning.
+    pub fn set_rules(&mut self, rules: Compiled) {
+        self.rules.replace(rules);
+    }
+
+    /// The rules.
+    pub fn rules(&self) -> &Compiled {
+        self.rules.compiled()
+    }
+
+    /// Tells which rows mean observation point `point`; before it is watched, and only where
+    /// [the rules ask for points](Compiled::asks_for_points).
+    ///
+    /// # Errors
+    /// There is no room for one more set of rows.
+    pub fn admit(&mut self, point: u16, means: impl Fn(usize) -> bool) -> Result<()> {
+        self.rules.admit((&self.loaded, &self.layout), point, means)
+    }
+
+    /// The sampling rate of what was counted in `epoch`, one of the last two: one packet in so many.
+    pub fn rate(&self, epoch: u32, number: u8) -> u32 {
+        self.rules.rate(epoch, number)
+    }
+
+    /// The digest that names a flow as the tunnel of others.
+    pub fn digest(&self, entry: &FlowEntry) -> u64 {
+        digest::digest(entry, self.seed)
     }
 
     /// Hangs the program for `direction` on interface `ifindex`.
@@ -111,6 +176,9 @@ impl Flows {
     /// The kernel refuses to wait for a grace period.
     pub fn flip(&mut self) -> Result<Left> {
         let left = Left::new(self.epoch);
+        // Left the last time, and read since: nobody looks at its rules.
+        let next = self.epoch.wrapping_add(1) & 1;
+        self.rules.write(&self.loaded, &self.layout, next as usize)?;
         self.epoch = self.epoch.wrapping_add(1);
         self.epoch_word()?.store(self.epoch, Ordering::SeqCst);
         self.grace.wait()?;
@@ -163,20 +231,43 @@ fn program_of(direction: Direction) -> &'static str {
     }
 }
 
-fn open(layout: &Layout) -> Result<Opened> {
+fn key_of(id: InterfaceId) -> InterfaceKey {
+    InterfaceKey { netns: id.netns, ifindex: id.index }
+}
+
+/// The inode of this process's network namespace.
+fn own_netns() -> u32 {
+    use std::os::unix::fs::MetadataExt;
+    std::fs::metadata("/proc/self/ns/net").map_or(0, |of| of.ino() as u32)
+}
+
+fn open(layout: &Layout, seed: u64) -> Result<Opened> {
     let mut object = Opened::new("flows", OBJECT)?;
     let tick = weir_kernel::clock::tick()?;
     let fragment_timeout = FRAGMENT_TIMEOUT.as_nanos() / tick.as_nanos().max(1);
     object.set_constant("cpus", layout.cpus)?;
     object.set_constant("entries_per_cpu", layout.entries_per_cpu)?;
     object.set_constant("bucket_mask", layout.buckets_per_cpu - 1)?;
-    object.set_constant("hash_seed", seed())?;
+    object.set_constant("hash_seed", seed)?;
+    object.set_constant("points", layout.points)?;
+    object.set_constant("rule_blocks_each", layout.rule_room.blocks)?;
+    object.set_constant("rule_sets_each", layout.rule_room.sets)?;
+    object.set_constant("decapsulate", u8::from(layout.decapsulate))?;
+    object.set_constant("every_netns", u8::from(layout.every_netns))?;
+    object.set_constant("own_netns", own_netns())?;
     object.set_constant("interfaces_direct", layout.interfaces_direct)?;
     object.set_constant("fragment_timeout_jiffies", fragment_timeout as u32)?;
     object.set_constant("spill_wakeup_bytes", u64::from(layout.spill_bytes / 4))?;
     object.set_entries("parts", layout.parts())?;
     object.set_entries("entries", layout.parts() * layout.entries_per_cpu)?;
     object.set_entries("addresses", layout.parts() * layout.entries_per_cpu)?;
+    object.set_entries(
+        "parents",
+        if layout.decapsulate { layout.parts() * layout.entries_per_cpu } else { 1 },
+    )?;
+    object.set_entries("rule_blocks", 2 * layout.rule_room.blocks)?;
+    object.set_entries("rule_sets", 2 * layout.rule_room.sets)?;
+    object.set_entries("rule_points", 2 * layout.points)?;
     object.set_entries("buckets", layout.parts() * layout.buckets_per_cpu)?;
     object.set_entries("ledger", layout.parts() * layout.points)?;
     object.set_entries("fragments", layout.fragments)?;

@@ -36,11 +36,13 @@ struct plain_value {
 
 static __always_inline void read(struct __sk_buff *skb, struct packet *packet)
 {
+	struct beginning start = {};
+
 	__builtin_memset(&packet->wide, 0, sizeof(packet->wide));
 	packet->point = 1;
 	packet->now = 0;
 	if (!read_common(skb, packet))
-		read_any(skb, packet, LINK_LAYER_ETHERNET);
+		read_any(skb, packet, &start);
 	measure(skb, packet);
 }
 

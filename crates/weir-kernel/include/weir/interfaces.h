@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Which interfaces are watched, and the numbers of their observation points. */
+#pragma once
+#include "record.h"
+
+/*
+ * Those of the agent's own namespace by ifindex; a host that counts past the array's end, and every other
+ * namespace, uses the hash beside it.
+ */
+const volatile __u32 interfaces_direct = 1;
+
+/* Other namespaces are watched too; this is the inode of the agent's own. */
+const volatile bool every_netns = false;
+const volatile __u32 own_netns = 0;
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1); /* interfaces_direct */
+	__type(key, __u32);
+	__type(value, struct interface_entry);
+} interfaces SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 65536);
+	__type(key, struct interface_key);
+	__type(value, struct interface_entry);
+} interfaces_beyond SEC(".maps");
+
+static __always_inline __u32 netns_of(const struct __sk_buff *ctx)
+{
+	const struct sk_buff *skb = (const void *)ctx;
+	__u32 netns = BPF_CORE_READ(skb, dev, nd_net.net, ns.inum);
+
+	return netns == own_netns ? 0 : netns;
+}
+
+static __always_inline struct interface_entry *interface_of(const struct __sk_buff *skb)
+{
+	struct interface_key key = { .netns = every_netns ? netns_of(skb) : 0, .ifindex = skb->ifindex };
+	struct interface_entry *interface;
+
+	if (likely(!key.netns && key.ifindex < interfaces_direct)) {
+		interface = bpf_map_lookup_elem(&interfaces, &key.ifindex);
+		/* Two calls, not one with either map: the kernel inlines a lookup only in a known array (18 ns). */
+		barrier_var(interface);
+		return interface;
+	}
+	return bpf_map_lookup_elem(&interfaces_beyond, &key);
+}

@@ -1,0 +1,316 @@
+//! Which packets are counted: an ordered list of rows, compiled into what `rules.h` reads.
+//!
+//! ```text
+//! rows ─► per dimension: elementary ranges ─► sets of rows (interned) ─► trie of blocks
+//! ```
+//!
+//! A row is a conjunction: a packet fits it when each dimension of its key lies in the row's
+//! ranges. The first row that fits decides; what fits none is counted.
+
+mod publish;
+mod ranges;
+#[cfg(test)]
+mod tests;
+mod trie;
+
+pub(super) use publish::Published;
+
+use ranges::{Dimension, elementary};
+use std::collections::HashMap;
+use trie::Trie;
+use weir_kernel::{RULE_BLOCK, RULE_ROWS, RuleAction, RuleBlock, RuleHead, RuleSet};
+
+/// First and last value of a range.
+pub type Range = (u128, u128);
+
+/// Which addresses a row is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Addresses {
+    /// IPv4 addresses.
+    pub v4: Vec<Range>,
+    /// IPv6 addresses.
+    pub v6: Vec<Range>,
+    /// Packets that have none.
+    pub none: bool,
+}
+
+/// What becomes of the packets of a row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Action {
+    /// Counted as filtered.
+    Deny,
+    /// Counted; all of them, or one in so many.
+    Allow {
+        /// 1 for all.
+        one_in: u32,
+    },
+}
+
+/// A conjunction; a dimension that is `None` fits every packet. Ranges of a dimension do not overlap.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Row {
+    /// Source address.
+    pub source: Option<Addresses>,
+    /// Destination address.
+    pub destination: Option<Addresses>,
+    /// Source port or ICMP type: see [`transport`].
+    pub first: Option<Vec<Range>>,
+    /// Destination port or ICMP code: see [`transport`].
+    pub second: Option<Vec<Range>>,
+    /// Family and protocol, or ethertype: see [`network`].
+    pub network: Option<Vec<Range>>,
+    /// Outer VLAN tag: see [`vlan`].
+    pub vlan: Option<Vec<Range>>,
+    /// Whether only some observation points are meant: [`Compiled::admit`] says which.
+    pub at_points: bool,
+    /// What to do.
+    pub action: Action,
+}
+
+/// Values of the transport dimension, three bytes.
+pub mod transport {
+    /// Neither ports nor ICMP type and code.
+    pub const NONE: u128 = 0;
+    /// Add a port.
+    pub const PORTS: u128 = 1 << 16;
+    /// Add an ICMP type or code.
+    pub const ICMP: u128 = 2 << 16;
+}
+
+/// Values of the network dimension, three bytes.
+pub mod network {
+    /// Not IP; add the ethertype.
+    pub const OTHER: u128 = 0;
+    /// IPv4; add 256 times the protocol, and take the 256 values from there.
+    pub const IPV4: u128 = 4 << 16;
+    /// IPv6; likewise.
+    pub const IPV6: u128 = 6 << 16;
+}
+
+/// Values of the VLAN dimension, two bytes.
+pub mod vlan {
+    /// No tag.
+    pub const NONE: u128 = 0;
+    /// Add the id.
+    pub const TAGGED: u128 = 0x1000;
+}
+
+/// How much of everything fits into one generation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Room {
+    /// Blocks of the tries.
+    pub blocks: u32,
+    /// Sets of rows.
+    pub sets: u32,
+}
+
+/// The rules do not fit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum TooMany {
+    /// Rows.
+    #[error("{0} rows of rules, and there is room for {RULE_ROWS}")]
+    Rows(usize),
+    /// Distinct sampling rates.
+    #[error("{0} different sampling rates, and there is room for 255")]
+    Rates(usize),
+    /// Memory.
+    #[error("the rules need more kernel memory than their share: raise --memory-budget")]
+    Memory,
+}
+
+/// Rules as the kernel reads them.
+#[derive(Debug, Clone)]
+pub struct Compiled {
+    head: RuleHead,
+    words: u32,
+    blocks: Vec<RuleBlock>,
+    sets: Sets,
+    actions: Vec<RuleAction>,
+    /// Sampling rates by number; the first is 1.
+    rates: Vec<u32>,
+    /// Sets of the observation points that have been admitted.
+    points: HashMap<u16, u32>,
+    /// Rows that ask for the observation point.
+    at_points: RuleSet,
+    rows: usize,
+}
+
+impl Compiled {
+    /// No rules: every packet is counted.
+    pub fn none() -> Self {
+        let actions = Vec::new();
+        Self {
+            head: RuleHead::default(),
+            words: 0,
+            blocks: Vec::new(),
+            sets: Sets::new(0, Room { blocks: 1, sets: 1 }),
+            actions,
+            rates: vec![1],
+            points: HashMap::new(),
+            at_points: RuleSet::default(),
+            rows: 0,
+        }
+    }
+
+    /// Compiles `rows`, of which the first that fits decides.
+    ///
+    /// # Errors
+    /// They do not fit into `room`.
+    pub fn new(rows: &[Row], room: Room) -> Result<Self, TooMany> {
+        if rows.is_empty() {
+            return Ok(Self::none());
+        }
+        if rows.len() > RULE_ROWS as usize {
+            return Err(TooMany::Rows(rows.len()));
+        }
+        let rates = rates(rows)?;
+        let mut sets = Sets::new(rows.len(), room);
+        let mut trie = Trie::new(room.blocks);
+        let head = head(rows, &mut sets, &mut trie)?;
+        let mut at_points = RuleSet::default();
+        rows.iter()
+            .enumerate()
+            .filter(|(_, row)| row.at_points)
+            .for_each(|(n, _)| set_bit(&mut at_points, n));
+        Ok(Self {
+            head,
+            words: rows.len().div_ceil(64) as u32,
+            blocks: trie.into_blocks(),
+            sets,
+            actions: rows.iter().map(|row| action(row, &rates)).collect(),
+            rates,
+            points: HashMap::new(),
+            at_points,
+            rows: rows.len(),
+        })
+    }
+
+    /// Whether some row asks for the observation point, so that each must be admitted before it is watched.
+    pub fn asks_for_points(&self) -> bool {
+        self.head.points != 0
+    }
+
+    /// Tells which of the rows that ask for the observation point mean `point`.
+    ///
+    /// # Errors
+    /// There is no room for one more set of rows.
+    pub fn admit(&mut self, point: u16, means: impl Fn(usize) -> bool) -> Result<(), TooMany> {
+        let mut set = self.sets.all_rows();
+        for row in (0..self.rows).filter(|row| has_bit(&self.at_points, *row) && !means(*row)) {
+            clear_bit(&mut set, row);
+        }
+        let number = self.sets.number_of(&[set])?;
+        self.points.insert(point, number);
+        Ok(())
+    }
+
+    /// The sampling rate of a flow entry: it stands for one in so many packets.
+    pub fn rate(&self, number: u8) -> u32 {
+        self.rates.get(usize::from(number)).copied().unwrap_or(1)
+    }
+
+    /// How many rows there are.
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+}
+
+fn rates(rows: &[Row]) -> Result<Vec<u32>, TooMany> {
+    let mut rates: Vec<u32> = rows
+        .iter()
+        .filter_map(|row| match row.action {
+            Action::Allow { one_in } if one_in > 1 => Some(one_in),
+            _ => None,
+        })
+        .collect();
+    rates.sort_unstable();
+    rates.dedup();
+    rates.insert(0, 1);
+    if rates.len() > 256 { Err(TooMany::Rates(rates.len() - 1)) } else { Ok(rates) }
+}
+
+fn action(row: &Row, rates: &[u32]) -> RuleAction {
+    match row.action {
+        Action::Deny => RuleAction { one_in: 0, rate: 0 },
+        Action::Allow { one_in } => {
+            let rate = rates.iter().position(|rate| *rate == one_in).unwrap_or(0);
+            RuleAction { one_in, rate: rate as u32 }
+        }
+    }
+}
+
+/// Builds the trie of every dimension that some row looks at.
+fn head(rows: &[Row], sets: &mut Sets, trie: &mut Trie) -> Result<RuleHead, TooMany> {
+    let mut head = RuleHead::default();
+    let mut root = |dimension: Dimension, sets: &mut Sets| -> Result<u32, TooMany> {
+        let root = trie.new_root().ok_or(TooMany::Memory)?;
+        for (range, pair) in elementary(rows, dimension) {
+            let set = sets.number_of(&pair)?;
+            trie.fill(root, dimension.bytes(), range, set).ok_or(TooMany::Memory)?;
+        }
+        Ok(root)
+    };
+    if rows.iter().any(|row| row.source.is_some() || row.destination.is_some()) {
+        head.address4 = root(Dimension::Address4, sets)?;
+        head.address6 = root(Dimension::Address6, sets)?;
+        head.no_address = sets.number_of(&ranges::without_addresses(rows))?;
+    }
+    if rows.iter().any(|row| row.first.is_some() || row.second.is_some()) {
+        head.transport = root(Dimension::Transport, sets)?;
+    }
+    if rows.iter().any(|row| row.network.is_some()) {
+        head.network = root(Dimension::Network, sets)?;
+    }
+    if rows.iter().any(|row| row.vlan.is_some()) {
+        head.vlan = root(Dimension::Vlan, sets)?;
+    }
+    head.points = u32::from(rows.iter().any(|row| row.at_points));
+    Ok(head)
+}
+
+/// Sets of rows by number, each kept once. Number 0 is that of all rows.
+#[derive(Debug, Clone)]
+struct Sets {
+    sets: Vec<RuleSet>,
+    numbers: HashMap<Vec<RuleSet>, u32>,
+    limit: usize,
+}
+
+impl Sets {
+    fn new(rows: usize, room: Room) -> Self {
+        let mut all = RuleSet::default();
+        (0..rows).for_each(|row| set_bit(&mut all, row));
+        let limit = room.sets.min(RULE_BLOCK - 1) as usize;
+        Self { sets: vec![all], numbers: HashMap::from([(vec![all], 0)]), limit }
+    }
+
+    fn all_rows(&self) -> RuleSet {
+        self.sets[0]
+    }
+
+    /// The number of the first of `group`, which stand one after the other.
+    fn number_of(&mut self, group: &[RuleSet]) -> Result<u32, TooMany> {
+        if let Some(number) = self.numbers.get(group) {
+            return Ok(*number);
+        }
+        let number = self.sets.len();
+        if number + group.len() > self.limit {
+            return Err(TooMany::Memory);
+        }
+        self.sets.extend_from_slice(group);
+        self.numbers.insert(group.to_vec(), number as u32);
+        Ok(number as u32)
+    }
+}
+
+fn set_bit(set: &mut RuleSet, row: usize) {
+    set.rows[row / 64] |= 1 << (row % 64);
+}
+
+fn clear_bit(set: &mut RuleSet, row: usize) {
+    set.rows[row / 64] &= !(1 << (row % 64));
+}
+
+fn has_bit(set: &RuleSet, row: usize) -> bool {
+    set.rows[row / 64] >> (row % 64) & 1 == 1
+}

@@ -1,0 +1,91 @@
+//! Writes rules into the maps, each generation while nobody reads it.
+
+use super::{Compiled, Room};
+use crate::flows::Layout;
+use weir_kernel::{
+    Loaded, PartState, Pod, RULE_ROWS, Result, RuleAction, RuleBlock, RulePoint, RuleSet, Window,
+};
+
+/// The rules, and which generations have them.
+pub(in crate::flows) struct Published {
+    compiled: Compiled,
+    written: [bool; 2],
+    /// What entries of a generation that has not been written anew were sampled with.
+    before: Compiled,
+}
+
+impl Published {
+    pub fn new() -> Self {
+        Self { compiled: Compiled::none(), written: [true; 2], before: Compiled::none() }
+    }
+
+    /// From the next epochs on, one after the other.
+    pub fn replace(&mut self, compiled: Compiled) {
+        self.before = std::mem::replace(&mut self.compiled, compiled);
+        self.written = [false; 2];
+    }
+
+    pub fn compiled(&self) -> &Compiled {
+        &self.compiled
+    }
+
+    /// The rate of an entry of `epoch`.
+    pub fn rate(&self, epoch: u32, number: u8) -> u32 {
+        let rules = if self.written[(epoch & 1) as usize] { &self.compiled } else { &self.before };
+        rules.rate(number)
+    }
+
+    /// Writes the rules for `generation`, which nobody reads, unless it has them.
+    pub fn write(&mut self, loaded: &Loaded, layout: &Layout, generation: usize) -> Result<()> {
+        if std::mem::replace(&mut self.written[generation], true) {
+            return Ok(());
+        }
+        let Compiled { head, words, blocks, sets, actions, points, .. } = &self.compiled;
+        let Room { blocks: block_room, sets: set_room } = layout.rule_room;
+        put(loaded, "rule_heads", generation, &[*head])?;
+        put::<RuleBlock>(loaded, "rule_blocks", generation * block_room as usize, blocks)?;
+        put::<RuleSet>(loaded, "rule_sets", generation * set_room as usize, &sets.sets)?;
+        put::<RuleAction>(loaded, "rule_actions", generation * RULE_ROWS as usize, actions)?;
+        for (point, set) in points {
+            put_point(loaded, layout, generation, (*point, *set))?;
+        }
+        let cpus = layout.cpus as usize;
+        let first = generation * cpus;
+        let mut parts: Window<PartState> = Window::new(loaded.map("parts")?, first..first + cpus)?;
+        parts.iter_mut().for_each(|part| part.rule_words = *words);
+        Ok(())
+    }
+
+    /// Notes what a new observation point fits, in both generations: none of its packets has come yet.
+    pub fn admit(
+        &mut self,
+        (loaded, layout): (&Loaded, &Layout),
+        point: u16,
+        means: impl Fn(usize) -> bool,
+    ) -> Result<()> {
+        let known = self.compiled.sets.sets.len();
+        let full = |error: super::TooMany| weir_kernel::Error::Unexpected(error.to_string());
+        self.compiled.admit(point, means).map_err(full)?;
+        let set = self.compiled.points[&point];
+        for generation in [0, 1] {
+            if !self.written[generation] {
+                continue;
+            }
+            let first = generation * layout.rule_room.sets as usize + known;
+            put::<RuleSet>(loaded, "rule_sets", first, &self.compiled.sets.sets[known..])?;
+            put_point(loaded, layout, generation, (point, set))?;
+        }
+        Ok(())
+    }
+}
+
+fn put_point(loaded: &Loaded, layout: &Layout, generation: usize, (point, set): (u16, u32)) -> Result<()> {
+    let place = generation * layout.points as usize + usize::from(point);
+    put(loaded, "rule_points", place, &[RulePoint { set, padding: 0 }])
+}
+
+fn put<T: Pod>(loaded: &Loaded, map: &str, first: usize, elements: &[T]) -> Result<()> {
+    let mut window: Window<T> = Window::new(loaded.map(map)?, first..first + elements.len())?;
+    window.copy_from_slice(elements);
+    Ok(())
+}
