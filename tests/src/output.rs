@@ -63,6 +63,8 @@ pub struct Ledger {
     pub seen: Count,
     pub exported: Count,
     pub held: Count,
+    pub filtered: Count,
+    pub sampled_out: Count,
     pub lost: Count,
     pub lost_by: BTreeMap<String, Count>,
 }
@@ -163,6 +165,8 @@ impl Ledger {
             seen: column("seen")?,
             exported: column("exported")?,
             held: column("held")?,
+            filtered: column("filtered")?,
+            sampled_out: column("sampled_out")?,
             lost: column("lost")?,
             lost_by: causes.iter().map(cause).collect::<Result<_, _>>()?,
         })
@@ -221,7 +225,8 @@ mod tests {
     fn a_ledger_line_is_read() {
         let line = r#"{"type":"ledger","interface":"weir0","direction":"egress","balanced":true,
             "seen_packets":5,"seen_bytes":300,"exported_packets":4,"exported_bytes":240,"held_packets":0,
-            "held_bytes":0,"lost_packets":1,"lost_bytes":60,"lost_by":{"spill_full":{"packets":1,"bytes":60}}}"#;
+            "held_bytes":0,"filtered_packets":0,"filtered_bytes":0,"sampled_out_packets":0,
+            "sampled_out_bytes":0,"lost_packets":1,"lost_bytes":60,"lost_by":{"spill_full":{"packets":1,"bytes":60}}}"#;
         let Line::Ledger(ledger) = Line::read(line) else { panic!("not a ledger") };
         assert_eq!(ledger.lost_by["spill_full"], ledger.lost);
     }

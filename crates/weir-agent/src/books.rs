@@ -117,6 +117,12 @@ impl Books {
         self.change(point, |account| {
             account.seen += Count { packets: cell.seen_packets, bytes: cell.seen_bytes };
             account.seen += Count { packets: cell.nested_packets, bytes: cell.nested_bytes };
+            account.filtered += Count { packets: cell.filtered_packets, bytes: cell.filtered_bytes };
+            account.filtered +=
+                Count { packets: cell.nested_filtered_packets, bytes: cell.nested_filtered_bytes };
+            account.sampled_out += Count { packets: cell.sampled_out_packets, bytes: cell.sampled_out_bytes };
+            account.sampled_out +=
+                Count { packets: cell.nested_sampled_out_packets, bytes: cell.nested_sampled_out_bytes };
         });
         let spill = Count { packets: cell.lost_spill_packets, bytes: cell.lost_spill_bytes };
         self.lose(point, Cause::SpillRingFull, spill);

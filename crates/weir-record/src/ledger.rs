@@ -1,6 +1,6 @@
 //! The ledger: what became of every packet, per observation point.
 //!
-//! `seen = exported + held + lost`, in packets and in bytes, exactly. `seen` is counted by the
+//! `seen = exported + held + filtered + sampled out + lost`, in packets and in bytes, exactly. `seen` is counted by the
 //! probe before anything else is done with a packet, and each of the others where it happens,
 //! so that a sum that does not balance is a bug that shows.
 
@@ -100,6 +100,10 @@ pub struct Account {
     pub held: Count,
     /// Of `held`, what came through the spill ring ahead of the drain that will say it was seen.
     pub ahead: Count,
+    /// Denied by a rule or the filter.
+    pub filtered: Count,
+    /// Allowed by a rule that takes one packet in so many, and not taken.
+    pub sampled_out: Count,
     /// Lost, by cause.
     pub lost: BTreeMap<Cause, Count>,
 }
@@ -109,7 +113,17 @@ impl Account {
     pub fn new(interface: Arc<Interface>, direction: Direction) -> Self {
         let nothing = Count::default();
         let lost = BTreeMap::new();
-        Self { interface, direction, seen: nothing, exported: nothing, held: nothing, ahead: nothing, lost }
+        Self {
+            interface,
+            direction,
+            seen: nothing,
+            exported: nothing,
+            held: nothing,
+            ahead: nothing,
+            filtered: nothing,
+            sampled_out: nothing,
+            lost,
+        }
     }
 
     /// All that was lost.
@@ -123,6 +137,8 @@ impl Account {
     pub fn is_balanced(&self) -> bool {
         let mut in_books = self.exported;
         in_books += self.held;
+        in_books += self.filtered;
+        in_books += self.sampled_out;
         in_books += self.lost_total();
         let mut known = self.seen;
         known += self.ahead;
@@ -152,6 +168,10 @@ impl Serialize for Statement<'_> {
         map.serialize_entry("exported_bytes", &account.exported.bytes)?;
         map.serialize_entry("held_packets", &account.held.packets)?;
         map.serialize_entry("held_bytes", &account.held.bytes)?;
+        map.serialize_entry("filtered_packets", &account.filtered.packets)?;
+        map.serialize_entry("filtered_bytes", &account.filtered.bytes)?;
+        map.serialize_entry("sampled_out_packets", &account.sampled_out.packets)?;
+        map.serialize_entry("sampled_out_bytes", &account.sampled_out.bytes)?;
         map.serialize_entry("lost_packets", &lost.packets)?;
         map.serialize_entry("lost_bytes", &lost.bytes)?;
         map.serialize_entry("lost_by", &by)?;
