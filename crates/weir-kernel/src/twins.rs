@@ -45,6 +45,27 @@ pub const RULE_WORDS: u32 = 16;
 /// C: `RULE_ROWS`.
 pub const RULE_ROWS: u32 = 1024;
 
+/// C: `RULE_SOURCE`.
+pub const RULE_SOURCE: u32 = 0x01;
+
+/// C: `RULE_DESTINATION`.
+pub const RULE_DESTINATION: u32 = 0x02;
+
+/// C: `RULE_FIRST`: source port or ICMP type.
+pub const RULE_FIRST: u32 = 0x04;
+
+/// C: `RULE_SECOND`: destination port or ICMP code.
+pub const RULE_SECOND: u32 = 0x08;
+
+/// C: `RULE_NETWORK`.
+pub const RULE_NETWORK: u32 = 0x10;
+
+/// C: `RULE_VLAN`.
+pub const RULE_VLAN: u32 = 0x20;
+
+/// C: `RULE_POINT`.
+pub const RULE_POINT: u32 = 0x40;
+
 /// C: `RULE_BLOCK`: on to this block; otherwise this is the number of a set.
 pub const RULE_BLOCK: u32 = 0x8000;
 
@@ -327,6 +348,8 @@ const _: () = {
 #[repr(C)]
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub struct RuleHead {
+    /// C: `dimensions`.
+    pub dimensions: u32,
     /// C: `address4`.
     pub address4: u32,
     /// C: `address6`.
@@ -339,8 +362,6 @@ pub struct RuleHead {
     pub vlan: u32,
     /// C: `no_address`.
     pub no_address: u32,
-    /// C: `points`.
-    pub points: u32,
     /// C: `padding`.
     pub padding: u32,
 }
@@ -350,13 +371,13 @@ unsafe impl Pod for RuleHead {}
 
 const _: () = {
     assert!(size_of::<RuleHead>() == 32);
-    assert!(offset_of!(RuleHead, address4) == 0);
-    assert!(offset_of!(RuleHead, address6) == 4);
-    assert!(offset_of!(RuleHead, transport) == 8);
-    assert!(offset_of!(RuleHead, network) == 12);
-    assert!(offset_of!(RuleHead, vlan) == 16);
-    assert!(offset_of!(RuleHead, no_address) == 20);
-    assert!(offset_of!(RuleHead, points) == 24);
+    assert!(offset_of!(RuleHead, dimensions) == 0);
+    assert!(offset_of!(RuleHead, address4) == 4);
+    assert!(offset_of!(RuleHead, address6) == 8);
+    assert!(offset_of!(RuleHead, transport) == 12);
+    assert!(offset_of!(RuleHead, network) == 16);
+    assert!(offset_of!(RuleHead, vlan) == 20);
+    assert!(offset_of!(RuleHead, no_address) == 24);
     assert!(offset_of!(RuleHead, padding) == 28);
 };
 

@@ -41,6 +41,8 @@ struct Arguments {
 enum What {
     /// Nanoseconds per packet of the BPF program, beside other programs
     Packet,
+    /// What rules add to the BPF program
+    Rules,
     /// Packets per second through a veth pair, with and without the agent
     Throughput,
     /// The agent's CPU time per flow
@@ -88,6 +90,9 @@ fn run(arguments: &Arguments) -> Result<()> {
     let mut report = Report::new(machine::describe());
     if wants(What::Packet) {
         packet::run(effort, &mut report)?;
+    }
+    if wants(What::Rules) {
+        packet::rules::run(effort, &mut report)?;
     }
     if wants(What::Throughput) {
         throughput::run(effort, &mut report)?;

@@ -135,15 +135,23 @@ struct interface_entry {
 #define RULE_ROWS 1024
 
 struct rule_head {
-	__u32 address4; /* blocks where each dimension's trie begins; 0: no row looks at it */
+	__u32 dimensions; /* RULE_SOURCE … that some row looks at */
+	__u32 address4; /* blocks where the tries begin */
 	__u32 address6;
 	__u32 transport; /* ports, or ICMP type and code */
 	__u32 network; /* family, then protocol or ethertype */
 	__u32 vlan;
 	__u32 no_address; /* the set for packets without addresses */
-	__u32 points; /* 0: no row looks at the observation point */
 	__u32 padding;
 };
+
+#define RULE_SOURCE 0x01
+#define RULE_DESTINATION 0x02
+#define RULE_FIRST 0x04 /* source port or ICMP type */
+#define RULE_SECOND 0x08 /* destination port or ICMP code */
+#define RULE_NETWORK 0x10
+#define RULE_VLAN 0x20
+#define RULE_POINT 0x40
 
 #define RULE_BLOCK 0x8000 /* on to this block; otherwise this is the number of a set */
 
@@ -151,7 +159,7 @@ struct rule_block {
 	__u16 next[256];
 };
 
-/* Set 0 holds all rows. Sources and destinations have a set each, one after the other. */
+/* Set 0 holds all rows, for the dimensions that no row looks at. Sources and destinations have a set each, one after the other. */
 struct rule_set {
 	__u64 rows[RULE_WORDS];
 };

@@ -11,9 +11,10 @@
 #pragma once
 #include "packet.h"
 
+/* False only where it is measured what asking for rules costs. */
+const volatile bool rules = true;
+
 const volatile __u32 points = 1; /* observation points */
-const volatile __u32 rule_blocks_each = 1; /* of one generation */
-const volatile __u32 rule_sets_each = 1;
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -26,7 +27,7 @@ struct {
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(map_flags, BPF_F_MMAPABLE);
-	__uint(max_entries, 1); /* generations * rule_blocks_each */
+	__uint(max_entries, 1); /* those of both generations */
 	__type(key, __u32);
 	__type(value, struct rule_block);
 } rule_blocks SEC(".maps");
@@ -34,7 +35,7 @@ struct {
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(map_flags, BPF_F_MMAPABLE);
-	__uint(max_entries, 1); /* generations * rule_sets_each */
+	__uint(max_entries, 1); /* those of both generations */
 	__type(key, __u32);
 	__type(value, struct rule_set);
 } rule_sets SEC(".maps");
@@ -72,14 +73,13 @@ enum judgement {
 #define TRANSPORT_ICMP 2
 
 /* The set that a value leads to; its first byte is the highest one of `high`. User space sees to it that the way ends. */
-static __noinline __u32 walk(__u32 generation, __u32 block, __u64 high, __u64 low)
+static __noinline __u32 walk(__u32 block, __u64 high, __u64 low)
 {
 	struct rule_block *found;
-	__u32 index, next = 0;
+	__u32 next;
 
 	for (int i = 0; i < TRIE_DEPTH; i++) {
-		index = generation * rule_blocks_each + block;
-		found = bpf_map_lookup_elem(&rule_blocks, &index);
+		found = bpf_map_lookup_elem(&rule_blocks, &block);
 		if (!found)
 			return 0;
 		next = found->next[high >> 56];
@@ -90,13 +90,6 @@ static __noinline __u32 walk(__u32 generation, __u32 block, __u64 high, __u64 lo
 		low <<= 8;
 	}
 	return 0;
-}
-
-static __always_inline const struct rule_set *set_of(__u32 generation, __u32 number)
-{
-	__u32 index = generation * rule_sets_each + number;
-
-	return bpf_map_lookup_elem(&rule_sets, &index);
 }
 
 static __always_inline __u64 transport_value(const struct packet *packet, __u16 number)
@@ -128,46 +121,35 @@ struct fits {
 	__u32 point;
 };
 
-static __always_inline void fit_addresses(const struct packet *packet, __u32 generation, const struct rule_head *head,
-					  struct fits *fits)
+static __always_inline __u32 fit_address(const struct packet *packet, const struct rule_head *head, __u32 v4,
+					 const __u64 *v6)
 {
-	const struct flow_addresses *wide = &packet->wide;
-
-	if (!head->address4)
-		return;
-	if (packet->link & LINK_IPV4) {
-		fits->source = walk(generation, head->address4,
-				    (__u64)bpf_ntohl((__u32)packet->addresses) << 32, 0);
-		fits->destination = walk(generation, head->address4,
-					 (__u64)bpf_ntohl(packet->addresses >> 32) << 32, 0) + 1;
-	} else if (packet->link & LINK_IPV6) {
-		fits->source = walk(generation, head->address6, bpf_be64_to_cpu(wide->source[0]),
-				    bpf_be64_to_cpu(wide->source[1]));
-		fits->destination = walk(generation, head->address6, bpf_be64_to_cpu(wide->destination[0]),
-					 bpf_be64_to_cpu(wide->destination[1])) + 1;
-	} else {
-		fits->source = head->no_address;
-		fits->destination = head->no_address + 1;
-	}
+	if (packet->link & LINK_IPV4)
+		return walk(head->address4, (__u64)bpf_ntohl(v4) << 32, 0);
+	if (packet->link & LINK_IPV6)
+		return walk(head->address6, bpf_be64_to_cpu(v6[0]), bpf_be64_to_cpu(v6[1]));
+	return head->no_address;
 }
 
 static __always_inline void fit_all(const struct packet *packet, __u32 generation, const struct rule_head *head,
 				    struct fits *fits)
 {
-	__u32 index = generation * points + packet->point;
+	__u32 index = generation * points + packet->point, looks = head->dimensions;
 	const struct rule_point *point;
 
-	fit_addresses(packet, generation, head, fits);
-	if (head->transport) {
-		fits->first = walk(generation, head->transport, transport_value(packet, packet->source_port), 0);
-		fits->second =
-			walk(generation, head->transport, transport_value(packet, packet->destination_port), 0) + 1;
-	}
-	if (head->network)
-		fits->network = walk(generation, head->network, network_value(packet), 0);
-	if (head->vlan)
-		fits->vlan = walk(generation, head->vlan, (__u64)(packet->link & (LINK_VLAN | LINK_VLAN_ID)) << 48, 0);
-	if (head->points) {
+	if (looks & RULE_SOURCE)
+		fits->source = fit_address(packet, head, packet->addresses, packet->wide.source);
+	if (looks & RULE_DESTINATION)
+		fits->destination = fit_address(packet, head, packet->addresses >> 32, packet->wide.destination) + 1;
+	if (looks & RULE_FIRST)
+		fits->first = walk(head->transport, transport_value(packet, packet->source_port), 0);
+	if (looks & RULE_SECOND)
+		fits->second = walk(head->transport, transport_value(packet, packet->destination_port), 0) + 1;
+	if (looks & RULE_NETWORK)
+		fits->network = walk(head->network, network_value(packet), 0);
+	if (looks & RULE_VLAN)
+		fits->vlan = walk(head->vlan, (__u64)(packet->link & (LINK_VLAN | LINK_VLAN_ID)) << 48, 0);
+	if (looks & RULE_POINT) {
 		point = bpf_map_lookup_elem(&rule_points, &index);
 		if (point)
 			fits->point = point->set;
@@ -185,15 +167,15 @@ static __always_inline __u32 lowest_bit(__u64 word)
 }
 
 /* The first row that is in every set, or RULE_ROWS. */
-static __always_inline __u32 first_row(__u32 generation, const struct fits *fits, __u32 words)
+static __always_inline __u32 first_row(const struct fits *fits, __u32 words)
 {
-	const struct rule_set *source = set_of(generation, fits->source);
-	const struct rule_set *destination = set_of(generation, fits->destination);
-	const struct rule_set *first = set_of(generation, fits->first);
-	const struct rule_set *second = set_of(generation, fits->second);
-	const struct rule_set *network = set_of(generation, fits->network);
-	const struct rule_set *vlan = set_of(generation, fits->vlan);
-	const struct rule_set *point = set_of(generation, fits->point);
+	const struct rule_set *source = bpf_map_lookup_elem(&rule_sets, &fits->source);
+	const struct rule_set *destination = bpf_map_lookup_elem(&rule_sets, &fits->destination);
+	const struct rule_set *first = bpf_map_lookup_elem(&rule_sets, &fits->first);
+	const struct rule_set *second = bpf_map_lookup_elem(&rule_sets, &fits->second);
+	const struct rule_set *network = bpf_map_lookup_elem(&rule_sets, &fits->network);
+	const struct rule_set *vlan = bpf_map_lookup_elem(&rule_sets, &fits->vlan);
+	const struct rule_set *point = bpf_map_lookup_elem(&rule_sets, &fits->point);
 	__u64 rows;
 
 	if (!source || !destination || !first || !second || !network || !vlan || !point)
@@ -221,7 +203,7 @@ static __noinline int judge(struct packet *packet, __u32 words)
 	if (!head)
 		return JUDGED_COUNTED;
 	fit_all(packet, generation, head, &fits);
-	row = first_row(generation, &fits, words);
+	row = first_row(&fits, words);
 	if (row >= RULE_ROWS)
 		return JUDGED_COUNTED;
 	row += generation * RULE_ROWS;

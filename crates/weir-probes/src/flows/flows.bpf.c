@@ -76,7 +76,7 @@ static __always_inline void count(struct packet *packet)
 	if (!part)
 		return;
 	packet->rate = 0;
-	if (part->rule_words)
+	if (rules && part->rule_words)
 		judgement = judge(packet, part->rule_words);
 	if (unlikely(!own || READ_ONCE(part->busy))) {
 		count_nested(packet, part, judgement);

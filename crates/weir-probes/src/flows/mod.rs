@@ -71,8 +71,18 @@ impl Flows {
     /// # Errors
     /// The kernel's refusal; see `weir check`.
     pub fn load(layout: Layout) -> Result<Self> {
+        Self::load_with(layout, |_| Ok(()))
+    }
+
+    /// [`load`](Self::load), with more constants set: for benchmarks.
+    ///
+    /// # Errors
+    /// As those of `load`.
+    pub fn load_with(layout: Layout, set: impl FnOnce(&mut Opened) -> Result<()>) -> Result<Self> {
         let seed = seed();
-        let mut loaded = open(&layout, seed)?.load()?;
+        let mut opened = open(&layout, seed)?;
+        set(&mut opened)?;
+        let mut loaded = opened.load()?;
         lay_out_parts(&mut loaded, &layout)?;
         let grace = GracePeriod::new()?;
         let spill = Ring::new(&loaded, "spill")?;
@@ -250,8 +260,6 @@ fn open(layout: &Layout, seed: u64) -> Result<Opened> {
     object.set_constant("bucket_mask", layout.buckets_per_cpu - 1)?;
     object.set_constant("hash_seed", seed)?;
     object.set_constant("points", layout.points)?;
-    object.set_constant("rule_blocks_each", layout.rule_room.blocks)?;
-    object.set_constant("rule_sets_each", layout.rule_room.sets)?;
     object.set_constant("decapsulate", u8::from(layout.decapsulate))?;
     object.set_constant("every_netns", u8::from(layout.every_netns))?;
     object.set_constant("own_netns", own_netns())?;
@@ -266,7 +274,7 @@ fn open(layout: &Layout, seed: u64) -> Result<Opened> {
         if layout.decapsulate { layout.parts() * layout.entries_per_cpu } else { 1 },
     )?;
     object.set_entries("rule_blocks", 2 * layout.rule_room.blocks)?;
-    object.set_entries("rule_sets", 2 * layout.rule_room.sets)?;
+    object.set_entries("rule_sets", 1 + 2 * layout.rule_room.sets)?;
     object.set_entries("rule_points", 2 * layout.points)?;
     object.set_entries("buckets", layout.parts() * layout.buckets_per_cpu)?;
     object.set_entries("ledger", layout.parts() * layout.points)?;

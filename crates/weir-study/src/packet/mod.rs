@@ -4,6 +4,7 @@
 mod arms;
 mod driver;
 mod postcards;
+pub mod rules;
 mod traffic;
 
 use crate::report::{Report, Row, Table, Target};

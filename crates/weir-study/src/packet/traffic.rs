@@ -15,11 +15,13 @@ pub struct Traffic {
     pub target: Option<f64>,
 }
 
-const fn ipv4(name: &'static str, flows: u32, burst: u32, target: Option<f64>) -> Traffic {
+/// IPv4 and UDP.
+pub const fn ipv4(name: &'static str, flows: u32, burst: u32, target: Option<f64>) -> Traffic {
     Traffic { name, ipv6: false, flows, burst, target }
 }
 
-const fn ipv6(name: &'static str, flows: u32) -> Traffic {
+/// IPv6 and UDP.
+pub const fn ipv6(name: &'static str, flows: u32) -> Traffic {
     Traffic { name, ipv6: true, flows, burst: 1, target: None }
 }
 

@@ -18,7 +18,10 @@ pub(super) use publish::Published;
 use ranges::{Dimension, elementary};
 use std::collections::HashMap;
 use trie::Trie;
-use weir_kernel::{RULE_BLOCK, RULE_ROWS, RuleAction, RuleBlock, RuleHead, RuleSet};
+use weir_kernel::{
+    RULE_BLOCK, RULE_DESTINATION, RULE_FIRST, RULE_NETWORK, RULE_POINT, RULE_ROWS, RULE_SECOND, RULE_SOURCE,
+    RULE_VLAN, RULE_WORDS, RuleAction, RuleBlock, RuleHead, RuleSet,
+};
 
 /// First and last value of a range.
 pub type Range = (u128, u128);
@@ -131,7 +134,9 @@ pub struct Compiled {
     /// Sets of the observation points that have been admitted.
     points: HashMap<u16, u32>,
     /// Rows that ask for the observation point.
-    at_points: RuleSet,
+    at_points: Vec<usize>,
+    /// The other ones.
+    any_point: RuleSet,
     rows: usize,
 }
 
@@ -143,11 +148,12 @@ impl Compiled {
             head: RuleHead::default(),
             words: 0,
             blocks: Vec::new(),
-            sets: Sets::new(0, Room { blocks: 1, sets: 1 }),
+            sets: Sets::new(Room { blocks: 1, sets: 1 }),
             actions,
             rates: vec![1],
             points: HashMap::new(),
-            at_points: RuleSet::default(),
+            at_points: Vec::new(),
+            any_point: RuleSet::default(),
             rows: 0,
         }
     }
@@ -164,14 +170,12 @@ impl Compiled {
             return Err(TooMany::Rows(rows.len()));
         }
         let rates = rates(rows)?;
-        let mut sets = Sets::new(rows.len(), room);
+        let mut sets = Sets::new(room);
         let mut trie = Trie::new(room.blocks);
         let head = head(rows, &mut sets, &mut trie)?;
-        let mut at_points = RuleSet::default();
-        rows.iter()
-            .enumerate()
-            .filter(|(_, row)| row.at_points)
-            .for_each(|(n, _)| set_bit(&mut at_points, n));
+        let (at_points, others): (Vec<_>, Vec<_>) = (0..rows.len()).partition(|row| rows[*row].at_points);
+        let mut any_point = RuleSet::default();
+        others.into_iter().for_each(|row| set_bit(&mut any_point, row));
         Ok(Self {
             head,
             words: rows.len().div_ceil(64) as u32,
@@ -181,13 +185,14 @@ impl Compiled {
             rates,
             points: HashMap::new(),
             at_points,
+            any_point,
             rows: rows.len(),
         })
     }
 
     /// Whether some row asks for the observation point, so that each must be admitted before it is watched.
     pub fn asks_for_points(&self) -> bool {
-        self.head.points != 0
+        self.head.dimensions & RULE_POINT != 0
     }
 
     /// Tells which of the rows that ask for the observation point mean `point`.
@@ -195,9 +200,9 @@ impl Compiled {
     /// # Errors
     /// There is no room for one more set of rows.
     pub fn admit(&mut self, point: u16, means: impl Fn(usize) -> bool) -> Result<(), TooMany> {
-        let mut set = self.sets.all_rows();
-        for row in (0..self.rows).filter(|row| has_bit(&self.at_points, *row) && !means(*row)) {
-            clear_bit(&mut set, row);
+        let mut set = self.any_point;
+        for row in self.at_points.iter().filter(|row| means(**row)) {
+            set_bit(&mut set, *row);
         }
         let number = self.sets.number_of(&[set])?;
         self.points.insert(point, number);
@@ -250,22 +255,37 @@ fn head(rows: &[Row], sets: &mut Sets, trie: &mut Trie) -> Result<RuleHead, TooM
         }
         Ok(root)
     };
-    if rows.iter().any(|row| row.source.is_some() || row.destination.is_some()) {
+    head.dimensions = dimensions(rows);
+    if head.dimensions & (RULE_SOURCE | RULE_DESTINATION) != 0 {
         head.address4 = root(Dimension::Address4, sets)?;
         head.address6 = root(Dimension::Address6, sets)?;
         head.no_address = sets.number_of(&ranges::without_addresses(rows))?;
     }
-    if rows.iter().any(|row| row.first.is_some() || row.second.is_some()) {
+    if head.dimensions & (RULE_FIRST | RULE_SECOND) != 0 {
         head.transport = root(Dimension::Transport, sets)?;
     }
-    if rows.iter().any(|row| row.network.is_some()) {
+    if head.dimensions & RULE_NETWORK != 0 {
         head.network = root(Dimension::Network, sets)?;
     }
-    if rows.iter().any(|row| row.vlan.is_some()) {
+    if head.dimensions & RULE_VLAN != 0 {
         head.vlan = root(Dimension::Vlan, sets)?;
     }
-    head.points = u32::from(rows.iter().any(|row| row.at_points));
     Ok(head)
+}
+
+/// The dimensions that some row looks at.
+fn dimensions(rows: &[Row]) -> u32 {
+    rows.iter().fold(0, |looks, row| {
+        let of = |looks: bool, dimension: u32| if looks { dimension } else { 0 };
+        looks
+            | of(row.source.is_some(), RULE_SOURCE)
+            | of(row.destination.is_some(), RULE_DESTINATION)
+            | of(row.first.is_some(), RULE_FIRST)
+            | of(row.second.is_some(), RULE_SECOND)
+            | of(row.network.is_some(), RULE_NETWORK)
+            | of(row.vlan.is_some(), RULE_VLAN)
+            | of(row.at_points, RULE_POINT)
+    })
 }
 
 /// Sets of rows by number, each kept once. Number 0 is that of all rows.
@@ -277,15 +297,10 @@ struct Sets {
 }
 
 impl Sets {
-    fn new(rows: usize, room: Room) -> Self {
-        let mut all = RuleSet::default();
-        (0..rows).for_each(|row| set_bit(&mut all, row));
-        let limit = room.sets.min(RULE_BLOCK - 1) as usize;
+    fn new(room: Room) -> Self {
+        let all = RuleSet { rows: [u64::MAX; RULE_WORDS as usize] };
+        let limit = room.sets.min(RULE_BLOCK / 2) as usize;
         Self { sets: vec![all], numbers: HashMap::from([(vec![all], 0)]), limit }
-    }
-
-    fn all_rows(&self) -> RuleSet {
-        self.sets[0]
     }
 
     /// The number of the first of `group`, which stand one after the other.
@@ -311,6 +326,7 @@ fn clear_bit(set: &mut RuleSet, row: usize) {
     set.rows[row / 64] &= !(1 << (row % 64));
 }
 
+#[cfg(test)]
 fn has_bit(set: &RuleSet, row: usize) -> bool {
     set.rows[row / 64] >> (row % 64) & 1 == 1
 }

@@ -3,7 +3,7 @@
 use super::{Compiled, Room};
 use crate::flows::Layout;
 use weir_kernel::{
-    Loaded, PartState, Pod, RULE_ROWS, Result, RuleAction, RuleBlock, RulePoint, RuleSet, Window,
+    Loaded, PartState, Pod, RULE_BLOCK, RULE_ROWS, Result, RuleBlock, RuleHead, RulePoint, Window,
 };
 
 /// The rules, and which generations have them.
@@ -40,12 +40,14 @@ impl Published {
         if std::mem::replace(&mut self.written[generation], true) {
             return Ok(());
         }
-        let Compiled { head, words, blocks, sets, actions, points, .. } = &self.compiled;
-        let Room { blocks: block_room, sets: set_room } = layout.rule_room;
-        put(loaded, "rule_heads", generation, &[*head])?;
-        put::<RuleBlock>(loaded, "rule_blocks", generation * block_room as usize, blocks)?;
-        put::<RuleSet>(loaded, "rule_sets", generation * set_room as usize, &sets.sets)?;
-        put::<RuleAction>(loaded, "rule_actions", generation * RULE_ROWS as usize, actions)?;
+        let Compiled { words, actions, points, .. } = &self.compiled;
+        let base = Base::new(layout, generation);
+        let blocks: Vec<_> = self.compiled.blocks.iter().map(|block| base.block(block)).collect();
+        put(loaded, "rule_heads", generation, &[base.head(&self.compiled.head)])?;
+        put(loaded, "rule_blocks", base.block as usize, &blocks)?;
+        put(loaded, "rule_sets", 0, &self.compiled.sets.sets[..1])?;
+        put(loaded, "rule_sets", base.set as usize, &self.compiled.sets.sets)?;
+        put(loaded, "rule_actions", generation * RULE_ROWS as usize, actions)?;
         for (point, set) in points {
             put_point(loaded, layout, generation, (*point, *set))?;
         }
@@ -71,16 +73,52 @@ impl Published {
             if !self.written[generation] {
                 continue;
             }
-            let first = generation * layout.rule_room.sets as usize + known;
-            put::<RuleSet>(loaded, "rule_sets", first, &self.compiled.sets.sets[known..])?;
+            let first = Base::new(layout, generation).set as usize + known;
+            put(loaded, "rule_sets", first, &self.compiled.sets.sets[known..])?;
             put_point(loaded, layout, generation, (point, set))?;
         }
         Ok(())
     }
 }
 
+/// Where a generation's blocks and sets begin: in the maps their numbers are those of the map.
+#[derive(Clone, Copy)]
+struct Base {
+    block: u32,
+    set: u32,
+}
+
+impl Base {
+    fn new(layout: &Layout, generation: usize) -> Self {
+        let Room { blocks, sets } = layout.rule_room;
+        // Set 0 is that of both generations.
+        Self { block: generation as u32 * blocks, set: 1 + generation as u32 * sets }
+    }
+
+    fn block(self, block: &RuleBlock) -> RuleBlock {
+        let place = |next: u16| match u32::from(next) {
+            next if next & RULE_BLOCK != 0 => (next + self.block) as u16,
+            next => (next + self.set) as u16,
+        };
+        RuleBlock { next: block.next.map(place) }
+    }
+
+    fn head(self, head: &RuleHead) -> RuleHead {
+        RuleHead {
+            address4: head.address4 + self.block,
+            address6: head.address6 + self.block,
+            transport: head.transport + self.block,
+            network: head.network + self.block,
+            vlan: head.vlan + self.block,
+            no_address: head.no_address + self.set,
+            ..*head
+        }
+    }
+}
+
 fn put_point(loaded: &Loaded, layout: &Layout, generation: usize, (point, set): (u16, u32)) -> Result<()> {
     let place = generation * layout.points as usize + usize::from(point);
+    let set = Base::new(layout, generation).set + set;
     put(loaded, "rule_points", place, &[RulePoint { set, padding: 0 }])
 }
 

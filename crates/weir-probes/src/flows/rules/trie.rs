@@ -3,7 +3,7 @@
 use super::Range;
 use weir_kernel::{RULE_BLOCK, RuleBlock};
 
-/// Blocks of all dimensions. Number 0 is not used: in the head it stands for no trie at all.
+/// Blocks of all dimensions.
 pub(super) struct Trie {
     blocks: Vec<RuleBlock>,
     limit: usize,
@@ -11,7 +11,7 @@ pub(super) struct Trie {
 
 impl Trie {
     pub fn new(limit: u32) -> Self {
-        Self { blocks: vec![RuleBlock { next: [0; 256] }], limit: limit.min(RULE_BLOCK) as usize }
+        Self { blocks: Vec::new(), limit: limit.min(RULE_BLOCK / 2) as usize }
     }
 
     pub fn into_blocks(self) -> Vec<RuleBlock> {
