@@ -20,6 +20,8 @@ mod outlet;
 mod settings;
 mod table;
 #[cfg(test)]
+mod tunnels;
+#[cfg(test)]
 mod witness;
 
 pub use agent::{Agent, Report, Start};
