@@ -80,7 +80,9 @@ impl Arms {
             arm("mix, 4 096 slots, coarse clock", &ours(mix(4_096)?), "mix_coarse"),
             arm("mix, 4 096 slots, jiffies", &ours(mix(4_096)?), "mix_jiffies"),
             arm("mix, 65 536 slots, jiffies", &ours(mix(65_536)?), "mix_jiffies"),
-            arm(WEIR, &Rc::new(Object::Shipped(weir()?)), "weir_ingress"),
+            arm(WEIR, &shipped(|_| ())?, "weir_ingress"),
+            arm("weir --all-netns", &shipped(|demand| demand.every_netns = true)?, "weir_ingress"),
+            arm("weir --decapsulate", &shipped(|demand| demand.decapsulate = true)?, "weir_ingress"),
         ];
         Ok(Self { harness, postcards, arms })
     }
@@ -143,10 +145,11 @@ fn mix(slots: u32) -> Result<Loaded> {
 }
 
 /// As the agent loads it, with as much room per CPU as a host with two of them gets by default.
-fn weir() -> Result<Flows> {
-    let demand = Demand::one_interface(u64::from(cpus()?) * (32 << 20), cpus()?);
+fn shipped(change: impl FnOnce(&mut Demand)) -> Result<Rc<Object>> {
+    let mut demand = Demand::one_interface(u64::from(cpus()?) * (32 << 20), cpus()?);
+    change(&mut demand);
     let mut flows = Flows::load(Layout::new(demand)?)?;
     // BPF_PROG_TEST_RUN's packets come in on the loopback device.
     flows.watch(InterfaceId { netns: 0, index: 1 }, Points { outer: 2, inner: 0 }, LinkLayer::Ethernet)?;
-    Ok(flows)
+    Ok(Rc::new(Object::Shipped(flows)))
 }
