@@ -8,6 +8,7 @@ mod cost;
 mod json;
 mod options;
 mod run;
+mod shell;
 mod stop;
 mod table;
 mod text;
@@ -41,6 +42,10 @@ enum Command {
     /// Check, show and describe the configuration: flags, environment, file
     #[command(subcommand)]
     Config(config::Command),
+    /// Print the completions of a shell
+    Completions(shell::Completions),
+    /// Print the man page, or write one for every command
+    Man(shell::Man),
 }
 
 fn main() -> ExitCode {
@@ -55,6 +60,8 @@ fn main() -> ExitCode {
         Some(Command::Check(arguments)) => check::run(&arguments),
         Some(Command::Cost(arguments)) => cost::run(&arguments),
         Some(Command::Config(command)) => config::run(command),
+        Some(Command::Completions(arguments)) => shell::completions(&arguments),
+        Some(Command::Man(arguments)) => shell::man(&arguments),
         None => {
             anstream::print!("{}", Cli::command().render_help().ansi());
             Ok(ExitCode::SUCCESS)

@@ -14,7 +14,7 @@ mod schema;
 mod show;
 mod yaml;
 
-pub use command::{Command, run};
+pub use command::{Command, print, run};
 pub use definition::FILE_FLAG;
 
 use crate::run::Arguments;
