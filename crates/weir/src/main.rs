@@ -1,19 +1,22 @@
 //! `weir`: what a Linux host's network is doing, and what it missed.
 //!
-//! Exit codes: 0 done, 1 the environment does not allow it, 2 the command line makes no sense.
+//! Exit codes: 0 done, 1 the environment does not allow it, 2 the command line or the configuration makes no sense.
 
 mod check;
+mod config;
 mod cost;
 mod json;
 mod options;
 mod run;
+mod shell;
 mod stop;
 mod table;
 mod text;
 mod view;
 
+use anyhow::Result;
 use clap::error::ErrorKind;
-use clap::{Parser, Subcommand};
+use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 use std::process::ExitCode;
 
 /// Shows what this host's network is doing, with eBPF, and never lies about what it missed.
@@ -36,19 +39,30 @@ enum Command {
     Check(check::Arguments),
     /// Measure what the running agent costs per packet
     Cost(cost::Arguments),
+    /// Check, show and describe the configuration: flags, environment, file
+    #[command(subcommand)]
+    Config(config::Command),
+    /// Print the completions of a shell
+    Completions(shell::Completions),
+    /// Print the man page, or write one for every command
+    Man(shell::Man),
 }
 
 fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
-        Ok(cli) => cli,
+    let parsed =
+        Cli::command().try_get_matches().and_then(|matches| Ok((Cli::from_arg_matches(&matches)?, matches)));
+    let (cli, matches) = match parsed {
+        Ok(parsed) => parsed,
         Err(error) => return usage(&error),
     };
     let outcome = match cli.command {
-        Some(Command::Run(arguments)) => run::run(arguments),
+        Some(Command::Run(_)) => run_configured(matches),
         Some(Command::Check(arguments)) => check::run(&arguments),
         Some(Command::Cost(arguments)) => cost::run(&arguments),
+        Some(Command::Config(command)) => config::run(command),
+        Some(Command::Completions(arguments)) => shell::completions(&arguments),
+        Some(Command::Man(arguments)) => shell::man(&arguments),
         None => {
-            use clap::CommandFactory;
             anstream::print!("{}", Cli::command().render_help().ansi());
             Ok(ExitCode::SUCCESS)
         }
@@ -57,6 +71,23 @@ fn main() -> ExitCode {
         eprintln!("weir: {}", one_line(&error));
         ExitCode::from(1)
     })
+}
+
+/// The flags are right; what the environment and the file say is still to be seen.
+fn run_configured(mut matches: ArgMatches) -> Result<ExitCode> {
+    let flags = matches.remove_subcommand().map(|(_, flags)| flags).unwrap_or_default();
+    match config::Sources::new(flags).load() {
+        Ok(configuration) => {
+            if let Some(file) = &configuration.file {
+                eprintln!("weir: configured by {}", file.display());
+            }
+            run::run(configuration.arguments)
+        }
+        Err(mistakes) => {
+            eprintln!("weir: {mistakes}");
+            Ok(ExitCode::from(2))
+        }
+    }
 }
 
 /// The error with its causes, as far as it does not name them itself.
@@ -75,6 +106,11 @@ fn usage(error: &clap::Error) -> ExitCode {
     if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
         let _ = error.print();
         return ExitCode::SUCCESS;
+    }
+    // `weir config` by itself: the help is the answer, but nothing was done.
+    if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        let _ = error.print();
+        return ExitCode::from(2);
     }
     let text = error.to_string();
     let mistake = text.lines().next().unwrap_or_default().trim_start_matches("error: ");

@@ -6,9 +6,10 @@ use crate::stop::Stop;
 use crate::text;
 use crate::view::{LiveView, Nowhere, Rows, print_balance};
 use anyhow::Result;
-use clap::{Args, ValueEnum};
+use clap::{Args, ValueEnum, ValueHint};
 use glob::Pattern;
 use std::io::{ErrorKind, IsTerminal};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 use weir_agent::{Agent, HookChoice, Notify, Outlet, Report, Selection, Settings, Start};
@@ -16,6 +17,10 @@ use weir_kernel::{Hook, Position};
 
 /// Flags of `weir run`.
 #[derive(Args)]
+#[command(
+    after_help = "Each flag is also a key of the configuration file and a variable: --idle-timeout is idle_timeout and WEIR_IDLE_TIMEOUT. \
+                  `weir config show` shows what holds."
+)]
 pub struct Arguments {
     /// Interfaces to watch, by name or glob; all of them without this, new ones as they come
     #[arg(short, long, value_name = "GLOB", value_parser = options::glob, help_heading = "What to watch")]
@@ -56,6 +61,10 @@ pub struct Arguments {
     /// Flows held at the same time; those beyond are exported at every drain
     #[arg(long, value_name = "COUNT", default_value_t = 500_000, value_parser = clap::value_parser!(u32).range(1..), help_heading = "Limits")]
     max_flows: u32,
+
+    /// A file with the options that are not given here; /etc/weir/weir.yaml where it exists without this
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = "Configuration")]
+    config: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
