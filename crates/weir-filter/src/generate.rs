@@ -72,8 +72,21 @@ pub fn keys() -> impl Strategy<Value = FlowKey> {
     prop_oneof![6 => ip, 1 => other]
 }
 
+/// A record, and what it was made of.
+#[derive(Debug, Clone)]
+pub struct Sample {
+    /// Where it was seen.
+    pub interface: Interface,
+    /// Which way it went.
+    pub direction: Direction,
+    /// Its flow.
+    pub key: FlowKey,
+    /// The record.
+    pub record: FlowRecord,
+}
+
 /// Records: any key at any observation point, with any counters.
-pub fn records() -> impl Strategy<Value = FlowRecord> {
+pub fn samples() -> impl Strategy<Value = Sample> {
     let count = || prop_oneof![0..3u64, Just(1000), Just(10 << 20), any::<u64>()];
     let reason = select(
         &[
@@ -88,22 +101,19 @@ pub fn records() -> impl Strategy<Value = FlowRecord> {
     let counted = (count(), count(), 0..0x200u16, any::<bool>(), reason);
     let marks = (0..64u8, any::<u64>(), 0..16u8, any::<(u8, u8)>());
     (place, counted, marks, count(), count()).prop_map(
-        |(
-            (interface, direction, key),
-            (packets, bytes, tcp_flags, fragmented, end_reason),
-            marks,
-            start,
-            end,
-        )| {
-            let (dscp, dscp_seen, ecn_seen, ttl) = marks;
-            let mut record = blank(Arc::new(interface), direction, key);
-            (record.packets, record.bytes, record.tcp_flags) = (packets, bytes, tcp_flags);
-            (record.fragmented, record.end_reason) = (fragmented, end_reason);
-            (record.dscp, record.dscp_seen, record.ecn_seen, record.ttl) = (dscp, dscp_seen, ecn_seen, ttl);
+        |((interface, direction, key), counted, marks, start, end)| {
+            let mut record = record(interface.clone(), direction, key);
+            (record.packets, record.bytes, record.tcp_flags, record.fragmented, record.end_reason) = counted;
+            (record.dscp, record.dscp_seen, record.ecn_seen, record.ttl) = marks;
             (record.start, record.end) = (start, end);
-            record
+            Sample { interface, direction, key, record }
         },
     )
+}
+
+/// The records alone.
+pub fn records() -> impl Strategy<Value = FlowRecord> {
+    samples().prop_map(|sample| sample.record)
 }
 
 /// A record of this flow at this observation point, with nothing else in it.

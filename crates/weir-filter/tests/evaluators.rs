@@ -4,21 +4,22 @@ use proptest::prelude::*;
 use std::fmt;
 use std::sync::Arc;
 use weir_filter::Filter;
-use weir_filter::generate;
+use weir_filter::generate::{self, Sample};
 use weir_filter::normal::{Doubt, NotKernel, Row, answering_icmp_type};
-use weir_record::{Addresses, Direction, FIELDS, FlowKey, FlowRecord, Interface, Value};
+use weir_record::{Addresses, Direction, FIELDS, FlowKey, Value};
 
 fn parse(text: &str) -> Filter {
     text.parse().unwrap_or_else(|mistake| panic!("{text}: {mistake}"))
 }
 
-fn any_row(rows: &[Row], key: &FlowKey, interface: &Interface, direction: Direction) -> bool {
-    rows.iter().any(|row| row.matches(key, interface, direction))
+fn matches(row: &Row, sample: &Sample) -> bool {
+    row.matches(&sample.key, &sample.interface, sample.direction)
 }
 
-fn number(record: &FlowRecord, name: &str) -> u64 {
-    match FIELDS.iter().find(|field| field.name == name).map(|field| (field.read)(record)) {
+fn number(sample: &Sample, name: &str) -> u64 {
+    match FIELDS.iter().find(|field| field.name == name).map(|field| (field.read)(&sample.record)) {
         Some(Value::Number(number)) => number,
+        Some(Value::Flag(flag)) => flag.into(),
         other => panic!("{name} is {other:?}"),
     }
 }
@@ -27,7 +28,7 @@ fn number(record: &FlowRecord, name: &str) -> u64 {
 #[derive(Clone)]
 struct Witnessed {
     text: String,
-    truth: Arc<dyn Fn(&FlowRecord) -> bool>,
+    truth: Arc<dyn Fn(&Sample) -> bool>,
 }
 
 impl fmt::Debug for Witnessed {
@@ -36,7 +37,7 @@ impl fmt::Debug for Witnessed {
     }
 }
 
-fn of(text: String, truth: impl Fn(&FlowRecord) -> bool + 'static) -> Witnessed {
+fn of(text: String, truth: impl Fn(&Sample) -> bool + 'static) -> Witnessed {
     Witnessed { text, truth: Arc::new(truth) }
 }
 
@@ -66,9 +67,9 @@ fn witnessed() -> impl Strategy<Value = Witnessed> {
         Just(of("interface == *1".into(), |r| r.interface.name.ends_with('1'))),
         Just(of("direction == egress".into(), |r| r.direction == Direction::Egress)),
         Just(of("bytes > 10MiB".into(), |r| number(r, "bytes") > 10 * 1024 * 1024)),
-        Just(of("fragmented".into(), |r| r.fragmented)),
-        Just(of("tcp_flags has syn,ack".into(), |r| r.key.is_tcp() && r.tcp_flags & 0x12 == 0x12)),
-        Just(of("tcp_flags in fin,rst".into(), |r| r.key.is_tcp() && r.tcp_flags & 0x05 != 0)),
+        Just(of("fragmented".into(), |r| number(r, "fragmented") == 1)),
+        Just(of("tcp_flags has syn,ack".into(), |r| r.key.is_tcp() && number(r, "tcp_flags") & 0x12 == 0x12)),
+        Just(of("tcp_flags in fin,rst".into(), |r| r.key.is_tcp() && number(r, "tcp_flags") & 0x05 != 0)),
     ]
 }
 
@@ -80,7 +81,7 @@ proptest! {
     fn the_tree_means_what_closures_say(
         sentence in prop::collection::vec(prop::collection::vec((0..3usize, witnessed()), 1..4), 1..4),
         symbols in any::<bool>(),
-        record in generate::records(),
+        sample in generate::samples(),
     ) {
         let [and, or, not] = if symbols { [" && ", " || ", "!"] } else { [" and ", " OR ", "not "] };
         let clauses = sentence.iter().map(|clause| {
@@ -89,9 +90,9 @@ proptest! {
         });
         let text = clauses.collect::<Vec<_>>().join(or);
         let truth = sentence.iter().any(|clause| {
-            clause.iter().all(|(nots, test)| (test.truth)(&record) != (nots % 2 == 1))
+            clause.iter().all(|(nots, test)| (test.truth)(&sample) != (nots % 2 == 1))
         });
-        prop_assert_eq!(parse(&text).matches(&record), truth, "{}", text);
+        prop_assert_eq!(parse(&text).matches(&sample.record), truth, "{}", text);
     }
 
     #[test]
@@ -107,40 +108,38 @@ proptest! {
     }
 
     #[test]
-    fn rows_decide_as_the_tree(filter in generate::kernel_filters(), records in prop::collection::vec(generate::records(), 20)) {
+    fn rows_decide_as_the_tree(filter in generate::kernel_filters(), samples in prop::collection::vec(generate::samples(), 20)) {
         let rows = match filter.rows(1000, Doubt::Refuse) {
             Ok(rows) => rows,
             Err(NotKernel::Rows { .. }) => return Ok(()),
             Err(error) => panic!("{filter}: {error}"),
         };
-        for record in records {
-            let decided = any_row(&rows, &record.key, &record.interface, record.direction);
-            prop_assert_eq!(decided, filter.matches(&record), "{} {:?} {:?}", filter, rows, record);
+        for sample in samples {
+            let decided = rows.iter().any(|row| matches(row, &sample));
+            prop_assert_eq!(decided, filter.matches(&sample.record), "{} {:?} {:?}", filter, rows, sample);
         }
     }
 
     #[test]
-    fn rows_in_doubt_cover_the_tree(filter in generate::filters(), records in prop::collection::vec(generate::records(), 20)) {
+    fn rows_in_doubt_cover_the_tree(filter in generate::filters(), samples in prop::collection::vec(generate::samples(), 20)) {
         let known = |field: &weir_record::Field| !matches!(field.name, "interface" | "vlan");
         let Ok(rows) = filter.rows_knowing(1000, Doubt::Pass, known) else { return Ok(()) };
         prop_assert!(rows.iter().flat_map(|row| &row.points).all(|point| point.field.name != "interface"));
-        for record in records.iter().filter(|record| filter.matches(record)) {
-            prop_assert!(any_row(&rows, &record.key, &record.interface, record.direction), "{filter} {rows:?}");
+        for sample in samples.iter().filter(|sample| filter.matches(&sample.record)) {
+            prop_assert!(rows.iter().any(|row| matches(row, sample)), "{filter} {rows:?}");
         }
     }
 
     #[test]
-    fn reversed_rows_match_the_answers(filter in generate::kernel_filters(), records in prop::collection::vec(generate::records(), 20)) {
+    fn reversed_rows_match_the_answers(filter in generate::kernel_filters(), samples in prop::collection::vec(generate::samples(), 20)) {
         let Ok(rows) = filter.rows(1000, Doubt::Refuse) else { return Ok(()) };
         for row in rows {
             let back = row.reversed();
             prop_assert_eq!(&back.reversed(), &row);
-            for record in &records {
-                let (key, direction) = (reversed(&record.key), other_way(record.direction));
-                prop_assert_eq!(
-                    row.matches(&record.key, &record.interface, record.direction),
-                    back.matches(&key, &record.interface, direction)
-                );
+            for sample in &samples {
+                let mut answer = sample.clone();
+                (answer.key, answer.direction) = (reversed(&sample.key), other_way(sample.direction));
+                prop_assert_eq!(matches(&row, sample), matches(&back, &answer), "{:?} {:?}", row, sample);
             }
         }
     }
@@ -149,15 +148,15 @@ proptest! {
     fn what_is_said_of_rows_is_so(
         one in generate::kernel_filters(),
         other in generate::kernel_filters(),
-        records in prop::collection::vec(generate::records(), 50),
+        samples in prop::collection::vec(generate::samples(), 50),
     ) {
         let (Ok(rows), Ok(others)) = (one.rows(50, Doubt::Refuse), other.rows(50, Doubt::Refuse)) else { return Ok(()) };
         for (row, other) in rows.iter().flat_map(|row| others.iter().map(move |other| (row, other))) {
             prop_assert!(row.contains(row) && row.overlaps(row) && !row.is_never());
-            for record in &records {
-                let matches = |row: &Row| row.matches(&record.key, &record.interface, record.direction);
-                prop_assert!(!matches(other) || !row.contains(other) || matches(row), "{row:?} {other:?}");
-                prop_assert!(!(matches(row) && matches(other)) || row.overlaps(other), "{row:?} {other:?}");
+            for sample in &samples {
+                let (one, two) = (matches(row, sample), matches(other, sample));
+                prop_assert!(!two || !row.contains(other) || one, "{row:?} {other:?}");
+                prop_assert!(!(one && two) || row.overlaps(other), "{row:?} {other:?}");
             }
         }
     }
