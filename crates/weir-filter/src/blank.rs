@@ -1,0 +1,26 @@
+//! The one place that builds a flow record.
+
+use std::sync::Arc;
+use weir_record::{Direction, FlowEndReason, FlowKey, FlowRecord, Interface};
+
+/// A record of one empty packet of a flow at an observation point.
+pub(crate) fn blank(interface: Arc<Interface>, direction: Direction, key: FlowKey) -> FlowRecord {
+    FlowRecord {
+        point: 0,
+        interface,
+        direction,
+        key,
+        start: 0,
+        end: 0,
+        packets: 1,
+        bytes: 0,
+        tcp_flags: 0,
+        dscp: 0,
+        dscp_seen: 0,
+        ecn_seen: 0,
+        ttl: (0, 0),
+        length: (0, 0),
+        fragmented: false,
+        end_reason: FlowEndReason::IdleTimeout,
+    }
+}

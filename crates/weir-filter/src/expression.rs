@@ -1,0 +1,237 @@
+//! The typed tree that a filter is: every name and value in it is resolved.
+
+use crate::spans::Spans;
+use std::fmt;
+use std::net::IpAddr;
+use weir_record::{Field, FlowRecord, Value};
+
+/// A filter as a tree. What is built by parsing is flat (no `And` in an `And`, no `Or` in an
+/// `Or`) and never negates twice.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Expression {
+    /// All of them, at least two.
+    And(Vec<Expression>),
+    /// Any of them, at least two.
+    Or(Vec<Expression>),
+    /// All but those that match this.
+    Not(Box<Expression>),
+    /// One test of one field.
+    Test(Test),
+}
+
+impl Expression {
+    /// Whether a record matches.
+    pub fn matches(&self, record: &FlowRecord) -> bool {
+        match self {
+            Self::And(all) => all.iter().all(|one| one.matches(record)),
+            Self::Or(any) => any.iter().any(|one| one.matches(record)),
+            Self::Not(inner) => !inner.matches(record),
+            Self::Test(test) => test.matches(record),
+        }
+    }
+
+    pub(crate) fn negated(self) -> Self {
+        match self {
+            Self::Not(inner) => *inner,
+            other => Self::Not(Box::new(other)),
+        }
+    }
+
+    pub(crate) fn all(parts: Vec<Self>) -> Self {
+        flat(parts, Self::And, |part| match part {
+            Self::And(inner) => Ok(inner),
+            other => Err(other),
+        })
+    }
+
+    pub(crate) fn any(parts: Vec<Self>) -> Self {
+        flat(parts, Self::Or, |part| match part {
+            Self::Or(inner) => Ok(inner),
+            other => Err(other),
+        })
+    }
+}
+
+/// Joins parts, and the parts of those that are joined the same way.
+fn flat(
+    parts: Vec<Expression>,
+    join: fn(Vec<Expression>) -> Expression,
+    open: fn(Expression) -> Result<Vec<Expression>, Expression>,
+) -> Expression {
+    let mut joined = Vec::with_capacity(parts.len());
+    for part in parts {
+        match open(part) {
+            Ok(inner) => joined.extend(inner),
+            Err(whole) => joined.push(whole),
+        }
+    }
+    if joined.len() == 1 { joined.remove(0) } else { join(joined) }
+}
+
+/// One test of one field, or of the same field of either end.
+#[derive(Debug, Clone)]
+pub struct Test {
+    /// What is tested.
+    pub subject: Subject,
+    /// What it is tested for.
+    pub check: Check,
+    /// Where it stands in the text.
+    pub column: usize,
+}
+
+/// Two tests are equal that ask the same, wherever they stand.
+impl PartialEq for Test {
+    fn eq(&self, other: &Self) -> bool {
+        self.subject == other.subject && self.check == other.check
+    }
+}
+
+impl Test {
+    /// Whether a record passes.
+    pub fn matches(&self, record: &FlowRecord) -> bool {
+        self.subject.fields().any(|field| self.check.fits(&(field.read)(record)))
+    }
+}
+
+/// What is tested.
+#[derive(Clone, Copy)]
+pub enum Subject {
+    /// A field.
+    Field(&'static Field),
+    /// A field of either end: true when it is true of one of them.
+    Either {
+        /// `port`, `address` or `host`.
+        name: &'static str,
+        /// The source's.
+        source: &'static Field,
+        /// The destination's.
+        destination: &'static Field,
+    },
+}
+
+impl Subject {
+    /// Its name in the language.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Field(field) => field.name,
+            Self::Either { name, .. } => name,
+        }
+    }
+
+    /// The fields that are read for it, one or two.
+    pub fn fields(&self) -> impl Iterator<Item = &'static Field> {
+        let (first, second) = match *self {
+            Self::Field(field) => (field, None),
+            Self::Either { source, destination, .. } => (source, Some(destination)),
+        };
+        std::iter::once(first).chain(second)
+    }
+
+    /// One of its fields; both are of the same kind.
+    pub(crate) fn field(&self) -> &'static Field {
+        match *self {
+            Self::Field(field) => field,
+            Self::Either { source, .. } => source,
+        }
+    }
+}
+
+impl PartialEq for Subject {
+    fn eq(&self, other: &Self) -> bool {
+        self.name() == other.name()
+    }
+}
+
+impl fmt::Debug for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// What a value is tested for.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Check {
+    /// It is not there.
+    Absent,
+    /// A number, a time in nanoseconds or a protocol's number is in the set.
+    Within(Spans<u64>),
+    /// An address is in the set.
+    Addresses(AddressSet),
+    /// A text fits one of these.
+    Text(Vec<Pattern>),
+    /// Bits are set in a set of bits.
+    Bits(Bits, u64),
+    /// Yes or no.
+    Flag(bool),
+}
+
+/// How bits are compared with a mask.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Bits {
+    /// All of the mask are set.
+    All,
+    /// At least one of the mask is set.
+    Any,
+    /// Those of the mask are set, and no other.
+    Exactly,
+}
+
+impl Check {
+    /// Whether a value passes. A value that is absent, or of another kind, passes no comparison.
+    pub fn fits(&self, value: &Value<'_>) -> bool {
+        match (self, value) {
+            (Self::Absent, Value::Absent) => true,
+            (Self::Within(spans), Value::Number(number) | Value::Time(number)) => spans.contains(*number),
+            (Self::Within(spans), Value::Text(name)) => {
+                crate::language::protocol_number(name).is_some_and(|number| spans.contains(number.into()))
+            }
+            (Self::Addresses(set), Value::Address(address)) => set.contains(*address),
+            (Self::Text(patterns), Value::Text(text)) => patterns.iter().any(|one| one.fits(text)),
+            (Self::Bits(how, mask), Value::Number(bits) | Value::Bits(bits)) => match how {
+                Bits::All => bits & mask == *mask,
+                Bits::Any => bits & mask != 0,
+                Bits::Exactly => bits == mask,
+            },
+            (Self::Flag(wanted), Value::Flag(flag)) => wanted == flag,
+            _ => false,
+        }
+    }
+}
+
+/// A set of IP addresses of both families.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct AddressSet {
+    /// IPv4.
+    pub v4: Spans<u32>,
+    /// IPv6.
+    pub v6: Spans<u128>,
+}
+
+impl AddressSet {
+    /// Whether an address is in it.
+    pub fn contains(&self, address: IpAddr) -> bool {
+        match address {
+            IpAddr::V4(address) => self.v4.contains(address.into()),
+            IpAddr::V6(address) => self.v6.contains(address.into()),
+        }
+    }
+}
+
+/// What a text is compared with.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Pattern {
+    /// This text.
+    Exact(String),
+    /// What the glob fits.
+    Glob(glob::Pattern),
+}
+
+impl Pattern {
+    /// Whether a text fits.
+    pub fn fits(&self, text: &str) -> bool {
+        match self {
+            Self::Exact(exact) => exact == text,
+            Self::Glob(glob) => glob.matches(text),
+        }
+    }
+}

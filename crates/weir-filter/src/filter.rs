@@ -1,0 +1,58 @@
+//! A filter: its text, its tree, its meaning.
+
+use crate::expression::Expression;
+use crate::language;
+use crate::mistake::Mistake;
+use std::fmt;
+use std::str::FromStr;
+use weir_record::FlowRecord;
+
+/// What to keep and what not, of flow records. Prints as text that parses to the same filter.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Filter(Expression);
+
+impl Filter {
+    /// Reads a filter from its text.
+    ///
+    /// # Errors
+    ///
+    /// The first mistake in the text.
+    pub fn parse(text: &str) -> Result<Self, Mistake> {
+        language::parse(text).map(Self)
+    }
+
+    pub(crate) fn from_expression(expression: Expression) -> Self {
+        Self(expression)
+    }
+
+    /// Whether a record matches.
+    pub fn matches(&self, record: &FlowRecord) -> bool {
+        self.0.matches(record)
+    }
+
+    /// The tree.
+    pub fn expression(&self) -> &Expression {
+        &self.0
+    }
+
+    /// The filter that matches exactly what this one does not.
+    ///
+    /// Its text nests one level deeper, which matters only to a filter at the limit of 64.
+    pub fn negated(&self) -> Self {
+        Self(self.0.clone().negated())
+    }
+}
+
+impl FromStr for Filter {
+    type Err = Mistake;
+
+    fn from_str(text: &str) -> Result<Self, Mistake> {
+        Self::parse(text)
+    }
+}
+
+impl fmt::Display for Filter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}

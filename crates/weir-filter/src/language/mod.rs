@@ -1,0 +1,62 @@
+//! The language: tokens, grammar, values, and back to text.
+
+mod domain;
+mod grammar;
+mod literals;
+mod operator;
+mod print;
+mod tokens;
+mod values;
+
+use crate::expression::{Expression, Subject};
+use crate::mistake::{Mistake, did_you_mean, quoted};
+pub(crate) use domain::{protocol_number, words};
+use weir_record::{FIELDS, Field};
+
+/// How deep parentheses may nest.
+const DEEPEST: usize = 64;
+
+/// How many bytes a filter may have: enough for some 50 000 networks.
+const LONGEST: usize = 1 << 20;
+
+/// Names that stand for a field of either end. `host` is to match names, too, when records have them.
+const EITHER: [(&str, &str, &str); 3] = [
+    ("port", "source_port", "destination_port"),
+    ("address", "source_address", "destination_address"),
+    ("host", "source_address", "destination_address"),
+];
+
+/// Reads a filter.
+pub(crate) fn parse(text: &str) -> Result<Expression, Mistake> {
+    parse_from(text, 1)
+}
+
+/// Reads a filter that stands in a longer text, where its first character has this column.
+pub(crate) fn parse_from(text: &str, column: usize) -> Result<Expression, Mistake> {
+    if text.len() > LONGEST {
+        let message = format!("a filter has at most {LONGEST} bytes, and this one {}", text.len());
+        return Err(Mistake::new(column, message));
+    }
+    grammar::parse(&tokens::tokens(text, column))
+}
+
+/// The field of this name.
+fn field(name: &str) -> Option<&'static Field> {
+    FIELDS.iter().find(|field| field.name == name)
+}
+
+/// What a name in a filter stands for.
+fn subject(name: &str, column: usize) -> Result<Subject, Mistake> {
+    if let Some(field) = field(name) {
+        return Ok(Subject::Field(field));
+    }
+    let either = EITHER.iter().find(|either| either.0 == name);
+    let both = either.and_then(|&(name, source, destination)| {
+        Some(Subject::Either { name, source: field(source)?, destination: field(destination)? })
+    });
+    both.ok_or_else(|| {
+        let known = FIELDS.iter().map(|field| field.name).chain(EITHER.map(|either| either.0));
+        let meant = did_you_mean(name, known).unwrap_or_else(|| ": docs/fields.md lists them".into());
+        Mistake::new(column, format!("there is no field {}{meant}", quoted(name)))
+    })
+}

@@ -1,0 +1,23 @@
+//! The filter language: one text, one tree, one meaning wherever it runs.
+//!
+//! [`Filter::parse`] makes a typed tree of the text, [`Filter::matches`] asks it of a record, and
+//! [`Filter::rows`] puts into normal form what can be decided for each packet, for the kernel.
+//! A [`Rule`] says what becomes of the packets that a filter matches. Users read `docs/filter.md`.
+
+mod blank;
+mod expression;
+mod filter;
+#[cfg(feature = "proptest")]
+pub mod generate;
+mod language;
+mod mistake;
+pub mod normal;
+mod rule;
+mod spans;
+mod warnings;
+
+pub use expression::{AddressSet, Bits, Check, Expression, Pattern, Subject, Test};
+pub use filter::Filter;
+pub use mistake::Mistake;
+pub use rule::{Action, Rule};
+pub use warnings::warnings;
