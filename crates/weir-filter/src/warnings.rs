@@ -5,7 +5,7 @@ use crate::rule::{Action, Rule};
 use std::collections::BTreeSet;
 
 /// How many rows of a rule are looked at; a rule with more is not warned about.
-const MOST_ROWS: usize = 1024;
+const MOST_ROWS: usize = 64;
 
 /// How much of a rule a warning repeats.
 const LONGEST: usize = 80;
@@ -63,7 +63,9 @@ impl<'a> Looked<'a> {
     fn shadowed(&self, earlier: &[Self]) -> Option<String> {
         let mut by = BTreeSet::new();
         for row in self.at_least.as_ref()? {
-            let covers = |rule: &&Self| rule.exactly.iter().flatten().any(|other| other.contains(row));
+            let shaped = row.shaped();
+            let contains = |other: &Row| other.contains_shaped(row, &shaped);
+            let covers = |rule: &&Self| rule.exactly.iter().flatten().any(contains);
             by.insert(earlier.iter().find(covers)?.number);
         }
         let by: Vec<_> = by.into_iter().map(|number| earlier[number - 1].name()).collect();

@@ -65,15 +65,27 @@ impl Row {
 
     /// Whether every packet that matches `other` surely matches this.
     pub fn contains(&self, other: &Self) -> bool {
+        self.contains_shaped(other, &other.shaped())
+    }
+
+    /// [`contains`](Self::contains) for many to ask of the same row, with what it is in each shape.
+    pub(crate) fn contains_shaped(&self, other: &Self, shaped: &[Self]) -> bool {
         let points =
             || self.points.iter().all(|one| other.points.iter().any(|given| one.follows_from(given)));
-        let possible = || SHAPES.iter().map(|shape| other.and(shape)).filter(|row| !row.has_empty_set());
-        points() && (self.contains_plainly(other) || possible().all(|row| self.has_sets_of(&row)))
+        shaped.iter().all(|row| self.has_sets_of(row)) && points()
+    }
+
+    /// What it is in each of the shapes of keys that it can match.
+    pub(crate) fn shaped(&self) -> Vec<Self> {
+        SHAPES.iter().map(|shape| self.and(shape)).filter(|row| !row.has_empty_set()).collect()
     }
 
     /// Whether a packet could match both.
     pub fn overlaps(&self, other: &Self) -> bool {
-        !self.and(other).is_never()
+        let meets = |(dimension, set): (&Dimension, &Set)| {
+            other.sets.get(dimension).is_none_or(|other| !set.intersection(other).is_empty())
+        };
+        self.sets.iter().all(meets) && !self.and(other).is_never()
     }
 
     /// [`contains`](Self::contains) without what is known of packets.
