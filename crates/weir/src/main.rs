@@ -4,6 +4,7 @@
 
 mod check;
 mod cost;
+mod demo;
 mod json;
 mod options;
 mod run;
@@ -36,6 +37,11 @@ enum Command {
     Check(check::Arguments),
     /// Measure what the running agent costs per packet
     Cost(cost::Arguments),
+    /// Show what weir sees of a small network with real traffic, built on the spot and gone afterwards
+    Demo(demo::Arguments),
+    /// What the demo's hosts run
+    #[command(hide = true)]
+    DemoActor(demo::actor::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -47,6 +53,8 @@ fn main() -> ExitCode {
         Some(Command::Run(arguments)) => run::run(arguments),
         Some(Command::Check(arguments)) => check::run(&arguments),
         Some(Command::Cost(arguments)) => cost::run(&arguments),
+        Some(Command::Demo(arguments)) => demo::run(&arguments),
+        Some(Command::DemoActor(arguments)) => demo::actor::run(arguments),
         None => {
             use clap::CommandFactory;
             anstream::print!("{}", Cli::command().render_help().ansi());
