@@ -56,9 +56,10 @@ impl Network {
             ports.push((host.name, SWITCHES[usize::from(*host == CLIENT_2)]));
         }
         for (port, switch) in ports {
-            lines.push(format!("link set {port} master {switch} addrgenmode none up"));
+            lines.push(format!("link set {port} master {switch}"));
+            lines.extend(up(port));
         }
-        lines.extend(SWITCHES.iter().map(|switch| format!("link set {switch} addrgenmode none up")));
+        lines.extend(SWITCHES.into_iter().flat_map(up));
         lines
     }
 
@@ -72,13 +73,17 @@ impl Network {
     }
 }
 
+/// In this order: an interface that is up has its link-local address, and has said so.
+fn up(interface: &str) -> [String; 2] {
+    [format!("link set {interface} addrgenmode none"), format!("link set {interface} up")]
+}
+
 /// One packet, one buffer: `ip -s link`, `tc -s qdisc` and Weir count the same without any arithmetic.
 fn inside(host: &Host) -> Vec<String> {
-    vec![
-        "link set lo up".into(),
-        "link set eth0 gso_max_segs 1 addrgenmode none up".into(),
-        format!("address add {}/24 dev eth0", host.address),
-    ]
+    let mut lines = vec!["link set lo up".into(), "link set eth0 gso_max_segs 1".into()];
+    lines.extend(up("eth0"));
+    lines.push(format!("address add {}/24 dev eth0", host.address));
+    lines
 }
 
 impl Drop for Network {

@@ -12,8 +12,8 @@ const CLIENTS: [(&Host, &[Role]); 3] = [
 ];
 /// Wires between a client and a server, and below them.
 const WIRES: [(&str, &str); 3] = [
-    ("---------------+          +-- ", "     |          |"),
-    ("------------ switch ------+-- ", "     ~          |"),
+    ("---------------+          +-- ", " |          |"),
+    ("------------ switch ------+-- ", " ~          |"),
     ("-- switch-2 ~~~+          +-- ", "lossy line       "),
 ];
 /// Servers on the right.
@@ -26,7 +26,8 @@ pub fn lines(stage: Stage, cast: &Cast, line: &Line) -> Vec<String> {
         let uses = names(cast, uses);
         let Host { name, address } = client;
         lines.push(format!("{name:<9} {address:<12}{wire}{:<4} {}", server.name, server.address));
-        lines.push(format!("{:10}{uses:<22.22}{below}{:8}{}", "", "", cast.name(role)));
+        let room = 39 - below.len();
+        lines.push(format!("{:10}{uses:<room$.room$}{below}{:8}{}", "", "", cast.name(role)));
     }
     lines.push(String::new());
     lines.push(format!("lossy line: {}", line.about()));
