@@ -7,7 +7,7 @@ export WEIR_BIN := $(abspath $(target))/release/weir
 cargo := scripts/as user cargo
 as_root := scripts/as root
 
-.PHONY: help run test bench check build lint generate clean setup setup-test
+.PHONY: help run demo test bench check build lint generate clean setup setup-demo setup-test
 .SILENT:
 .NOTPARALLEL:
 
@@ -16,6 +16,9 @@ help: ## this list
 
 run: build ## count every packet on all interfaces, until Ctrl-C
 	$(as_root) $(WEIR_BIN) run $(ARGS)
+
+demo: build setup-demo ## a small network with real traffic, and what weir sees of it
+	$(as_root) $(WEIR_BIN) demo $(ARGS)
 
 test: setup-test ## every test, with real packets in network namespaces
 	scripts/test $(ARGS)
@@ -41,6 +44,9 @@ clean: ## remove what was built
 
 setup: ## install what is missing to build
 	scripts/setup
+
+setup-demo:
+	scripts/setup demo
 
 setup-test:
 	scripts/setup test

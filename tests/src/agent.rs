@@ -58,7 +58,12 @@ impl Agent {
 
     /// As [`Agent::start`], but nobody reads what it writes until [`Agent::read`] is called.
     pub fn start_unread(namespace: &Namespace, args: &[&str]) -> Self {
-        let mut agent = Self::spawn(namespace, &[], &[&["run"], args].concat());
+        Self::start_command(namespace, &[&["run"], args].concat())
+    }
+
+    /// As [`Agent::start_unread`], but with a subcommand of the caller's choice.
+    pub fn start_command(namespace: &Namespace, args: &[&str]) -> Self {
+        let mut agent = Self::spawn(namespace, &[], args);
         let Self { child, stderr, .. } = &mut agent;
         let stderr = stderr.as_ref().expect("its messages are read");
         wait_for("weir attaches", START, || {
@@ -110,6 +115,11 @@ impl Agent {
     /// Closes the reading end of a pipe that nobody has started to read.
     pub fn close_stdout(&mut self) {
         self.unread = None;
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     /// Sends it a signal.

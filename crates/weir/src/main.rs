@@ -5,6 +5,7 @@
 mod check;
 mod config;
 mod cost;
+mod demo;
 mod json;
 mod options;
 mod run;
@@ -39,6 +40,11 @@ enum Command {
     Check(check::Arguments),
     /// Measure what the running agent costs per packet
     Cost(cost::Arguments),
+    /// Show what weir sees of a small network with real traffic, built on the spot and gone afterwards
+    Demo(demo::Arguments),
+    /// What the demo's hosts run
+    #[command(hide = true)]
+    DemoActor(demo::actor::Arguments),
     /// Check, show and describe the configuration: flags, environment, file
     #[command(subcommand)]
     Config(config::Command),
@@ -59,6 +65,8 @@ fn main() -> ExitCode {
         Some(Command::Run(_)) => run_configured(matches),
         Some(Command::Check(arguments)) => check::run(&arguments),
         Some(Command::Cost(arguments)) => cost::run(&arguments),
+        Some(Command::Demo(arguments)) => demo::run(&arguments),
+        Some(Command::DemoActor(arguments)) => demo::actor::run(arguments),
         Some(Command::Config(command)) => config::run(command),
         Some(Command::Completions(arguments)) => shell::completions(&arguments),
         Some(Command::Man(arguments)) => shell::man(&arguments),

@@ -6,7 +6,7 @@ use crate::stop::Stop;
 use crate::text;
 use crate::view::{LiveView, Nowhere, Rows, print_balance};
 use anyhow::Result;
-use clap::{Args, ValueEnum, ValueHint};
+use clap::{Args, FromArgMatches, ValueEnum, ValueHint};
 use glob::Pattern;
 use std::io::{ErrorKind, IsTerminal};
 use std::path::PathBuf;
@@ -81,9 +81,12 @@ enum HookName {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Output {
+pub enum Output {
+    /// Live on a terminal, rows in a pipe.
     Table,
+    /// A JSON object a line.
     Json,
+    /// No records.
     None,
 }
 
@@ -94,7 +97,8 @@ pub fn run(arguments: Arguments) -> Result<ExitCode> {
     let interval = arguments.interval;
     // Listen for signals before anything is attached, so that it is taken off again.
     let stop = Stop::new(arguments.duration)?;
-    let view = (output == Output::Table && on_terminal).then(|| LiveView::new(interval)).transpose()?;
+    let view =
+        (output == Output::Table && on_terminal).then(|| LiveView::new(interval, Vec::new())).transpose()?;
     let notify: Notify = match &view {
         Some(view) => view.foot(),
         None => Box::new(|line| eprintln!("weir: {line}")),
@@ -118,6 +122,12 @@ pub fn run(arguments: Arguments) -> Result<ExitCode> {
     Ok(conclude(&report, output))
 }
 
+/// The settings of `weir run` with these flags.
+pub fn settings_with(flags: &[&str]) -> Result<Settings, clap::Error> {
+    let command = Arguments::augment_args(clap::Command::new("run").no_binary_name(true));
+    Ok(settings(Arguments::from_arg_matches(&command.try_get_matches_from(flags)?)?))
+}
+
 fn settings(arguments: Arguments) -> Settings {
     Settings {
         selection: Selection::new(arguments.interface),
@@ -139,7 +149,7 @@ fn settings(arguments: Arguments) -> Settings {
 }
 
 /// One line: where, how, with how much.
-fn announce(start: &Start) {
+pub fn announce(start: &Start) {
     let Start { interfaces, hook, layout, remarks } = start;
     for remark in remarks {
         eprintln!("weir: {remark}");
@@ -160,7 +170,8 @@ fn announce(start: &Start) {
     );
 }
 
-fn conclude(report: &Report, output: Output) -> ExitCode {
+/// The balance, and the exit code.
+pub fn conclude(report: &Report, output: Output) -> ExitCode {
     if output != Output::Json {
         print_balance(&report.books);
     }

@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -23,6 +23,18 @@ impl Stop {
                 .context("cannot listen for signals")?;
         }
         Ok(Self { signalled, deadline: after.map(|after| Instant::now() + after) })
+    }
+
+    /// Also when the terminal is closed.
+    pub fn on_hangup(self) -> Result<Self> {
+        signal_hook::flag::register(SIGHUP, Arc::clone(&self.signalled))
+            .context("cannot listen for signals")?;
+        Ok(self)
+    }
+
+    /// Counts the time from now on.
+    pub fn after(&mut self, time: Option<Duration>) {
+        self.deadline = time.map(|time| Instant::now() + time);
     }
 
     /// Whether it is time.

@@ -48,13 +48,13 @@ pub struct LiveView {
 }
 
 impl LiveView {
-    /// Starts with the next [`show`](Self::show).
-    pub fn new(interval: Duration) -> io::Result<Self> {
+    /// Starts with the next [`show`](Self::show), below the lines of `banner`.
+    pub fn new(interval: Duration, banner: Vec<String>) -> io::Result<Self> {
         let (frames, inbox) = sync_channel::<Frame>(1);
         std::thread::Builder::new().name("weir-view".into()).spawn(move || {
             let mut first = true;
             for frame in inbox {
-                if draw(&frame, first).is_err() {
+                if draw(&frame, &banner, first).is_err() {
                     return;
                 }
                 first = false;
@@ -98,15 +98,21 @@ fn total(books: &Books, of: impl Fn(&Account) -> Count) -> Count {
     sum
 }
 
-fn draw(frame: &Frame, first: bool) -> io::Result<()> {
+fn draw(frame: &Frame, banner: &[String], first: bool) -> io::Result<()> {
     let size = terminal_size::terminal_size();
     let (width, height) =
         size.map_or((80, 24), |(width, height)| (usize::from(width.0), usize::from(height.0)));
     let (columns, rows) = table::narrow(&COLUMNS, &frame.rows, width, &EXPENDABLE);
     let mut lines = table::render(&columns, &rows, width);
+    // A banner takes half of the screen at most.
+    let banner = if banner.len() <= height / 2 { banner } else { &[] };
     // The head, the foot, and the line that the cursor stands on.
-    lines.truncate(height.saturating_sub(2 + usize::from(frame.foot.is_some())));
+    lines.truncate(height.saturating_sub(2 + usize::from(frame.foot.is_some()) + banner.len()));
     let mut screen = String::from(if first { "\x1b[2J\x1b[H" } else { "\x1b[H" });
+    for line in banner {
+        let line: String = line.chars().take(width).collect();
+        let _ = write!(screen, "{QUIET}{line}{QUIET:#}\x1b[K\r\n");
+    }
     let _ = write!(screen, "{}\x1b[K\r\n", head(frame, width));
     for line in &lines {
         let _ = write!(screen, "{line}\x1b[K\r\n");
