@@ -1,7 +1,9 @@
 //! What can stop the agent, as the user reads it: what, where, what to do.
 
+use weir_filter::normal::NotKernel;
 use weir_kernel::privilege::{Capability, KERNEL_BTF};
 use weir_probes::flows::TooSmall;
+use weir_probes::flows::rules::TooMany;
 
 /// Result of the agent.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -47,6 +49,21 @@ pub enum Error {
         /// The kernel's refusal.
         source: weir_kernel::Error,
     },
+    /// A rule cannot be decided packet by packet.
+    #[error(
+        "rule {number}, '{rule}': {source}: rules decide packet by packet; use --filter for what is known of records only"
+    )]
+    Rule {
+        /// Its place among the rules, from 1.
+        number: usize,
+        /// Its text.
+        rule: String,
+        /// What it asks for.
+        source: NotKernel,
+    },
+    /// The rules do not fit.
+    #[error("{0}")]
+    Rules(#[from] TooMany),
     /// The kernel refuses anything else.
     #[error("{0}. `weir check` says what this kernel allows")]
     Kernel(#[from] weir_kernel::Error),

@@ -17,6 +17,7 @@ mod interfaces;
 #[cfg(test)]
 mod nested;
 mod outlet;
+mod policy;
 mod settings;
 mod table;
 #[cfg(test)]
@@ -29,5 +30,6 @@ pub use books::{Books, Notify};
 pub use error::{Error, Result};
 pub use interfaces::Selection;
 pub use outlet::{Outlet, Sink};
+pub use policy::{Assembly, Policy};
 pub use settings::{HookChoice, Settings};
 pub use table::{LiveFlow, Table};

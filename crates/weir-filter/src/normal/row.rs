@@ -100,7 +100,7 @@ impl Row {
     }
 
     /// What matches both.
-    pub(super) fn and(&self, other: &Self) -> Self {
+    pub fn and(&self, other: &Self) -> Self {
         let mut both = self.clone();
         for (dimension, set) in &other.sets {
             let met = both.sets.get(dimension).map_or_else(|| set.clone(), |own| own.intersection(set));
