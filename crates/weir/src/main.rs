@@ -3,6 +3,7 @@
 //! Exit codes: 0 done, 1 the environment does not allow it, 2 the command line makes no sense.
 
 mod check;
+mod columns;
 mod cost;
 mod json;
 mod options;
