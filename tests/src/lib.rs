@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 pub mod agent;
+pub mod bridge;
 pub mod conversation;
 pub mod flood;
 pub mod frames;

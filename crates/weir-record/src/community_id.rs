@@ -56,7 +56,8 @@ mod tests {
 
     /// The specification's own table (`baseline_deflt.json`): protocol, source, destination, ports,
     /// id. For ICMP it has the counterpart's type in place of the code.
-    const BASELINE: &[(u8, &str, &str, Option<(u16, u16)>, &str)] = &[
+    type Row = (u8, &'static str, &'static str, Option<(u16, u16)>, &'static str);
+    const BASELINE: &[Row] = &[
         (
             58,
             "fe80::200:86ff:fe05:80da",

@@ -181,8 +181,7 @@ pub fn fields_page() -> String {
          Generated from the field table (`crates/weir-record/src/fields.rs`) by `make generate`: do not edit.\n\n\
          In JSON each record has `\"type\": \"flow\"` and all of these, in this order; a field that does not\n\
          apply is null. OpenTelemetry names are those of its semantic conventions where it has one.\n\
-         What a record is, and how directions and observation points are joined in it, is in\n\
-         [conversations.md](conversations.md).\n\n\
+         How directions and observation points are joined in a record: [conversations.md](conversations.md).\n\n\
          | field | JSON type | unit | OpenTelemetry | IPFIX | meaning |\n|---|---|---|---|---|---|\n",
     );
     for field in FIELDS {

@@ -10,15 +10,21 @@ use weir_record::{Direction, FlowKey, FlowRecord};
 #[derive(Clone, Copy)]
 pub struct Columns {
     pub titles: &'static [Column],
+    /// What an 80-column terminal can do without, the first first.
+    pub expendable: &'static [&'static str],
     pub cells: fn(&FlowRecord, (u64, Duration)) -> Vec<String>,
 }
 
 /// For records of both directions, or of one.
 pub fn columns(biflow: bool) -> Columns {
     if biflow {
-        Columns { titles: &CONVERSATION, cells: conversation }
+        Columns {
+            titles: &CONVERSATION,
+            expendable: &["AGE", "PKTS BACK", "PACKETS", "IFACE", "BIT/S"],
+            cells: conversation,
+        }
     } else {
-        Columns { titles: &FLOW, cells: flow }
+        Columns { titles: &FLOW, expendable: &["AGE", "PACKETS"], cells: flow }
     }
 }
 
@@ -41,15 +47,12 @@ const CONVERSATION: [Column; 11] = [
     ("DESTINATION", Align::Left),
     ("STATE", Align::Left),
     ("PACKETS", Align::Right),
-    ("BACK", Align::Right),
+    ("PKTS BACK", Align::Right),
     ("BYTES", Align::Right),
     ("BYTES BACK", Align::Right),
     ("BIT/S", Align::Right),
     ("AGE", Align::Right),
 ];
-
-/// What an 80-column terminal can do without, the first first.
-pub const EXPENDABLE: [&str; 5] = ["AGE", "BACK", "PACKETS", "IFACE", "BIT/S"];
 
 fn flow(record: &FlowRecord, (bytes, time): (u64, Duration)) -> Vec<String> {
     let direction = if record.direction == Direction::Ingress { "in" } else { "out" };

@@ -1,6 +1,6 @@
 //! The live view on a terminal, the rows in a pipe, and the balance at the end.
 
-use crate::columns::{Columns, EXPENDABLE};
+use crate::columns::Columns;
 use crate::table::{self, ALARM, FINE, QUIET};
 use crate::text;
 use std::cell::RefCell;
@@ -90,7 +90,7 @@ fn draw(frame: &Frame, columns: Columns, first: bool) -> io::Result<()> {
     let size = terminal_size::terminal_size();
     let (width, height) =
         size.map_or((80, 24), |(width, height)| (usize::from(width.0), usize::from(height.0)));
-    let (columns, rows) = table::narrow(columns.titles, &frame.rows, width, &EXPENDABLE);
+    let (columns, rows) = table::narrow(columns.titles, &frame.rows, width, columns.expendable);
     let mut lines = table::render(&columns, &rows, width);
     // The head, the foot, and the line that the cursor stands on.
     lines.truncate(height.saturating_sub(2 + usize::from(frame.foot.is_some())));

@@ -59,19 +59,24 @@ pub struct Order<'a> {
     pub distance: &'a dyn Fn(u16) -> u8,
 }
 
-type Rank = (u8, u64, Reverse<u64>, u16, Spot);
-
 impl Order<'_> {
-    /// By distance if asked for, then by time. Within a tick: where most was seen, since packets
-    /// get lost on their way but not found; ingress before egress; the interface met earlier.
-    fn rank(&self, tally: &Tally) -> Rank {
+    /// By distance if asked for, then by time.
+    fn rank(&self, tally: &Tally) -> (u8, ByTime) {
         let distance = match self.dedup {
             Dedup::Off | Dedup::First => 0,
             Dedup::Outer => (self.distance)(tally.spot.point),
             Dedup::Inner => u8::MAX - (self.distance)(tally.spot.point),
         };
-        (distance, tally.first, Reverse(tally.count.packets), tally.spot.point & 1, tally.spot)
+        (distance, by_time(tally))
     }
+}
+
+type ByTime = (u64, Reverse<u64>, u16, Spot);
+
+/// The order in which the packets came by. Within a tick: first where most was seen, since
+/// packets get lost on their way but not found; ingress before egress; the interface met earlier.
+pub fn by_time(tally: &Tally) -> ByTime {
+    (tally.first, Reverse(tally.count.packets), tally.spot.point & 1, tally.spot)
 }
 
 #[cfg(test)]

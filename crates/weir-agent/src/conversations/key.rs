@@ -49,6 +49,12 @@ impl Joining {
         (Key { flow: canonical, at, rate }, reversed.is_some())
     }
 
+    /// The VLAN of a flow, as far as it keeps observations apart. A priority tag (id 0) names
+    /// none, and a host may give it to some packets of a conversation only.
+    pub fn vlan(&self, flow: &FlowKey) -> Option<u16> {
+        flow.vlan().filter(|id| *id != 0 || self.dedup == Dedup::Off)
+    }
+
     /// Whether conversations with this key have two directions.
     pub fn is_joined(&self, flow: &FlowKey) -> bool {
         self.biflow && flow.is_canonical().is_some()

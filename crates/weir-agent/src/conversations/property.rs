@@ -4,10 +4,11 @@
 
 use super::samples::{books, entry, settings};
 use super::{Dedup, Joining, Table, record};
-use crate::Books;
+use crate::{Books, Settings};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
+use std::time::Duration;
 use weir_probes::flows::Ticks;
 use weir_record::{Count, FlowRecord};
 
@@ -15,8 +16,9 @@ const SECOND: u64 = 1_000_000_000;
 const TICK: u64 = 4_000_000;
 /// The first second; the clock does not start at 0.
 const START: u64 = 1_000;
-/// Longer than the active timeout of 60 s, in which the idle timeout of 15 s can pass too.
+/// Long enough for many records, and for the idle timeout of 15 s to pass between two packets.
 const SECONDS: u64 = 100;
+const ACTIVE_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Ports of a conversation, and the points that its packets pass on their way there and back.
 type Route = ((u16, u16), &'static [u16], &'static [u16]);
@@ -74,7 +76,8 @@ fn packets(lossy: bool) -> impl Strategy<Value = Vec<Packet>> {
 
 /// All records of these packets, the books after them, and what each point saw.
 fn run(packets: &[Packet], joining: Joining) -> (Vec<FlowRecord>, Books, BTreeMap<u16, Count>) {
-    let (mut books, mut table) = (books(), Table::new(&settings(joining, 100)));
+    let settings = Settings { active_timeout: ACTIVE_TIMEOUT, ..settings(joining, 100) };
+    let (mut books, mut table) = (books(), Table::new(&settings));
     let (mut records, mut seen) = (Vec::new(), BTreeMap::<u16, Count>::new());
     let mut intervals: BTreeMap<u64, Vec<(u32, u16, u64, &Packet)>> = BTreeMap::new();
     for packet in packets {

@@ -1,6 +1,6 @@
 //! From a conversation to its record.
 
-use super::choice::Order;
+use super::choice::{Order, by_time};
 use super::conversation::Initiator;
 use super::key::Joining;
 use super::rank::distance_from_wire;
@@ -36,7 +36,7 @@ pub(crate) fn record(ending: Ending<'_>, joining: Joining, books: &Books) -> Opt
     let joined = joining.is_joined(&key.flow);
     let initiator = if joined { conversation.judge(&key.flow, tallies) } else { Initiator::UNKNOWN };
     // The initiator's direction first, each in the order in which its packets came by.
-    tallies.sort_unstable_by_key(|tally| (tally.spot.reverse != initiator.reverse, tally.first, tally.spot));
+    tallies.sort_unstable_by_key(|tally| (tally.spot.reverse != initiator.reverse, by_time(tally)));
     let distance = |point| books.account(point).map_or(0, |account| distance_from_wire(&account.interface));
     let order = Order { dedup: joining.dedup, distance: &distance };
     let exported = conversation.exported();

@@ -7,6 +7,7 @@ use crate::Settings;
 use crate::decode;
 use hashbrown::HashMap;
 use hashbrown::hash_map::Entry;
+use std::cmp::Reverse;
 use std::time::Duration;
 use weir_kernel::{FlowAddresses, FlowEntry};
 use weir_probes::flows::Ticks;
@@ -76,7 +77,7 @@ impl Table {
     pub fn add(&mut self, entry: &FlowEntry, wide: Option<&FlowAddresses>, ticks: &Ticks) {
         let directed = decode::key(entry, wide);
         let (key, reverse) = self.joining.key(directed, entry.point, tally::rate(entry));
-        let spot = Spot { point: entry.point, reverse, vlan: directed.vlan() };
+        let spot = Spot { point: entry.point, reverse, vlan: self.joining.vlan(&directed) };
         let found = Tally::new(entry, spot, ticks, self.interval);
         let beyond = self.conversations.len() >= self.max_flows;
         let conversation = match self.conversations.entry(key) {
@@ -153,10 +154,10 @@ impl Table {
             })
             .collect();
         if busy.len() > most && most > 0 {
-            busy.select_nth_unstable_by(most - 1, |a, b| b.0.cmp(&a.0));
+            busy.select_nth_unstable_by_key(most - 1, |one| Reverse(one.0));
         }
         busy.truncate(most);
-        busy.sort_unstable_by(|a, b| b.0.cmp(&a.0));
+        busy.sort_unstable_by_key(|one| Reverse(one.0));
         for ((recent, ..), key, conversation) in busy {
             let mut own: Vec<_> = self.tallies.of(conversation.tallies).copied().collect();
             let (conversation, reason) = (&mut conversation.clone(), FlowEndReason::ForcedEnd);
@@ -214,6 +215,7 @@ mod tests {
     use crate::Books;
     use crate::conversations::samples::{books, entry, settings};
     use crate::conversations::{Dedup, record};
+    use weir_kernel::LINK_VLAN;
     use weir_record::FlowRecord;
 
     const SECOND: u64 = 1_000_000_000;
@@ -356,6 +358,31 @@ mod tests {
         let records = stage.expire(100);
         assert_eq!(told(&records), [(4, Some(0), FlowEndReason::LackOfResources)]);
         assert_eq!(told(&stage.expire(115)), [(2, Some(0), FlowEndReason::IdleTimeout)]);
+    }
+
+    #[test]
+    fn a_trunk_and_the_interface_on_top_of_it_see_one_conversation() {
+        let tagged = |id: u16, packets| {
+            let mut entry = entry(2, THERE, packets, 0);
+            entry.link |= LINK_VLAN as u16 | id;
+            entry
+        };
+        let mut stage = Stage::new(JOINED, 10);
+        for seen in [tagged(5, 3), entry(4, THERE, 3, 0)] {
+            stage.add(100, seen);
+        }
+        let records = stage.force(|_| true);
+        let vlans: Vec<_> = records[0].observations.iter().map(|seen| seen.vlan).collect();
+        assert_eq!(
+            (told(&records), vlans),
+            (vec![(3, Some(0), FlowEndReason::ForcedEnd)], vec![Some(5), None])
+        );
+        assert_eq!(records[0].key.vlan(), Some(5));
+        // A priority tag is no VLAN.
+        for seen in [tagged(0, 3), entry(2, THERE, 4, 0)] {
+            stage.add(200, seen);
+        }
+        assert_eq!(told(&stage.force(|_| true)), [(7, Some(0), FlowEndReason::ForcedEnd)]);
     }
 
     #[test]
