@@ -7,6 +7,8 @@
 #![forbid(unsafe_code)]
 
 pub mod agent;
+pub mod bridge;
+pub mod conversation;
 pub mod flood;
 pub mod frames;
 pub mod frames_ipv6;

@@ -173,11 +173,11 @@ impl Ledger {
     }
 }
 
-fn field<'a>(value: &'a Value, name: &str) -> Result<&'a Value, String> {
+pub(crate) fn field<'a>(value: &'a Value, name: &str) -> Result<&'a Value, String> {
     value.get(name).ok_or_else(|| format!("{name} is missing"))
 }
 
-fn text(value: &Value, name: &str) -> Result<String, String> {
+pub(crate) fn text(value: &Value, name: &str) -> Result<String, String> {
     field(value, name)?.as_str().map(str::to_owned).ok_or_else(|| format!("{name}: not a string"))
 }
 
@@ -191,18 +191,18 @@ fn time(value: &Value, name: &str) -> Result<String, String> {
     if whole { Ok(time) } else { Err(format!("{name}: {time} is not like {pattern}")) }
 }
 
-fn boolean(value: &Value, name: &str) -> Result<bool, String> {
+pub(crate) fn boolean(value: &Value, name: &str) -> Result<bool, String> {
     field(value, name)?.as_bool().ok_or_else(|| format!("{name}: neither true nor false"))
 }
 
-fn number<T: TryFrom<u64>>(value: &Value, name: &str) -> Result<T, String> {
+pub(crate) fn number<T: TryFrom<u64>>(value: &Value, name: &str) -> Result<T, String> {
     let number = field(value, name)?.as_u64().ok_or_else(|| format!("{name}: not a whole number"))?;
     T::try_from(number).map_err(|_| format!("{name}: {number} is too large"))
 }
 
-type Reader<T> = fn(&Value, &str) -> Result<T, String>;
+pub(crate) type Reader<T> = fn(&Value, &str) -> Result<T, String>;
 
-fn optional<T>(value: &Value, name: &str, read: Reader<T>) -> Result<Option<T>, String> {
+pub(crate) fn optional<T>(value: &Value, name: &str, read: Reader<T>) -> Result<Option<T>, String> {
     if field(value, name)?.is_null() { Ok(None) } else { read(value, name).map(Some) }
 }
 

@@ -20,6 +20,11 @@ const RIGHT_MAC: &str = "02:00:00:00:00:02";
 /// One test at a time within a process: each wants the machine for itself.
 static MACHINE: Mutex<()> = Mutex::new(());
 
+/// Waits for its turn.
+pub(crate) fn machine() -> MutexGuard<'static, ()> {
+    MACHINE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// Two hosts on one wire.
 pub struct Pair {
     /// The end that sends, in most tests.
@@ -39,7 +44,7 @@ impl Pair {
     /// As [`Pair::new`], but the left interface gets the given number, by which it can be
     /// told from every other interface on the machine.
     pub fn with_left_index(index: Option<u32>) -> Self {
-        let machine = MACHINE.lock().unwrap_or_else(PoisonError::into_inner);
+        let machine = machine();
         let pair = Self { left: Namespace::new(), right: Namespace::new(), _machine: machine };
         let (left, right) = (&pair.left, &pair.right);
         let index = index.map_or(String::new(), |index| format!("index {index}"));

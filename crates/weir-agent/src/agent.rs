@@ -3,17 +3,16 @@
 mod follow;
 
 use crate::books::Notify;
+use crate::conversations::{Counted, Ending, LiveFlow, Table, live, record};
 use crate::interfaces::Found;
-use crate::table::{Flow, LiveFlow, Place};
-use crate::{Books, Error, HookChoice, Outlet, Result, Settings, Table};
+use crate::{Books, Error, HookChoice, Joining, Outlet, Result, Settings};
 use follow::Watched;
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 use weir_kernel::privilege::{has_btf, missing_capabilities, online_cpus};
 use weir_kernel::{Hook, LedgerCell, SpillRecord};
-use weir_probes::flows::{Demand, Flows, Layout, Seen, Ticks, Visitor};
-use weir_record::{Count, FlowEndReason, FlowRecord};
+use weir_probes::flows::{Demand, Digester, Flows, Layout, Seen, Ticks, Visitor};
+use weir_record::Count;
 
 /// How long the loop sleeps at most before it looks whether it shall stop.
 const GLANCE: Duration = Duration::from_millis(100);
@@ -51,8 +50,6 @@ pub struct Agent {
     books: Books,
     watched: BTreeMap<u32, Watched>,
     ticks: Ticks,
-    /// Flows that found the table full, until the next drain exports them.
-    overflow: Vec<(Place, Flow)>,
     /// Interfaces that could not be watched; said once.
     refused: Vec<u32>,
 }
@@ -68,10 +65,10 @@ impl Agent {
         let flows = Flows::load(Layout::new(demand(&settings, &found))?)?;
         let ticks = flows.ticks()?;
         let hook = if settings.hook == HookChoice::Clsact { Hook::Clsact } else { Hook::Tcx };
-        let table = Table::new(settings.idle_timeout, settings.active_timeout, settings.max_flows);
+        let table = Table::new(&settings);
         let books = Books::new(flows.layout().points, notify);
-        let (watched, overflow, refused) = (BTreeMap::new(), Vec::new(), Vec::new());
-        let mut agent = Self { settings, hook, flows, table, books, watched, ticks, overflow, refused };
+        let (watched, refused) = (BTreeMap::new(), Vec::new());
+        let mut agent = Self { settings, hook, flows, table, books, watched, ticks, refused };
         let remarks = agent.attach_first(&found)?;
         let interfaces = agent.watched.values().map(|watched| watched.interface.name.clone()).collect();
         let start = Start { interfaces, hook: agent.hook, layout: *agent.flows.layout(), remarks };
@@ -128,7 +125,8 @@ impl Agent {
         self.drain(&mut outlet)?;
         self.drain(&mut outlet)?;
         let Self { mut table, mut books, .. } = self;
-        table.force(|_| true, |place, flow, reason| export(place, flow, reason, &mut outlet, &mut books));
+        let joining = table.joining();
+        table.force(|_| true, |ending| export(ending, joining, &mut outlet, &mut books));
         let output = outlet.finish(&mut books);
         books.speak();
         Ok(Report { books, output })
@@ -141,13 +139,12 @@ impl Agent {
         self.ticks = self.flows.ticks()?;
         // All spills of the generation that was left are in the ring by now.
         self.take_spills(self.ring_capacity())?;
-        let Self { flows, table, books, ticks, overflow, .. } = self;
-        flows.drain(left, &mut Merge { table, books, ticks, overflow })?;
+        let Self { flows, table, books, ticks, .. } = self;
+        let (rates, digester) = (flows.rates(epoch), flows.digester());
+        flows.drain(left, &mut Merge { table, books, ticks, rates, digester })?;
         books.end_epoch(epoch);
-        for (place, flow) in overflow.drain(..) {
-            export(place, &flow, FlowEndReason::LackOfResources, outlet, books);
-        }
-        table.expire(ticks.unix(), |place, flow, reason| export(place, flow, reason, outlet, books));
+        let joining = table.joining();
+        table.expire(ticks.unix(), |ending| export(ending, joining, outlet, books));
         self.follow_interfaces(outlet)?;
         outlet.send(&mut self.books);
         outlet.collect(&mut self.books);
@@ -162,8 +159,8 @@ impl Agent {
     }
 
     fn take_spills(&mut self, limit: usize) -> Result<usize> {
-        let Self { flows, table, books, ticks, overflow, .. } = self;
-        let now_epoch = flows.epoch();
+        let Self { flows, table, books, ticks, .. } = self;
+        let (now_epoch, digester) = (flows.epoch(), flows.digester());
         Ok(flows.consume_spill(limit, |spill| {
             let count = Count { packets: spill.entry.packets, bytes: spill.entry.bytes };
             // A generation that is still written has not said yet that it saw these packets.
@@ -172,16 +169,20 @@ impl Agent {
             } else {
                 books.hold(spill.entry.point, count);
             }
-            overflow.extend(table.add(&spill.entry, Some(&spill.addresses), ticks));
+            let seen = Seen { entry: &spill.entry, addresses: Some(&spill.addresses), parent: spill.parent };
+            let rate = flows.rate(spill.epoch, spill.entry.rate);
+            table.add(Counted { seen, digest: digester.digest(&spill.entry), rate }, ticks);
         })?)
     }
 
-    /// The flows that move most, for a live view.
+    /// The conversations that move most, for a live view.
     pub fn busiest(&self, most: usize) -> Vec<LiveFlow> {
-        self.table.busiest(most)
+        let (joining, mut flows) = (self.table.joining(), Vec::new());
+        self.table.busiest(most, |ending, recent| flows.extend(live(ending, recent, joining, &self.books)));
+        flows
     }
 
-    /// How many flows there are.
+    /// How many conversations there are.
     pub fn flow_count(&self) -> usize {
         self.table.len()
     }
@@ -197,13 +198,16 @@ struct Merge<'a> {
     table: &'a mut Table,
     books: &'a mut Books,
     ticks: &'a Ticks,
-    overflow: &'a mut Vec<(Place, Flow)>,
+    rates: Vec<u32>,
+    digester: Digester,
 }
 
 impl Visitor for Merge<'_> {
-    fn flow(&mut self, Seen { entry, addresses, .. }: Seen<'_>) {
+    fn flow(&mut self, seen: Seen<'_>) {
+        let entry = seen.entry;
         self.books.hold(entry.point, Count { packets: entry.packets, bytes: entry.bytes });
-        self.overflow.extend(self.table.add(entry, addresses, self.ticks));
+        let rate = self.rates.get(usize::from(entry.rate)).copied().unwrap_or(1);
+        self.table.add(Counted { seen, digest: self.digester.digest(entry), rate }, self.ticks);
     }
 
     fn cell(&mut self, point: u16, cell: &LedgerCell) {
@@ -211,30 +215,8 @@ impl Visitor for Merge<'_> {
     }
 }
 
-fn record(books: &Books, place: Place, flow: &Flow, end_reason: FlowEndReason) -> Option<FlowRecord> {
-    let account = books.account(place.point)?;
-    Some(FlowRecord {
-        point: place.point,
-        interface: Arc::clone(&account.interface),
-        direction: account.direction,
-        key: place.key,
-        start: flow.start,
-        end: flow.end,
-        packets: flow.count.packets,
-        bytes: flow.count.bytes,
-        tcp_flags: flow.tcp_flags,
-        dscp: flow.dscp,
-        dscp_seen: flow.dscp_seen,
-        ecn_seen: flow.ecn_seen,
-        ttl: flow.ttl,
-        length: flow.length,
-        fragmented: flow.fragmented,
-        end_reason,
-    })
-}
-
-fn export(place: Place, flow: &Flow, reason: FlowEndReason, outlet: &mut Outlet, books: &mut Books) {
-    if let Some(record) = record(books, place, flow, reason) {
+fn export(ending: Ending<'_>, joining: Joining, outlet: &mut Outlet, books: &mut Books) {
+    if let Some(record) = record(ending, joining, books) {
         outlet.push(record, books);
     }
 }

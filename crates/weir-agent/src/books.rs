@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use weir_kernel::LedgerCell;
-use weir_record::{Account, Cause, Count, Direction, FlowRecord, Interface};
+use weir_record::{Account, Cause, Count, Direction, FlowRecord, Interface, Observation};
 
 /// Where the agent's own few lines go: standard error, or the foot of a live view.
 pub type Notify = Box<dyn FnMut(String)>;
@@ -137,14 +137,14 @@ impl Books {
         }
     }
 
-    /// Books records that a sink has taken, or that were lost on the way to it.
+    /// Books records that a sink has taken, or that were lost on the way to it: all that was
+    /// observed of each, at every point.
     pub fn settle(&mut self, records: &[FlowRecord], outcome: Result<(), Cause>) {
-        for record in records {
-            let count = Count { packets: record.packets, bytes: record.bytes };
-            self.change(record.point, |account| account.held -= count);
+        for Observation { point, count, .. } in records.iter().flat_map(|record| &record.observations) {
+            self.change(*point, |account| account.held -= *count);
             match outcome {
-                Ok(()) => self.change(record.point, |account| account.exported += count),
-                Err(cause) => self.lose(record.point, cause, count),
+                Ok(()) => self.change(*point, |account| account.exported += *count),
+                Err(cause) => self.lose(*point, cause, *count),
             }
         }
     }

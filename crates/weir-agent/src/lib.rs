@@ -1,9 +1,9 @@
 //! Weir's pipeline: the kernel's aggregates in, batches of flow records out.
 //!
 //! ```text
-//! probe ──► drain ──► flow table ──► records ──► outlet (queue, thread) ──► sink
-//!             │            │                        │
-//!             └────────────┴───── books ────────────┘
+//! probe ──► drain ──► conversations ──► records ──► outlet (queue, thread) ──► sink
+//!             │             │                          │
+//!             └─────────────┴────── books ────────────┘
 //! ```
 //!
 //! One thread drains, merges and keeps the books; each sink has a thread of its own, which a
@@ -11,6 +11,7 @@
 
 mod agent;
 mod books;
+mod conversations;
 mod decode;
 mod error;
 mod interfaces;
@@ -19,7 +20,6 @@ mod nested;
 mod outlet;
 mod policy;
 mod settings;
-mod table;
 #[cfg(test)]
 mod tunnels;
 #[cfg(test)]
@@ -27,9 +27,9 @@ mod witness;
 
 pub use agent::{Agent, Report, Start};
 pub use books::{Books, Notify};
+pub use conversations::{Dedup, Joining, LiveFlow};
 pub use error::{Error, Result};
 pub use interfaces::Selection;
 pub use outlet::{Outlet, Sink};
 pub use policy::{Assembly, Policy};
 pub use settings::{HookChoice, Settings};
-pub use table::{LiveFlow, Table};

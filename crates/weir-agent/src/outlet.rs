@@ -24,7 +24,7 @@ pub trait Sink: Send + 'static {
 
 /// Records in a batch: large enough to be worth a wake-up, small enough to be reused.
 pub const BATCH: usize = 2048;
-/// Records that wait for a sink at most: some seconds of a busy host, 30 MB.
+/// Records that wait for a sink at most: some seconds of a busy host, 60 MB.
 const QUEUE: usize = 256 * 1024;
 /// A sink that takes nothing for this long at exit is given up.
 const PATIENCE: Duration = Duration::from_secs(10);

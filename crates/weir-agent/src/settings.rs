@@ -1,6 +1,6 @@
 //! What the user can decide.
 
-use crate::Selection;
+use crate::{Joining, Selection};
 use std::time::Duration;
 use weir_kernel::Position;
 
@@ -24,6 +24,8 @@ pub struct Settings {
     pub hook: HookChoice,
     /// Place among other programs.
     pub position: Position,
+    /// What is one conversation.
+    pub joining: Joining,
     /// Time between drains.
     pub interval: Duration,
     /// A flow without packets for this long ends.

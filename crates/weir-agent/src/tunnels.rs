@@ -83,7 +83,7 @@ fn inside(probe: &mut Flows, frame: &[u8]) -> Option<(FlowKey, u64)> {
     let (outer, _, parent) = at(OUTER).expect("the outer flow is always counted");
     assert_eq!((outer.bytes, *parent), (frame.len() as u64, 0));
     let (inner, key, parent) = at(INNER)?;
-    assert_eq!(*parent, probe.digest(outer));
+    assert_eq!(*parent, probe.digester().digest(outer));
     Some((*key, inner.bytes))
 }
 

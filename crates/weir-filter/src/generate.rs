@@ -5,13 +5,14 @@
 
 use crate::blank::blank;
 use crate::filter::Filter;
+use crate::language::{fields, words};
 use crate::normal::{Dimension, PointTest};
 use proptest::prelude::*;
 use proptest::sample::select;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 use weir_record::{
-    Addresses, Direction, FIELDS, Field, FlowEndReason, FlowKey, FlowRecord, Interface, Kind, protocol_name,
+    Addresses, Direction, Field, FlowEndReason, FlowKey, FlowRecord, Interface, Kind, protocol_name,
 };
 
 const V4: [&str; 6] = ["10.0.0.1", "10.0.0.2", "10.1.2.3", "192.168.0.1", "0.0.0.0", "255.255.255.255"];
@@ -147,10 +148,9 @@ fn parsed(text: String) -> Filter {
 
 /// Texts of filters over those of the fields that are asked for.
 pub fn texts_of(wanted: fn(&Field) -> bool) -> impl Strategy<Value = String> {
-    let mut tests: Vec<BoxedStrategy<String>> =
-        FIELDS.iter().filter(|field| wanted(field)).map(test).collect();
+    let mut tests: Vec<BoxedStrategy<String>> = fields().filter(|field| wanted(field)).map(test).collect();
     for (name, of) in [("port", "source_port"), ("address", "source_address"), ("host", "source_address")] {
-        let field = FIELDS.iter().find(|field| field.name == of).filter(|field| wanted(field));
+        let field = fields().find(|field| field.name == of).filter(|field| wanted(field));
         tests.extend(field.map(|field| named_test(name, field)));
     }
     prop::strategy::Union::new(tests).prop_recursive(4, 24, 4, |inner| {
@@ -189,13 +189,10 @@ fn named_test(name: &'static str, field: &'static Field) -> BoxedStrategy<String
     };
     let values = match (field.kind, field.name) {
         (_, "protocol") => with(EQUAL, protocols()),
-        (_, "direction") => {
-            with(EQUAL, select(&["ingress", "egress", "*gress"][..]).prop_map(String::from).boxed())
+        (Kind::Text, _) if words(field).is_some() => {
+            let words = words(field).into_iter().flatten().chain(["*e*"]).collect::<Vec<_>>();
+            with(EQUAL, select(words).prop_map(String::from).boxed())
         }
-        (_, "flow_end_reason") => with(
-            EQUAL,
-            select(&["idle_timeout", "*timeout", "forced_end"][..]).prop_map(String::from).boxed(),
-        ),
         (_, name) if name.ends_with("tcp_flags") => {
             let flags = select(&["syn", "ack", "syn,ack", "0x12", "0", "fin,rst"][..]);
             (select(&["has", "in", "==", "!="][..]), flags)
@@ -220,7 +217,7 @@ fn named_test(name: &'static str, field: &'static Field) -> BoxedStrategy<String
         (Kind::Flag, _) => select(&["", " == true", " == false", " != true"][..])
             .prop_map(move |rest| format!("{name}{rest}"))
             .boxed(),
-        (Kind::Bits, _) => {
+        (Kind::Bits | Kind::Observations, _) => {
             let bits = select(&["0", "1,2", "46"][..]);
             (select(&["has", "in", "==", "!="][..]), bits)
                 .prop_map(move |(op, bits)| format!("{name} {op} {bits}"))

@@ -1,10 +1,10 @@
 //! What a field is, and what comes from the table of them: JSON and the reference page.
 
-use crate::{FIELDS, FlowRecord};
+use crate::{FIELDS, FlowRecord, Observation};
 use jiff::Timestamp;
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use std::borrow::Cow;
-use std::fmt::Write;
+use std::fmt::{self, Write};
 use std::net::IpAddr;
 
 /// What a field's number counts.
@@ -46,6 +46,8 @@ pub enum Kind {
     Flag,
     /// A set of small numbers.
     Bits,
+    /// A list of observations. A filter cannot test it.
+    Observations,
 }
 
 impl Kind {
@@ -56,6 +58,7 @@ impl Kind {
             Self::Number => "number",
             Self::Flag => "boolean",
             Self::Bits => "array of numbers",
+            Self::Observations => "array of objects",
         }
     }
 }
@@ -77,6 +80,8 @@ pub enum Value<'a> {
     Flag(bool),
     /// The numbers of the bits that are set.
     Bits(u64),
+    /// What each observation point has counted.
+    Observations(&'a [Observation]),
 }
 
 impl<T: Into<u64>> From<Option<T>> for Value<'_> {
@@ -98,7 +103,43 @@ impl Serialize for Value<'_> {
             },
             Self::Flag(flag) => serializer.serialize_bool(*flag),
             Self::Bits(bits) => serializer.collect_seq((0..64).filter(|bit| bits >> bit & 1 == 1)),
+            Self::Observations(observations) => serializer.collect_seq(*observations),
         }
+    }
+}
+
+/// An IPFIX information element.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Element {
+    /// Private enterprise number; 0 for IANA's registry.
+    pub enterprise: u32,
+    /// Its number.
+    pub id: u16,
+    /// Its name there.
+    pub name: &'static str,
+}
+
+impl Element {
+    /// The enterprise number under which RFC 5103 puts what is about the reverse direction.
+    pub const REVERSE: u32 = 29305;
+
+    /// An element of IANA's registry (RFC 7012).
+    pub const fn iana(id: u16, name: &'static str) -> Option<Self> {
+        Some(Self { enterprise: 0, id, name })
+    }
+
+    /// The reverse counterpart of element `id` (RFC 5103).
+    pub const fn reverse(id: u16, name: &'static str) -> Option<Self> {
+        Some(Self { enterprise: Self::REVERSE, id, name })
+    }
+}
+
+impl fmt::Display for Element {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.enterprise != 0 {
+            write!(f, "{}/", self.enterprise)?;
+        }
+        write!(f, "{} {}", self.id, self.name)
     }
 }
 
@@ -114,8 +155,8 @@ pub struct Field {
     pub unit: Unit,
     /// OpenTelemetry's name, or ours where it has none.
     pub otel: &'static str,
-    /// IPFIX information element (RFC 7012 and IANA's registry), where there is one.
-    pub ipfix: Option<(u16, &'static str)>,
+    /// IPFIX information element, where there is one.
+    pub ipfix: Option<Element>,
     /// What it says.
     pub doc: &'static str,
     /// Reads it from a record.
@@ -139,11 +180,12 @@ pub fn fields_page() -> String {
         "# Fields of a flow record\n\n\
          Generated from the field table (`crates/weir-record/src/fields.rs`) by `make generate`: do not edit.\n\n\
          In JSON each record has `\"type\": \"flow\"` and all of these, in this order; a field that does not\n\
-         apply is null. OpenTelemetry names are those of its semantic conventions where it has one.\n\n\
+         apply is null. OpenTelemetry names are those of its semantic conventions where it has one.\n\
+         How directions and observation points are joined in a record: [conversations.md](conversations.md).\n\n\
          | field | JSON type | unit | OpenTelemetry | IPFIX | meaning |\n|---|---|---|---|---|---|\n",
     );
     for field in FIELDS {
-        let ipfix = field.ipfix.map_or_else(String::new, |(id, name)| format!("{id} {name}"));
+        let ipfix = field.ipfix.map_or_else(String::new, |element| element.to_string());
         let _ = writeln!(
             page,
             "| `{}` | {}{} | {} | `{}` | {} | {} |",

@@ -1,7 +1,10 @@
 //! Flows: the key that tells them apart, and the record that describes one.
 
+use crate::icmp::{self, Role};
 use crate::protocol::protocol_name;
+use crate::{Observations, Reverse, TcpState};
 use std::borrow::Cow;
+use std::cmp::Ordering;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
@@ -62,7 +65,7 @@ pub struct Interface {
     pub index: u32,
 }
 
-/// What tells one flow from another at one observation point.
+/// What tells one flow from another: its direction's source and destination first of all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum FlowKey {
     /// An IP packet.
@@ -162,22 +165,87 @@ impl FlowKey {
     pub fn is_tcp(&self) -> bool {
         self.protocol() == Some(TCP)
     }
+
+    /// The key of what comes back; none where nothing does, as for ARP or an ICMP error.
+    pub fn reversed(&self) -> Option<Self> {
+        let Self::Ip { vlan, addresses, protocol, ports } = *self else { return None };
+        let ports = match (protocol, ports) {
+            (ICMP | ICMPV6, Some((kind, code))) => Some((icmp::counterpart(protocol, kind)?.1, code)),
+            (ICMP | ICMPV6, None) => return None,
+            (_, ports) => ports.map(|(source, destination)| (destination, source)),
+        };
+        Some(Self::Ip { vlan, addresses: addresses.reversed(), protocol, ports })
+    }
+
+    /// Of the two directions of a conversation one is canonical: the ICMP request, else the one
+    /// whose source is the lower address and port. None where there is no other direction, or
+    /// where it cannot be told apart: both ends are the same.
+    pub fn is_canonical(&self) -> Option<bool> {
+        let Self::Ip { addresses, protocol, ports, .. } = *self else { return None };
+        if protocol == ICMP || protocol == ICMPV6 {
+            return icmp::counterpart(protocol, ports?.0).map(|(role, _)| role == Role::Request);
+        }
+        let by_port = || ports.map_or(Ordering::Equal, |(source, destination)| source.cmp(&destination));
+        match addresses.order().then_with(by_port) {
+            Ordering::Less => Some(true),
+            Ordering::Equal => None,
+            Ordering::Greater => Some(false),
+        }
+    }
+
+    /// The same, with another VLAN id or none.
+    pub fn with_vlan(mut self, other: Option<u16>) -> Self {
+        match &mut self {
+            Self::Ip { vlan, .. } | Self::Other { vlan, .. } => *vlan = other,
+        }
+        self
+    }
 }
 
-/// One direction of a flow at one observation point, from its first packet to its end.
+impl Addresses {
+    fn reversed(self) -> Self {
+        match self {
+            Self::V4(source, destination) => Self::V4(destination, source),
+            Self::V6(source, destination) => Self::V6(destination, source),
+        }
+    }
+
+    /// How the source stands to the destination.
+    fn order(&self) -> Ordering {
+        match self {
+            Self::V4(source, destination) => source.cmp(destination),
+            Self::V6(source, destination) => source.cmp(destination),
+        }
+    }
+
+    /// Whether they never leave the host.
+    pub fn are_loopback(&self) -> bool {
+        match self {
+            Self::V4(source, destination) => source.is_loopback() || destination.is_loopback(),
+            Self::V6(source, destination) => source.is_loopback() || destination.is_loopback(),
+        }
+    }
+}
+
+/// A conversation, or a part of it: both directions, at every observation point that saw it.
+///
+/// What is not said of `reverse` is about the packets from source to destination, counted where
+/// [`interface`](Self::interface) says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FlowRecord {
-    /// Number of the observation point in the ledger.
-    pub point: u16,
-    /// Where it was seen.
+    /// The same in all records of a conversation.
+    pub flow_id: u64,
+    /// The conversation that carries this one.
+    pub parent_id: Option<u64>,
+    /// Where the counts come from.
     pub interface: Arc<Interface>,
-    /// Which way it went.
+    /// Which way packets from source to destination cross it.
     pub direction: Direction,
     /// Who talked to whom.
     pub key: FlowKey,
-    /// First packet, nanoseconds since the Unix epoch.
+    /// First packet of either direction, nanoseconds since the Unix epoch.
     pub start: u64,
-    /// Last packet, nanoseconds since the Unix epoch.
+    /// Last packet of either direction, nanoseconds since the Unix epoch.
     pub end: u64,
     /// Wire packets.
     pub packets: u64,
@@ -185,6 +253,10 @@ pub struct FlowRecord {
     pub bytes: u64,
     /// All TCP flags seen, as in the header.
     pub tcp_flags: u16,
+    /// What came back; none where directions are not joined, or nothing can come back.
+    pub reverse: Option<Reverse>,
+    /// Of the whole conversation, not only of this record. None unless TCP.
+    pub tcp_state: Option<TcpState>,
     /// DSCP of the first packet.
     pub dscp: u8,
     /// All DSCP values seen, one bit each.
@@ -195,8 +267,24 @@ pub struct FlowRecord {
     pub ttl: (u8, u8),
     /// Smallest and largest wire packet.
     pub length: (u32, u32),
-    /// Whether there were fragments.
+    /// Whether there were fragments, in either direction.
     pub fragmented: bool,
+    /// One in so many packets was counted.
+    pub sampling_rate: u32,
     /// Why the record ends.
     pub end_reason: FlowEndReason,
+    /// What each observation point has counted of each direction.
+    pub observations: Observations,
+}
+
+impl FlowRecord {
+    /// What the packets from source to destination say, if there were any.
+    pub(crate) fn of_packets<T>(&self, value: T) -> Option<T> {
+        (self.packets > 0).then_some(value)
+    }
+
+    /// As [`of_packets`](Self::of_packets), for what stands in IP headers.
+    pub(crate) fn of_ip_packets<T>(&self, value: T) -> Option<T> {
+        self.key.protocol().and(self.of_packets(value))
+    }
 }

@@ -1,14 +1,20 @@
 //! The words in which Weir speaks: what a flow record is made of, and the ledger that says
 //! what became of every packet. No input or output; everything else stands on this.
 
+mod community_id;
+mod conversation;
 mod field;
 mod fields;
 mod flow;
+mod icmp;
 mod ledger;
 mod protocol;
+mod tcp;
 
-pub use field::{Field, Kind, Unit, Value, fields_page};
+pub use conversation::{Evidence, Observation, Observations, Reverse};
+pub use field::{Element, Field, Kind, Unit, Value, fields_page};
 pub use fields::FIELDS;
 pub use flow::{Addresses, Direction, FlowEndReason, FlowKey, FlowRecord, Interface};
 pub use ledger::{Account, Cause, Count, Statement};
 pub use protocol::protocol_name;
+pub use tcp::{TcpEnd, TcpState};

@@ -3,6 +3,7 @@
 //! Exit codes: 0 done, 1 the environment does not allow it, 2 the command line or the configuration makes no sense.
 
 mod check;
+mod columns;
 mod config;
 mod cost;
 mod demo;

@@ -1,5 +1,6 @@
 //! `weir run`: the agent.
 
+use crate::columns::columns;
 use crate::json::JsonLines;
 use crate::options;
 use crate::stop::Stop;
@@ -12,7 +13,7 @@ use std::io::{ErrorKind, IsTerminal};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
-use weir_agent::{Agent, HookChoice, Notify, Outlet, Report, Selection, Settings, Start};
+use weir_agent::{Agent, Dedup, HookChoice, Joining, Notify, Outlet, Report, Selection, Settings, Start};
 use weir_kernel::{Hook, Position};
 
 /// Flags of `weir run`.
@@ -33,6 +34,15 @@ pub struct Arguments {
     /// TCX links (Linux 6.6), clsact filters, or whichever the kernel has
     #[arg(long, value_name = "HOOK", default_value = "auto", help_heading = "What to watch")]
     hook: HookName,
+
+    /// Join both directions into one record
+    #[arg(long, value_name = "SWITCH", default_value = "on", help_heading = "What is one conversation")]
+    biflow: Switch,
+
+    /// Where packets that several interfaces see are counted: at each (off), where the
+    /// conversation was seen first, nearest to the wire (outer) or to the process (inner)
+    #[arg(long, value_name = "PLACE", default_value = "first", help_heading = "What is one conversation")]
+    dedup: DedupName,
 
     /// table, json or none; a table on a terminal, JSON lines in a pipe without this
     #[arg(short, long, value_name = "FORMAT", help_heading = "Output")]
@@ -81,6 +91,20 @@ enum HookName {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Switch {
+    On,
+    Off,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum DedupName {
+    Off,
+    First,
+    Outer,
+    Inner,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Output {
     /// Live on a terminal, rows in a pipe.
     Table,
@@ -95,10 +119,12 @@ pub fn run(arguments: Arguments) -> Result<ExitCode> {
     let on_terminal = std::io::stdout().is_terminal();
     let output = arguments.output.unwrap_or(if on_terminal { Output::Table } else { Output::Json });
     let interval = arguments.interval;
+    let columns = columns(arguments.biflow == Switch::On);
     // Listen for signals before anything is attached, so that it is taken off again.
     let stop = Stop::new(arguments.duration)?;
-    let view =
-        (output == Output::Table && on_terminal).then(|| LiveView::new(interval, Vec::new())).transpose()?;
+    let view = (output == Output::Table && on_terminal)
+        .then(|| LiveView::new(interval, columns, Vec::new()))
+        .transpose()?;
     let notify: Notify = match &view {
         Some(view) => view.foot(),
         None => Box::new(|line| eprintln!("weir: {line}")),
@@ -107,7 +133,7 @@ pub fn run(arguments: Arguments) -> Result<ExitCode> {
     announce(&start);
     let outlet = match output {
         Output::Json => Outlet::new(JsonLines::new())?,
-        Output::Table if !on_terminal => Outlet::new(Rows::new())?,
+        Output::Table if !on_terminal => Outlet::new(Rows::new(columns))?,
         Output::Table | Output::None => Outlet::new(Nowhere)?,
     };
     let show = |agent: &Agent| {
@@ -139,6 +165,15 @@ fn settings(arguments: Arguments) -> Settings {
         position: match arguments.attach {
             Place::Head => Position::Head,
             Place::Tail => Position::Tail,
+        },
+        joining: Joining {
+            biflow: arguments.biflow == Switch::On,
+            dedup: match arguments.dedup {
+                DedupName::Off => Dedup::Off,
+                DedupName::First => Dedup::First,
+                DedupName::Outer => Dedup::Outer,
+                DedupName::Inner => Dedup::Inner,
+            },
         },
         interval: arguments.interval,
         idle_timeout: arguments.idle_timeout,

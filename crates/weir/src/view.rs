@@ -1,30 +1,15 @@
 //! The live view on a terminal, the rows in a pipe, and the balance at the end.
 
-use crate::table::{self, ALARM, Align, Column, FINE, QUIET};
+use crate::columns::Columns;
+use crate::table::{self, ALARM, FINE, QUIET};
 use crate::text;
 use std::cell::RefCell;
 use std::fmt::Write as _;
 use std::io::{self, Write};
-use std::net::IpAddr;
 use std::sync::mpsc::{Receiver, Sender, SyncSender, TrySendError, channel, sync_channel};
 use std::time::Duration;
 use weir_agent::{Agent, Books, LiveFlow, Notify, Sink};
-use weir_record::{Account, Count, FlowKey, FlowRecord};
-
-const COLUMNS: [Column; 9] = [
-    ("IFACE", Align::Left),
-    ("DIR", Align::Left),
-    ("PROTO", Align::Left),
-    ("SOURCE", Align::Left),
-    ("DESTINATION", Align::Left),
-    ("PACKETS", Align::Right),
-    ("BYTES", Align::Right),
-    ("BIT/S", Align::Right),
-    ("AGE", Align::Right),
-];
-
-/// What an 80-column terminal can do without.
-const EXPENDABLE: [&str; 2] = ["AGE", "PACKETS"];
+use weir_record::{Account, Count, FlowRecord};
 
 /// More than any terminal has lines.
 const MOST_ROWS: usize = 200;
@@ -43,24 +28,25 @@ struct Frame {
 pub struct LiveView {
     frames: SyncSender<Frame>,
     interval: Duration,
+    columns: Columns,
     notices: (Sender<String>, Receiver<String>),
     foot: RefCell<Option<String>>,
 }
 
 impl LiveView {
     /// Starts with the next [`show`](Self::show), below the lines of `banner`.
-    pub fn new(interval: Duration, banner: Vec<String>) -> io::Result<Self> {
+    pub fn new(interval: Duration, columns: Columns, banner: Vec<String>) -> io::Result<Self> {
         let (frames, inbox) = sync_channel::<Frame>(1);
         std::thread::Builder::new().name("weir-view".into()).spawn(move || {
             let mut first = true;
             for frame in inbox {
-                if draw(&frame, &banner, first).is_err() {
+                if draw(&frame, columns, &banner, first).is_err() {
                     return;
                 }
                 first = false;
             }
         })?;
-        Ok(Self { frames, interval, notices: channel(), foot: RefCell::new(None) })
+        Ok(Self { frames, interval, columns, notices: channel(), foot: RefCell::new(None) })
     }
 
     /// The agent's own lines go to the foot of the view, the last one stays.
@@ -74,7 +60,9 @@ impl LiveView {
     /// Shows the agent as it is now; if the last frame is still being drawn, this one is left out.
     pub fn show(&self, agent: &Agent) {
         let books = agent.books();
-        let rows = agent.busiest(MOST_ROWS).iter().map(|live| live_row(live, books, self.interval)).collect();
+        let busiest = agent.busiest(MOST_ROWS);
+        let cells = |live: &LiveFlow| (self.columns.cells)(&live.record, (live.recent_bytes, self.interval));
+        let rows = busiest.iter().map(cells).collect();
         if let Some(last) = self.notices.1.try_iter().last() {
             self.foot.replace(Some(last));
         }
@@ -98,11 +86,11 @@ fn total(books: &Books, of: impl Fn(&Account) -> Count) -> Count {
     sum
 }
 
-fn draw(frame: &Frame, banner: &[String], first: bool) -> io::Result<()> {
+fn draw(frame: &Frame, columns: Columns, banner: &[String], first: bool) -> io::Result<()> {
     let size = terminal_size::terminal_size();
     let (width, height) =
         size.map_or((80, 24), |(width, height)| (usize::from(width.0), usize::from(height.0)));
-    let (columns, rows) = table::narrow(&COLUMNS, &frame.rows, width, &EXPENDABLE);
+    let (columns, rows) = table::narrow(columns.titles, &frame.rows, width, columns.expendable);
     let mut lines = table::render(&columns, &rows, width);
     // A banner takes half of the screen at most.
     let banner = if banner.len() <= height / 2 { banner } else { &[] };
@@ -143,87 +131,24 @@ fn head(frame: &Frame, width: usize) -> String {
     format!("{counted}{style}{verdict}{style:#}")
 }
 
-fn live_row(live: &LiveFlow, books: &Books, interval: Duration) -> Vec<String> {
-    let (place, flow) = (&live.place, &live.flow);
-    let account = books.account(place.point);
-    let (interface, direction) =
-        account.map_or(("?", "?"), |account| (account.interface.name.as_str(), account.direction.as_str()));
-    let age = Duration::from_nanos(flow.end.saturating_sub(flow.start));
-    let mut row = first_cells(interface, direction, &place.key);
-    row.extend([
-        text::count(flow.count.packets),
-        text::bytes(flow.count.bytes),
-        rate(flow.recent.bytes, interval),
-        text::time(age),
-    ]);
-    row
-}
-
-fn record_row(record: &FlowRecord) -> Vec<String> {
-    let age = Duration::from_nanos(record.end.saturating_sub(record.start));
-    let mut row = first_cells(&record.interface.name, record.direction.as_str(), &record.key);
-    row.extend([
-        text::count(record.packets),
-        text::bytes(record.bytes),
-        if age.is_zero() { "-".into() } else { rate(record.bytes, age) },
-        text::time(age),
-    ]);
-    row
-}
-
-fn rate(bytes: u64, time: Duration) -> String {
-    if bytes == 0 { "-".into() } else { text::bit_rate(bytes, time) }
-}
-
-fn first_cells(interface: &str, direction: &str, key: &FlowKey) -> Vec<String> {
-    let direction = if direction == "ingress" { "in" } else { "out" };
-    let ports = key.ports();
-    let (source, destination) = match key.addresses() {
-        Some((source, destination)) => {
-            (end(source, ports.map(|p| p.0)), end(destination, ports.map(|p| p.1)))
-        }
-        None => ("-".to_string(), "-".to_string()),
-    };
-    vec![interface.into(), direction.into(), protocol(key), source, destination]
-}
-
-fn protocol(key: &FlowKey) -> String {
-    match (key.protocol_text(), key.icmp()) {
-        (Some(name), Some((kind, code))) => format!("{name} {kind}/{code}"),
-        (Some(name), None) => name.into_owned(),
-        (None, _) => match key.ethertype() {
-            0x0806 => "arp".into(),
-            0x0004 => "802.2".into(),
-            0x88cc => "lldp".into(),
-            other => format!("0x{other:04x}"),
-        },
-    }
-}
-
-fn end(address: IpAddr, port: Option<u16>) -> String {
-    match (address, port) {
-        (address, None) => address.to_string(),
-        (IpAddr::V4(address), Some(port)) => format!("{address}:{port}"),
-        (IpAddr::V6(address), Some(port)) => format!("[{address}]:{port}"),
-    }
-}
-
 /// Records as rows, as they end: what `-o table` is in a pipe.
 pub struct Rows {
+    columns: Columns,
     titled: bool,
 }
 
 impl Rows {
     /// Titles come with the first record.
-    pub fn new() -> Self {
-        Self { titled: false }
+    pub fn new(columns: Columns) -> Self {
+        Self { columns, titled: false }
     }
 }
 
 impl Sink for Rows {
     fn write(&mut self, records: &[FlowRecord]) -> io::Result<()> {
-        let rows: Vec<_> = records.iter().map(record_row).collect();
-        let lines = table::render(&COLUMNS, &rows, usize::MAX);
+        let cells = |record: &FlowRecord| (self.columns.cells)(record, average(record));
+        let rows: Vec<_> = records.iter().map(cells).collect();
+        let lines = table::render(self.columns.titles, &rows, usize::MAX);
         let mut out = anstream::AutoStream::auto(io::stdout()).lock();
         for line in lines.iter().skip(usize::from(self.titled)) {
             writeln!(out, "{line}")?;
@@ -235,6 +160,12 @@ impl Sink for Rows {
     fn finish(&mut self, _accounts: &[Account]) -> io::Result<()> {
         Ok(())
     }
+}
+
+/// All bytes of a record, and the time that it took.
+fn average(record: &FlowRecord) -> (u64, Duration) {
+    let bytes = record.bytes + record.reverse.map_or(0, |reverse| reverse.count.bytes);
+    (bytes, Duration::from_nanos(record.end.saturating_sub(record.start)))
 }
 
 /// Records that nobody wants to read: counted, and gone.

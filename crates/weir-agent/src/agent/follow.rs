@@ -141,7 +141,8 @@ impl Agent {
         let Self { table, books, watched, .. } = self;
         let Some(point) = watched.get(&index).map(|watched| watched.point) else { return };
         let of_it = |number| number == point || number == point + 1;
-        table.force(of_it, |place, flow, reason| export(place, flow, reason, outlet, books));
+        let joining = table.joining();
+        table.force(of_it, |ending| export(ending, joining, outlet, books));
         if books.is_settled(point) {
             books.close(point);
             watched.remove(&index);

@@ -3,7 +3,7 @@
 use super::operator::Operator;
 use std::collections::HashMap;
 use std::sync::LazyLock;
-use weir_record::{Direction, Field, FlowEndReason, Kind, Unit, protocol_name};
+use weir_record::{Direction, Evidence, Field, FlowEndReason, Kind, TcpState, Unit, protocol_name};
 
 /// What the values of a field are, as far as the language tells them apart.
 #[derive(Debug, Clone, PartialEq)]
@@ -49,6 +49,8 @@ impl Domain {
             Kind::Address => Self::Address,
             Kind::Flag => Self::Flag,
             Kind::Bits => Self::Bits,
+            // Never asked: the language has no such name.
+            Kind::Observations => Self::Text,
         }
     }
 
@@ -86,7 +88,9 @@ impl Domain {
 
 /// All that a field of text can say, where that is known.
 pub(crate) fn words(field: &Field) -> Option<Vec<&'static str>> {
+    use Evidence::{None, Ports, Request, Syn, Time};
     use FlowEndReason::{ActiveTimeout, EndOfFlowDetected, ForcedEnd, IdleTimeout, LackOfResources};
+    use TcpState::{Attempted, Closed, Established, HalfOpen, Reset};
     match field.name {
         "direction" => Some([Direction::Ingress, Direction::Egress].map(Direction::as_str).to_vec()),
         "flow_end_reason" => Some(
@@ -94,7 +98,10 @@ pub(crate) fn words(field: &Field) -> Option<Vec<&'static str>> {
                 .map(FlowEndReason::as_str)
                 .to_vec(),
         ),
-        _ => None,
+        "biflow_direction" => Some(vec!["arbitrary", "initiator"]),
+        "biflow_evidence" => Some([None, Time, Ports, Request, Syn].map(Evidence::as_str).to_vec()),
+        "tcp_state" => Some([Attempted, HalfOpen, Established, Closed, Reset].map(TcpState::as_str).to_vec()),
+        _ => Option::None,
     }
 }
 

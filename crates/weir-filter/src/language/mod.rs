@@ -11,7 +11,7 @@ mod values;
 use crate::expression::{Expression, Subject};
 use crate::mistake::{Mistake, did_you_mean, quoted};
 pub(crate) use domain::{protocol_number, words};
-use weir_record::{FIELDS, Field};
+use weir_record::{FIELDS, Field, Kind};
 
 /// How deep parentheses may nest.
 const DEEPEST: usize = 64;
@@ -40,9 +40,14 @@ pub(crate) fn parse_from(text: &str, column: usize) -> Result<Expression, Mistak
     grammar::parse(&tokens::tokens(text, column))
 }
 
+/// The fields that can be tested: one value each.
+pub(crate) fn fields() -> impl Iterator<Item = &'static Field> {
+    FIELDS.iter().filter(|field| field.kind != Kind::Observations)
+}
+
 /// The field of this name.
 fn field(name: &str) -> Option<&'static Field> {
-    FIELDS.iter().find(|field| field.name == name)
+    fields().find(|field| field.name == name)
 }
 
 /// What a name in a filter stands for.
@@ -55,7 +60,7 @@ fn subject(name: &str, column: usize) -> Result<Subject, Mistake> {
         Some(Subject::Either { name, source: field(source)?, destination: field(destination)? })
     });
     both.ok_or_else(|| {
-        let known = FIELDS.iter().map(|field| field.name).chain(EITHER.map(|either| either.0));
+        let known = fields().map(|field| field.name).chain(EITHER.map(|either| either.0));
         let meant = did_you_mean(name, known).unwrap_or_else(|| ": docs/fields.md lists them".into());
         Mistake::new(column, format!("there is no field {}{meant}", quoted(name)))
     })

@@ -2,13 +2,26 @@
 
 use weir_kernel::FlowEntry;
 
-pub(super) fn digest(entry: &FlowEntry, seed: u64) -> u64 {
-    let second = u64::from(entry.link) << 48
-        | u64::from(entry.point) << 32
-        | u64::from(entry.destination_port) << 16
-        | u64::from(entry.source_port);
-    let mut h = (entry.addresses ^ seed).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    h = (h ^ (h >> 32) ^ second).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    h = (h ^ (h >> 29) ^ u64::from(entry.protocol)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    h ^ (h >> 32)
+/// Computes digests of flows as this probe does.
+#[derive(Debug, Clone, Copy)]
+pub struct Digester {
+    seed: u64,
+}
+
+impl Digester {
+    pub(super) fn new(seed: u64) -> Self {
+        Self { seed }
+    }
+
+    /// The digest of the flow that `entry` is about.
+    pub fn digest(self, entry: &FlowEntry) -> u64 {
+        let second = u64::from(entry.link) << 48
+            | u64::from(entry.point) << 32
+            | u64::from(entry.destination_port) << 16
+            | u64::from(entry.source_port);
+        let mut h = (entry.addresses ^ self.seed).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        h = (h ^ (h >> 32) ^ second).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        h = (h ^ (h >> 29) ^ u64::from(entry.protocol)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        h ^ (h >> 32)
+    }
 }

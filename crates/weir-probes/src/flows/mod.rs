@@ -9,6 +9,7 @@ mod layout;
 pub mod rules;
 mod ticks;
 
+pub use digest::Digester;
 pub use drain::{Left, Seen, Visitor};
 pub use layout::{Demand, Layout, TooSmall};
 pub use ticks::Ticks;
@@ -17,8 +18,8 @@ use rules::{Compiled, Published};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 use weir_kernel::{
-    Attachment, Direction, FlowEntry, GracePeriod, Hook, InterfaceEntry, InterfaceKey, Loaded, Opened,
-    PartState, Position, Result, Ring, SpillRecord,
+    Attachment, Direction, GracePeriod, Hook, InterfaceEntry, InterfaceKey, Loaded, Opened, PartState,
+    Position, Result, Ring, SpillRecord,
 };
 
 /// The compiled probe.
@@ -152,12 +153,17 @@ impl Flows {
 
     /// The sampling rate of what was counted in `epoch`, one of the last two: one packet in so many.
     pub fn rate(&self, epoch: u32, number: u8) -> u32 {
-        self.rules.rate(epoch, number)
+        self.rules.of(epoch).rate(number)
     }
 
-    /// The digest that names a flow as the tunnel of others.
-    pub fn digest(&self, entry: &FlowEntry) -> u64 {
-        digest::digest(entry, self.seed)
+    /// All of them, by number.
+    pub fn rates(&self, epoch: u32) -> Vec<u32> {
+        self.rules.of(epoch).rates().to_vec()
+    }
+
+    /// What names a flow as the tunnel of others.
+    pub fn digester(&self) -> Digester {
+        Digester::new(self.seed)
     }
 
     /// Hangs the program for `direction` on interface `ifindex`.

@@ -11,6 +11,7 @@ mod stage;
 mod summary;
 mod tally;
 
+use crate::columns::columns;
 use crate::json::JsonLines;
 use crate::options;
 use crate::run::{Output, announce, conclude, settings_with};
@@ -115,7 +116,8 @@ impl Demo {
     /// Runs the agent, and the clients as soon as it sees their first packet.
     fn perform(mut self, settings: Settings, mut show: Show) -> Result<ExitCode> {
         let live = show.output == Output::Table && show.on_terminal;
-        let view = live.then(|| LiveView::new(settings.interval, self.banner.clone())).transpose()?;
+        let view =
+            live.then(|| LiveView::new(settings.interval, columns(true), self.banner.clone())).transpose()?;
         let notify: Notify = match &view {
             Some(view) => view.foot(),
             None => Box::new(|line| eprintln!("weir: {line}")),
@@ -153,7 +155,7 @@ impl Demo {
         }
         Ok(match show.output {
             Output::Json => of(JsonLines::new(), &self.tally),
-            Output::Table if !show.on_terminal => of(Rows::new(), &self.tally),
+            Output::Table if !show.on_terminal => of(Rows::new(columns(true)), &self.tally),
             Output::Table | Output::None => of(Nowhere, &self.tally),
         }?)
     }

@@ -124,11 +124,11 @@ mod tests {
         let scan = |port| {
             let (scanner, web) = (("192.0.2.66", 40_000), ("192.0.2.80", port));
             let answer = if port == 80 { 2 | 16 } else { 4 | 16 };
-            [record(0, [scanner, web], 1, 2), record(1, [web, scanner], 1, answer)]
+            record([scanner, web], [1, 1], [2, answer])
         };
         let (client, dns) = (("192.0.2.11", 50_000), ("192.0.2.53", 53));
-        let mut records: Vec<_> = (1..=1024).flat_map(scan).collect();
-        records.extend([record(0, [client, dns], 3, 0), record(1, [dns, client], 2, 0)]);
+        let mut records: Vec<_> = (1..=1024).map(scan).collect();
+        records.push(record([client, dns], [3, 2], [0, 0]));
         sink.write(&records).expect("nowhere takes all");
 
         let conversations = tally.lock().expect("no panic").conversations();
@@ -139,7 +139,7 @@ mod tests {
 
     fn tally_of_few_ports() -> Vec<Conversation> {
         let tally = Arc::new(Mutex::new(Tally::default()));
-        let one = |port| record(0, [("192.0.2.66", 40_000), ("192.0.2.80", port)], 1, 2);
+        let one = |port| record([("192.0.2.66", 40_000), ("192.0.2.80", port)], [1, 0], [2, 0]);
         let records: Vec<_> = (1..=MANY_PORTS as u16).map(one).collect();
         Overheard::new(Nowhere, &tally).write(&records).expect("nowhere takes all");
         tally.lock().expect("no panic").conversations()

@@ -214,6 +214,11 @@ impl Compiled {
         self.rates.get(usize::from(number)).copied().unwrap_or(1)
     }
 
+    /// All sampling rates, by number.
+    pub fn rates(&self) -> &[u32] {
+        &self.rates
+    }
+
     /// How many rows there are.
     pub fn rows(&self) -> usize {
         self.rows

@@ -29,10 +29,9 @@ impl Published {
         &self.compiled
     }
 
-    /// The rate of an entry of `epoch`.
-    pub fn rate(&self, epoch: u32, number: u8) -> u32 {
-        let rules = if self.written[(epoch & 1) as usize] { &self.compiled } else { &self.before };
-        rules.rate(number)
+    /// Those of `epoch`, one of the last two.
+    pub fn of(&self, epoch: u32) -> &Compiled {
+        if self.written[(epoch & 1) as usize] { &self.compiled } else { &self.before }
     }
 
     /// Writes the rules for `generation`, which nobody reads, unless it has them.

@@ -1,0 +1,55 @@
+//! Which conversation carries which: a packet inside a tunnel names the tunnel's flow by a digest.
+
+use hashbrown::HashMap;
+use std::time::Duration;
+use weir_kernel::FlowEntry;
+
+const IPIP: u8 = 4;
+const UDP: u8 = 17;
+const IPV6: u8 = 41;
+const GRE: u8 = 47;
+/// VXLAN, as IANA has it and as Linux does, and Geneve.
+const UDP_TUNNELS: [u16; 3] = [4789, 8472, 6081];
+
+/// A digest that no packet has named for the idle timeout and this long is of no use any more.
+const GRACE: Duration = Duration::from_secs(120);
+
+/// Conversations that are tunnels, by the probe's digest of their flows at one point.
+#[derive(Debug)]
+pub struct Carriers {
+    /// The conversation's id, and when it was last seen, in nanoseconds since the Unix epoch.
+    known: HashMap<u64, (u64, u64)>,
+    keep: u64,
+}
+
+impl Carriers {
+    /// None.
+    pub fn new(idle_timeout: Duration) -> Self {
+        let keep = u64::try_from((idle_timeout + GRACE).as_nanos()).unwrap_or(u64::MAX);
+        Self { known: HashMap::new(), keep }
+    }
+
+    /// Whether the probe looks for packets inside this flow's.
+    pub fn may_be(entry: &FlowEntry) -> bool {
+        match entry.protocol {
+            IPIP | IPV6 | GRE => true,
+            UDP => UDP_TUNNELS.contains(&u16::from_be(entry.destination_port)),
+            _ => false,
+        }
+    }
+
+    /// Notes a conversation that may carry others.
+    pub fn note(&mut self, digest: u64, id: u64, now: u64) {
+        self.known.insert(digest, (id, now));
+    }
+
+    /// The conversation that carries what names this digest.
+    pub fn of(&self, digest: u64) -> Option<u64> {
+        self.known.get(&digest).map(|(id, _)| *id)
+    }
+
+    /// Forgets those that nothing can name any more.
+    pub fn expire(&mut self, now: u64) {
+        self.known.retain(|_, (_, seen)| now.saturating_sub(*seen) < self.keep);
+    }
+}

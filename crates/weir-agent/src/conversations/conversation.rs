@@ -1,0 +1,227 @@
+//! What is known of a conversation, beside its counters: who began it, how far it has come.
+
+use super::choice::Chosen;
+use super::key::Key;
+use super::tally::{NONE, Tally};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use weir_kernel::{SYN_ACK_SEEN, SYN_SEEN};
+use weir_record::{Evidence, FlowKey, TcpEnd, TcpState};
+
+/// Ports below are for services that only root may offer (RFC 6335, system ports).
+const SYSTEM_PORTS: u16 = 1024;
+/// Ports from here on are what Linux gives to clients (`ip_local_port_range`).
+const EPHEMERAL_PORTS: u16 = 32_768;
+
+/// Which direction's sender began it, and how we know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Initiator {
+    /// Whether it is the sender of the reverse direction.
+    pub reverse: bool,
+    /// How we know.
+    pub evidence: Evidence,
+}
+
+impl Initiator {
+    /// The sender of the direction that is taken for forward.
+    pub const UNKNOWN: Self = Self { reverse: false, evidence: Evidence::None };
+}
+
+/// All that outlives a record.
+#[derive(Debug, Clone, Copy)]
+pub struct Conversation {
+    /// Its first packet, as far as it was known when we met it: part of its id.
+    began: u64,
+    /// The first packet of this record; `u64::MAX` while there is none.
+    pub start: u64,
+    /// Its last packet.
+    pub last: u64,
+    /// When its last record was exported; 0 before the first.
+    exported: u64,
+    /// The list of its tallies.
+    pub tallies: u32,
+    /// The last interval in which it was seen.
+    pub interval: u32,
+    /// What each direction's sender has sent.
+    ends: [TcpEnd; 2],
+    /// Whether that was a SYN-ACK.
+    answered: [bool; 2],
+    /// Of its records so far.
+    initiator: Option<Initiator>,
+    /// Where its records so far were counted.
+    pub chosen: Chosen,
+    /// It found the table full: the next drain exports it.
+    pub beyond: bool,
+    /// Digest of the flow whose tunnel it came in; 0: none.
+    pub carrier: u64,
+}
+
+impl Conversation {
+    /// One that is about to be [`note`](Self::note)d first.
+    pub fn new(first: u64, beyond: bool) -> Self {
+        Self {
+            began: first,
+            start: u64::MAX,
+            last: 0,
+            exported: 0,
+            tallies: NONE,
+            interval: 0,
+            ends: Default::default(),
+            answered: [false; 2],
+            initiator: None,
+            chosen: Chosen::default(),
+            beyond,
+            carrier: 0,
+        }
+    }
+
+    /// Takes note of packets that were counted in `interval`, and of what the probe marked them with.
+    pub fn note(&mut self, found: &Tally, marks: u8, interval: u32) {
+        self.start = self.start.min(found.first);
+        self.last = self.last.max(found.last);
+        self.interval = interval;
+        let direction = usize::from(found.spot.reverse);
+        let end = &mut self.ends[direction];
+        end.seen = true;
+        end.flags |= found.tcp_flags;
+        end.opened |= u32::from(marks) & SYN_SEEN != 0;
+        self.answered[direction] |= u32::from(marks) & SYN_ACK_SEEN != 0;
+    }
+
+    /// Begins the next record.
+    pub fn restart(&mut self, now: u64) {
+        (self.start, self.exported) = (u64::MAX, now);
+    }
+
+    /// When its last record was exported, if there was one.
+    pub fn exported(&self) -> Option<u64> {
+        (self.exported > 0).then_some(self.exported)
+    }
+
+    /// Its number, the same in all its records.
+    pub fn id(&self, key: &Key) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        (key, self.began).hash(&mut hasher);
+        hasher.finish()
+    }
+
+    /// How far it has come, if it is TCP.
+    pub fn tcp_state(&self, key: &FlowKey) -> Option<TcpState> {
+        key.is_tcp().then(|| TcpState::of(self.ends))
+    }
+
+    /// Whether TCP has said that nothing more will come.
+    pub fn is_over(&self, key: &FlowKey) -> bool {
+        self.tcp_state(key).is_some_and(TcpState::is_over)
+    }
+
+    /// Judges who began it by what is known now. A record of it keeps to what the one before
+    /// said, unless a SYN tells better.
+    pub fn judge(&mut self, key: &FlowKey, tallies: &[Tally]) -> Initiator {
+        let judged = match self.initiator {
+            Some(known) if known.evidence == Evidence::Syn => known,
+            Some(known) => self.by_syn().unwrap_or(known),
+            None => self.judge_anew(key, tallies),
+        };
+        *self.initiator.insert(judged)
+    }
+
+    fn judge_anew(&self, key: &FlowKey, tallies: &[Tally]) -> Initiator {
+        if key.icmp().is_some() {
+            // The canonical direction of ICMP is that of the request.
+            return Initiator { reverse: false, evidence: Evidence::Request };
+        }
+        let by = |evidence, reverse| Initiator { reverse, evidence };
+        let by_ports = || by_ports(key.ports()?).map(|reverse| by(Evidence::Ports, reverse));
+        let by_time = || by_time(tallies).map(|reverse| by(Evidence::Time, reverse));
+        self.by_syn().or_else(by_ports).or_else(by_time).unwrap_or(Initiator::UNKNOWN)
+    }
+
+    /// A SYN has an opinion unless both ends sent one.
+    fn by_syn(&self) -> Option<Initiator> {
+        let reverse = match (self.ends.map(|end| end.opened), self.answered) {
+            ([true, false], _) => false,
+            ([false, true], _) => true,
+            (_, [false, true]) => false,
+            (_, [true, false]) => true,
+            _ => return None,
+        };
+        Some(Initiator { reverse, evidence: Evidence::Syn })
+    }
+}
+
+/// Whether the destination began, by its port: the source's is a server's.
+fn by_ports((source, destination): (u16, u16)) -> Option<bool> {
+    let class = |port| match port {
+        0..SYSTEM_PORTS => 0,
+        SYSTEM_PORTS..EPHEMERAL_PORTS => 1,
+        _ => 2,
+    };
+    let (source, destination) = (class(source), class(destination));
+    (source != destination).then_some(source < destination)
+}
+
+/// Whether the reverse direction was seen first.
+fn by_time(tallies: &[Tally]) -> Option<bool> {
+    let first = |reverse| tallies.iter().filter(|t| t.spot.reverse == reverse).map(|t| t.first).min();
+    match (first(false), first(true)) {
+        (Some(forward), Some(reverse)) => (forward != reverse).then_some(reverse < forward),
+        (forward, reverse) => (forward.is_some() || reverse.is_some()).then_some(forward.is_none()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::conversations::samples::{icmp, tally, tcp};
+
+    /// What each direction has shown: marks, and when.
+    fn judged(key: &FlowKey, forward: Option<(u32, u64)>, reverse: Option<(u32, u64)>) -> (bool, Evidence) {
+        let mut conversation = Conversation::new(0, false);
+        let mut tallies = Vec::new();
+        for (found, reverse) in [(forward, false), (reverse, true)] {
+            if let Some((marks, first)) = found {
+                tallies.push(tally(2, reverse, first, 1));
+                conversation.note(tallies.last().expect("pushed"), marks as u8, 1);
+            }
+        }
+        let Initiator { reverse, evidence } = conversation.judge(key, &tallies);
+        (reverse, evidence)
+    }
+
+    #[test]
+    fn a_syn_tells_who_began() {
+        // Whatever the ports and the times say.
+        let key = tcp(80, 40_000);
+        assert_eq!(judged(&key, Some((SYN_SEEN, 9)), Some((SYN_ACK_SEEN, 8))), (false, Evidence::Syn));
+        assert_eq!(judged(&key, Some((SYN_ACK_SEEN, 1)), Some((SYN_SEEN, 8))), (true, Evidence::Syn));
+        assert_eq!(judged(&key, Some((SYN_ACK_SEEN, 1)), None), (true, Evidence::Syn));
+        assert_eq!(judged(&key, Some((0, 9)), Some((SYN_ACK_SEEN, 8))), (false, Evidence::Syn));
+        // Both opened (RFC 9293, simultaneous open): the next best.
+        assert_eq!(judged(&key, Some((SYN_SEEN, 9)), Some((SYN_SEEN, 8))), (true, Evidence::Ports));
+    }
+
+    #[test]
+    fn ports_and_time_tell_where_no_syn_does() {
+        assert_eq!(judged(&tcp(80, 8080), Some((0, 1)), Some((0, 2))), (true, Evidence::Ports));
+        assert_eq!(judged(&tcp(50_000, 8080), Some((0, 2)), Some((0, 1))), (false, Evidence::Ports));
+        assert_eq!(judged(&tcp(50_000, 40_000), Some((0, 2)), Some((0, 1))), (true, Evidence::Time));
+        assert_eq!(judged(&tcp(50_000, 40_000), None, Some((0, 1))), (true, Evidence::Time));
+        assert_eq!(judged(&tcp(50_000, 40_000), Some((0, 1)), Some((0, 1))), (false, Evidence::None));
+        assert_eq!(judged(&icmp(8), None, Some((0, 1))), (false, Evidence::Request));
+    }
+
+    #[test]
+    fn a_later_record_keeps_to_it_unless_a_syn_tells_better() {
+        let key = tcp(50_000, 40_000);
+        let mut conversation = Conversation::new(1, false);
+        let (forward, reverse) = (tally(2, false, 1, 1), tally(3, true, 5, 1));
+        conversation.note(&forward, 0, 1);
+        assert_eq!(conversation.judge(&key, &[forward]).evidence, Evidence::Time);
+        conversation.restart(10);
+        conversation.note(&reverse, 0, 2);
+        assert!(!conversation.judge(&key, &[reverse]).reverse, "seen first in this record only");
+        conversation.note(&reverse, SYN_SEEN as u8, 3);
+        let better = Initiator { reverse: true, evidence: Evidence::Syn };
+        assert_eq!(conversation.judge(&key, &[reverse]), better);
+    }
+}

@@ -1,0 +1,28 @@
+//! The table of conversations: what all CPUs, generations, observation points and both
+//! directions have counted of the same packets, until the conversation ends.
+//!
+//! ```text
+//! entry ──► key (which conversation?) ──► conversation ──► tally (which point, which direction?)
+//!                                              │
+//!                              its end, by the table's timeouts
+//!                                              ▼
+//!                 choice (which of the points counts?) ──► record, with every observation
+//! ```
+
+mod carriers;
+mod choice;
+mod conversation;
+mod key;
+#[cfg(test)]
+mod property;
+mod rank;
+mod record;
+#[cfg(test)]
+mod samples;
+mod table;
+mod tally;
+
+pub use key::{Dedup, Joining};
+pub use record::LiveFlow;
+pub(crate) use record::{live, record};
+pub(crate) use table::{Counted, Ending, Table};

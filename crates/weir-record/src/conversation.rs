@@ -1,0 +1,84 @@
+//! Conversations: what joining two directions and many observation points adds to a record.
+
+use crate::{Count, Direction, Interface};
+use serde::ser::{Serialize, SerializeMap, Serializer};
+use smallvec::SmallVec;
+use std::sync::Arc;
+
+/// What tells who began a conversation; the later ones outweigh those before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Evidence {
+    /// Nothing: the direction is arbitrary.
+    None,
+    /// It was seen first.
+    Time,
+    /// The other end's port is a server's.
+    Ports,
+    /// It sent the ICMP request.
+    Request,
+    /// It sent a SYN, or was sent a SYN-ACK.
+    Syn,
+}
+
+impl Evidence {
+    /// The word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Time => "time",
+            Self::Ports => "ports",
+            Self::Request => "request",
+            Self::Syn => "syn",
+        }
+    }
+
+    /// What it makes of the record's source (RFC 5103, `biflowDirection`).
+    pub fn biflow_direction(self) -> &'static str {
+        if self == Self::None { "arbitrary" } else { "initiator" }
+    }
+}
+
+/// What came back, in a record of both directions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reverse {
+    /// Wire packets and bytes from the destination to the source.
+    pub count: Count,
+    /// All their TCP flags.
+    pub tcp_flags: u16,
+    /// Why the source is held to be the one that began.
+    pub evidence: Evidence,
+}
+
+/// What one observation point has counted of one direction of a conversation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Observation {
+    /// Number of the observation point in the ledger.
+    pub point: u16,
+    /// Where.
+    pub interface: Arc<Interface>,
+    /// Which way the packets crossed the interface.
+    pub direction: Direction,
+    /// Outer VLAN id there.
+    pub vlan: Option<u16>,
+    /// Whether they went from the record's destination to its source.
+    pub reverse: bool,
+    /// How many.
+    pub count: Count,
+}
+
+/// The observations of a record. Both directions at one interface need no memory of their own.
+pub type Observations = SmallVec<[Observation; 2]>;
+
+impl Serialize for Observation {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(7))?;
+        map.serialize_entry("interface", &self.interface.name)?;
+        map.serialize_entry("interface_index", &self.interface.index)?;
+        map.serialize_entry("direction", self.direction.as_str())?;
+        map.serialize_entry("vlan", &self.vlan)?;
+        map.serialize_entry("reverse", &self.reverse)?;
+        map.serialize_entry("packets", &self.count.packets)?;
+        map.serialize_entry("bytes", &self.count.bytes)?;
+        map.end()
+    }
+}

@@ -1,0 +1,128 @@
+//! A conversation as a line of the table, or one direction of it.
+
+use crate::table::{Align, Column};
+use crate::text;
+use std::net::IpAddr;
+use std::time::Duration;
+use weir_record::{Direction, FlowKey, FlowRecord};
+
+/// Titles, and how a record fills them, given bytes and the time in which they came.
+#[derive(Clone, Copy)]
+pub struct Columns {
+    pub titles: &'static [Column],
+    /// What an 80-column terminal can do without, the first first.
+    pub expendable: &'static [&'static str],
+    pub cells: fn(&FlowRecord, (u64, Duration)) -> Vec<String>,
+}
+
+/// For records of both directions, or of one.
+pub fn columns(biflow: bool) -> Columns {
+    if biflow {
+        Columns {
+            titles: &CONVERSATION,
+            expendable: &["AGE", "PKTS BACK", "PACKETS", "IFACE", "BIT/S"],
+            cells: conversation,
+        }
+    } else {
+        Columns { titles: &FLOW, expendable: &["AGE", "PACKETS"], cells: flow }
+    }
+}
+
+const FLOW: [Column; 9] = [
+    ("IFACE", Align::Left),
+    ("DIR", Align::Left),
+    ("PROTO", Align::Left),
+    ("SOURCE", Align::Left),
+    ("DESTINATION", Align::Left),
+    ("PACKETS", Align::Right),
+    ("BYTES", Align::Right),
+    ("BIT/S", Align::Right),
+    ("AGE", Align::Right),
+];
+
+const CONVERSATION: [Column; 11] = [
+    ("IFACE", Align::Left),
+    ("PROTO", Align::Left),
+    ("SOURCE", Align::Left),
+    ("DESTINATION", Align::Left),
+    ("STATE", Align::Left),
+    ("PACKETS", Align::Right),
+    ("PKTS BACK", Align::Right),
+    ("BYTES", Align::Right),
+    ("BYTES BACK", Align::Right),
+    ("BIT/S", Align::Right),
+    ("AGE", Align::Right),
+];
+
+fn flow(record: &FlowRecord, (bytes, time): (u64, Duration)) -> Vec<String> {
+    let direction = if record.direction == Direction::Ingress { "in" } else { "out" };
+    let (source, destination) = ends(&record.key);
+    vec![
+        record.interface.name.clone(),
+        direction.into(),
+        protocol(&record.key),
+        source,
+        destination,
+        text::count(record.packets),
+        text::bytes(record.bytes),
+        rate(bytes, time),
+        age(record),
+    ]
+}
+
+fn conversation(record: &FlowRecord, (bytes, time): (u64, Duration)) -> Vec<String> {
+    let (source, destination) = ends(&record.key);
+    let back = record.reverse.map(|reverse| reverse.count);
+    vec![
+        record.interface.name.clone(),
+        protocol(&record.key),
+        source,
+        destination,
+        record.tcp_state.map_or("-", |state| state.as_str()).into(),
+        text::count(record.packets),
+        back.map_or("-".into(), |count| text::count(count.packets)),
+        text::bytes(record.bytes),
+        back.map_or("-".into(), |count| text::bytes(count.bytes)),
+        rate(bytes, time),
+        age(record),
+    ]
+}
+
+fn rate(bytes: u64, time: Duration) -> String {
+    if bytes == 0 || time.is_zero() { "-".into() } else { text::bit_rate(bytes, time) }
+}
+
+fn age(record: &FlowRecord) -> String {
+    text::time(Duration::from_nanos(record.end.saturating_sub(record.start)))
+}
+
+fn ends(key: &FlowKey) -> (String, String) {
+    let ports = key.ports();
+    match key.addresses() {
+        Some((source, destination)) => {
+            (end(source, ports.map(|ports| ports.0)), end(destination, ports.map(|ports| ports.1)))
+        }
+        None => ("-".into(), "-".into()),
+    }
+}
+
+fn protocol(key: &FlowKey) -> String {
+    match (key.protocol_text(), key.icmp()) {
+        (Some(name), Some((kind, code))) => format!("{name} {kind}/{code}"),
+        (Some(name), None) => name.into_owned(),
+        (None, _) => match key.ethertype() {
+            0x0806 => "arp".into(),
+            0x0004 => "802.2".into(),
+            0x88cc => "lldp".into(),
+            other => format!("0x{other:04x}"),
+        },
+    }
+}
+
+fn end(address: IpAddr, port: Option<u16>) -> String {
+    match (address, port) {
+        (address, None) => address.to_string(),
+        (IpAddr::V4(address), Some(port)) => format!("{address}:{port}"),
+        (IpAddr::V6(address), Some(port)) => format!("[{address}]:{port}"),
+    }
+}

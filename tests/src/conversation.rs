@@ -1,0 +1,99 @@
+//! What a record says of the conversation: both directions, and who saw them.
+
+use crate::output::{Count, boolean, field, number, optional, text};
+use serde_json::Value;
+
+/// A flow record, as far as it is about a conversation.
+#[derive(Clone, Debug)]
+#[expect(missing_docs, reason = "named as in the JSON")]
+pub struct Conversation {
+    pub flow_id: String,
+    /// `source_address`, and `source_port` if there is one.
+    pub source: (Option<String>, Option<u16>),
+    /// The other end.
+    pub destination: (Option<String>, Option<u16>),
+    pub protocol: Option<String>,
+    /// `packets` and `bytes`.
+    pub count: Count,
+    /// `reverse_packets` and `reverse_bytes`.
+    pub reverse: Option<Count>,
+    pub reverse_tcp_flags: Option<u16>,
+    pub biflow_direction: Option<String>,
+    pub biflow_evidence: Option<String>,
+    pub tcp_state: Option<String>,
+    pub community_id: Option<String>,
+    pub flow_end_reason: String,
+    pub interface: String,
+    pub observations: Vec<Observation>,
+}
+
+/// What one point saw of one direction.
+#[derive(Clone, Debug)]
+#[expect(missing_docs, reason = "named as in the JSON")]
+pub struct Observation {
+    pub interface: String,
+    pub direction: String,
+    pub vlan: Option<u16>,
+    pub reverse: bool,
+    pub count: Count,
+}
+
+impl Conversation {
+    /// Reads a line of `"type":"flow"`; panics with it if it is not what the specification says.
+    pub fn read(line: &str) -> Self {
+        let value: Value = serde_json::from_str(line).expect("JSON");
+        Self::of(&value).unwrap_or_else(|error| panic!("{error}: {line}"))
+    }
+
+    /// The observation of one direction at one point.
+    pub fn observed(&self, interface: &str, direction: &str, reverse: bool) -> Option<&Observation> {
+        let wanted = (interface, direction, reverse);
+        self.observations.iter().find(|seen| (&*seen.interface, &*seen.direction, seen.reverse) == wanted)
+    }
+
+    /// Packets of both directions.
+    pub fn packets(&self) -> u64 {
+        self.count.packets + self.reverse.unwrap_or_default().packets
+    }
+
+    fn of(value: &Value) -> Result<Self, String> {
+        let end = |address: &str, port: &str| -> Result<_, String> {
+            Ok((optional(value, address, text)?, optional(value, port, number)?))
+        };
+        let reverse = optional(value, "reverse_packets", number)?;
+        let reverse_bytes = optional(value, "reverse_bytes", number)?;
+        let observations = field(value, "observations")?.as_array().ok_or("observations: not an array")?;
+        Ok(Self {
+            flow_id: text(value, "flow_id")?,
+            source: end("source_address", "source_port")?,
+            destination: end("destination_address", "destination_port")?,
+            protocol: optional(value, "protocol", text)?,
+            count: count(value)?,
+            reverse: reverse.zip(reverse_bytes).map(|(packets, bytes)| Count { packets, bytes }),
+            reverse_tcp_flags: optional(value, "reverse_tcp_flags", number)?,
+            biflow_direction: optional(value, "biflow_direction", text)?,
+            biflow_evidence: optional(value, "biflow_evidence", text)?,
+            tcp_state: optional(value, "tcp_state", text)?,
+            community_id: optional(value, "community_id", text)?,
+            flow_end_reason: text(value, "flow_end_reason")?,
+            interface: text(value, "interface")?,
+            observations: observations.iter().map(Observation::of).collect::<Result<_, _>>()?,
+        })
+    }
+}
+
+impl Observation {
+    fn of(value: &Value) -> Result<Self, String> {
+        Ok(Self {
+            interface: text(value, "interface")?,
+            direction: text(value, "direction")?,
+            vlan: optional(value, "vlan", number)?,
+            reverse: boolean(value, "reverse")?,
+            count: count(value)?,
+        })
+    }
+}
+
+fn count(value: &Value) -> Result<Count, String> {
+    Ok(Count { packets: number(value, "packets")?, bytes: number(value, "bytes")? })
+}
