@@ -49,7 +49,7 @@ const CONVERSATION: [Column; 11] = [
     ("PACKETS", Align::Right),
     ("PKTS BACK", Align::Right),
     ("BYTES", Align::Right),
-    ("BYTES BACK", Align::Right),
+    ("BACK", Align::Right),
     ("BIT/S", Align::Right),
     ("AGE", Align::Right),
 ];
