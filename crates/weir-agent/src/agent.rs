@@ -1,11 +1,14 @@
 //! The agent: attached interfaces, and the loop that drains them.
 
+mod change;
 mod follow;
+mod snapshot;
 
 use crate::books::Notify;
 use crate::interfaces::Found;
+use crate::status::DrainWatch;
 use crate::table::{Flow, LiveFlow, Place};
-use crate::{Books, Error, HookChoice, Outlet, Result, Settings, Table};
+use crate::{Books, Control, Error, HookChoice, Outlet, Result, Settings, Table};
 use follow::Watched;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -55,6 +58,10 @@ pub struct Agent {
     overflow: Vec<(Place, Flow)>,
     /// Interfaces that could not be watched; said once.
     refused: Vec<u32>,
+    started: Instant,
+    drains: DrainWatch,
+    /// Flow entries of the kernel that the last drain found.
+    entries_used: u64,
 }
 
 impl Agent {
@@ -71,7 +78,21 @@ impl Agent {
         let table = Table::new(settings.idle_timeout, settings.active_timeout, settings.max_flows);
         let books = Books::new(flows.layout().points, notify);
         let (watched, overflow, refused) = (BTreeMap::new(), Vec::new(), Vec::new());
-        let mut agent = Self { settings, hook, flows, table, books, watched, ticks, overflow, refused };
+        let (started, drains, entries_used) = (Instant::now(), DrainWatch::new(settings.interval), 0);
+        let mut agent = Self {
+            settings,
+            hook,
+            flows,
+            table,
+            books,
+            watched,
+            ticks,
+            overflow,
+            refused,
+            started,
+            drains,
+            entries_used,
+        };
         let remarks = agent.attach_first(&found)?;
         let interfaces = agent.watched.values().map(|watched| watched.interface.name.clone()).collect();
         let start = Start { interfaces, hook: agent.hook, layout: *agent.flows.layout(), remarks };
@@ -79,13 +100,14 @@ impl Agent {
     }
 
     /// Drains every interval until `stop` says so, then once more, and closes the books.
-    /// `live` is shown the agent after each drain.
+    /// `control` answers what is asked meanwhile; `live` is shown the agent after each drain.
     ///
     /// # Errors
     /// The kernel refuses what it allowed at start.
     pub fn run(
         mut self,
         mut outlet: Outlet,
+        mut control: Control,
         mut stop: impl FnMut() -> bool,
         mut live: impl FnMut(&Self),
     ) -> Result<Report> {
@@ -95,6 +117,7 @@ impl Agent {
             let now = Instant::now();
             if now >= next {
                 self.drain(&mut outlet)?;
+                self.drains.add(now);
                 live(&self);
                 // A drain that took longer than the interval is not made up for.
                 next = (next + self.settings.interval).max(now);
@@ -102,6 +125,9 @@ impl Agent {
             if outlet.failure().is_some_and(|e| e.kind() == std::io::ErrorKind::BrokenPipe) {
                 break;
             }
+            control.attend(&mut self, &outlet);
+            // The interval may be shorter now.
+            next = next.min(Instant::now() + self.settings.interval);
         }
         self.finish(outlet)
     }
@@ -141,8 +167,9 @@ impl Agent {
         self.ticks = self.flows.ticks()?;
         // All spills of the generation that was left are in the ring by now.
         self.take_spills(self.ring_capacity())?;
-        let Self { flows, table, books, ticks, overflow, .. } = self;
-        flows.drain(left, &mut Merge { table, books, ticks, overflow })?;
+        let Self { flows, table, books, ticks, overflow, entries_used, .. } = self;
+        *entries_used = 0;
+        flows.drain(left, &mut Merge { table, books, ticks, overflow, entries_used })?;
         books.end_epoch(epoch);
         for (place, flow) in overflow.drain(..) {
             export(place, &flow, FlowEndReason::LackOfResources, outlet, books);
@@ -186,6 +213,16 @@ impl Agent {
         self.table.len()
     }
 
+    /// How long the last drain's counts are of.
+    pub fn last_interval(&self) -> Duration {
+        self.drains.apart()
+    }
+
+    /// Says a line of the agent's own.
+    pub fn notice(&mut self, line: String) {
+        self.books.notice(line);
+    }
+
     /// The books as they are.
     pub fn books(&self) -> &Books {
         &self.books
@@ -198,10 +235,12 @@ struct Merge<'a> {
     books: &'a mut Books,
     ticks: &'a Ticks,
     overflow: &'a mut Vec<(Place, Flow)>,
+    entries_used: &'a mut u64,
 }
 
 impl Visitor for Merge<'_> {
     fn flow(&mut self, entry: &FlowEntry, addresses: Option<&FlowAddresses>) {
+        *self.entries_used += 1;
         self.books.hold(entry.point, Count { packets: entry.packets, bytes: entry.bytes });
         self.overflow.extend(self.table.add(entry, addresses, self.ticks));
     }

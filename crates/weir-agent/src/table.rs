@@ -111,6 +111,13 @@ struct Timeouts {
     active: u64,
 }
 
+impl Timeouts {
+    fn new(idle: Duration, active: Duration) -> Self {
+        let nanos = |duration: Duration| u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
+        Self { idle: nanos(idle), active: nanos(active) }
+    }
+}
+
 /// A flow as a live view shows it.
 #[derive(Debug, Clone, Copy)]
 pub struct LiveFlow {
@@ -131,9 +138,12 @@ pub struct Table {
 impl Table {
     /// An empty table of at most `max_flows`.
     pub fn new(idle: Duration, active: Duration, max_flows: usize) -> Self {
-        let nanos = |duration: Duration| u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
-        let timeouts = Timeouts { idle: nanos(idle), active: nanos(active) };
-        Self { flows: HashMap::new(), timeouts, max_flows }
+        Self { flows: HashMap::new(), timeouts: Timeouts::new(idle, active), max_flows }
+    }
+
+    /// Has other limits from now on. Flows beyond the new maximum stay until they end.
+    pub fn limit(&mut self, idle: Duration, active: Duration, max_flows: usize) {
+        (self.timeouts, self.max_flows) = (Timeouts::new(idle, active), max_flows);
     }
 
     /// Merges what one CPU has counted. Where the table is full and the flow is new, it comes
@@ -289,6 +299,19 @@ mod tests {
         assert!(table.add(&entry(1, 1, 0), None, &ticks).is_none());
         assert!(table.add(&entry(2, 4, 0), None, &ticks).is_some_and(|(_, flow)| flow.count.packets == 4));
         assert!(table.add(&entry(1, 1, 0), None, &ticks).is_none(), "a known flow still finds its place");
+    }
+
+    #[test]
+    fn new_limits_hold_at_once_and_drop_nothing() {
+        let (mut table, ticks) = (table(10), Ticks::at(100 * SECOND));
+        for port in [1, 2, 3] {
+            table.add(&entry(port, 1, 0), None, &ticks);
+        }
+        assert!(ended(&mut table, 103 * SECOND).is_empty());
+        table.limit(Duration::from_secs(2), Duration::from_secs(60), 1);
+        assert_eq!(table.len(), 3);
+        assert!(table.add(&entry(4, 1, 0), None, &ticks).is_some(), "more than the new maximum are there");
+        assert_eq!(ended(&mut table, 103 * SECOND), [(1, FlowEndReason::IdleTimeout); 3]);
     }
 
     #[test]

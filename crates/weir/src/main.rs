@@ -6,7 +6,9 @@ mod check;
 mod cost;
 mod json;
 mod options;
+mod reload;
 mod run;
+mod status;
 mod stop;
 mod table;
 mod text;
@@ -36,6 +38,10 @@ enum Command {
     Check(check::Arguments),
     /// Measure what the running agent costs per packet
     Cost(cost::Arguments),
+    /// Show the state of the running agent
+    Status(status::Arguments),
+    /// Have the running agent read its configuration again
+    Reload(reload::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -47,6 +53,8 @@ fn main() -> ExitCode {
         Some(Command::Run(arguments)) => run::run(arguments),
         Some(Command::Check(arguments)) => check::run(&arguments),
         Some(Command::Cost(arguments)) => cost::run(&arguments),
+        Some(Command::Status(arguments)) => status::run(&arguments),
+        Some(Command::Reload(arguments)) => reload::run(&arguments),
         None => {
             use clap::CommandFactory;
             anstream::print!("{}", Cli::command().render_help().ansi());

@@ -42,14 +42,13 @@ struct Frame {
 /// Redraws from a thread of its own: a terminal that is held (Ctrl-S) does not hold the drain.
 pub struct LiveView {
     frames: SyncSender<Frame>,
-    interval: Duration,
     notices: (Sender<String>, Receiver<String>),
     foot: RefCell<Option<String>>,
 }
 
 impl LiveView {
     /// Starts with the next [`show`](Self::show).
-    pub fn new(interval: Duration) -> io::Result<Self> {
+    pub fn new() -> io::Result<Self> {
         let (frames, inbox) = sync_channel::<Frame>(1);
         std::thread::Builder::new().name("weir-view".into()).spawn(move || {
             let mut first = true;
@@ -60,7 +59,7 @@ impl LiveView {
                 first = false;
             }
         })?;
-        Ok(Self { frames, interval, notices: channel(), foot: RefCell::new(None) })
+        Ok(Self { frames, notices: channel(), foot: RefCell::new(None) })
     }
 
     /// The agent's own lines go to the foot of the view, the last one stays.
@@ -74,7 +73,8 @@ impl LiveView {
     /// Shows the agent as it is now; if the last frame is still being drawn, this one is left out.
     pub fn show(&self, agent: &Agent) {
         let books = agent.books();
-        let rows = agent.busiest(MOST_ROWS).iter().map(|live| live_row(live, books, self.interval)).collect();
+        let interval = agent.last_interval();
+        let rows = agent.busiest(MOST_ROWS).iter().map(|live| live_row(live, books, interval)).collect();
         if let Some(last) = self.notices.1.try_iter().last() {
             self.foot.replace(Some(last));
         }
@@ -215,6 +215,10 @@ impl Rows {
 }
 
 impl Sink for Rows {
+    fn name(&self) -> &'static str {
+        "table"
+    }
+
     fn write(&mut self, records: &[FlowRecord]) -> io::Result<()> {
         let rows: Vec<_> = records.iter().map(record_row).collect();
         let lines = table::render(&COLUMNS, &rows, usize::MAX);
@@ -235,6 +239,10 @@ impl Sink for Rows {
 pub struct Nowhere;
 
 impl Sink for Nowhere {
+    fn name(&self) -> &'static str {
+        "none"
+    }
+
     fn write(&mut self, _records: &[FlowRecord]) -> io::Result<()> {
         Ok(())
     }
