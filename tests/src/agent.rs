@@ -1,5 +1,6 @@
 //! Runs the `weir` binary in a namespace and collects all that it says.
 
+use crate::control;
 use crate::lines::Lines;
 use crate::netns::Namespace;
 use crate::output::{Count, Flow, Ledger, Line};
@@ -117,6 +118,30 @@ impl Agent {
         kill(Pid::from_raw(self.child.id().cast_signed()), signal).expect("weir runs");
     }
 
+    /// Its process number.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Its control socket.
+    pub fn socket(&self) -> PathBuf {
+        control::socket_of(self.pid()).expect("the agent has a control socket")
+    }
+
+    /// The line with which it started.
+    pub fn start_line(&self) -> String {
+        let attached =
+            |lines: &[String]| lines.iter().find(|line| line.starts_with("weir: attached")).cloned();
+        self.stderr.as_ref().and_then(|stderr| stderr.look(attached)).expect("it has started")
+    }
+
+    /// Waits for a line of its own that contains `words`.
+    pub fn wait_for_line(&self, words: &str, timeout: Duration) -> String {
+        let stderr = self.stderr.as_ref().expect("its messages are read");
+        let find = |lines: &[String]| lines.iter().find(|line| line.contains(words)).cloned();
+        wait_for(words, timeout, || stderr.look(find))
+    }
+
     /// Waits for a record that `wanted` likes.
     pub fn wait_for_flow(&self, what: &str, timeout: Duration, wanted: impl Fn(&Flow) -> bool) -> Flow {
         let stdout = self.stdout.as_ref().expect("its output is read");
@@ -131,6 +156,13 @@ impl Agent {
 
     /// `kill -9`.
     pub fn kill(mut self) {
+        self.child.kill().expect("weir runs");
+        self.child.wait().expect("weir is gone");
+        control::tidy(self.pid());
+    }
+
+    /// `kill -9`, and whatever it leaves behind stays.
+    pub fn kill_untidily(mut self) {
         self.child.kill().expect("weir runs");
         self.child.wait().expect("weir is gone");
     }
@@ -168,8 +200,12 @@ impl Agent {
 
 impl Drop for Agent {
     fn drop(&mut self) {
+        let running = matches!(self.child.try_wait(), Ok(None));
         let _ = self.child.kill();
         let _ = self.child.wait();
+        if running {
+            control::tidy(self.pid());
+        }
     }
 }
 

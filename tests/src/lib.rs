@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 pub mod agent;
+pub mod control;
 pub mod flood;
 pub mod frames;
 pub mod frames_ipv6;

@@ -4,6 +4,8 @@ mod change;
 mod follow;
 mod snapshot;
 
+pub use change::reloaded;
+
 use crate::books::Notify;
 use crate::interfaces::Found;
 use crate::status::DrainWatch;

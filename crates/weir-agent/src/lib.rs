@@ -25,7 +25,7 @@ mod table;
 #[cfg(test)]
 mod witness;
 
-pub use agent::{Agent, Report, Start};
+pub use agent::{Agent, Report, Start, reloaded};
 pub use books::{Books, Notify};
 pub use control::{
     Answer, Control, Instance, PROTOCOL, Reload, Reply, Request, Unanswered, Unclaimed, ask, sockets,

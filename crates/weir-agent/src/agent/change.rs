@@ -3,6 +3,15 @@
 use super::Agent;
 use crate::Settings;
 
+/// The line that says what a reload has changed.
+pub fn reloaded(changes: &[String]) -> String {
+    match changes {
+        [] => "reloaded: nothing has changed".into(),
+        [one] => format!("reloaded: 1 setting changed: {one}"),
+        more => format!("reloaded: {} settings changed: {}", more.len(), more.join(", ")),
+    }
+}
+
 impl Agent {
     /// Follows `wanted` from now on, as a whole or not at all. What has changed, a phrase each.
     ///

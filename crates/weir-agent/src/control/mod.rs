@@ -13,6 +13,8 @@ mod client;
 mod instance;
 mod protocol;
 mod server;
+#[cfg(test)]
+mod trial;
 
 pub use client::{Unanswered, ask, sockets};
 pub use instance::{Instance, Unclaimed};
