@@ -127,7 +127,7 @@ impl Agent {
             if outlet.failure().is_some_and(|e| e.kind() == std::io::ErrorKind::BrokenPipe) {
                 break;
             }
-            control.attend(&mut self, &outlet);
+            control.attend(&mut self, &mut outlet);
             // The interval may be shorter now.
             next = next.min(Instant::now() + self.settings.interval);
         }

@@ -100,6 +100,7 @@ pub fn run(arguments: Arguments) -> Result<ExitCode> {
     };
     let (agent, start) = Agent::attach(settings(arguments), notify)?;
     announce(&start, instance.as_ref());
+    let control = control(instance.ok(), hangup.clone())?;
     let outlet = match output {
         Output::Json => Outlet::new(JsonLines::new())?,
         Output::Table if !on_terminal => Outlet::new(Rows::new())?,
@@ -110,7 +111,6 @@ pub fn run(arguments: Arguments) -> Result<ExitCode> {
             view.show(agent);
         }
     };
-    let control = control(instance, hangup.clone())?;
     let report = agent.run(outlet, control, || stop.is_due() || hangup.is_farewell(), show)?;
     if view.is_some() {
         eprintln!(); // leave the line where the terminal echoes ^C
@@ -138,15 +138,15 @@ fn settings(arguments: Arguments) -> Settings {
     }
 }
 
-/// A place among the agents of this host. Without one the agent runs all the same, unless one was asked for.
-fn claim(socket: Option<&Path>) -> Result<Option<Instance>> {
+/// A place among the agents of this host, or a word on why there is none: the agent runs all the same.
+///
+/// # Errors
+/// A path was asked for, and cannot be had.
+fn claim(socket: Option<&Path>) -> Result<std::result::Result<Instance, String>> {
     match Instance::claim(socket) {
-        Ok(instance) => Ok(Some(instance)),
+        Ok(instance) => Ok(Ok(instance)),
         Err(error) if socket.is_some() => Err(error.into()),
-        Err(error) => {
-            eprintln!("weir: no control socket: {error}");
-            Ok(None)
-        }
+        Err(error) => Ok(Err(format!("no control socket: {error}"))),
     }
 }
 
@@ -164,7 +164,7 @@ fn reload() -> Reload {
 }
 
 /// One line: where, how, beside how many others, with how much. Then what else there is to know.
-fn announce(start: &Start, instance: Option<&Instance>) {
+fn announce(start: &Start, instance: std::result::Result<&Instance, &String>) {
     let Start { interfaces, hook, layout, remarks } = start;
     let names = match interfaces.len() {
         0..=6 => interfaces.join(", "),
@@ -175,7 +175,7 @@ fn announce(start: &Start, instance: Option<&Instance>) {
         Hook::Clsact => "clsact filters",
     };
     let beside = match instance {
-        Some(instance) if instance.number() > 1 => {
+        Ok(instance) if instance.number() > 1 => {
             let (number, socket) = (instance.number(), instance.socket().display());
             format!(", as the {} agent on this host (control socket {socket})", text::ordinal(number))
         }
@@ -187,7 +187,7 @@ fn announce(start: &Start, instance: Option<&Instance>) {
         text::grouped(layout.entries_per_cpu.into()),
         layout.cpus,
     );
-    for remark in remarks {
+    for remark in remarks.iter().chain(instance.err()) {
         eprintln!("weir: {remark}");
     }
 }

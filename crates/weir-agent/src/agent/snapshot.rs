@@ -13,7 +13,9 @@ const PROGRAMS: [&str; 2] = ["weir_ingress", "weir_egress"];
 
 impl Agent {
     /// Everything that can be said of the agent now; which instance it is, [`Control`](crate::Control) adds.
-    pub fn status(&self, outlet: &Outlet) -> Status {
+    pub fn status(&mut self, outlet: &mut Outlet) -> Status {
+        // What the sink has taken since the last drain waits no more.
+        outlet.collect(&mut self.books);
         let layout = self.flows.layout();
         Status {
             instance: 0,

@@ -58,7 +58,7 @@ impl Control {
     }
 
     /// Answers what has been asked since the last call.
-    pub(crate) fn attend(&mut self, agent: &mut Agent, outlet: &Outlet) {
+    pub(crate) fn attend(&mut self, agent: &mut Agent, outlet: &mut Outlet) {
         if (self.hangup)() {
             let outcome = (self.reload)(agent);
             agent.notice(outcome.unwrap_or_else(|error| error));
@@ -83,7 +83,7 @@ impl Control {
     }
 }
 
-fn status(agent: &Agent, outlet: &Outlet, instance: &Instance) -> Status {
+fn status(agent: &mut Agent, outlet: &mut Outlet, instance: &Instance) -> Status {
     let mut status = agent.status(outlet);
     status.instance = instance.number();
     status.socket = Path::to_path_buf(instance.socket());
