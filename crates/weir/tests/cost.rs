@@ -22,6 +22,12 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
+        // Asked first: an agent that is killed leaves its control socket for the next one.
+        let _ = Command::new("kill").args(["-INT", &self.0.id().to_string()]).status();
+        let patience = Instant::now() + Duration::from_secs(10);
+        while matches!(self.0.try_wait(), Ok(None)) && Instant::now() < patience {
+            std::thread::sleep(Duration::from_millis(10));
+        }
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
