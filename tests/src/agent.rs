@@ -1,5 +1,6 @@
 //! Runs the `weir` binary in a namespace and collects all that it says.
 
+use crate::control;
 use crate::conversation::Conversation;
 use crate::lines::Lines;
 use crate::netns::Namespace;
@@ -130,14 +131,33 @@ impl Agent {
         self.unread = None;
     }
 
-    /// Its process id.
+    /// Sends it a signal.
+    pub fn signal(&self, signal: Signal) {
+        kill(Pid::from_raw(self.child.id().cast_signed()), signal).expect("weir runs");
+    }
+
+    /// Its process number.
     pub fn pid(&self) -> u32 {
         self.child.id()
     }
 
-    /// Sends it a signal.
-    pub fn signal(&self, signal: Signal) {
-        kill(Pid::from_raw(self.child.id().cast_signed()), signal).expect("weir runs");
+    /// Its control socket.
+    pub fn socket(&self) -> PathBuf {
+        control::socket_of(self.pid()).expect("the agent has a control socket")
+    }
+
+    /// The line with which it started.
+    pub fn start_line(&self) -> String {
+        let attached =
+            |lines: &[String]| lines.iter().find(|line| line.starts_with("weir: attached")).cloned();
+        self.stderr.as_ref().and_then(|stderr| stderr.look(attached)).expect("it has started")
+    }
+
+    /// Waits for a line of its own that contains `words`.
+    pub fn wait_for_line(&self, words: &str, timeout: Duration) -> String {
+        let stderr = self.stderr.as_ref().expect("its messages are read");
+        let find = |lines: &[String]| lines.iter().find(|line| line.contains(words)).cloned();
+        wait_for(words, timeout, || stderr.look(find))
     }
 
     /// Waits for a record that `wanted` likes.
@@ -154,6 +174,13 @@ impl Agent {
 
     /// `kill -9`.
     pub fn kill(mut self) {
+        self.child.kill().expect("weir runs");
+        self.child.wait().expect("weir is gone");
+        control::tidy(self.pid());
+    }
+
+    /// `kill -9`, and whatever it leaves behind stays.
+    pub fn kill_untidily(mut self) {
         self.child.kill().expect("weir runs");
         self.child.wait().expect("weir is gone");
     }
@@ -195,8 +222,12 @@ impl Agent {
 
 impl Drop for Agent {
     fn drop(&mut self) {
+        let running = matches!(self.child.try_wait(), Ok(None));
         let _ = self.child.kill();
         let _ = self.child.wait();
+        if running {
+            control::tidy(self.pid());
+        }
     }
 }
 
@@ -238,9 +269,10 @@ impl Outcome {
     pub fn assert_observed(&self) {
         assert!(!self.ledgers.is_empty(), "no ledger; stderr: {:?}", self.stderr);
         for ledger in &self.ledgers {
-            let Ledger { interface, direction, balanced, seen, exported, held, lost, lost_by } = ledger;
+            let Ledger { interface, direction, balanced, seen, exported, held, lost, lost_by, .. } = ledger;
             assert!(balanced, "{ledger:?}");
-            assert_eq!(*seen, *exported + *held + *lost, "{ledger:?}");
+            let left_out = ledger.filtered + ledger.sampled_out;
+            assert_eq!(*seen, *exported + *held + left_out + *lost, "{ledger:?}");
             assert_eq!(*held, Count::default(), "{ledger:?}");
             assert_eq!(*lost, lost_by.values().copied().sum(), "{ledger:?}");
             let observations = self.conversations.iter().flat_map(|one| &one.observations);

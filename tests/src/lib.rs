@@ -8,6 +8,7 @@
 
 pub mod agent;
 pub mod bridge;
+pub mod control;
 pub mod conversation;
 pub mod flood;
 pub mod frames;

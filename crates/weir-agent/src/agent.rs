@@ -1,11 +1,16 @@
 //! The agent: attached interfaces, and the loop that drains them.
 
+mod change;
 mod follow;
+mod snapshot;
+
+pub use change::reloaded;
 
 use crate::books::Notify;
 use crate::conversations::{Counted, Ending, LiveFlow, Table, live, record};
 use crate::interfaces::Found;
-use crate::{Books, Error, HookChoice, Joining, Outlet, Result, Settings};
+use crate::status::DrainWatch;
+use crate::{Books, Control, Error, HookChoice, Joining, Outlet, Result, Settings};
 use follow::Watched;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -52,6 +57,10 @@ pub struct Agent {
     ticks: Ticks,
     /// Interfaces that could not be watched; said once.
     refused: Vec<u32>,
+    started: Instant,
+    drains: DrainWatch,
+    /// Flow entries of the kernel that the last drain found.
+    entries_used: u64,
 }
 
 impl Agent {
@@ -68,7 +77,20 @@ impl Agent {
         let table = Table::new(&settings);
         let books = Books::new(flows.layout().points, notify);
         let (watched, refused) = (BTreeMap::new(), Vec::new());
-        let mut agent = Self { settings, hook, flows, table, books, watched, ticks, refused };
+        let (started, drains, entries_used) = (Instant::now(), DrainWatch::new(settings.interval), 0);
+        let mut agent = Self {
+            settings,
+            hook,
+            flows,
+            table,
+            books,
+            watched,
+            ticks,
+            refused,
+            started,
+            drains,
+            entries_used,
+        };
         let remarks = agent.attach_first(&found)?;
         let interfaces = agent.watched.values().map(|watched| watched.interface.name.clone()).collect();
         let start = Start { interfaces, hook: agent.hook, layout: *agent.flows.layout(), remarks };
@@ -76,13 +98,14 @@ impl Agent {
     }
 
     /// Drains every interval until `stop` says so, then once more, and closes the books.
-    /// `live` is shown the agent after each drain.
+    /// `control` answers what is asked meanwhile; `live` is shown the agent after each drain.
     ///
     /// # Errors
     /// The kernel refuses what it allowed at start.
     pub fn run(
         mut self,
         mut outlet: Outlet,
+        mut control: Control,
         mut stop: impl FnMut() -> bool,
         mut live: impl FnMut(&Self),
     ) -> Result<Report> {
@@ -92,6 +115,7 @@ impl Agent {
             let now = Instant::now();
             if now >= next {
                 self.drain(&mut outlet)?;
+                self.drains.add(now);
                 live(&self);
                 // A drain that took longer than the interval is not made up for.
                 next = (next + self.settings.interval).max(now);
@@ -99,6 +123,9 @@ impl Agent {
             if outlet.failure().is_some_and(|e| e.kind() == std::io::ErrorKind::BrokenPipe) {
                 break;
             }
+            control.attend(&mut self, &mut outlet);
+            // The interval may be shorter now.
+            next = next.min(Instant::now() + self.settings.interval);
         }
         self.finish(outlet)
     }
@@ -139,9 +166,10 @@ impl Agent {
         self.ticks = self.flows.ticks()?;
         // All spills of the generation that was left are in the ring by now.
         self.take_spills(self.ring_capacity())?;
-        let Self { flows, table, books, ticks, .. } = self;
+        let Self { flows, table, books, ticks, entries_used, .. } = self;
         let (rates, digester) = (flows.rates(epoch), flows.digester());
-        flows.drain(left, &mut Merge { table, books, ticks, rates, digester })?;
+        *entries_used = 0;
+        flows.drain(left, &mut Merge { table, books, ticks, entries_used, rates, digester })?;
         books.end_epoch(epoch);
         let joining = table.joining();
         table.expire(ticks.unix(), |ending| export(ending, joining, outlet, books));
@@ -187,6 +215,16 @@ impl Agent {
         self.table.len()
     }
 
+    /// How long the last drain's counts are of.
+    pub fn last_interval(&self) -> Duration {
+        self.drains.apart()
+    }
+
+    /// Says a line of the agent's own.
+    pub fn notice(&mut self, line: String) {
+        self.books.notice(line);
+    }
+
     /// The books as they are.
     pub fn books(&self) -> &Books {
         &self.books
@@ -198,6 +236,7 @@ struct Merge<'a> {
     table: &'a mut Table,
     books: &'a mut Books,
     ticks: &'a Ticks,
+    entries_used: &'a mut u64,
     rates: Vec<u32>,
     digester: Digester,
 }
@@ -205,6 +244,7 @@ struct Merge<'a> {
 impl Visitor for Merge<'_> {
     fn flow(&mut self, seen: Seen<'_>) {
         let entry = seen.entry;
+        *self.entries_used += 1;
         self.books.hold(entry.point, Count { packets: entry.packets, bytes: entry.bytes });
         let rate = self.rates.get(usize::from(entry.rate)).copied().unwrap_or(1);
         self.table.add(Counted { seen, digest: self.digester.digest(entry), rate }, self.ticks);

@@ -70,6 +70,9 @@ pub enum Error {
     /// The sink's thread cannot be started.
     #[error("cannot start the output thread: {0}")]
     Thread(#[source] std::io::Error),
+    /// The control socket's thread cannot be started.
+    #[error("cannot start the control thread: {0}")]
+    Control(#[source] std::io::Error),
 }
 
 fn list(missing: &[Capability]) -> String {

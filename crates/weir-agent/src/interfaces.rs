@@ -22,7 +22,7 @@ pub struct Found {
 }
 
 /// Which interfaces the user wants.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Selection {
     globs: Vec<Pattern>,
 }

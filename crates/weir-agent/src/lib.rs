@@ -7,10 +7,12 @@
 //! ```
 //!
 //! One thread drains, merges and keeps the books; each sink has a thread of its own, which a
-//! slow reader can stop without stopping the drain.
+//! slow reader can stop without stopping the drain. What the agent is asked while it runs comes in
+//! through [`Control`].
 
 mod agent;
 mod books;
+mod control;
 mod conversations;
 mod decode;
 mod error;
@@ -20,16 +22,23 @@ mod nested;
 mod outlet;
 mod policy;
 mod settings;
+mod status;
 #[cfg(test)]
 mod tunnels;
 #[cfg(test)]
 mod witness;
 
-pub use agent::{Agent, Report, Start};
+pub use agent::{Agent, Report, Start, reloaded};
 pub use books::{Books, Notify};
+pub use control::{
+    Answer, Control, Instance, PROTOCOL, Reload, Reply, Request, Unanswered, Unclaimed, ask, sockets,
+};
 pub use conversations::{Dedup, Joining, LiveFlow};
 pub use error::{Error, Result};
 pub use interfaces::Selection;
 pub use outlet::{Outlet, Sink};
 pub use policy::{Assembly, Policy};
 pub use settings::{HookChoice, Settings};
+pub use status::{
+    Cost, Drains, Effective, Entry, KernelMaps, ProgramRuns, SinkState, Status, WatchedInterface,
+};

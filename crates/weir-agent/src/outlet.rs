@@ -1,6 +1,6 @@
 //! One sink, its thread and its queue: a slow reader stops the sink, never the drain.
 
-use crate::{Books, Error, Result};
+use crate::{Books, Error, Result, SinkState};
 use std::io;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::{Builder, JoinHandle};
@@ -9,6 +9,9 @@ use weir_record::{Account, Cause, FlowRecord};
 
 /// Where records go. Called from a thread of its own; may block.
 pub trait Sink: Send + 'static {
+    /// What `weir status` calls it.
+    fn name(&self) -> &'static str;
+
     /// Takes a batch, all or nothing.
     ///
     /// # Errors
@@ -48,6 +51,7 @@ pub struct Outlet {
     spare: Vec<Vec<FlowRecord>>,
     queued: usize,
     failure: Option<io::Error>,
+    state: SinkState,
 }
 
 impl Outlet {
@@ -56,6 +60,7 @@ impl Outlet {
     /// # Errors
     /// There is no thread to be had.
     pub fn new(sink: impl Sink) -> Result<Self> {
+        let state = SinkState::new(sink.name(), QUEUE);
         let (orders, inbox) = channel();
         let (outbox, done) = channel();
         let thread = Builder::new()
@@ -63,7 +68,7 @@ impl Outlet {
             .spawn(move || serve(sink, &inbox, &outbox))
             .map_err(Error::Thread)?;
         let open_batch = Vec::with_capacity(BATCH);
-        Ok(Self { orders, done, thread, open_batch, spare: Vec::new(), queued: 0, failure: None })
+        Ok(Self { orders, done, thread, open_batch, spare: Vec::new(), queued: 0, failure: None, state })
     }
 
     /// Adds a record to the batch; a full batch is sent.
@@ -81,6 +86,7 @@ impl Outlet {
         }
         if self.queued + self.open_batch.len() > QUEUE {
             books.settle(&self.open_batch, Err(Cause::SinkQueueFull));
+            self.state.lost_records += self.open_batch.len() as u64;
             self.open_batch.clear();
             return;
         }
@@ -98,6 +104,7 @@ impl Outlet {
             && let Order::Write(batch) = refused.0
         {
             self.queued -= batch.len();
+            self.state.lost_records += batch.len() as u64;
             books.settle(&batch, Err(Cause::SinkFailed));
         }
     }
@@ -113,6 +120,7 @@ impl Outlet {
         let Done { mut batch, outcome } = done;
         self.queued -= batch.len();
         books.settle(&batch, outcome.as_ref().copied().map_err(cause_of));
+        self.state.add(batch.len(), outcome.as_ref().err());
         if let Err(error) = outcome {
             self.failure.get_or_insert(error);
         }
@@ -121,6 +129,11 @@ impl Outlet {
         if self.spare.len() < 4 {
             self.spare.push(batch);
         }
+    }
+
+    /// What has become of the records so far.
+    pub fn state(&self) -> SinkState {
+        SinkState { queued_records: (self.queued + self.open_batch.len()) as u64, ..self.state.clone() }
     }
 
     /// The first error that the sink met.

@@ -37,3 +37,103 @@ pub struct Settings {
     /// Flows that the table holds; one more is exported at once.
     pub max_flows: usize,
 }
+
+/// The kernel counts in 64 bits and ticks in 32, and a grace period takes milliseconds.
+const INTERVALS: std::ops::RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::from_secs(60);
+
+impl Settings {
+    /// What a running agent would change to follow `wanted`: a phrase each, in the words of the flags.
+    ///
+    /// # Errors
+    /// One line: a value makes no sense, or a setting needs a restart.
+    pub fn changes_to(&self, wanted: &Self) -> Result<Vec<String>, String> {
+        wanted.make_sense()?;
+        let fixed = [
+            ("interface", self.selection != wanted.selection),
+            ("hook", self.hook != wanted.hook),
+            ("attach", self.position != wanted.position),
+            ("biflow", self.joining.biflow != wanted.joining.biflow),
+            ("dedup", self.joining.dedup != wanted.joining.dedup),
+            ("memory-budget", self.memory_budget != wanted.memory_budget),
+        ];
+        if let Some((name, _)) = fixed.iter().find(|(_, differs)| *differs) {
+            return Err(format!("--{name} cannot change while the agent runs: restart it for that"));
+        }
+        let pairs = [
+            ("interval", format!("{:?}", self.interval), format!("{:?}", wanted.interval)),
+            ("idle-timeout", format!("{:?}", self.idle_timeout), format!("{:?}", wanted.idle_timeout)),
+            ("active-timeout", format!("{:?}", self.active_timeout), format!("{:?}", wanted.active_timeout)),
+            ("max-flows", self.max_flows.to_string(), wanted.max_flows.to_string()),
+        ];
+        let changed = pairs.into_iter().filter(|(_, old, new)| old != new);
+        Ok(changed.map(|(name, old, new)| format!("{name} {new} (was {old})")).collect())
+    }
+
+    fn make_sense(&self) -> Result<(), String> {
+        if !INTERVALS.contains(&self.interval) {
+            return Err("--interval must be from 10ms to 60s".into());
+        }
+        let positive = [
+            ("idle-timeout", !self.idle_timeout.is_zero()),
+            ("active-timeout", !self.active_timeout.is_zero()),
+            ("max-flows", self.max_flows > 0),
+        ];
+        match positive.iter().find(|(_, holds)| !holds) {
+            Some((name, _)) => Err(format!("--{name} must be more than nothing")),
+            None => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Dedup;
+
+    fn settings() -> Settings {
+        Settings {
+            selection: Selection::new(Vec::new()),
+            hook: HookChoice::Auto,
+            position: Position::Head,
+            joining: Joining { biflow: true, dedup: Dedup::First },
+            interval: Duration::from_secs(1),
+            idle_timeout: Duration::from_secs(15),
+            active_timeout: Duration::from_secs(60),
+            memory_budget: 64 << 20,
+            max_flows: 1000,
+        }
+    }
+
+    #[test]
+    fn says_what_changes() {
+        assert_eq!(settings().changes_to(&settings()), Ok(vec![]));
+        let wanted = Settings { interval: Duration::from_millis(250), max_flows: 7, ..settings() };
+        let said = settings().changes_to(&wanted).expect("both can change");
+        assert_eq!(said, ["interval 250ms (was 1s)", "max-flows 7 (was 1000)"]);
+        let wanted = Settings {
+            idle_timeout: Duration::from_secs(90),
+            active_timeout: Duration::from_secs(120),
+            ..settings()
+        };
+        assert_eq!(settings().changes_to(&wanted).expect("both can change").len(), 2);
+    }
+
+    #[test]
+    fn refuses_nonsense_and_what_needs_a_restart() {
+        let refused = |wanted: Settings| settings().changes_to(&wanted).expect_err("refused");
+        assert!(
+            refused(Settings { interval: Duration::from_millis(9), ..settings() }).contains("--interval")
+        );
+        assert!(refused(Settings { interval: Duration::from_secs(61), ..settings() }).contains("--interval"));
+        assert!(refused(Settings { idle_timeout: Duration::ZERO, ..settings() }).contains("--idle-timeout"));
+        assert!(
+            refused(Settings { active_timeout: Duration::ZERO, ..settings() }).contains("--active-timeout")
+        );
+        assert!(refused(Settings { max_flows: 0, ..settings() }).contains("--max-flows"));
+        let wanted = Settings { memory_budget: 1, interval: Duration::from_secs(2), ..settings() };
+        assert!(refused(wanted).contains("--memory-budget cannot change"));
+        assert!(refused(Settings { hook: HookChoice::Tcx, ..settings() }).contains("--hook cannot change"));
+        let some = Selection::new(vec![glob::Pattern::new("eth*").expect("a glob")]);
+        assert!(refused(Settings { selection: some, ..settings() }).contains("--interface cannot change"));
+    }
+}

@@ -28,7 +28,7 @@ pub enum Position {
 pub enum Hook {
     /// TCX link (6.6): ends with the process, whatever ends it.
     Tcx,
-    /// clsact filter: is left behind by a process that is killed; the next one replaces it.
+    /// clsact filter: is left behind by a process that is killed; the next one removes it.
     Clsact,
 }
 
@@ -125,13 +125,16 @@ fn attach_clsact(
     let mut hook = hook_on(found.as_fd(), ifindex, direction, position);
     hook.create().map_err(|e| from_libbpf("clsact qdisc refused", &e))?;
     for handle in HANDLE..HANDLE + HANDLES {
-        hook.handle(handle);
-        match hook.query() {
-            Ok(program_id) if is_left_behind(program_id) => hook.replace(true),
-            Ok(_) => continue,
-            Err(_) => hook.replace(false),
-        };
-        return hook.attach().map(Filter).map_err(|e| from_libbpf("clsact filter refused", &e));
+        // Never in another's place: what killed agents left, `sweep` has removed.
+        hook.handle(handle).replace(false);
+        if hook.query().is_ok() {
+            continue;
+        }
+        match hook.attach().map_err(|e| from_libbpf("clsact filter refused", &e)) {
+            // Another agent was faster.
+            Err(error) if error.errno() == Some(libc::EEXIST) => {}
+            outcome => return outcome.map(Filter),
+        }
     }
     Err(Error::Unexpected(format!("{HANDLES} agents have clsact filters there already")))
 }
@@ -142,6 +145,10 @@ fn attach_clsact(
 /// There is no such program in `loaded`.
 pub fn sweep(loaded: &Loaded, program: &str, ifindex: u32, direction: Direction) -> Result<u32> {
     let found = loaded.program(program)?;
+    // In turns: between another sweeper's look and its removal, a filter must not become somebody's.
+    // A lock on the network namespace is seen wherever an agent runs, whatever it has mounted.
+    let namespace = std::fs::File::open("/proc/thread-self/ns/net");
+    let _turn = namespace.and_then(|file| file.lock().map(|()| file));
     let mut swept = 0;
     for position in [Position::Head, Position::Tail] {
         for handle in HANDLE..HANDLE + HANDLES {

@@ -1,11 +1,12 @@
 //! What loaded programs cost, by the kernel's own statistics.
 
 use crate::feature::owned;
-use crate::{Error, Result};
+use crate::{Error, Loaded, Result};
 use libbpf_rs::query::ProgInfoIter;
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 /// While this lives, the kernel counts and times every run of every BPF program (5.8); the
 /// counting ends with the process, whatever ends it.
@@ -68,6 +69,43 @@ pub fn programs(wanted: impl Fn(&str) -> bool) -> Result<Vec<Runs>> {
     Ok(named.filter(|runs| wanted(&runs.name)).collect())
 }
 
+/// What one program of `loaded` has done. Needs no privilege: it is ours.
+pub fn runs_of(loaded: &Loaded, program: &str) -> Option<Runs> {
+    let fd = loaded.program(program).ok()?.as_fd().as_raw_fd();
+    let info = fs::read_to_string(format!("/proc/self/fdinfo/{fd}")).ok()?;
+    let number = |name| number_in(&info, name);
+    Some(Runs {
+        id: u32::try_from(number("prog_id:")?).ok()?,
+        name: program.to_string(),
+        count: number("run_cnt:").unwrap_or(0),
+        nanoseconds: number("run_time_ns:").unwrap_or(0),
+    })
+}
+
+/// The process that holds each program, by the program's number, as far as this process can see them.
+pub fn holders() -> BTreeMap<u32, u32> {
+    let mut holders = BTreeMap::new();
+    for process in fs::read_dir("/proc").into_iter().flatten().flatten() {
+        let Some(pid) = process.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
+        for descriptor in fs::read_dir(process.path().join("fd")).into_iter().flatten().flatten() {
+            if fs::read_link(descriptor.path())
+                .is_ok_and(|target| target.as_os_str() == "anon_inode:bpf-prog")
+            {
+                let info = process.path().join("fdinfo").join(descriptor.file_name());
+                let info = fs::read_to_string(info).unwrap_or_default();
+                let id = number_in(&info, "prog_id:").and_then(|id| u32::try_from(id).ok());
+                holders.extend(id.map(|id| (id, pid)));
+            }
+        }
+    }
+    holders
+}
+
+/// The number in the line of an fdinfo that begins with `name`.
+fn number_in(info: &str, name: &str) -> Option<u64> {
+    info.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok())
+}
+
 /// How many CPUs are online.
 pub fn cpus() -> u32 {
     // SAFETY: takes no pointers.
@@ -88,6 +126,9 @@ mod tests {
         assert!(time.as_nanos() < 100_000, "{time:?}");
         let listed = programs(|name| name == NO_OP).expect("root may list them");
         assert!(listed.iter().any(|runs| runs.count >= 20_000 && runs.nanoseconds > 0), "{listed:?}");
+        // Of other tests' too, which run at the same time, the holder is this process.
+        let holders = holders();
+        assert!(listed.iter().any(|runs| holders.get(&runs.id) == Some(&std::process::id())), "{holders:?}");
         drop(held);
         assert!(cpus() >= 1);
     }

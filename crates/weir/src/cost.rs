@@ -34,7 +34,8 @@ enum Output {
 /// How often the wait looks whether it is over.
 const GLANCE: Duration = Duration::from_millis(50);
 
-const COLUMNS: [Column; 6] = [
+const COLUMNS: [Column; 7] = [
+    ("AGENT", Align::Left),
     ("PROGRAM", Align::Left),
     ("ID", Align::Right),
     ("RUNS/S", Align::Right),
@@ -101,6 +102,8 @@ fn explain(error: weir_kernel::Error, what: &str) -> anyhow::Error {
 struct Cost {
     name: String,
     id: u32,
+    /// The agent's process; null where none is seen that holds the program: a killed agent's, or another container's.
+    pid: Option<u32>,
     /// Packets as the program sees them: socket buffers.
     runs: u64,
     run_time_ns: u64,
@@ -139,8 +142,20 @@ fn measure(stop: &Stop, time: Duration) -> Result<Measurement> {
         seconds: elapsed.as_secs_f64(),
         cpus,
         measuring_ns: measuring.map(|time| time.as_nanos() as u64),
-        programs: difference(&before, &after, elapsed, cpus),
+        programs: with_pids(difference(&before, &after, elapsed, cpus)),
     })
+}
+
+/// Says whose each program is, and puts together what one agent runs.
+fn with_pids(mut programs: Vec<Cost>) -> Vec<Cost> {
+    let holders = stats::holders();
+    programs.iter_mut().for_each(|cost| cost.pid = holders.get(&cost.id).copied());
+    // In the order in which the agents were started, as far as the programs' numbers tell.
+    let first = |pid| programs.iter().filter(|cost| cost.pid == pid).map(|cost| cost.id).min();
+    let ranks: Vec<_> = programs.iter().map(|cost| (first(cost.pid), cost.id)).collect();
+    let mut ranked: Vec<_> = ranks.into_iter().zip(programs).collect();
+    ranked.sort_by_key(|(rank, _)| *rank);
+    ranked.into_iter().map(|(_, cost)| cost).collect()
 }
 
 /// What each program did between two readings; those that came or went meanwhile are left out.
@@ -154,6 +169,7 @@ fn difference(before: &[Runs], after: &[Runs], elapsed: Duration, cpus: u32) -> 
         Cost {
             name: end.name.clone(),
             id: end.id,
+            pid: None,
             runs,
             run_time_ns,
             runs_per_second: runs as f64 / seconds,
@@ -195,7 +211,8 @@ fn print_table(measurement: &Measurement) -> io::Result<()> {
 
 fn lines(measurement: &Measurement, width: usize) -> Vec<String> {
     let programs = &measurement.programs;
-    let mut lines = vec![summary(measurement), String::new()];
+    let mut lines = summaries(measurement);
+    lines.push(String::new());
     let rows: Vec<_> = programs.iter().map(row).collect();
     lines.extend(table::render(&COLUMNS, &rows, width));
     lines.push(String::new());
@@ -213,12 +230,24 @@ fn lines(measurement: &Measurement, width: usize) -> Vec<String> {
     lines
 }
 
-/// What its user came for.
-fn summary(measurement: &Measurement) -> String {
-    let programs = &measurement.programs;
+/// What its user came for: a line for each agent, since one's packets may be another's, or not.
+fn summaries(measurement: &Measurement) -> Vec<String> {
+    let agents: Vec<_> = measurement.programs.chunk_by(|one, next| one.pid == next.pid).collect();
+    if agents.len() <= 1 {
+        return vec![summary(&measurement.programs, measurement.seconds)];
+    }
+    let line = |programs: &&[Cost]| {
+        let pid = programs.iter().find_map(|cost| cost.pid);
+        let whose = pid.map_or("agent unknown".into(), |pid| format!("agent {pid}"));
+        format!("{whose}: {}", summary(programs, measurement.seconds))
+    };
+    agents.iter().map(line).collect()
+}
+
+fn summary(programs: &[Cost], seconds: f64) -> String {
     let runs: u64 = programs.iter().map(|cost| cost.runs).sum();
     let nanoseconds: u64 = programs.iter().map(|cost| cost.run_time_ns).sum();
-    let over = text::time(Duration::from_secs_f64(measurement.seconds));
+    let over = text::time(Duration::from_secs_f64(seconds));
     if runs == 0 {
         return format!("nothing to measure in {over}: weir's programs did not run");
     }
@@ -234,6 +263,7 @@ fn summary(measurement: &Measurement) -> String {
 fn row(cost: &Cost) -> Vec<String> {
     let or_dash = |text: String| if cost.runs > 0 { text } else { "-".into() };
     vec![
+        cost.pid.map_or("-".into(), |pid| pid.to_string()),
         cost.name.clone(),
         cost.id.to_string(),
         or_dash(rate(cost.runs_per_second)),
@@ -275,18 +305,41 @@ mod tests {
         assert_eq!(costs.len(), 1);
         let cost = &costs[0];
         assert_eq!((cost.id, cost.runs, cost.ns_per_run), (2, 2_000, Some(200.0)));
-        assert_eq!(row(cost), ["weir_ingress", "2", "1000", "200", "0.02 %", "0.0050 %"]);
+        assert_eq!(row(cost), ["-", "weir_ingress", "2", "1000", "200", "0.02 %", "0.0050 %"]);
     }
 
     #[test]
     fn nothing_ran() {
         let costs = difference(&[runs(1, 5, 50)], &[runs(1, 5, 50)], Duration::from_secs(1), 2);
-        assert_eq!(row(&costs[0]), ["weir_ingress", "1", "-", "-", "-", "-"]);
+        assert_eq!(row(&costs[0]), ["-", "weir_ingress", "1", "-", "-", "-", "-"]);
         let measurement =
             Measurement { kind: "cost", seconds: 1.0, cpus: 2, measuring_ns: Some(30), programs: costs };
         let lines = lines(&measurement, 80);
         assert!(lines[0].starts_with("nothing to measure in 1.0 s"), "{lines:?}");
         assert!(lines.iter().any(|line| line.contains("No packet came by")), "{lines:?}");
+    }
+
+    /// Two agents on the same interface both run for the same packet: a sum would be of nothing.
+    #[test]
+    fn each_agent_has_a_line_of_its_own() {
+        let before: Vec<_> = (1..=4).map(|id| runs(id, 0, 0)).collect();
+        let after: Vec<_> = (1..=4).map(|id| runs(id, 10, 100 * u64::from(id))).collect();
+        let mut programs = difference(&before, &after, Duration::from_secs(1), 2);
+        let measured = |programs: &[Cost]| {
+            let programs = programs.to_vec();
+            summaries(&Measurement { kind: "cost", seconds: 1.0, cpus: 2, measuring_ns: None, programs })
+        };
+        assert_eq!(measured(&programs).len(), 1);
+        for (cost, pid) in programs.iter_mut().zip([Some(70), Some(70), Some(80), None]) {
+            cost.pid = pid;
+        }
+        let lines = measured(&programs);
+        let begins =
+            ["agent 70: 15 ns per packet", "agent 80: 30 ns per packet", "agent unknown: 40 ns per packet"];
+        assert_eq!(lines.len(), begins.len(), "{lines:?}");
+        for (line, begin) in lines.iter().zip(begins) {
+            assert!(line.starts_with(begin) && line.ends_with("0 packets"), "{line}");
+        }
     }
 
     #[test]

@@ -23,6 +23,10 @@ impl JsonLines {
 }
 
 impl Sink for JsonLines {
+    fn name(&self) -> &'static str {
+        "json"
+    }
+
     fn write(&mut self, records: &[FlowRecord]) -> io::Result<()> {
         for record in records {
             self.line(record)?;

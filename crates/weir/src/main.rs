@@ -9,8 +9,10 @@ mod cost;
 mod demo;
 mod json;
 mod options;
+mod reload;
 mod run;
 mod shell;
+mod status;
 mod stop;
 mod table;
 mod text;
@@ -41,6 +43,10 @@ enum Command {
     Check(check::Arguments),
     /// Measure what the running agent costs per packet
     Cost(cost::Arguments),
+    /// Show the state of the running agent
+    Status(status::Arguments),
+    /// Have the running agent read its configuration again
+    Reload(reload::Arguments),
     /// Show what weir sees of a small network with real traffic, built on the spot and gone afterwards
     Demo(demo::Arguments),
     /// What the demo's hosts run
@@ -66,6 +72,8 @@ fn main() -> ExitCode {
         Some(Command::Run(_)) => run_configured(matches),
         Some(Command::Check(arguments)) => check::run(&arguments),
         Some(Command::Cost(arguments)) => cost::run(&arguments),
+        Some(Command::Status(arguments)) => status::run(&arguments),
+        Some(Command::Reload(arguments)) => reload::run(&arguments),
         Some(Command::Demo(arguments)) => demo::run(&arguments),
         Some(Command::DemoActor(arguments)) => demo::actor::run(arguments),
         Some(Command::Config(command)) => config::run(command),

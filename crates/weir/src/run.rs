@@ -3,17 +3,20 @@
 use crate::columns::columns;
 use crate::json::JsonLines;
 use crate::options;
-use crate::stop::Stop;
+use crate::stop::{Hangup, Stop};
 use crate::text;
 use crate::view::{LiveView, Nowhere, Rows, print_balance};
 use anyhow::Result;
 use clap::{Args, FromArgMatches, ValueEnum, ValueHint};
 use glob::Pattern;
 use std::io::{ErrorKind, IsTerminal};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
-use weir_agent::{Agent, Dedup, HookChoice, Joining, Notify, Outlet, Report, Selection, Settings, Start};
+use weir_agent::{
+    Agent, Control, Dedup, HookChoice, Instance, Joining, Notify, Outlet, Reload, Report, Selection,
+    Settings, Start,
+};
 use weir_kernel::{Hook, Position};
 
 /// Flags of `weir run`.
@@ -75,6 +78,10 @@ pub struct Arguments {
     /// A file with the options that are not given here; /etc/weir/weir.yaml where it exists without this
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = "Configuration")]
     config: Option<PathBuf>,
+
+    /// Where `weir status` and `weir reload` reach this agent; a place of its own in /run/weir without this
+    #[arg(long, value_name = "PATH", help_heading = "Control")]
+    socket: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -118,19 +125,20 @@ pub enum Output {
 pub fn run(arguments: Arguments) -> Result<ExitCode> {
     let on_terminal = std::io::stdout().is_terminal();
     let output = arguments.output.unwrap_or(if on_terminal { Output::Table } else { Output::Json });
-    let interval = arguments.interval;
     let columns = columns(arguments.biflow == Switch::On);
     // Listen for signals before anything is attached, so that it is taken off again.
     let stop = Stop::new(arguments.duration)?;
-    let view = (output == Output::Table && on_terminal)
-        .then(|| LiveView::new(interval, columns, Vec::new()))
-        .transpose()?;
+    let hangup = Hangup::new()?;
+    let instance = claim(arguments.socket.as_deref())?;
+    let view =
+        (output == Output::Table && on_terminal).then(|| LiveView::new(columns, Vec::new())).transpose()?;
     let notify: Notify = match &view {
         Some(view) => view.foot(),
         None => Box::new(|line| eprintln!("weir: {line}")),
     };
     let (agent, start) = Agent::attach(settings(arguments), notify)?;
-    announce(&start);
+    announce(&start, instance.as_ref());
+    let control = control(instance.ok(), hangup.clone())?;
     let outlet = match output {
         Output::Json => Outlet::new(JsonLines::new())?,
         Output::Table if !on_terminal => Outlet::new(Rows::new(columns))?,
@@ -141,7 +149,7 @@ pub fn run(arguments: Arguments) -> Result<ExitCode> {
             view.show(agent);
         }
     };
-    let report = agent.run(outlet, || stop.is_due(), show)?;
+    let report = agent.run(outlet, control, || stop.is_due() || hangup.is_farewell(), show)?;
     if view.is_some() {
         eprintln!(); // leave the line where the terminal echoes ^C
     }
@@ -183,12 +191,34 @@ fn settings(arguments: Arguments) -> Settings {
     }
 }
 
-/// One line: where, how, with how much.
-pub fn announce(start: &Start) {
-    let Start { interfaces, hook, layout, remarks } = start;
-    for remark in remarks {
-        eprintln!("weir: {remark}");
+/// A place among the agents of this host, or a word on why there is none: the agent runs all the same.
+///
+/// # Errors
+/// A path was asked for, and cannot be had.
+fn claim(socket: Option<&Path>) -> Result<std::result::Result<Instance, String>> {
+    match Instance::claim(socket) {
+        Ok(instance) => Ok(Ok(instance)),
+        Err(error) if socket.is_some() => Err(error.into()),
+        Err(error) => Ok(Err(format!("no control socket: {error}"))),
     }
+}
+
+fn control(instance: Option<Instance>, hangup: Hangup) -> Result<Control> {
+    let control = Control::new(reload(), move || hangup.asks_for_reload());
+    Ok(match instance {
+        Some(instance) => control.listen(instance)?,
+        None => control,
+    })
+}
+
+/// What the agent is told by flags alone stays as it is.
+fn reload() -> Reload {
+    Box::new(|_agent| Err("nothing to reload: no configuration file".into()))
+}
+
+/// One line: where, how, beside how many others, with how much. Then what else there is to know.
+pub fn announce(start: &Start, instance: std::result::Result<&Instance, &String>) {
+    let Start { interfaces, hook, layout, remarks } = start;
     let names = match interfaces.len() {
         0..=6 => interfaces.join(", "),
         more => format!("{more} interfaces"),
@@ -197,12 +227,22 @@ pub fn announce(start: &Start) {
         Hook::Tcx => "TCX links",
         Hook::Clsact => "clsact filters",
     };
+    let beside = match instance {
+        Ok(instance) if instance.number() > 1 => {
+            let (number, socket) = (instance.number(), instance.socket().display());
+            format!(", as the {} agent on this host (control socket {socket})", text::ordinal(number))
+        }
+        _ => String::new(),
+    };
     eprintln!(
-        "weir: attached to {names} with {hook}; {} of kernel maps hold {} flows on each of {} CPUs",
+        "weir: attached to {names} with {hook}{beside}; {} of kernel maps hold {} flows on each of {} CPUs",
         text::bytes(layout.bytes()),
         text::grouped(layout.entries_per_cpu.into()),
         layout.cpus,
     );
+    for remark in remarks.iter().chain(instance.err()) {
+        eprintln!("weir: {remark}");
+    }
 }
 
 /// The balance, and the exit code.

@@ -57,6 +57,20 @@ pub fn bit_rate(bytes: u64, time: Duration) -> String {
     if unit == 0 { format!("{value:.0}") } else { format!("{value:.1}{}", UNITS[unit]) }
 }
 
+/// `second`, `third`, `4th`.
+pub fn ordinal(number: u32) -> String {
+    match (number, number % 100, number % 10) {
+        (1, ..) => "first".into(),
+        (2, ..) => "second".into(),
+        (3, ..) => "third".into(),
+        (_, 11..=13, _) => format!("{number}th"),
+        (.., 1) => format!("{number}st"),
+        (.., 2) => format!("{number}nd"),
+        (.., 3) => format!("{number}rd"),
+        _ => format!("{number}th"),
+    }
+}
+
 /// `350 ms`, `12.3 s`, `5 m 3 s`.
 pub fn time(time: Duration) -> String {
     let seconds = time.as_secs();
@@ -86,5 +100,9 @@ mod tests {
         assert_eq!(bit_rate(125_000, Duration::from_secs(1)), "1.0 M");
         assert_eq!(time(Duration::from_millis(350)), "350 ms");
         assert_eq!(time(Duration::from_secs(303)), "5 m 3 s");
+        assert_eq!(
+            [1, 2, 3, 4, 11, 12, 21, 22, 103, 112].map(ordinal).join(" "),
+            "first second third 4th 11th 12th 21st 22nd 103rd 112th"
+        );
     }
 }

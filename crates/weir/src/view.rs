@@ -27,7 +27,6 @@ struct Frame {
 /// Redraws from a thread of its own: a terminal that is held (Ctrl-S) does not hold the drain.
 pub struct LiveView {
     frames: SyncSender<Frame>,
-    interval: Duration,
     columns: Columns,
     notices: (Sender<String>, Receiver<String>),
     foot: RefCell<Option<String>>,
@@ -35,7 +34,7 @@ pub struct LiveView {
 
 impl LiveView {
     /// Starts with the next [`show`](Self::show), below the lines of `banner`.
-    pub fn new(interval: Duration, columns: Columns, banner: Vec<String>) -> io::Result<Self> {
+    pub fn new(columns: Columns, banner: Vec<String>) -> io::Result<Self> {
         let (frames, inbox) = sync_channel::<Frame>(1);
         std::thread::Builder::new().name("weir-view".into()).spawn(move || {
             let mut first = true;
@@ -46,7 +45,7 @@ impl LiveView {
                 first = false;
             }
         })?;
-        Ok(Self { frames, interval, columns, notices: channel(), foot: RefCell::new(None) })
+        Ok(Self { frames, columns, notices: channel(), foot: RefCell::new(None) })
     }
 
     /// The agent's own lines go to the foot of the view, the last one stays.
@@ -60,8 +59,8 @@ impl LiveView {
     /// Shows the agent as it is now; if the last frame is still being drawn, this one is left out.
     pub fn show(&self, agent: &Agent) {
         let books = agent.books();
-        let busiest = agent.busiest(MOST_ROWS);
-        let cells = |live: &LiveFlow| (self.columns.cells)(&live.record, (live.recent_bytes, self.interval));
+        let (busiest, interval) = (agent.busiest(MOST_ROWS), agent.last_interval());
+        let cells = |live: &LiveFlow| (self.columns.cells)(&live.record, (live.recent_bytes, interval));
         let rows = busiest.iter().map(cells).collect();
         if let Some(last) = self.notices.1.try_iter().last() {
             self.foot.replace(Some(last));
@@ -145,6 +144,10 @@ impl Rows {
 }
 
 impl Sink for Rows {
+    fn name(&self) -> &'static str {
+        "table"
+    }
+
     fn write(&mut self, records: &[FlowRecord]) -> io::Result<()> {
         let cells = |record: &FlowRecord| (self.columns.cells)(record, average(record));
         let rows: Vec<_> = records.iter().map(cells).collect();
@@ -172,6 +175,10 @@ fn average(record: &FlowRecord) -> (u64, Duration) {
 pub struct Nowhere;
 
 impl Sink for Nowhere {
+    fn name(&self) -> &'static str {
+        "none"
+    }
+
     fn write(&mut self, _records: &[FlowRecord]) -> io::Result<()> {
         Ok(())
     }

@@ -22,6 +22,12 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
+        // Asked first: an agent that is killed leaves its control socket for the next one.
+        let _ = Command::new("kill").args(["-INT", &self.0.id().to_string()]).status();
+        let patience = Instant::now() + Duration::from_secs(10);
+        while matches!(self.0.try_wait(), Ok(None)) && Instant::now() < patience {
+            std::thread::sleep(Duration::from_millis(10));
+        }
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
@@ -105,6 +111,7 @@ fn root_packets_under_an_agent_have_a_cost() {
     let names: Vec<_> = programs.iter().map(|program| program["name"].as_str().unwrap_or_default()).collect();
     assert_eq!(names, ["weir_ingress", "weir_egress"], "{json}");
     for program in &programs {
+        assert_eq!(program["pid"].as_u64(), Some(watched.agent.0.id().into()), "{program}");
         // `ping -f` sends at least a hundred a second.
         assert!(program["runs"].as_u64().is_some_and(|runs| runs > 100), "{program}");
         let time = program["ns_per_run"].as_f64().unwrap_or_default();
@@ -117,7 +124,8 @@ fn root_packets_under_an_agent_have_a_cost() {
     }
 
     let table = succeed(Command::new(WEIR).args(["cost", "--for", "300ms"]));
-    assert!(table.lines().next().is_some_and(|line| line.contains(" ns per packet and ")), "{table}");
+    assert!(table.lines().any(|line| line.contains(" ns per packet and ")), "{table}");
+    assert!(table.contains(&watched.agent.0.id().to_string()), "{table}");
     assert!(table.contains("PROGRAM") && table.contains("weir_egress"), "{table}");
     assert!(table.lines().all(|line| line.chars().count() <= 80), "{table}");
 }

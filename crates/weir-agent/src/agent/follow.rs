@@ -4,6 +4,7 @@ use super::{Agent, export};
 use crate::interfaces::Found;
 use crate::{Error, HookChoice, Outlet, Result};
 use std::sync::Arc;
+use std::time::Instant;
 use weir_kernel::{Attachment, Direction, Hook};
 use weir_probes::flows::{Flows, InterfaceId, Points};
 use weir_record::Interface;
@@ -13,7 +14,9 @@ pub(super) struct Watched {
     pub(super) interface: Arc<Interface>,
     point: u16,
     /// Dropped, and with them the programs taken off, when the interface is gone.
-    attachments: Vec<Attachment>,
+    pub(super) attachments: Vec<Attachment>,
+    /// When they were attached.
+    pub(super) since: Instant,
     /// Drains since the interface was found gone; its last packets come out with the first two.
     gone_for: Option<u32>,
 }
@@ -61,7 +64,8 @@ impl Agent {
             }
         };
         let index = interface.index;
-        self.watched.insert(index, Watched { interface, point, attachments, gone_for: None });
+        let since = Instant::now();
+        self.watched.insert(index, Watched { interface, point, attachments, since, gone_for: None });
         Ok(())
     }
 

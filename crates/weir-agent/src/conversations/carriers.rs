@@ -25,8 +25,14 @@ pub struct Carriers {
 impl Carriers {
     /// None.
     pub fn new(idle_timeout: Duration) -> Self {
-        let keep = u64::try_from((idle_timeout + GRACE).as_nanos()).unwrap_or(u64::MAX);
-        Self { known: HashMap::new(), keep }
+        let mut carriers = Self { known: HashMap::new(), keep: 0 };
+        carriers.keep_for(idle_timeout);
+        carriers
+    }
+
+    /// The idle timeout has changed.
+    pub fn keep_for(&mut self, idle_timeout: Duration) {
+        self.keep = u64::try_from(idle_timeout.saturating_add(GRACE).as_nanos()).unwrap_or(u64::MAX);
     }
 
     /// Whether the probe looks for packets inside this flow's.

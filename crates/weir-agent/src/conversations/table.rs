@@ -20,6 +20,13 @@ struct Timeouts {
     active: u64,
 }
 
+impl Timeouts {
+    fn new(idle: Duration, active: Duration) -> Self {
+        let nanos = |duration: Duration| u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
+        Self { idle: nanos(idle), active: nanos(active) }
+    }
+}
+
 /// A record that ends.
 pub(crate) struct Ending<'a> {
     /// Of which conversation.
@@ -73,13 +80,18 @@ pub(crate) struct Table {
 impl Table {
     /// An empty one.
     pub fn new(settings: &Settings) -> Self {
-        let nanos = |duration: Duration| u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
-        let timeouts =
-            Timeouts { idle: nanos(settings.idle_timeout), active: nanos(settings.active_timeout) };
+        let timeouts = Timeouts::new(settings.idle_timeout, settings.active_timeout);
         let (conversations, tallies) = (HashMap::new(), Tallies::new());
         let (joining, max_flows) = (settings.joining, settings.max_flows);
         let carriers = Carriers::new(settings.idle_timeout);
         Self { conversations, tallies, carriers, joining, timeouts, max_flows, interval: 1, now: 0 }
+    }
+
+    /// Has other limits from now on. Conversations beyond the new maximum stay until they end.
+    pub fn limit(&mut self, settings: &Settings) {
+        self.timeouts = Timeouts::new(settings.idle_timeout, settings.active_timeout);
+        self.carriers.keep_for(settings.idle_timeout);
+        self.max_flows = settings.max_flows;
     }
 
     /// What is joined in it.

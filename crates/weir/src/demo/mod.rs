@@ -30,7 +30,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::sleep;
 use std::time::Duration;
 use tally::{Overheard, Tally};
-use weir_agent::{Agent, Notify, Outlet, Report, Settings, Sink};
+use weir_agent::{Agent, Control, Instance, Notify, Outlet, Report, Settings, Sink};
 
 /// How long it lasts where nobody looks on who could press Ctrl-C.
 const IN_A_PIPE: Duration = Duration::from_secs(15);
@@ -116,8 +116,7 @@ impl Demo {
     /// Runs the agent, and the clients as soon as it sees their first packet.
     fn perform(mut self, settings: Settings, mut show: Show) -> Result<ExitCode> {
         let live = show.output == Output::Table && show.on_terminal;
-        let view =
-            live.then(|| LiveView::new(settings.interval, columns(true), self.banner.clone())).transpose()?;
+        let view = live.then(|| LiveView::new(columns(true), self.banner.clone())).transpose()?;
         let notify: Notify = match &view {
             Some(view) => view.foot(),
             None => Box::new(|line| eprintln!("weir: {line}")),
@@ -126,7 +125,8 @@ impl Demo {
             self.banner.iter().for_each(|line| eprintln!("{line}"));
         }
         let (agent, start) = Agent::attach(settings, notify)?;
-        announce(&start);
+        let instance = Instance::claim(None).map_err(|error| format!("no control socket: {error}"));
+        announce(&start, instance.as_ref());
         let outlet = self.outlet(&show)?;
         self.actors.start_clients()?;
         show.stop.after(show.duration);
@@ -142,7 +142,12 @@ impl Demo {
                 view.show(agent);
             }
         };
-        let report = agent.run(outlet, is_over, redraw)?;
+        let control = Control::new(Box::new(|_| Err("the demo has no configuration".into())), || false);
+        let control = match instance {
+            Ok(instance) => control.listen(instance)?,
+            Err(_) => control,
+        };
+        let report = agent.run(outlet, control, is_over, redraw)?;
         if view.is_some() {
             eprintln!(); // leave the line where the terminal echoes ^C
         }

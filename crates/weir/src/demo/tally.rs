@@ -94,6 +94,10 @@ impl<S: Sink> Overheard<S> {
 }
 
 impl<S: Sink> Sink for Overheard<S> {
+    fn name(&self) -> &'static str {
+        self.inner.name()
+    }
+
     fn write(&mut self, records: &[FlowRecord]) -> io::Result<()> {
         let mut tally = self.tally.lock().unwrap_or_else(PoisonError::into_inner);
         records.iter().for_each(|record| tally.add(record));

@@ -4,7 +4,7 @@ use super::*;
 use crate::Books;
 use crate::conversations::samples::{books, entry, settings};
 use crate::conversations::{Dedup, record};
-use weir_kernel::LINK_VLAN;
+use weir_kernel::{FlowEntry, LINK_VLAN};
 use weir_record::FlowRecord;
 
 const SECOND: u64 = 1_000_000_000;

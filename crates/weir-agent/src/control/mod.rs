@@ -1,0 +1,91 @@
+//! The agent's control side: the socket it answers on, and what it is asked there.
+//!
+//! ```text
+//! weir status ──► socket ──► server (a thread, bounded in all it does) ──► agent's own thread
+//!                    ▲                                                          │
+//!                    └──────────────────────── one line ◄───────────────────────┘
+//! ```
+//!
+//! Whatever a client does or leaves undone, it only ever holds the server's thread; the agent looks
+//! for requests when it wakes anyway, and answers all that are there with one snapshot.
+
+mod client;
+mod instance;
+mod protocol;
+mod server;
+#[cfg(test)]
+mod trial;
+
+pub use client::{Unanswered, ask, sockets};
+pub use instance::{Instance, Unclaimed};
+pub use protocol::{Answer, PROTOCOL, Reply, Request};
+
+use crate::{Agent, Error, Outlet, Result, Status};
+use server::Requests;
+use std::path::Path;
+use std::sync::Arc;
+
+/// Reads the configuration again and has the agent follow it: what has changed, or why nothing has.
+pub type Reload = Box<dyn FnMut(&mut Agent) -> Result<String, String>>;
+
+/// What a running agent is asked: over its socket, and by SIGHUP.
+pub struct Control {
+    desk: Option<Desk>,
+    reload: Reload,
+    hangup: Box<dyn FnMut() -> bool>,
+}
+
+/// The socket, and who asks there.
+struct Desk {
+    requests: Requests,
+    /// Given up last: the name is this agent's until nobody can ask it any more.
+    instance: Instance,
+}
+
+impl Control {
+    /// Without a socket. `hangup` says whether a SIGHUP has come since it was last asked.
+    pub fn new(reload: Reload, hangup: impl FnMut() -> bool + 'static) -> Self {
+        Self { desk: None, reload, hangup: Box::new(hangup) }
+    }
+
+    /// Answers on the socket of `instance`.
+    ///
+    /// # Errors
+    /// There is no thread to be had.
+    pub fn listen(self, mut instance: Instance) -> Result<Self> {
+        let requests = Requests::serve(instance.take_listener()).map_err(Error::Control)?;
+        Ok(Self { desk: Some(Desk { requests, instance }), ..self })
+    }
+
+    /// Answers what has been asked since the last call.
+    pub(crate) fn attend(&mut self, agent: &mut Agent, outlet: &mut Outlet) {
+        if (self.hangup)() {
+            let outcome = (self.reload)(agent);
+            agent.notice(outcome.unwrap_or_else(|error| error));
+        }
+        let Some(desk) = &mut self.desk else { return };
+        let mut snapshot = None;
+        for (client, request) in desk.requests.take() {
+            let answer = match request {
+                Request::Status => Arc::clone(snapshot.get_or_insert_with(|| {
+                    Arc::new(Answer::Status(Box::new(status(agent, outlet, &desk.instance))))
+                })),
+                Request::Reload => {
+                    snapshot = None;
+                    Arc::new(match (self.reload)(agent) {
+                        Ok(text) => Answer::Reloaded { text },
+                        Err(error) => Answer::Error { error },
+                    })
+                }
+            };
+            desk.requests.answer(client, answer);
+        }
+    }
+}
+
+fn status(agent: &mut Agent, outlet: &mut Outlet, instance: &Instance) -> Status {
+    let mut status = agent.status(outlet);
+    status.instance = instance.number();
+    status.socket = Path::to_path_buf(instance.socket());
+    status
+}

@@ -1,0 +1,283 @@
+//! The screen: at most 24 lines, 80 columns wide, for a host as they mostly are.
+
+use crate::table::{self, ALARM, Align, Column, FINE, QUIET, TITLE};
+use crate::text;
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::time::Duration;
+use weir_agent::{SinkState, Status, WatchedInterface};
+
+/// What the screen takes from an entry of the ledger.
+#[derive(Debug, Clone, Default, Deserialize)]
+pub struct Totals {
+    interface_index: u32,
+    direction: String,
+    balanced: bool,
+    seen_packets: u64,
+    seen_bytes: u64,
+    exported_packets: u64,
+    held_packets: u64,
+    lost_packets: u64,
+}
+
+/// Interfaces that are shown: with all the rest, 24 lines.
+const MOST_INTERFACES: usize = 10;
+
+const COLUMNS: [Column; 7] = [
+    ("INTERFACE", Align::Left),
+    ("ATTACHED", Align::Left),
+    ("IN PACKETS", Align::Right),
+    ("IN BYTES", Align::Right),
+    ("OUT PACKETS", Align::Right),
+    ("OUT BYTES", Align::Right),
+    ("LOST", Align::Right),
+];
+const EXPENDABLE: [&str; 1] = ["ATTACHED"];
+
+/// The lines of one agent.
+pub fn lines(status: &Status<Totals>, width: usize) -> Vec<String> {
+    let exact = balance(&status.ledger, text::grouped);
+    let fits = console_width(&exact) <= width;
+    let balance = if fits { exact } else { balance(&status.ledger, text::count) };
+    let mut lines = vec![head(status), balance, String::new()];
+    lines.extend(interfaces(status, width));
+    lines.push(String::new());
+    let facts = [
+        ("kernel maps", kernel_maps(status)),
+        ("flow table", flow_table(status)),
+        ("drains", drains(status)),
+    ];
+    let sinks = status.sinks.iter().map(|sink| ("sink", self::sink(sink)));
+    let rest = [
+        ("programs", programs(status)),
+        ("agent", process(status)),
+        ("timeouts", timeouts(status)),
+        ("socket", status.socket.display().to_string()),
+    ];
+    let facts = facts.into_iter().chain(sinks).chain(rest);
+    lines.extend(facts.map(|(name, fact)| format!("{TITLE}{name:<13}{TITLE:#}{fact}")));
+    lines
+}
+
+fn head(status: &Status<Totals>) -> String {
+    let hook = if status.hook == "tcx" { "TCX links" } else { "clsact filters" };
+    let up = seconds(status.uptime_seconds);
+    format!("weir {}  process {}  up {up}  {hook}", status.version, status.pid)
+}
+
+/// `number` writes packets: exactly, or short where there is no room for that.
+fn balance(ledger: &[Totals], number: fn(u64) -> String) -> String {
+    let sum = |of: fn(&Totals) -> u64| ledger.iter().map(of).sum::<u64>();
+    let lost = sum(|t| t.lost_packets);
+    let counted = format!(
+        "{} packets ({}) seen = {} exported + {} held + ",
+        number(sum(|t| t.seen_packets)),
+        text::bytes(sum(|t| t.seen_bytes)),
+        number(sum(|t| t.exported_packets)),
+        number(sum(|t| t.held_packets)),
+    );
+    let (style, verdict) = match (ledger.iter().all(|t| t.balanced), lost) {
+        (true, 0) => (FINE, ""),
+        (true, _) => (ALARM, ""),
+        (false, _) => (ALARM, ": the books do not balance: this is a bug"),
+    };
+    format!("{counted}{style}{} lost{verdict}{style:#}", number(lost))
+}
+
+/// Without what only colours.
+fn console_width(line: &str) -> usize {
+    anstream::adapter::strip_str(line).map(|part| part.chars().count()).sum()
+}
+
+fn interfaces(status: &Status<Totals>, width: usize) -> Vec<String> {
+    let mut totals: BTreeMap<u32, (Totals, Totals)> = BTreeMap::new();
+    for entry in &status.ledger {
+        let (ingress, egress) = totals.entry(entry.interface_index).or_default();
+        // The last is the living one: accounts of interfaces that are gone come first.
+        *(if entry.direction == "ingress" { ingress } else { egress }) = entry.clone();
+    }
+    let mut rows: Vec<_> = status
+        .interfaces
+        .iter()
+        .map(|one| (one, totals.remove(&one.interface_index).unwrap_or_default()))
+        .collect();
+    let all = rows.len();
+    // Those that matter, in their own order.
+    if all > MOST_INTERFACES {
+        rows.sort_by_key(|(_, (i, e))| {
+            std::cmp::Reverse((i.lost_packets + e.lost_packets, i.seen_bytes + e.seen_bytes))
+        });
+        rows.truncate(MOST_INTERFACES - 1);
+        rows.sort_by_key(|(one, _)| one.interface_index);
+    }
+    let cells: Vec<_> = rows.iter().map(|(one, (ingress, egress))| row(one, ingress, egress)).collect();
+    let (columns, cells) = table::narrow(&COLUMNS, &cells, width, &EXPENDABLE);
+    let mut lines = table::render(&columns, &cells, width);
+    if all > rows.len() {
+        lines.push(format!("{QUIET}… and {} more, -o json lists all{QUIET:#}", all - rows.len()));
+    }
+    lines
+}
+
+fn row(one: &WatchedInterface, ingress: &Totals, egress: &Totals) -> Vec<String> {
+    let attached = if one.programs == 0 { "gone".into() } else { seconds(one.attached_seconds) };
+    vec![
+        one.interface.clone(),
+        attached,
+        text::count(ingress.seen_packets),
+        text::bytes(ingress.seen_bytes),
+        text::count(egress.seen_packets),
+        text::bytes(egress.seen_bytes),
+        text::count(ingress.lost_packets + egress.lost_packets),
+    ]
+}
+
+fn kernel_maps(status: &Status<Totals>) -> String {
+    let maps = &status.kernel;
+    format!(
+        "{}, {} of {} entries used at the last drain",
+        text::bytes(maps.memory_bytes),
+        text::grouped(maps.entries_used),
+        text::grouped(maps.entries)
+    )
+}
+
+fn flow_table(status: &Status<Totals>) -> String {
+    format!("{} of {} flows", text::grouped(status.flows), text::grouped(status.settings.max_flows))
+}
+
+fn drains(status: &Status<Totals>) -> String {
+    let drains = &status.drains;
+    let took = |seconds: f64| format!("{:.1} ms", seconds * 1e3);
+    format!(
+        "{}, every {}; the last took {}, the mean is {}",
+        text::grouped(drains.count),
+        seconds(status.settings.interval_seconds),
+        took(drains.last_seconds),
+        took(drains.mean_seconds)
+    )
+}
+
+fn sink(sink: &SinkState) -> String {
+    let mut line = format!(
+        "{}: {} records written, {} of {} queued, ",
+        sink.name,
+        text::count(sink.written_records),
+        text::count(sink.queued_records),
+        text::count(sink.queue_capacity)
+    );
+    let lost = text::grouped(sink.lost_records);
+    line.push_str(&match (&sink.last_error, sink.lost_records) {
+        (Some(error), _) => format!("{ALARM}{lost} lost: {error}{ALARM:#}"),
+        (None, 0) => "0 lost".into(),
+        (None, _) => format!("{ALARM}{lost} lost{ALARM:#}"),
+    });
+    line
+}
+
+fn programs(status: &Status<Totals>) -> String {
+    let programs = &status.cost.programs;
+    let runs: u64 = programs.iter().map(|program| program.runs).sum();
+    let nanoseconds: u64 = programs.iter().map(|program| program.run_time_ns).sum();
+    if status.cost.timed && runs > 0 {
+        let each = nanoseconds as f64 / runs as f64;
+        return format!("{each:.0} ns per run, over {} runs that were timed", text::grouped(runs));
+    }
+    let why = if status.cost.timed { "no run was timed yet" } else { "not timed now" };
+    format!("{QUIET}{why}: `weir cost` measures what a packet costs{QUIET:#}")
+}
+
+fn process(status: &Status<Totals>) -> String {
+    let cost = &status.cost;
+    let share = cost.cpu_seconds / status.uptime_seconds.max(1e-3) * 100.0;
+    format!(
+        "{} of CPU time ({share:.2} % of one), {} resident",
+        seconds(cost.cpu_seconds),
+        text::bytes(cost.resident_bytes)
+    )
+}
+
+fn timeouts(status: &Status<Totals>) -> String {
+    let settings = &status.settings;
+    format!(
+        "idle {}, active {}",
+        seconds(settings.idle_timeout_seconds),
+        seconds(settings.active_timeout_seconds)
+    )
+}
+
+/// The agent may be another version's, or somebody else's program: any number is shown.
+fn seconds(seconds: f64) -> String {
+    Duration::try_from_secs_f64(seconds).map_or_else(|_| "?".into(), text::time)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    /// What an agent says that watches `interfaces`, with `packets` in at each.
+    fn status(interfaces: u32, packets: u64) -> Status<Totals> {
+        let watched: Vec<_> = (1..=interfaces)
+            .map(|n| json!({"interface": format!("veth{n}"), "interface_index": n, "attached_seconds": 4e4, "programs": 2}))
+            .collect();
+        let entry = |n: u32, direction: &str, packets: u64| {
+            json!({"interface_index": n, "direction": direction, "balanced": true, "seen_packets": packets,
+                "seen_bytes": packets * 100, "exported_packets": packets, "held_packets": 0, "lost_packets": 0})
+        };
+        let ledger: Vec<_> = (1..=interfaces)
+            .flat_map(|n| [entry(n, "ingress", packets * u64::from(n)), entry(n, "egress", 1)])
+            .collect();
+        serde_json::from_value(json!({
+            "instance": 1, "socket": "/run/weir/weir.sock", "pid": 4_194_303, "version": "0.1.0",
+            "uptime_seconds": 1e7, "hook": "clsact", "interfaces": watched, "ledger": ledger,
+            "kernel": {"memory_bytes": 1u64 << 30, "entries_used": 1_000_000, "entries": 4_000_000},
+            "flows": 500_000, "a_later_version_adds": "this",
+            "drains": {"count": 10_000_000, "last_seconds": 0.02, "mean_seconds": 0.012, "apart_seconds": 1.0},
+            "sinks": [{"name": "json", "written_records": 1_000_000_000, "queued_records": 262_144,
+                "queue_capacity": 262_144, "lost_records": 0, "last_error": null}],
+            "cost": {"timed": true, "cpu_seconds": 1e5, "resident_bytes": 33 << 20,
+                "programs": [{"name": "weir_ingress", "id": 7, "runs": 10, "run_time_ns": 420}]},
+            "settings": {"interval_seconds": 1.0, "idle_timeout_seconds": 15.0, "active_timeout_seconds": 60.0,
+                "memory_budget_bytes": 1u64 << 30, "max_flows": 500_000}
+        }))
+        .expect("a status")
+    }
+
+    #[test]
+    fn fits_a_terminal() {
+        for (interfaces, packets) in [(0, 0), (1, 1), (10, 1_000_000), (11, 7), (400, 1_000_000_000_000)] {
+            let lines = lines(&status(interfaces, packets), 80);
+            assert!(lines.len() <= 23, "{lines:#?}");
+            assert!(lines.iter().all(|line| console_width(line) <= 80), "{lines:#?}");
+        }
+    }
+
+    #[test]
+    fn the_busiest_interfaces_are_shown_and_the_others_counted() {
+        let lines = lines(&status(12, 1_000), 80);
+        assert!(lines.iter().any(|line| line.contains("… and 3 more, -o json lists all")), "{lines:#?}");
+        let shown = |name: &str| lines.iter().any(|line| line.starts_with(name));
+        assert!(shown("veth12 ") && shown("veth4 ") && !shown("veth3 "), "{lines:#?}");
+    }
+
+    #[test]
+    fn losses_and_errors_are_said() {
+        let mut status = status(1, 5);
+        status.ledger[0].lost_packets = 1_234;
+        status.sinks[0].lost_records = 3;
+        status.sinks[0].last_error = Some("no space left".into());
+        let text = lines(&status, 80).join("\n");
+        assert!(text.contains("1 234 lost") && text.contains("3 lost: no space left"), "{text}");
+        status.ledger[0].balanced = false;
+        assert!(lines(&status, 80)[1].contains("this is a bug"));
+    }
+
+    #[test]
+    fn programs_have_a_price_where_they_are_timed() {
+        let mut status = status(1, 5);
+        assert!(programs(&status).starts_with("42 ns per run"), "{}", programs(&status));
+        status.cost.timed = false;
+        assert!(programs(&status).contains("weir cost"));
+    }
+}
