@@ -3,11 +3,10 @@
 mod follow;
 
 use crate::books::Notify;
-use crate::interfaces::Found;
+use crate::interfaces::{Inventory, Link};
 use crate::table::{Flow, LiveFlow, Place};
-use crate::{Books, Error, HookChoice, Outlet, Result, Settings, Table};
-use follow::Watched;
-use std::collections::BTreeMap;
+use crate::{Books, Error, HookChoice, Namespaces, Outlet, Result, Settings, Table};
+use follow::Following;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use weir_kernel::privilege::{has_btf, missing_capabilities, online_cpus};
@@ -25,6 +24,8 @@ const GATHER: Duration = Duration::from_millis(2);
 pub struct Start {
     /// Interfaces that are watched.
     pub interfaces: Vec<String>,
+    /// In how many network namespaces they are.
+    pub namespaces: usize,
     /// How the programs hang there.
     pub hook: Hook,
     /// Sizes of the kernel maps.
@@ -49,12 +50,11 @@ pub struct Agent {
     flows: Flows,
     table: Table,
     books: Books,
-    watched: BTreeMap<u32, Watched>,
+    inventory: Inventory,
+    following: Following,
     ticks: Ticks,
     /// Flows that found the table full, until the next drain exports them.
     overflow: Vec<(Place, Flow)>,
-    /// Interfaces that could not be watched; said once.
-    refused: Vec<u32>,
 }
 
 impl Agent {
@@ -64,17 +64,20 @@ impl Agent {
     /// A privilege or a kernel feature is missing, a glob selects no interface, the budget is too small.
     pub fn attach(settings: Settings, notify: Notify) -> Result<(Self, Start)> {
         require_privileges()?;
-        let found = settings.selection.find_each()?;
+        let addresses = !settings.selection.addresses.is_empty();
+        let inventory = Inventory::open(settings.namespaces.clone(), addresses)?;
+        let found = settings.selection.choose(inventory.links())?;
         let flows = Flows::load(Layout::new(demand(&settings, &found))?)?;
         let ticks = flows.ticks()?;
         let hook = if settings.hook == HookChoice::Clsact { Hook::Clsact } else { Hook::Tcx };
         let table = Table::new(settings.idle_timeout, settings.active_timeout, settings.max_flows);
         let books = Books::new(flows.layout().points, notify);
-        let (watched, overflow, refused) = (BTreeMap::new(), Vec::new(), Vec::new());
-        let mut agent = Self { settings, hook, flows, table, books, watched, ticks, overflow, refused };
+        let (following, overflow) = (Following::default(), Vec::new());
+        let mut agent = Self { settings, hook, flows, table, books, inventory, following, ticks, overflow };
         let remarks = agent.attach_first(&found)?;
-        let interfaces = agent.watched.values().map(|watched| watched.interface.name.clone()).collect();
-        let start = Start { interfaces, hook: agent.hook, layout: *agent.flows.layout(), remarks };
+        let (interfaces, namespaces) = agent.following.names();
+        let start =
+            Start { interfaces, namespaces, hook: agent.hook, layout: *agent.flows.layout(), remarks };
         Ok((agent, start))
     }
 
@@ -92,6 +95,7 @@ impl Agent {
         let mut next = Instant::now() + self.settings.interval;
         while !stop() {
             self.wait(next)?;
+            self.follow()?;
             let now = Instant::now();
             if now >= next {
                 self.drain(&mut outlet)?;
@@ -123,7 +127,7 @@ impl Agent {
 
     fn finish(mut self, mut outlet: Outlet) -> Result<Report> {
         // Off the interfaces first: what is seen from now on is nobody's.
-        self.watched.values_mut().for_each(Watched::detach);
+        self.detach_all();
         // Two generations: a packet may still have been on its way into the second.
         self.drain(&mut outlet)?;
         self.drain(&mut outlet)?;
@@ -148,7 +152,7 @@ impl Agent {
             export(place, &flow, FlowEndReason::LackOfResources, outlet, books);
         }
         table.expire(ticks.unix(), |place, flow, reason| export(place, flow, reason, outlet, books));
-        self.follow_interfaces(outlet)?;
+        self.retire(outlet);
         outlet.send(&mut self.books);
         outlet.collect(&mut self.books);
         self.books.audit();
@@ -249,11 +253,13 @@ fn require_privileges() -> Result<()> {
     if has_btf() { Ok(()) } else { Err(Error::NoBtf) }
 }
 
-fn demand(settings: &Settings, found: &[Found]) -> Demand {
+fn demand(settings: &Settings, found: &[Link]) -> Demand {
+    let own = found.iter().filter(|one| one.id.netns == 0);
     Demand {
         budget: settings.memory_budget,
         cpus: online_cpus(),
         interfaces: found.len() as u32,
-        highest_ifindex: found.iter().map(|one| one.interface.index).max().unwrap_or(0),
+        highest_ifindex: own.map(|one| one.id.index).max().unwrap_or(0),
+        every_netns: settings.namespaces != Namespaces::Own,
     }
 }

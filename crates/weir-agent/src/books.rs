@@ -1,5 +1,8 @@
 //! The books: every observation point's account, and the numbers that the probe knows them by.
 
+mod closed;
+
+use closed::Closed;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -22,8 +25,7 @@ struct Unspoken {
 /// Ingress has the even number, egress the odd one after it; 0 and 1 are not used.
 pub struct Books {
     accounts: BTreeMap<u16, Account>,
-    /// Accounts of interfaces that are gone.
-    closed: Vec<Account>,
+    closed: Closed,
     free: BTreeSet<u16>,
     /// What came through the spill ring of each of two epochs, before the drain that says it was seen.
     ahead: [BTreeMap<u16, Count>; 2],
@@ -44,7 +46,7 @@ impl Books {
     pub fn new(points: u32, notify: Notify) -> Self {
         let last = u16::try_from(points).unwrap_or(u16::MAX);
         let free = (2..last.saturating_sub(1)).step_by(2).collect();
-        let (accounts, closed) = (BTreeMap::new(), Vec::new());
+        let (accounts, closed) = (BTreeMap::new(), Closed::default());
         let (ahead, unspoken) = (Default::default(), BTreeMap::new());
         Self { accounts, closed, free, ahead, unspoken, notify, out_of_balance: false }
     }
@@ -75,7 +77,7 @@ impl Books {
     /// Closes both accounts of an interface that is gone, whose last packet has been exported.
     pub fn close(&mut self, point: u16) {
         let both = [self.accounts.remove(&point), self.accounts.remove(&(point + 1))];
-        self.closed.extend(both.into_iter().flatten());
+        both.into_iter().flatten().for_each(|account| self.closed.add(account));
         // The number's next owner does not speak of these losses; the closed accounts keep them.
         self.unspoken.retain(|(number, _), _| *number != point && *number != point + 1);
         self.free.insert(point);
@@ -95,7 +97,7 @@ impl Books {
 
     /// All accounts, those of interfaces that are gone first.
     pub fn accounts(&self) -> impl Iterator<Item = &Account> {
-        self.closed.iter().chain(self.accounts.values())
+        self.closed.accounts().chain(self.accounts.values())
     }
 
     /// Counts in what a level held of a flow.
@@ -171,7 +173,7 @@ impl Books {
             };
             (self.notify)(format!(
                 "{} {}: {} packets ({} bytes) lost: {}: {}",
-                account.interface.name,
+                account.interface,
                 account.direction.as_str(),
                 loss.count.packets,
                 loss.count.bytes,
@@ -186,7 +188,7 @@ impl Books {
     pub fn audit(&mut self) {
         let Some(account) = self.accounts.values().find(|account| !account.is_balanced()) else { return };
         if !std::mem::replace(&mut self.out_of_balance, true) {
-            let (interface, direction) = (&account.interface.name, account.direction.as_str());
+            let (interface, direction) = (&account.interface, account.direction.as_str());
             let line =
                 format!("{interface} {direction}: the books do not balance: this is a bug: {account:?}");
             (self.notify)(line);

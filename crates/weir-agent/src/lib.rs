@@ -25,7 +25,7 @@ mod witness;
 pub use agent::{Agent, Report, Start};
 pub use books::{Books, Notify};
 pub use error::{Error, Result};
-pub use interfaces::Selection;
+pub use interfaces::{KindRule, Namespaces, Selection};
 pub use outlet::{Outlet, Sink};
 pub use settings::{HookChoice, Settings};
 pub use table::{LiveFlow, Table};

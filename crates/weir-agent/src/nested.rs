@@ -6,7 +6,7 @@ use nix::sched::{CpuSet, sched_setaffinity};
 use nix::unistd::Pid;
 use std::mem::offset_of;
 use weir_kernel::{FlowAddresses, FlowEntry, LedgerCell, PartState};
-use weir_probes::flows::{Demand, Flows, Layout, LinkLayer, Visitor};
+use weir_probes::flows::{Demand, Flows, InterfaceId, Layout, LinkLayer, Visitor};
 
 #[derive(Default)]
 struct Sums {
@@ -25,9 +25,9 @@ impl Visitor for Sums {
 }
 
 fn probe(cpus: u32) -> Flows {
-    let demand = Demand { budget: 1 << 20, cpus, interfaces: 1, highest_ifindex: 1 };
+    let demand = Demand { budget: 1 << 20, cpus, interfaces: 1, highest_ifindex: 1, every_netns: false };
     let mut flows = Flows::load(Layout::new(demand).expect("1 MiB holds a flow")).expect("the probe loads");
-    flows.watch(1, 2, LinkLayer::Ethernet).expect("loopback can be watched");
+    flows.watch(InterfaceId { netns: 0, index: 1 }, 2, LinkLayer::Ethernet).expect("loopback can be watched");
     flows
 }
 

@@ -1,6 +1,6 @@
 //! What the user can decide.
 
-use crate::Selection;
+use crate::{Namespaces, Selection};
 use std::time::Duration;
 use weir_kernel::Position;
 
@@ -18,7 +18,9 @@ pub enum HookChoice {
 /// Everything that the agent is told at start.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// Interfaces to watch.
+    /// Network namespaces to watch; cannot be changed while running.
+    pub namespaces: Namespaces,
+    /// Interfaces to watch there.
     pub selection: Selection,
     /// Kind of hook.
     pub hook: HookChoice,

@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use std::cell::RefCell;
 use weir_kernel::{FlowAddresses, FlowEntry, LedgerCell};
-use weir_probes::flows::{Demand, Flows, Layout, LinkLayer, Visitor};
+use weir_probes::flows::{Demand, Flows, InterfaceId, Layout, LinkLayer, Visitor};
 use weir_record::{Addresses, FlowKey};
 
 /// Loopback: the interface that a test run's packets belong to.
@@ -43,10 +43,12 @@ impl Visitor for Findings {
 }
 
 fn probe() -> Flows {
-    let demand = Demand { budget: 1 << 20, cpus: 64, interfaces: 1, highest_ifindex: 1 };
+    let demand = Demand { budget: 1 << 20, cpus: 64, interfaces: 1, highest_ifindex: 1, every_netns: false };
     let layout = Layout::new(demand).expect("1 MiB holds a flow");
     let mut flows = Flows::load(layout).expect("the probe loads: these tests need root");
-    flows.watch(IFINDEX, POINT, LinkLayer::Ethernet).expect("loopback can be watched");
+    flows
+        .watch(InterfaceId { netns: 0, index: IFINDEX }, POINT, LinkLayer::Ethernet)
+        .expect("loopback can be watched");
     flows
 }
 

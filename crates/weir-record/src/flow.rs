@@ -1,5 +1,6 @@
 //! Flows: the key that tells them apart, and the record that describes one.
 
+use crate::Interface;
 use crate::protocol::protocol_name;
 use std::borrow::Cow;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -51,15 +52,6 @@ impl FlowEndReason {
             Self::LackOfResources => "lack_of_resources",
         }
     }
-}
-
-/// An interface as the user knows it.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Interface {
-    /// Its name when the agent met it.
-    pub name: String,
-    /// Its number, unique in its network namespace for as long as it lives.
-    pub index: u32,
 }
 
 /// What tells one flow from another at one observation point.

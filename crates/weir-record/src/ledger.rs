@@ -144,6 +144,7 @@ impl Serialize for Statement<'_> {
         map.serialize_entry("type", "ledger")?;
         map.serialize_entry("interface", &account.interface.name)?;
         map.serialize_entry("interface_index", &account.interface.index)?;
+        map.serialize_entry("netns", &*account.interface.netns)?;
         map.serialize_entry("direction", account.direction.as_str())?;
         map.serialize_entry("balanced", &account.is_balanced())?;
         map.serialize_entry("seen_packets", &account.seen.packets)?;

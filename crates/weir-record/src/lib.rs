@@ -4,11 +4,13 @@
 mod field;
 mod fields;
 mod flow;
+mod interface;
 mod ledger;
 mod protocol;
 
 pub use field::{Field, Kind, Unit, Value, fields_page};
 pub use fields::FIELDS;
-pub use flow::{Addresses, Direction, FlowEndReason, FlowKey, FlowRecord, Interface};
+pub use flow::{Addresses, Direction, FlowEndReason, FlowKey, FlowRecord};
+pub use interface::{Interface, InterfaceKind};
 pub use ledger::{Account, Cause, Count, Statement};
 pub use protocol::protocol_name;

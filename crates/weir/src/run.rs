@@ -8,10 +8,13 @@ use crate::view::{LiveView, Nowhere, Rows, print_balance};
 use anyhow::Result;
 use clap::{Args, ValueEnum};
 use glob::Pattern;
+use ipnet::IpNet;
 use std::io::{ErrorKind, IsTerminal};
 use std::process::ExitCode;
 use std::time::Duration;
-use weir_agent::{Agent, HookChoice, Notify, Outlet, Report, Selection, Settings, Start};
+use weir_agent::{
+    Agent, HookChoice, KindRule, Namespaces, Notify, Outlet, Report, Selection, Settings, Start,
+};
 use weir_kernel::{Hook, Position};
 
 /// Flags of `weir run`.
@@ -20,6 +23,26 @@ pub struct Arguments {
     /// Interfaces to watch, by name or glob; all of them without this, new ones as they come
     #[arg(short, long, value_name = "GLOB", value_parser = options::glob, help_heading = "What to watch")]
     interface: Vec<Pattern>,
+
+    /// Interfaces not to watch, by name or glob
+    #[arg(long, value_name = "GLOB", value_parser = options::glob, help_heading = "What to watch")]
+    exclude_interface: Vec<Pattern>,
+
+    /// Kinds of interfaces to watch: physical, veth, bridge, tunnel, …; or not to watch: no-veth
+    #[arg(long, value_name = "KIND", help_heading = "What to watch")]
+    interface_kind: Vec<KindRule>,
+
+    /// Watch interfaces that own an address in this network
+    #[arg(long, value_name = "CIDR", value_parser = options::network, help_heading = "What to watch")]
+    interface_address: Vec<IpNet>,
+
+    /// Watch every network namespace of the host, new ones as they come
+    #[arg(long, conflicts_with = "netns", help_heading = "What to watch")]
+    all_netns: bool,
+
+    /// Watch this network namespace instead of the own one: a name in /run/netns, or the id of a process in it
+    #[arg(long, value_name = "NAME|PID", help_heading = "What to watch")]
+    netns: Vec<String>,
 
     /// Run before (head) or after (tail) the other programs of an interface
     #[arg(long, value_name = "PLACE", default_value = "head", help_heading = "What to watch")]
@@ -111,7 +134,17 @@ pub fn run(arguments: Arguments) -> Result<ExitCode> {
 
 fn settings(arguments: Arguments) -> Settings {
     Settings {
-        selection: Selection::new(arguments.interface),
+        namespaces: match arguments.netns {
+            _ if arguments.all_netns => Namespaces::Every,
+            words if words.is_empty() => Namespaces::Own,
+            words => Namespaces::Named(words),
+        },
+        selection: Selection {
+            names: arguments.interface,
+            except: arguments.exclude_interface,
+            kinds: arguments.interface_kind,
+            addresses: arguments.interface_address,
+        },
         hook: match arguments.hook {
             HookName::Auto => HookChoice::Auto,
             HookName::Tcx => HookChoice::Tcx,
@@ -131,13 +164,14 @@ fn settings(arguments: Arguments) -> Settings {
 
 /// One line: where, how, with how much.
 fn announce(start: &Start) {
-    let Start { interfaces, hook, layout, remarks } = start;
+    let Start { interfaces, namespaces, hook, layout, remarks } = start;
     for remark in remarks {
         eprintln!("weir: {remark}");
     }
     let names = match interfaces.len() {
         0..=6 => interfaces.join(", "),
-        more => format!("{more} interfaces"),
+        more if *namespaces == 1 => format!("{more} interfaces"),
+        more => format!("{more} interfaces in {namespaces} network namespaces"),
     };
     let hook = match hook {
         Hook::Tcx => "TCX links",

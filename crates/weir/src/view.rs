@@ -140,8 +140,9 @@ fn head(frame: &Frame, width: usize) -> String {
 fn live_row(live: &LiveFlow, books: &Books, interval: Duration) -> Vec<String> {
     let (place, flow) = (&live.place, &live.flow);
     let account = books.account(place.point);
-    let (interface, direction) =
-        account.map_or(("?", "?"), |account| (account.interface.name.as_str(), account.direction.as_str()));
+    let (interface, direction) = account.map_or(("?".to_string(), "?"), |account| {
+        (account.interface.to_string(), account.direction.as_str())
+    });
     let age = Duration::from_nanos(flow.end.saturating_sub(flow.start));
     let mut row = first_cells(interface, direction, &place.key);
     row.extend([
@@ -155,7 +156,7 @@ fn live_row(live: &LiveFlow, books: &Books, interval: Duration) -> Vec<String> {
 
 fn record_row(record: &FlowRecord) -> Vec<String> {
     let age = Duration::from_nanos(record.end.saturating_sub(record.start));
-    let mut row = first_cells(&record.interface.name, record.direction.as_str(), &record.key);
+    let mut row = first_cells(record.interface.to_string(), record.direction.as_str(), &record.key);
     row.extend([
         text::count(record.packets),
         text::bytes(record.bytes),
@@ -169,7 +170,7 @@ fn rate(bytes: u64, time: Duration) -> String {
     if bytes == 0 { "-".into() } else { text::bit_rate(bytes, time) }
 }
 
-fn first_cells(interface: &str, direction: &str, key: &FlowKey) -> Vec<String> {
+fn first_cells(interface: String, direction: &str, key: &FlowKey) -> Vec<String> {
     let direction = if direction == "ingress" { "in" } else { "out" };
     let ports = key.ports();
     let (source, destination) = match key.addresses() {
@@ -178,7 +179,7 @@ fn first_cells(interface: &str, direction: &str, key: &FlowKey) -> Vec<String> {
         }
         None => ("-".to_string(), "-".to_string()),
     };
-    vec![interface.into(), direction.into(), protocol(key), source, destination]
+    vec![interface, direction.into(), protocol(key), source, destination]
 }
 
 fn protocol(key: &FlowKey) -> String {
@@ -269,7 +270,7 @@ pub fn print_balance(books: &Books) {
             let _ = writeln!(
                 out,
                 "weir: {} {}: {ALARM}{} packets lost{ALARM:#}: {}: {QUIET}{}{QUIET:#}",
-                account.interface.name,
+                account.interface,
                 account.direction.as_str(),
                 text::grouped(count.packets),
                 cause.as_str(),

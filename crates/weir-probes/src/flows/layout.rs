@@ -26,6 +26,8 @@ pub struct Demand {
     pub interfaces: u32,
     /// The highest interface index at start.
     pub highest_ifindex: u32,
+    /// Whether interfaces of other network namespaces are watched.
+    pub every_netns: bool,
 }
 
 /// The sizes of the maps, in elements unless said otherwise.
@@ -69,8 +71,9 @@ impl Layout {
     /// There is no room for a single flow.
     pub fn new(demand: Demand) -> Result<Self, TooSmall> {
         let spill = floor_power_of_two(demand.budget / 16).clamp(RING_MIN, RING_MAX);
-        // Interfaces come and go: room for three times as many as there are, and some.
-        let wanted = u64::from(demand.interfaces) * 2 * 4 + 64;
+        // Interfaces come and go, and keep their points until their last flows are out: room for
+        // three times as many as there are, and a thousand that are on their way out.
+        let wanted = u64::from(demand.interfaces) * 2 * 4 + 2048;
         let least = u64::from(demand.interfaces) * 2 + 2;
         let affordable = demand.budget / 8 / (GENERATIONS * u64::from(demand.cpus) * size::<LedgerCell>());
         let points = wanted.min(affordable).max(least).min(u64::from(u16::MAX));
@@ -151,7 +154,7 @@ mod tests {
     use super::*;
 
     fn demand(budget: u64, cpus: u32) -> Demand {
-        Demand { budget, cpus, interfaces: 4, highest_ifindex: 9 }
+        Demand { budget, cpus, interfaces: 4, highest_ifindex: 9, every_netns: false }
     }
 
     #[test]

@@ -5,18 +5,17 @@
 
 mod drain;
 mod layout;
+mod programs;
 mod ticks;
 
 pub use drain::{Left, Visitor};
 pub use layout::{Demand, Layout, TooSmall};
+pub use programs::Programs;
 pub use ticks::Ticks;
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
-use weir_kernel::{
-    Attachment, Direction, GracePeriod, Hook, InterfaceEntry, Loaded, Opened, PartState, Position, Result,
-    Ring, SpillRecord,
-};
+use weir_kernel::{GracePeriod, InterfaceEntry, Loaded, Opened, PartState, Result, Ring, SpillRecord};
 
 /// The compiled probe.
 pub static OBJECT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/flows.bpf.o"));
@@ -33,9 +32,19 @@ pub enum LinkLayer {
     None = 1,
 }
 
+/// An interface, among those of every network namespace.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct InterfaceId {
+    /// Inode of its network namespace; 0 for the agent's own.
+    pub netns: u32,
+    /// Its number there.
+    pub index: u32,
+}
+
 /// The flow probe in the kernel.
 pub struct Flows {
     loaded: Loaded,
+    programs: Programs,
     layout: Layout,
     grace: GracePeriod,
     spill: Ring<SpillRecord>,
@@ -52,7 +61,8 @@ impl Flows {
         lay_out_parts(&mut loaded, &layout)?;
         let grace = GracePeriod::new()?;
         let spill = Ring::new(&loaded, "spill")?;
-        Ok(Self { loaded, layout, grace, spill, epoch: 0 })
+        let programs = Programs::of(&loaded)?;
+        Ok(Self { loaded, programs, layout, grace, spill, epoch: 0 })
     }
 
     /// The sizes it was loaded with.
@@ -65,44 +75,29 @@ impl Flows {
         &self.loaded
     }
 
-    /// Has the packets of interface `ifindex` counted at observation point `point` (ingress)
+    /// Has the packets of interface `place` counted at observation point `point` (ingress)
     /// and `point` + 1 (egress).
     ///
     /// # Errors
     /// The kernel refuses.
-    pub fn watch(&mut self, ifindex: u32, point: u16, link_layer: LinkLayer) -> Result<()> {
+    pub fn watch(&mut self, place: InterfaceId, point: u16, link_layer: LinkLayer) -> Result<()> {
         let entry = InterfaceEntry { point, link_layer: link_layer as u8, padding: [0; 5] };
-        let direct = ifindex < self.layout.interfaces_direct;
+        let direct = place.index < self.layout.interfaces_direct;
         let map = if direct { "interfaces" } else { "interfaces_beyond" };
-        self.loaded.update(map, &ifindex, &entry)
+        self.loaded.update(map, &place.index, &entry)
     }
 
     /// Has the packets of an interface that is gone counted nowhere.
     ///
     /// # Errors
     /// The kernel refuses.
-    pub fn forget(&mut self, ifindex: u32) -> Result<()> {
-        self.watch(ifindex, 0, LinkLayer::Ethernet)
+    pub fn forget(&mut self, place: InterfaceId) -> Result<()> {
+        self.watch(place, 0, LinkLayer::Ethernet)
     }
 
-    /// Hangs the program for `direction` on interface `ifindex`.
-    ///
-    /// # Errors
-    /// See [`weir_kernel::attach`].
-    pub fn attach(&self, ifindex: u32, direction: Direction, place: (Hook, Position)) -> Result<Attachment> {
-        weir_kernel::attach(&self.loaded, program_of(direction), ifindex, direction, place)
-    }
-
-    /// Takes off what a killed agent left on interface `ifindex`. How many filters.
-    ///
-    /// # Errors
-    /// See [`weir_kernel::sweep`].
-    pub fn sweep(&self, ifindex: u32) -> Result<u32> {
-        let mut swept = 0;
-        for direction in [Direction::Ingress, Direction::Egress] {
-            swept += weir_kernel::sweep(&self.loaded, program_of(direction), ifindex, direction)?;
-        }
-        Ok(swept)
+    /// The programs, to be hung on interfaces.
+    pub fn programs(&self) -> &Programs {
+        &self.programs
     }
 
     /// Starts a new generation and waits until nobody writes the old one.
@@ -153,13 +148,6 @@ impl Flows {
 
     fn epoch_word(&self) -> Result<&AtomicU32> {
         self.loaded.global_word("epoch")
-    }
-}
-
-fn program_of(direction: Direction) -> &'static str {
-    match direction {
-        Direction::Ingress => "weir_ingress",
-        Direction::Egress => "weir_egress",
     }
 }
 

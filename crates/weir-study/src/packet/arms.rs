@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, AsRawFd};
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
 use weir_kernel::{Loaded, Opened};
-use weir_probes::flows::{Demand, Flows, Layout, LinkLayer};
+use weir_probes::flows::{Demand, Flows, InterfaceId, Layout, LinkLayer};
 
 macro_rules! object {
     ($name:literal) => {
@@ -144,10 +144,15 @@ fn mix(slots: u32) -> Result<Loaded> {
 
 /// As the agent loads it, with as much room per CPU as a host with two of them gets by default.
 fn weir() -> Result<Flows> {
-    let demand =
-        Demand { budget: u64::from(cpus()?) * (32 << 20), cpus: cpus()?, interfaces: 1, highest_ifindex: 1 };
+    let demand = Demand {
+        budget: u64::from(cpus()?) * (32 << 20),
+        cpus: cpus()?,
+        interfaces: 1,
+        highest_ifindex: 1,
+        every_netns: false,
+    };
     let mut flows = Flows::load(Layout::new(demand)?)?;
     // BPF_PROG_TEST_RUN's packets come in on the loopback device.
-    flows.watch(1, 2, LinkLayer::Ethernet)?;
+    flows.watch(InterfaceId { netns: 0, index: 1 }, 2, LinkLayer::Ethernet)?;
     Ok(flows)
 }

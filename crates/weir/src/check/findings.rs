@@ -129,7 +129,7 @@ fn load_probe() -> (Tried, [Tried; 3]) {
 fn load_small() -> Result<Flows, Refusal> {
     let cpus = online_cpus();
     let budget = BUDGET + BUDGET_PER_CPU * u64::from(cpus);
-    let layout = Layout::new(Demand { budget, cpus, interfaces: 1, highest_ifindex: 1 })
+    let layout = Layout::new(Demand { budget, cpus, interfaces: 1, highest_ifindex: 1, every_netns: false })
         .map_err(|error| Refusal { is_permission: false, text: error.to_string() })?;
     Ok(Flows::load(layout)?)
 }
