@@ -129,6 +129,11 @@ impl Agent {
         wait_for(what, timeout, || stdout.look(find))
     }
 
+    /// Its process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// `kill -9`.
     pub fn kill(mut self) {
         self.child.kill().expect("weir runs");
@@ -192,22 +197,37 @@ impl Outcome {
         self.flows.iter().filter(move |flow| (&*flow.interface, &*flow.direction) == (interface, direction))
     }
 
+    /// The ledgers of one observation point: network namespace, interface and direction.
+    pub fn ledgers_of<'a>(&'a self, place: (&'a str, &'a str, &'a str)) -> impl Iterator<Item = &'a Ledger> {
+        self.ledgers.iter().filter(move |one| (&*one.netns, &*one.interface, &*one.direction) == place)
+    }
+
+    /// The records of one observation point: network namespace, interface and direction.
+    pub fn flows_of<'a>(&'a self, place: (&'a str, &'a str, &'a str)) -> impl Iterator<Item = &'a Flow> {
+        self.flows.iter().filter(move |one| (&*one.netns, &*one.interface, &*one.direction) == place)
+    }
+
     /// What must be true after every run, whatever happened in it: each ledger balances by
     /// its own word and by our arithmetic, its losses have causes, and the records that we
     /// have read are what it says was exported.
     pub fn assert_books(&self) {
         assert!(!self.ledgers.is_empty(), "no ledger; stderr: {:?}", self.stderr);
         for ledger in &self.ledgers {
-            let Ledger { interface, direction, balanced, seen, exported, held, lost, lost_by } = ledger;
+            let Ledger { netns, interface, direction, balanced, seen, exported, held, lost, lost_by } =
+                ledger;
             assert!(balanced, "{ledger:?}");
             assert_eq!(*seen, *exported + *held + *lost, "{ledger:?}");
             assert_eq!(*held, Count::default(), "{ledger:?}");
             assert_eq!(*lost, lost_by.values().copied().sum(), "{ledger:?}");
-            let recorded: Count = self.flows(interface, direction).map(Flow::count).sum();
-            assert_eq!(recorded, *exported, "records read against {ledger:?}");
+            // An interface that has come again under its name can have one that is closed, too.
+            let place = (&**netns, &**interface, &**direction);
+            let exported: Count = self.ledgers_of(place).map(|ledger| ledger.exported).sum();
+            let recorded: Count = self.flows_of(place).map(Flow::count).sum();
+            assert_eq!(recorded, exported, "records read against {ledger:?}");
         }
         for flow in &self.flows {
-            self.ledger(&flow.interface, &flow.direction);
+            let place = (&*flow.netns, &*flow.interface, &*flow.direction);
+            assert!(self.ledgers_of(place).next().is_some(), "no ledger of {place:?}");
             assert!(flow.packets > 0 && flow.start <= flow.end, "{flow:?}");
         }
     }

@@ -32,7 +32,9 @@ impl Sum for Count {
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 #[expect(missing_docs, reason = "named as in the JSON")]
 pub struct Flow {
+    pub netns: String,
     pub interface: String,
+    pub interface_kind: String,
     pub direction: String,
     pub source_address: Option<String>,
     pub destination_address: Option<String>,
@@ -57,6 +59,7 @@ pub struct Flow {
 #[derive(Clone, Debug, Default)]
 #[expect(missing_docs, reason = "named as in the JSON")]
 pub struct Ledger {
+    pub netns: String,
     pub interface: String,
     pub direction: String,
     pub balanced: bool,
@@ -93,7 +96,9 @@ impl Line {
 impl Flow {
     fn read(value: &Value) -> Result<Self, String> {
         Ok(Self {
+            netns: text(value, "netns")?,
             interface: text(value, "interface")?,
+            interface_kind: text(value, "interface_kind")?,
             direction: text(value, "direction")?,
             source_address: optional(value, "source_address", text)?,
             destination_address: optional(value, "destination_address", text)?,
@@ -127,7 +132,7 @@ impl Flow {
         for flow in records {
             let addresses =
                 (&flow.source_address, &flow.destination_address, flow.source_port, flow.destination_port);
-            let place = (&flow.interface, &flow.direction, flow.vlan, flow.ethertype);
+            let place = (&flow.netns, &flow.interface, &flow.direction, flow.vlan, flow.ethertype);
             let kind = (&flow.protocol, flow.icmp_type, flow.icmp_code);
             let sum = merged.entry((addresses, place, kind)).or_insert_with(|| Self {
                 packets: 0,
@@ -157,6 +162,7 @@ impl Ledger {
             Ok((name.clone(), Count { packets: number(lost, "packets")?, bytes: number(lost, "bytes")? }))
         };
         Ok(Self {
+            netns: text(value, "netns")?,
             interface: text(value, "interface")?,
             direction: text(value, "direction")?,
             balanced: boolean(value, "balanced")?,

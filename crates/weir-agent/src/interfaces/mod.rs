@@ -15,6 +15,7 @@ pub use selection::{KindRule, Selection};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::IpAddr;
+use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use weir_probes::flows::{InterfaceId, LinkLayer};
@@ -65,6 +66,8 @@ pub(crate) struct Inventory {
     requests: Requests,
     notifications: Notifications,
     with_addresses: bool,
+    /// The agent's own namespace can have a number, too; mostly it has none.
+    own_nsid: Option<i32>,
     /// By inode; 0 is the agent's own.
     namespaces: BTreeMap<u32, Namespace>,
     links: BTreeMap<InterfaceId, Link>,
@@ -89,6 +92,7 @@ impl Inventory {
             requests,
             notifications,
             with_addresses: false,
+            own_nsid: None,
             namespaces: BTreeMap::new(),
             links: BTreeMap::new(),
             serial: 0,
@@ -169,25 +173,26 @@ impl Inventory {
     }
 
     fn hear(&mut self, nsid: Option<i32>, heard: Heard) -> Change {
-        if let Heard::NamespaceGone(nsid) = heard {
-            return self.lose_namespace(nsid);
-        }
-        let mut namespaces = self.namespaces.values();
-        // The agent's own namespace can have a number, too; mostly it has none.
         let netns = match nsid {
             None => Some(0),
-            nsid => namespaces.find(|one| one.nsid == nsid).map(|one| one.id),
+            nsid if nsid == self.own_nsid => Some(0),
+            nsid => self.namespaces.values().find(|one| one.nsid == nsid).map(|one| one.id),
         };
-        netns.filter(|id| self.namespaces.contains_key(id)).map_or(Change::None, |id| self.take(id, heard))
+        match (netns, heard) {
+            // Each namespace has numbers of its own for others: only the agent's count here.
+            (Some(0), Heard::NamespaceGone(nsid)) => self.lose_namespace(nsid),
+            (Some(id), heard) => self.take(id, heard),
+            (None, _) => Change::None,
+        }
     }
 
     /// Looks for namespaces that have come, and for names that have changed.
     fn search(&mut self) -> Result<Change> {
         self.searched = Instant::now();
-        let mut change = Change::None;
+        let mut change = self.ask_own_nsid()?;
         for (id, sighting) in self.scout.look() {
             change = change.max(match self.namespaces.contains_key(&id) {
-                true => self.see_again(id, sighting),
+                true => self.see_again(id, &sighting),
                 false => self.meet(id, sighting)?,
             });
         }
@@ -205,8 +210,7 @@ impl Inventory {
         let change = self.listen()?;
         let name: Arc<str> = sighting.names.first().cloned().unwrap_or_else(|| id.to_string()).into();
         self.namespaces.insert(id, Namespace { id, nsid, name, doors: sighting.doors });
-        let asked = if id == 0 { None } else { nsid };
-        match self.requests.dump(asked, self.with_addresses) {
+        match self.requests.dump(nsid, self.with_addresses) {
             Ok(heard) => Ok(heard.into_iter().fold(change, |change, heard| change.max(self.take(id, heard)))),
             Err(error) if id == 0 => Err(Error::ListInterfaces(error)),
             Err(_) => {
@@ -216,41 +220,39 @@ impl Inventory {
         }
     }
 
-    /// The number by which notifications name a namespace. Those of the agent's own carry none
-    /// unless somebody has given it one.
+    /// The number by which notifications name a namespace; those of the agent's own need none.
     fn number(&mut self, id: u32, sighting: &Sighting) -> io::Result<Option<i32>> {
-        use std::os::fd::AsFd;
-        if id != 0 {
-            let netns = namespace::open(id, &sighting.doors)?;
-            let nsid = self.requests.nsid(netns.as_fd(), true)?;
-            return nsid.map(Some).ok_or_else(|| io::Error::from(io::ErrorKind::NotFound));
+        if id == 0 {
+            return Ok(None);
         }
-        let own = namespace::own().map_err(io::Error::other)?;
-        if self.scout.looks_beyond() { self.requests.nsid(own.as_fd(), false) } else { Ok(None) }
+        let netns = namespace::open(id, &sighting.doors)?;
+        let nsid = self.requests.nsid(netns.as_fd(), true)?;
+        nsid.map(Some).ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))
     }
 
-    fn see_again(&mut self, id: u32, sighting: Sighting) -> Change {
-        let own = if id == 0 { self.number(0, &sighting).ok() } else { None };
+    fn ask_own_nsid(&mut self) -> Result<Change> {
+        if !self.scout.looks_beyond() {
+            return Ok(Change::None);
+        }
+        let nsid = self.requests.nsid(namespace::own()?.as_fd(), false).map_err(Error::ListInterfaces)?;
+        // What was notified under a new number before now has not been understood.
+        let understood = std::mem::replace(&mut self.own_nsid, nsid) == nsid;
+        Ok(if understood { Change::None } else { Change::Uncertain })
+    }
+
+    fn see_again(&mut self, id: u32, sighting: &Sighting) -> Change {
         let Some(namespace) = self.namespaces.get_mut(&id) else { return Change::None };
-        namespace.doors = sighting.doors;
-        let numbered = own.is_some_and(|nsid| std::mem::replace(&mut namespace.nsid, nsid) != nsid);
+        namespace.doors.clone_from(&sighting.doors);
         // A name that is taken away is kept: the flows of one namespace shall not change theirs.
-        let renamed =
-            sighting.names.first().filter(|_| !sighting.names.iter().any(|name| **name == *namespace.name));
-        if let Some(name) = renamed {
-            namespace.name = name.as_str().into();
-            let of_it = InterfaceId { netns: id, index: 0 }..=InterfaceId { netns: id, index: u32::MAX };
-            for (_, link) in self.links.range_mut(of_it) {
-                let interface = Interface::clone(&link.interface);
-                link.interface = Arc::new(Interface { netns: Arc::clone(&namespace.name), ..interface });
-            }
+        let is_kept = sighting.names.iter().any(|name| **name == *namespace.name);
+        let Some(name) = sighting.names.first().filter(|_| !is_kept) else { return Change::None };
+        namespace.name = name.as_str().into();
+        let of_it = InterfaceId { netns: id, index: 0 }..=InterfaceId { netns: id, index: u32::MAX };
+        for (_, link) in self.links.range_mut(of_it) {
+            let interface = Interface::clone(&link.interface);
+            link.interface = Arc::new(Interface { netns: Arc::clone(&namespace.name), ..interface });
         }
-        match (numbered, renamed) {
-            // What was notified under the new number before now has not been understood.
-            (true, _) => Change::Uncertain,
-            (false, Some(_)) => Change::Some,
-            (false, None) => Change::None,
-        }
+        Change::Some
     }
 
     fn lose_namespace(&mut self, nsid: i32) -> Change {
