@@ -112,7 +112,7 @@ impl Agent {
 
     /// Takes in spills until `next`, or for a glance.
     fn wait(&mut self, next: Instant) -> Result<()> {
-        let glance = next.min(Instant::now() + GLANCE);
+        let glance = next.min(Instant::now() + if self.following.is_behind() { GATHER } else { GLANCE });
         loop {
             let left = glance.saturating_duration_since(Instant::now());
             if left.is_zero() {

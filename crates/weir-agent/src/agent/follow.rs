@@ -1,14 +1,23 @@
 //! The agent's interfaces: watched as they come, retired when they are gone.
 
+#[cfg(test)]
+mod tests;
+
 use super::{Agent, export};
 use crate::interfaces::{Change, Link, Namespace};
 use crate::{Error, HookChoice, Outlet, Result, Selection};
+use nix::errno::Errno;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 use weir_kernel::{Attachment, Hook};
 use weir_probes::flows::InterfaceId;
 use weir_record::Interface;
+
+/// Programs are hung for this long at a time: for each the kernel waits for a grace period, some
+/// 10 ms, and a hundred new interfaces shall not keep the agent from its drain.
+const TURN: Duration = Duration::from_millis(50);
 
 /// An interface that is being watched.
 struct Watched {
@@ -56,9 +65,18 @@ pub(super) struct Following {
     crowded: bool,
     /// Some could not be reached; tried again.
     unreached: bool,
+    /// There is more to do, at once.
+    behind: bool,
+    /// Notifications were lost.
+    doubt: bool,
 }
 
 impl Following {
+    /// Whether there is more to do, at once.
+    pub(super) fn is_behind(&self) -> bool {
+        self.behind
+    }
+
     /// The names of what is watched, and in how many network namespaces it is.
     pub(super) fn names(&self) -> (Vec<String>, usize) {
         let namespaces: BTreeSet<_> = self.watched.keys().map(|id| id.netns).collect();
@@ -76,11 +94,11 @@ impl Agent {
             if let Some(Ok(swept @ 1..)) = swept {
                 remarks.push(format!("{}: removed {swept} filters of a killed agent", link.interface));
             }
-            match self.watch(link) {
-                Err(error) if is_gone(&error) => {
-                    remarks.push(format!("{}: vanished before it could be watched", link.interface));
+            if let Err(error) = self.watch(link) {
+                if !self.is_gone(link, &error)? {
+                    return Err(error);
                 }
-                outcome => outcome?,
+                remarks.push(format!("{}: vanished before it could be watched", link.interface));
             }
         }
         Ok(remarks)
@@ -120,7 +138,7 @@ impl Agent {
     }
 
     fn hang(&self, id: InterfaceId) -> weir_kernel::Result<Vec<Attachment>> {
-        let gone = || io::Error::from_raw_os_error(nix::errno::Errno::ENODEV as i32);
+        let gone = || io::Error::from_raw_os_error(Errno::ENODEV as i32);
         let cannot_enter = |error: io::Error| {
             // A door that has closed leads nowhere any more: the namespace is gone.
             let error = if error.kind() == io::ErrorKind::NotFound { gone() } else { error };
@@ -157,39 +175,63 @@ impl Agent {
     /// Lets go of interfaces that are gone, watches new ones.
     pub(super) fn follow(&mut self) -> Result<()> {
         let change = self.inventory.refresh()?;
-        let again = self.following.crowded || self.following.unreached;
-        if change == Change::None && !again { Ok(()) } else { self.catch_up(change) }
+        let Following { crowded, unreached, behind, doubt, .. } = self.following;
+        if change == Change::None && !(crowded || unreached || behind || doubt) {
+            return Ok(());
+        }
+        self.catch_up(change)
     }
 
     fn catch_up(&mut self, change: Change) -> Result<()> {
-        self.let_go(change == Change::Uncertain)?;
-        let crowded = std::mem::take(&mut self.following.crowded);
-        self.following.unreached = false;
+        let doubt = std::mem::take(&mut self.following.doubt) || change == Change::Uncertain;
+        self.let_go(doubt)?;
+        let was_crowded = std::mem::take(&mut self.following.crowded);
+        (self.following.unreached, self.following.behind) = (false, false);
         let wanted = self.inventory.links().filter(|link| self.settings.selection.wants(link));
-        let wanted: Vec<_> = wanted.filter(|link| self.is_news(link)).cloned().collect();
-        for link in wanted {
+        let news: Vec<_> = wanted.filter(|link| self.is_news(link)).cloned().collect();
+        let turn = Instant::now() + TURN;
+        for link in news {
             if let Some(watched) = self.following.watched.get_mut(&link.id) {
                 watched.interface = Arc::clone(&link.interface);
                 self.books.rename(watched.point, &watched.interface);
-                continue;
-            }
-            match self.watch(&link) {
-                Ok(()) => {}
-                // It comes and goes faster than we look; or its namespace has closed one door, not all.
-                Err(error) if is_gone(&error) => self.following.unreached |= link.id.netns != 0,
-                Err(error @ Error::NoRoom { .. }) => {
-                    if !crowded && !self.following.crowded {
-                        self.books.notice(error.to_string());
-                    }
-                    self.following.crowded = true;
-                }
-                Err(error) => {
-                    self.books.notice(format!("{}: not watched: {error}", link.interface));
-                    self.following.refused.insert((link.id, link.serial));
-                }
+            } else if Instant::now() < turn {
+                self.watch_news(&link, was_crowded)?;
+            } else {
+                self.following.behind = true;
             }
         }
         Ok(())
+    }
+
+    /// Watches an interface that has come while the agent runs, or says why not.
+    fn watch_news(&mut self, link: &Link, was_crowded: bool) -> Result<()> {
+        match self.watch(link) {
+            Ok(()) => {}
+            Err(error @ Error::NoRoom { .. }) => {
+                if !was_crowded && !self.following.crowded {
+                    self.books.notice(error.to_string());
+                }
+                self.following.crowded = true;
+            }
+            // It comes and goes faster than we look; or its namespace has closed one door, not all.
+            Err(error) if self.is_gone(link, &error)? => self.following.unreached |= link.id.netns != 0,
+            Err(error) => {
+                self.books.notice(format!("not watched: {error}"));
+                self.following.refused.insert((link.id, link.serial));
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether an interface could not be watched because it is gone. The end of one is notified
+    /// before the kernel refuses to attach to it.
+    fn is_gone(&mut self, link: &Link, error: &Error) -> Result<bool> {
+        let change = self.inventory.refresh()?;
+        self.following.behind |= change != Change::None;
+        self.following.doubt |= change == Change::Uncertain;
+        let is_there = self.inventory.link(link.id).is_some_and(|now| now.serial == link.serial);
+        let Error::Attach { source, .. } = error else { return Ok(false) };
+        Ok(!is_there || source.errno() == Some(Errno::ENODEV as i32))
     }
 
     fn is_news(&self, link: &Link) -> bool {
@@ -245,9 +287,4 @@ impl Agent {
             !settled
         });
     }
-}
-
-fn is_gone(error: &Error) -> bool {
-    let Error::Attach { source, .. } = error else { return false };
-    source.errno() == Some(nix::errno::Errno::ENODEV as i32)
 }

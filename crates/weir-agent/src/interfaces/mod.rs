@@ -4,6 +4,8 @@ mod message;
 mod namespace;
 mod netlink;
 mod selection;
+#[cfg(test)]
+mod tests;
 
 use crate::{Error, Result};
 use message::{Heard, LinkMessage};

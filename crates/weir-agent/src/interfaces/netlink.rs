@@ -135,6 +135,12 @@ impl Notifications {
         self.socket.add_membership(RTNLGRP_IPV6_IFADDR)
     }
 
+    /// So little room that some are lost.
+    #[cfg(test)]
+    pub(super) fn starve(&self) {
+        setsockopt(&self.socket, RcvBufForce, &2048).expect("these tests need root");
+    }
+
     /// The next datagram, where there is one.
     pub(super) fn next(&mut self, notices: &mut Vec<Notice>) -> io::Result<bool> {
         let mut space = nix::cmsg_space!(i32);
