@@ -225,7 +225,7 @@ mod tests {
 
     #[test]
     fn a_ledger_line_is_read() {
-        let line = r#"{"type":"ledger","interface":"weir0","direction":"egress","balanced":true,
+        let line = r#"{"type":"ledger","netns":"1","interface":"weir0","direction":"egress","balanced":true,
             "seen_packets":5,"seen_bytes":300,"exported_packets":4,"exported_bytes":240,"held_packets":0,
             "held_bytes":0,"lost_packets":1,"lost_bytes":60,"lost_by":{"spill_full":{"packets":1,"bytes":60}}}"#;
         let Line::Ledger(ledger) = Line::read(line) else { panic!("not a ledger") };
@@ -243,8 +243,8 @@ mod tests {
     #[should_panic(expected = "ethertype is missing")]
     fn a_key_left_out_is_found() {
         Line::read(
-            r#"{"type":"flow","interface":"weir0","direction":"egress","source_address":null,
-            "destination_address":null,"source_port":null,"destination_port":null,"protocol":null}"#,
+            r#"{"type":"flow","netns":"1","interface":"weir0","interface_kind":"veth","direction":"egress",
+            "source_address":null,"destination_address":null,"source_port":null,"destination_port":null,"protocol":null}"#,
         );
     }
 }
