@@ -8,6 +8,8 @@ use serde_json::Value;
 #[expect(missing_docs, reason = "named as in the JSON")]
 pub struct Conversation {
     pub flow_id: String,
+    pub parent_id: Option<String>,
+    pub sampling_rate: u32,
     /// `source_address`, and `source_port` if there is one.
     pub source: (Option<String>, Option<u16>),
     /// The other end.
@@ -31,7 +33,9 @@ pub struct Conversation {
 #[derive(Clone, Debug)]
 #[expect(missing_docs, reason = "named as in the JSON")]
 pub struct Observation {
+    pub netns: String,
     pub interface: String,
+    pub decapsulated: bool,
     pub direction: String,
     pub vlan: Option<u16>,
     pub reverse: bool,
@@ -65,6 +69,8 @@ impl Conversation {
         let observations = field(value, "observations")?.as_array().ok_or("observations: not an array")?;
         Ok(Self {
             flow_id: text(value, "flow_id")?,
+            parent_id: optional(value, "parent_id", text)?,
+            sampling_rate: number(value, "sampling_rate")?,
             source: end("source_address", "source_port")?,
             destination: end("destination_address", "destination_port")?,
             protocol: optional(value, "protocol", text)?,
@@ -85,6 +91,8 @@ impl Conversation {
 impl Observation {
     fn of(value: &Value) -> Result<Self, String> {
         Ok(Self {
+            netns: text(value, "netns")?,
+            decapsulated: boolean(value, "decapsulated")?,
             interface: text(value, "interface")?,
             direction: text(value, "direction")?,
             vlan: optional(value, "vlan", number)?,

@@ -32,7 +32,9 @@ impl Sum for Count {
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 #[expect(missing_docs, reason = "named as in the JSON")]
 pub struct Flow {
+    pub netns: String,
     pub interface: String,
+    pub interface_kind: String,
     pub direction: String,
     pub source_address: Option<String>,
     pub destination_address: Option<String>,
@@ -48,6 +50,7 @@ pub struct Flow {
     pub tcp_flags: Option<u16>,
     pub dscp: Option<u8>,
     pub fragmented: bool,
+    pub sampling_rate: u32,
     pub flow_end_reason: String,
     pub start: String,
     pub end: String,
@@ -57,8 +60,10 @@ pub struct Flow {
 #[derive(Clone, Debug, Default)]
 #[expect(missing_docs, reason = "named as in the JSON")]
 pub struct Ledger {
+    pub netns: String,
     pub interface: String,
     pub direction: String,
+    pub decapsulated: bool,
     pub balanced: bool,
     pub seen: Count,
     pub exported: Count,
@@ -95,7 +100,9 @@ impl Line {
 impl Flow {
     fn read(value: &Value) -> Result<Self, String> {
         Ok(Self {
+            netns: text(value, "netns")?,
             interface: text(value, "interface")?,
+            interface_kind: text(value, "interface_kind")?,
             direction: text(value, "direction")?,
             source_address: optional(value, "source_address", text)?,
             destination_address: optional(value, "destination_address", text)?,
@@ -111,6 +118,7 @@ impl Flow {
             tcp_flags: optional(value, "tcp_flags", number)?,
             dscp: optional(value, "dscp", number)?,
             fragmented: boolean(value, "fragmented")?,
+            sampling_rate: number(value, "sampling_rate")?,
             flow_end_reason: text(value, "flow_end_reason")?,
             start: time(value, "start")?,
             end: time(value, "end")?,
@@ -129,7 +137,7 @@ impl Flow {
         for flow in records {
             let addresses =
                 (&flow.source_address, &flow.destination_address, flow.source_port, flow.destination_port);
-            let place = (&flow.interface, &flow.direction, flow.vlan, flow.ethertype);
+            let place = (&flow.netns, &flow.interface, &flow.direction, flow.vlan, flow.ethertype);
             let kind = (&flow.protocol, flow.icmp_type, flow.icmp_code);
             let sum = merged.entry((addresses, place, kind)).or_insert_with(|| Self {
                 packets: 0,
@@ -159,8 +167,10 @@ impl Ledger {
             Ok((name.clone(), Count { packets: number(lost, "packets")?, bytes: number(lost, "bytes")? }))
         };
         Ok(Self {
+            netns: text(value, "netns")?,
             interface: text(value, "interface")?,
             direction: text(value, "direction")?,
+            decapsulated: boolean(value, "decapsulated")?,
             balanced: boolean(value, "balanced")?,
             seen: column("seen")?,
             exported: column("exported")?,
@@ -223,7 +233,7 @@ mod tests {
 
     #[test]
     fn a_ledger_line_is_read() {
-        let line = r#"{"type":"ledger","interface":"weir0","direction":"egress","balanced":true,
+        let line = r#"{"type":"ledger","netns":"1","interface":"weir0","direction":"egress","decapsulated":false,"balanced":true,
             "seen_packets":5,"seen_bytes":300,"exported_packets":4,"exported_bytes":240,"held_packets":0,
             "held_bytes":0,"filtered_packets":0,"filtered_bytes":0,"sampled_out_packets":0,
             "sampled_out_bytes":0,"lost_packets":1,"lost_bytes":60,"lost_by":{"spill_full":{"packets":1,"bytes":60}}}"#;
@@ -242,8 +252,8 @@ mod tests {
     #[should_panic(expected = "ethertype is missing")]
     fn a_key_left_out_is_found() {
         Line::read(
-            r#"{"type":"flow","interface":"weir0","direction":"egress","source_address":null,
-            "destination_address":null,"source_port":null,"destination_port":null,"protocol":null}"#,
+            r#"{"type":"flow","netns":"1","interface":"weir0","interface_kind":"veth","direction":"egress",
+            "source_address":null,"destination_address":null,"source_port":null,"destination_port":null,"protocol":null}"#,
         );
     }
 }

@@ -19,13 +19,18 @@ fn sent(cases: &[Case]) -> Count {
 }
 
 /// Names every case that differs, with what was found in its place.
-fn assert_records(cases: &[Case], outcome: &Outcome, direction: &str) {
+fn assert_records(cases: &[Case], outcome: &Outcome, (netns, direction): (&str, &str)) {
     let mut found = Flow::merge(outcome.flows(INTERFACE, direction));
     let mut complaints = Vec::new();
     for case in cases {
         for expected in &case.expected {
-            let expected =
-                Flow { interface: INTERFACE.into(), direction: direction.into(), ..expected.clone() };
+            let expected = Flow {
+                netns: netns.into(),
+                interface: INTERFACE.into(),
+                interface_kind: "veth".into(),
+                direction: direction.into(),
+                ..expected.clone()
+            };
             match found.iter().position(|flow| *flow == expected) {
                 Some(place) => drop(found.swap_remove(place)),
                 None => complaints.push((case.name, expected)),
@@ -56,8 +61,8 @@ fn every_case(hook: &str) {
     }
     assert_eq!(capture.stop(), sent(&cases).packets);
     let [left, right] = agents.map(Agent::stop);
-    for (outcome, direction) in [(left, "egress"), (right, "ingress")] {
-        assert_records(&cases, &outcome, direction);
+    for (outcome, end, direction) in [(left, &pair.left, "egress"), (right, &pair.right, "ingress")] {
+        assert_records(&cases, &outcome, (end.name(), direction));
         outcome.assert_exact();
         assert_eq!(outcome.ledger(INTERFACE, direction).seen, sent(&cases));
     }

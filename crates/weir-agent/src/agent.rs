@@ -2,17 +2,18 @@
 
 mod change;
 mod follow;
+mod rules;
 mod snapshot;
 
 pub use change::reloaded;
 
 use crate::books::Notify;
 use crate::conversations::{Counted, Ending, LiveFlow, Table, live, record};
-use crate::interfaces::Found;
+use crate::interfaces::{Inventory, Link};
+use crate::policy::Selector;
 use crate::status::DrainWatch;
-use crate::{Books, Control, Error, HookChoice, Joining, Outlet, Result, Settings};
-use follow::Watched;
-use std::collections::BTreeMap;
+use crate::{Books, Control, Error, HookChoice, Joining, Namespaces, Outlet, Result, Settings};
+use follow::Following;
 use std::time::{Duration, Instant};
 use weir_kernel::privilege::{has_btf, missing_capabilities, online_cpus};
 use weir_kernel::{Hook, LedgerCell, SpillRecord};
@@ -29,6 +30,8 @@ const GATHER: Duration = Duration::from_millis(2);
 pub struct Start {
     /// Interfaces that are watched.
     pub interfaces: Vec<String>,
+    /// In how many network namespaces they are.
+    pub namespaces: usize,
     /// How the programs hang there.
     pub hook: Hook,
     /// Sizes of the kernel maps.
@@ -53,10 +56,10 @@ pub struct Agent {
     flows: Flows,
     table: Table,
     books: Books,
-    watched: BTreeMap<u32, Watched>,
+    inventory: Inventory,
+    following: Following,
+    selector: Selector,
     ticks: Ticks,
-    /// Interfaces that could not be watched; said once.
-    refused: Vec<u32>,
     started: Instant,
     drains: DrainWatch,
     /// Flow entries of the kernel that the last drain found.
@@ -70,13 +73,21 @@ impl Agent {
     /// A privilege or a kernel feature is missing, a glob selects no interface, the budget is too small.
     pub fn attach(settings: Settings, notify: Notify) -> Result<(Self, Start)> {
         require_privileges()?;
-        let found = settings.selection.find_each()?;
-        let flows = Flows::load(Layout::new(demand(&settings, &found))?)?;
+        let addresses = !settings.selection.addresses.is_empty();
+        let inventory = Inventory::open(settings.namespaces.clone(), addresses)?;
+        let found = settings.selection.choose(inventory.links())?;
+        let mut flows = Flows::load(Layout::new(demand(&settings, &found))?)?;
         let ticks = flows.ticks()?;
         let hook = if settings.hook == HookChoice::Clsact { Hook::Clsact } else { Hook::Tcx };
         let table = Table::new(&settings);
         let books = Books::new(flows.layout().points, notify);
-        let (watched, refused) = (BTreeMap::new(), Vec::new());
+        let following = Following::default();
+        let selector = rules::selector(&settings, flows.layout().rule_room)?;
+        flows.set_rules(selector.compiled(std::iter::empty())?);
+        // Nothing is attached yet: both generations begin with the rules.
+        for _ in 0..2 {
+            flows.flip()?;
+        }
         let (started, drains, entries_used) = (Instant::now(), DrainWatch::new(settings.interval), 0);
         let mut agent = Self {
             settings,
@@ -84,16 +95,19 @@ impl Agent {
             flows,
             table,
             books,
-            watched,
+            inventory,
+            following,
+            selector,
             ticks,
-            refused,
             started,
             drains,
             entries_used,
         };
-        let remarks = agent.attach_first(&found)?;
-        let interfaces = agent.watched.values().map(|watched| watched.interface.name.clone()).collect();
-        let start = Start { interfaces, hook: agent.hook, layout: *agent.flows.layout(), remarks };
+        let mut remarks = agent.attach_first(&found)?;
+        remarks.extend_from_slice(agent.selector.remarks());
+        let (interfaces, namespaces) = agent.following.names();
+        let start =
+            Start { interfaces, namespaces, hook: agent.hook, layout: *agent.flows.layout(), remarks };
         Ok((agent, start))
     }
 
@@ -112,6 +126,7 @@ impl Agent {
         let mut next = Instant::now() + self.settings.interval;
         while !stop() {
             self.wait(next)?;
+            self.follow()?;
             let now = Instant::now();
             if now >= next {
                 self.drain(&mut outlet)?;
@@ -132,7 +147,7 @@ impl Agent {
 
     /// Takes in spills until `next`, or for a glance.
     fn wait(&mut self, next: Instant) -> Result<()> {
-        let glance = next.min(Instant::now() + GLANCE);
+        let glance = next.min(Instant::now() + if self.following.is_behind() { GATHER } else { GLANCE });
         loop {
             let left = glance.saturating_duration_since(Instant::now());
             if left.is_zero() {
@@ -147,13 +162,13 @@ impl Agent {
 
     fn finish(mut self, mut outlet: Outlet) -> Result<Report> {
         // Off the interfaces first: what is seen from now on is nobody's.
-        self.watched.values_mut().for_each(Watched::detach);
+        self.detach_all();
         // Two generations: a packet may still have been on its way into the second.
         self.drain(&mut outlet)?;
         self.drain(&mut outlet)?;
-        let Self { mut table, mut books, .. } = self;
+        let Self { mut table, mut books, selector, .. } = self;
         let joining = table.joining();
-        table.force(|_| true, |ending| export(ending, joining, &mut outlet, &mut books));
+        table.force(|_| true, |ending| export((ending, joining, &selector), &mut outlet, &mut books));
         let output = outlet.finish(&mut books);
         books.speak();
         Ok(Report { books, output })
@@ -166,14 +181,14 @@ impl Agent {
         self.ticks = self.flows.ticks()?;
         // All spills of the generation that was left are in the ring by now.
         self.take_spills(self.ring_capacity())?;
-        let Self { flows, table, books, ticks, entries_used, .. } = self;
+        let Self { flows, table, books, ticks, selector, entries_used, .. } = self;
         let (rates, digester) = (flows.rates(epoch), flows.digester());
         *entries_used = 0;
         flows.drain(left, &mut Merge { table, books, ticks, entries_used, rates, digester })?;
         books.end_epoch(epoch);
         let joining = table.joining();
-        table.expire(ticks.unix(), |ending| export(ending, joining, outlet, books));
-        self.follow_interfaces(outlet)?;
+        table.expire(ticks.unix(), |ending| export((ending, joining, selector), outlet, books));
+        self.retire(outlet);
         outlet.send(&mut self.books);
         outlet.collect(&mut self.books);
         self.books.audit();
@@ -255,9 +270,16 @@ impl Visitor for Merge<'_> {
     }
 }
 
-fn export(ending: Ending<'_>, joining: Joining, outlet: &mut Outlet, books: &mut Books) {
-    if let Some(record) = record(ending, joining, books) {
-        outlet.push(record, books);
+/// A record on its way out, unless the filter does not want it.
+fn export(
+    (ending, joining, selector): (Ending<'_>, Joining, &Selector),
+    outlet: &mut Outlet,
+    books: &mut Books,
+) {
+    match record(ending, joining, books) {
+        Some(record) if selector.writes(&record) => outlet.push(record, books),
+        Some(record) => books.filter_out(&record),
+        None => {}
     }
 }
 
@@ -271,10 +293,13 @@ fn require_privileges() -> Result<()> {
     if has_btf() { Ok(()) } else { Err(Error::NoBtf) }
 }
 
-fn demand(settings: &Settings, found: &[Found]) -> Demand {
+fn demand(settings: &Settings, found: &[Link]) -> Demand {
+    let own = found.iter().filter(|one| one.id.netns == 0);
     Demand {
         interfaces: found.len() as u32,
-        highest_ifindex: found.iter().map(|one| one.interface.index).max().unwrap_or(0),
+        highest_ifindex: own.map(|one| one.id.index).max().unwrap_or(0),
+        every_netns: settings.namespaces != Namespaces::Own,
+        decapsulate: settings.decapsulate,
         ..Demand::one_interface(settings.memory_budget, online_cpus())
     }
 }

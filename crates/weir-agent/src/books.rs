@@ -1,10 +1,13 @@
 //! The books: every observation point's account, and the numbers that the probe knows them by.
 
+mod closed;
+
+use closed::Closed;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use weir_kernel::LedgerCell;
-use weir_record::{Account, Cause, Count, Direction, FlowRecord, Interface, Observation};
+use weir_record::{Account, Cause, Count, Direction, FlowRecord, Interface, Layer, Observation};
 
 /// Where the agent's own few lines go: standard error, or the foot of a live view.
 pub type Notify = Box<dyn FnMut(String)>;
@@ -22,8 +25,7 @@ struct Unspoken {
 /// Ingress has the even number, egress the odd one after it; 0 and 1 are not used.
 pub struct Books {
     accounts: BTreeMap<u16, Account>,
-    /// Accounts of interfaces that are gone.
-    closed: Vec<Account>,
+    closed: Closed,
     free: BTreeSet<u16>,
     /// What came through the spill ring of each of two epochs, before the drain that says it was seen.
     ahead: [BTreeMap<u16, Count>; 2],
@@ -44,16 +46,16 @@ impl Books {
     pub fn new(points: u32, notify: Notify) -> Self {
         let last = u16::try_from(points).unwrap_or(u16::MAX);
         let free = (2..last.saturating_sub(1)).step_by(2).collect();
-        let (accounts, closed) = (BTreeMap::new(), Vec::new());
+        let (accounts, closed) = (BTreeMap::new(), Closed::default());
         let (ahead, unspoken) = (Default::default(), BTreeMap::new());
         Self { accounts, closed, free, ahead, unspoken, notify, out_of_balance: false }
     }
 
     /// Opens two accounts for an interface. The number of the first; none where the probe's ledger is full.
-    pub fn open(&mut self, interface: &Arc<Interface>) -> Option<u16> {
+    pub fn open(&mut self, interface: &Arc<Interface>, layer: Layer) -> Option<u16> {
         let point = self.free.pop_first()?;
         for (number, direction) in [(point, Direction::Ingress), (point + 1, Direction::Egress)] {
-            self.accounts.insert(number, Account::new(Arc::clone(interface), direction));
+            self.accounts.insert(number, Account::new(Arc::clone(interface), direction, layer));
         }
         Some(point)
     }
@@ -75,7 +77,7 @@ impl Books {
     /// Closes both accounts of an interface that is gone, whose last packet has been exported.
     pub fn close(&mut self, point: u16) {
         let both = [self.accounts.remove(&point), self.accounts.remove(&(point + 1))];
-        self.closed.extend(both.into_iter().flatten());
+        both.into_iter().flatten().for_each(|account| self.closed.add(account));
         // The number's next owner does not speak of these losses; the closed accounts keep them.
         self.unspoken.retain(|(number, _), _| *number != point && *number != point + 1);
         self.free.insert(point);
@@ -93,9 +95,14 @@ impl Books {
         self.accounts.get(&point)
     }
 
+    /// The accounts of observation points that there are, by number.
+    pub fn numbered(&self) -> impl Iterator<Item = (u16, &Account)> {
+        self.accounts.iter().map(|(point, account)| (*point, account))
+    }
+
     /// All accounts, those of interfaces that are gone first.
     pub fn accounts(&self) -> impl Iterator<Item = &Account> {
-        self.closed.iter().chain(self.accounts.values())
+        self.closed.accounts().chain(self.accounts.values())
     }
 
     /// Counts in what a level held of a flow.
@@ -149,6 +156,16 @@ impl Books {
         }
     }
 
+    /// Books a record that the filter does not want: all that was observed of it, at every point.
+    pub fn filter_out(&mut self, record: &FlowRecord) {
+        for Observation { point, count, .. } in &record.observations {
+            self.change(*point, |account| {
+                account.held -= *count;
+                account.filtered += *count;
+            });
+        }
+    }
+
     /// Books everything that is still held as lost: there is nobody left to take it.
     pub fn lose_held(&mut self, cause: Cause) {
         let held: Vec<_> =
@@ -177,7 +194,7 @@ impl Books {
             };
             (self.notify)(format!(
                 "{} {}: {} packets ({} bytes) lost: {}: {}",
-                account.interface.name,
+                account.interface,
                 account.direction.as_str(),
                 loss.count.packets,
                 loss.count.bytes,
@@ -192,7 +209,7 @@ impl Books {
     pub fn audit(&mut self) {
         let Some(account) = self.accounts.values().find(|account| !account.is_balanced()) else { return };
         if !std::mem::replace(&mut self.out_of_balance, true) {
-            let (interface, direction) = (&account.interface.name, account.direction.as_str());
+            let (interface, direction) = (&account.interface, account.direction.as_str());
             let line =
                 format!("{interface} {direction}: the books do not balance: this is a bug: {account:?}");
             (self.notify)(line);

@@ -27,17 +27,36 @@ pub enum Error {
         "the kernel has no type information ({KERNEL_BTF}): it needs CONFIG_DEBUG_INFO_BTF=y (Linux 5.4 and newer)"
     )]
     NoBtf,
-    /// No interface fits the globs.
-    #[error("no interface matches {globs}. There are: {names}")]
+    /// A part of the selection, or the whole of it, finds no interface.
+    #[error("no interface matches {selection}. There are: {there_are}")]
     NoInterface {
         /// What was asked for.
-        globs: String,
+        selection: String,
         /// What there is.
+        there_are: String,
+    },
+    /// The interfaces cannot be asked for, or their changes cannot be followed.
+    #[error("cannot list interfaces: {0}")]
+    ListInterfaces(#[source] std::io::Error),
+    /// There is no such network namespace.
+    #[error(
+        "no network namespace and no process is called {word}. There are: {names}; or give the id of a process"
+    )]
+    NoNamespace {
+        /// What was asked for.
+        word: String,
+        /// Those that have a name.
         names: String,
     },
-    /// The list of interfaces cannot be read.
-    #[error("cannot list interfaces: {0}")]
-    ListInterfaces(#[source] nix::Error),
+    /// Other network namespaces cannot be entered.
+    #[error("cannot enter network namespaces: {0}. It needs CAP_SYS_ADMIN: run as root")]
+    Namespaces(#[source] std::io::Error),
+    /// All observation points are taken.
+    #[error("cannot watch {interface}: all observation points are taken: raise --memory-budget")]
+    NoRoom {
+        /// Its name.
+        interface: String,
+    },
     /// The budget does not hold a single flow.
     #[error("{0}: raise --memory-budget")]
     Budget(#[from] TooSmall),

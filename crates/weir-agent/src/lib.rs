@@ -35,7 +35,7 @@ pub use control::{
 };
 pub use conversations::{Dedup, Joining, LiveFlow};
 pub use error::{Error, Result};
-pub use interfaces::Selection;
+pub use interfaces::{KindRule, Namespaces, Selection};
 pub use outlet::{Outlet, Sink};
 pub use policy::{Assembly, Policy};
 pub use settings::{HookChoice, Settings};

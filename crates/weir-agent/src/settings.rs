@@ -1,6 +1,6 @@
 //! What the user can decide.
 
-use crate::{Joining, Selection};
+use crate::{Joining, Namespaces, Policy, Selection};
 use std::time::Duration;
 use weir_kernel::Position;
 
@@ -18,7 +18,9 @@ pub enum HookChoice {
 /// Everything that the agent is told at start.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// Interfaces to watch.
+    /// Network namespaces to watch; cannot be changed while running.
+    pub namespaces: Namespaces,
+    /// Interfaces to watch there.
     pub selection: Selection,
     /// Kind of hook.
     pub hook: HookChoice,
@@ -26,6 +28,10 @@ pub struct Settings {
     pub position: Position,
     /// What is one conversation.
     pub joining: Joining,
+    /// Whether packets inside tunnels are flows of their own.
+    pub decapsulate: bool,
+    /// What is counted, and what is written.
+    pub policy: Policy,
     /// Time between drains.
     pub interval: Duration,
     /// A flow without packets for this long ends.
@@ -49,7 +55,8 @@ impl Settings {
     pub fn changes_to(&self, wanted: &Self) -> Result<Vec<String>, String> {
         wanted.make_sense()?;
         let fixed = [
-            ("interface", self.selection != wanted.selection),
+            ("netns", self.namespaces != wanted.namespaces),
+            ("decapsulate", self.decapsulate != wanted.decapsulate),
             ("hook", self.hook != wanted.hook),
             ("attach", self.position != wanted.position),
             ("biflow", self.joining.biflow != wanted.joining.biflow),
@@ -66,7 +73,23 @@ impl Settings {
             ("max-flows", self.max_flows.to_string(), wanted.max_flows.to_string()),
         ];
         let changed = pairs.into_iter().filter(|(_, old, new)| old != new);
-        Ok(changed.map(|(name, old, new)| format!("{name} {new} (was {old})")).collect())
+        let mut changes: Vec<_> =
+            changed.map(|(name, old, new)| format!("{name} {new} (was {old})")).collect();
+        if self.selection != wanted.selection {
+            changes.push("interfaces".into());
+        }
+        if self.policy.rules != wanted.policy.rules {
+            let (old, new) = (self.policy.rules.len(), wanted.policy.rules.len());
+            changes.push(if old == new {
+                format!("rule ({new})")
+            } else {
+                format!("rule ({new}, were {old})")
+            });
+        }
+        if self.policy.filter != wanted.policy.filter {
+            changes.push("filter".into());
+        }
+        Ok(changes)
     }
 
     fn make_sense(&self) -> Result<(), String> {
@@ -85,23 +108,31 @@ impl Settings {
     }
 }
 
+/// What tests begin with.
+#[cfg(test)]
+pub(crate) fn sample() -> Settings {
+    Settings {
+        namespaces: Namespaces::Own,
+        selection: Selection::default(),
+        hook: HookChoice::Auto,
+        position: Position::Head,
+        joining: Joining { biflow: true, dedup: crate::Dedup::First },
+        decapsulate: false,
+        policy: Policy::default(),
+        interval: Duration::from_secs(1),
+        idle_timeout: Duration::from_secs(15),
+        active_timeout: Duration::from_secs(60),
+        memory_budget: 64 << 20,
+        max_flows: 1000,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Dedup;
 
     fn settings() -> Settings {
-        Settings {
-            selection: Selection::new(Vec::new()),
-            hook: HookChoice::Auto,
-            position: Position::Head,
-            joining: Joining { biflow: true, dedup: Dedup::First },
-            interval: Duration::from_secs(1),
-            idle_timeout: Duration::from_secs(15),
-            active_timeout: Duration::from_secs(60),
-            memory_budget: 64 << 20,
-            max_flows: 1000,
-        }
+        sample()
     }
 
     #[test]
@@ -110,6 +141,11 @@ mod tests {
         let wanted = Settings { interval: Duration::from_millis(250), max_flows: 7, ..settings() };
         let said = settings().changes_to(&wanted).expect("both can change");
         assert_eq!(said, ["interval 250ms (was 1s)", "max-flows 7 (was 1000)"]);
+        let names = vec![glob::Pattern::new("eth*").expect("a glob")];
+        let selection = Selection { names, ..Selection::default() };
+        let policy = Policy { rules: vec!["deny".parse().expect("a rule")], filter: None };
+        let said = settings().changes_to(&Settings { selection, policy, ..settings() });
+        assert_eq!(said.expect("both can change"), ["interfaces", "rule (1, were 0)"]);
         let wanted = Settings {
             idle_timeout: Duration::from_secs(90),
             active_timeout: Duration::from_secs(120),
@@ -133,7 +169,7 @@ mod tests {
         let wanted = Settings { memory_budget: 1, interval: Duration::from_secs(2), ..settings() };
         assert!(refused(wanted).contains("--memory-budget cannot change"));
         assert!(refused(Settings { hook: HookChoice::Tcx, ..settings() }).contains("--hook cannot change"));
-        let some = Selection::new(vec![glob::Pattern::new("eth*").expect("a glob")]);
-        assert!(refused(Settings { selection: some, ..settings() }).contains("--interface cannot change"));
+        let others = Namespaces::Every;
+        assert!(refused(Settings { namespaces: others, ..settings() }).contains("--netns cannot change"));
     }
 }

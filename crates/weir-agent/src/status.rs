@@ -44,6 +44,12 @@ pub struct Status<L = Entry> {
 /// An interface with the agent's programs on it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct WatchedInterface {
+    /// Its network namespace.
+    #[serde(default)]
+    pub netns: String,
+    /// Whether that is the agent's own.
+    #[serde(default)]
+    pub own_netns: bool,
     /// Its name.
     pub interface: String,
     /// Its number.
@@ -163,6 +169,12 @@ pub struct Effective {
     pub memory_budget_bytes: u64,
     /// `--max-flows`
     pub max_flows: u64,
+    /// `--filter`
+    #[serde(default)]
+    pub filter: Option<String>,
+    /// `--rule`, in order.
+    #[serde(default)]
+    pub rules: Vec<String>,
 }
 
 impl From<&Settings> for Effective {
@@ -173,6 +185,8 @@ impl From<&Settings> for Effective {
             active_timeout_seconds: settings.active_timeout.as_secs_f64(),
             memory_budget_bytes: settings.memory_budget,
             max_flows: settings.max_flows as u64,
+            filter: settings.policy.filter.as_ref().map(ToString::to_string),
+            rules: settings.policy.rules.iter().map(ToString::to_string).collect(),
         }
     }
 }

@@ -12,7 +12,8 @@ use proptest::sample::select;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 use weir_record::{
-    Addresses, Direction, Field, FlowEndReason, FlowKey, FlowRecord, Interface, Kind, protocol_name,
+    Addresses, Direction, Field, FlowEndReason, FlowKey, FlowRecord, Interface, InterfaceKind, Kind,
+    protocol_name,
 };
 
 const V4: [&str; 6] = ["10.0.0.1", "10.0.0.2", "10.1.2.3", "192.168.0.1", "0.0.0.0", "255.255.255.255"];
@@ -29,6 +30,7 @@ const NETWORKS: [&str; 8] = [
 ];
 const NUMBERS: [u16; 14] = [0, 1, 6, 8, 17, 22, 53, 58, 80, 128, 443, 1024, 0x0806, 0xffff];
 const NAMES: [&str; 4] = ["eth0", "eth1", "veth3", "lo"];
+const NAMESPACES: [&str; 2] = ["blue", "4026531840"];
 const GLOBS: [&str; 4] = ["eth*", "?eth[0-3]", "*", "lo*"];
 
 fn address_v4() -> impl Strategy<Value = Ipv4Addr> {
@@ -45,7 +47,15 @@ pub fn interfaces() -> impl Strategy<Value = Interface> {
 }
 
 fn interface(name: &str, index: u32) -> Interface {
-    Interface { name: name.into(), index }
+    let (kind, own_netns) =
+        if name == "lo" { (InterfaceKind::Loopback, true) } else { (InterfaceKind::Veth, false) };
+    Interface {
+        name: name.into(),
+        index,
+        netns: NAMESPACES[index as usize % NAMESPACES.len()].into(),
+        own_netns,
+        kind,
+    }
 }
 
 /// Directions.
@@ -208,7 +218,9 @@ fn named_test(name: &'static str, field: &'static Field) -> BoxedStrategy<String
         }
         (Kind::Text, _) => with(
             EQUAL,
-            select([&NAMES[..], &GLOBS, &["'a \"b\\\\'"]].concat()).prop_map(String::from).boxed(),
+            select([&NAMES[..], &NAMESPACES, &GLOBS, &["'a \"b\\\\'"]].concat())
+                .prop_map(String::from)
+                .boxed(),
         ),
         (Kind::Time, _) => with(
             ORDER,

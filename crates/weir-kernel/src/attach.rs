@@ -1,9 +1,10 @@
 //! Attaching TC programs: TCX links where the kernel has them (6.6), clsact filters below.
 
 use crate::error::from_libbpf;
-use crate::{Error, Loaded, Result};
+use crate::{Error, Result};
 use libbpf_rs::{TcHook, TcHookBuilder};
-use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
 
 /// Which way a packet crosses the interface.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,15 +42,45 @@ pub enum Attachment {
     Clsact(Filter),
 }
 
+impl Attachment {
+    /// Whether it still hangs on its interface: one that is gone has let go of it. To be asked
+    /// inside the network namespace of the interface.
+    pub fn is_attached(&self) -> bool {
+        match self {
+            // The kernel shows interface 0 for a link whose interface is gone.
+            Self::Tcx(link) => std::fs::read_to_string(format!("/proc/self/fdinfo/{}", link.as_raw_fd()))
+                .is_ok_and(|info| !info.lines().any(|line| line == "ifindex:\t0")),
+            Self::Clsact(filter) => { filter.hook }.query().is_ok(),
+        }
+    }
+}
+
 /// A clsact filter of ours.
 #[derive(Debug)]
-pub struct Filter(TcHook);
+pub struct Filter {
+    hook: TcHook,
+    /// Inode of the network namespace that it is in.
+    netns: Option<u64>,
+}
+
+// SAFETY: plain numbers; the one pointer in it, `bpf_tc_hook.qdisc`, is null.
+unsafe impl Send for Filter {}
+// SAFETY: likewise, and nothing changes it.
+unsafe impl Sync for Filter {}
 
 impl Drop for Filter {
+    /// Only inside its network namespace: elsewhere its number is that of another interface.
     fn drop(&mut self) {
-        // An interface that is gone has taken its filters with it.
-        let _ = self.0.detach();
+        if self.netns == current_netns() {
+            // An interface that is gone has taken its filters with it.
+            let _ = self.hook.detach();
+        }
     }
+}
+
+/// Inode of the network namespace that this thread is in.
+fn current_netns() -> Option<u64> {
+    std::fs::metadata("/proc/thread-self/ns/net").ok().map(|netns| netns.ino())
 }
 
 /// What our clsact filters are found by again: "wei" and a number, so that agents can stand side by side.
@@ -68,26 +99,24 @@ pub fn is_tcx_missing(error: &Error) -> bool {
     matches!(error.errno(), Some(libc::EINVAL | libc::EOPNOTSUPP | libc::ENOSYS))
 }
 
-/// Attaches `program` of `loaded` to the interface `ifindex`.
+/// Attaches `program` to the interface `ifindex` of the network namespace that this thread is in.
 ///
 /// # Errors
 /// The interface is gone (ENODEV), CAP_NET_ADMIN is missing (EPERM), or the kernel has no such hook.
 pub fn attach(
-    loaded: &Loaded,
-    program: &str,
+    program: BorrowedFd<'_>,
     ifindex: u32,
     direction: Direction,
     (hook, position): (Hook, Position),
 ) -> Result<Attachment> {
     match hook {
-        Hook::Tcx => attach_tcx(loaded, program, ifindex, direction, position).map(Attachment::Tcx),
-        Hook::Clsact => attach_clsact(loaded, program, ifindex, direction, position).map(Attachment::Clsact),
+        Hook::Tcx => attach_tcx(program, ifindex, direction, position).map(Attachment::Tcx),
+        Hook::Clsact => attach_clsact(program, ifindex, direction, position).map(Attachment::Clsact),
     }
 }
 
 fn attach_tcx(
-    loaded: &Loaded,
-    program: &str,
+    program: BorrowedFd<'_>,
     ifindex: u32,
     direction: Direction,
     position: Position,
@@ -104,9 +133,8 @@ fn attach_tcx(
         },
         ..Default::default()
     };
-    let program_fd = loaded.program(program)?.as_fd().as_raw_fd();
     // SAFETY: `options` says its own size and outlives the call.
-    let fd = unsafe { libbpf_sys::bpf_link_create(program_fd, ifindex as i32, kind, &options) };
+    let fd = unsafe { libbpf_sys::bpf_link_create(program.as_raw_fd(), ifindex as i32, kind, &options) };
     if fd < 0 {
         return Err(Error::kernel("TCX link refused", std::io::Error::from_raw_os_error(-fd)));
     }
@@ -115,14 +143,13 @@ fn attach_tcx(
 }
 
 fn attach_clsact(
-    loaded: &Loaded,
-    program: &str,
+    program: BorrowedFd<'_>,
     ifindex: u32,
     direction: Direction,
     position: Position,
 ) -> Result<Filter> {
-    let found = loaded.program(program)?;
-    let mut hook = hook_on(found.as_fd(), ifindex, direction, position);
+    let netns = current_netns();
+    let mut hook = hook_on(program, ifindex, direction, position);
     hook.create().map_err(|e| from_libbpf("clsact qdisc refused", &e))?;
     for handle in HANDLE..HANDLE + HANDLES {
         // Never in another's place: what killed agents left, `sweep` has removed.
@@ -133,18 +160,15 @@ fn attach_clsact(
         match hook.attach().map_err(|e| from_libbpf("clsact filter refused", &e)) {
             // Another agent was faster.
             Err(error) if error.errno() == Some(libc::EEXIST) => {}
-            outcome => return outcome.map(Filter),
+            outcome => return outcome.map(|hook| Filter { hook, netns }),
         }
     }
     Err(Error::Unexpected(format!("{HANDLES} agents have clsact filters there already")))
 }
 
 /// Takes off the clsact filters of ours on `ifindex` that a killed process left behind. Their number.
-///
-/// # Errors
-/// There is no such program in `loaded`.
-pub fn sweep(loaded: &Loaded, program: &str, ifindex: u32, direction: Direction) -> Result<u32> {
-    let found = loaded.program(program)?;
+/// `program` is any of ours.
+pub fn sweep(program: BorrowedFd<'_>, ifindex: u32, direction: Direction) -> u32 {
     // In turns: between another sweeper's look and its removal, a filter must not become somebody's.
     // A lock on the network namespace is seen wherever an agent runs, whatever it has mounted.
     let namespace = std::fs::File::open("/proc/thread-self/ns/net");
@@ -152,22 +176,17 @@ pub fn sweep(loaded: &Loaded, program: &str, ifindex: u32, direction: Direction)
     let mut swept = 0;
     for position in [Position::Head, Position::Tail] {
         for handle in HANDLE..HANDLE + HANDLES {
-            let mut hook = hook_on(found.as_fd(), ifindex, direction, position);
+            let mut hook = hook_on(program, ifindex, direction, position);
             hook.handle(handle);
             if hook.query().is_ok_and(is_left_behind) {
                 swept += u32::from(hook.detach().is_ok());
             }
         }
     }
-    Ok(swept)
+    swept
 }
 
-fn hook_on(
-    program: std::os::fd::BorrowedFd<'_>,
-    ifindex: u32,
-    direction: Direction,
-    position: Position,
-) -> TcHook {
+fn hook_on(program: BorrowedFd<'_>, ifindex: u32, direction: Direction, position: Position) -> TcHook {
     let mut builder = TcHookBuilder::new(program);
     builder.ifindex(ifindex as i32).priority(match position {
         Position::Head => PRIORITY_HEAD,

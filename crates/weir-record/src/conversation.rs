@@ -1,6 +1,6 @@
 //! Conversations: what joining two directions and many observation points adds to a record.
 
-use crate::{Count, Direction, Interface};
+use crate::{Count, Direction, Interface, Layer};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use smallvec::SmallVec;
 use std::sync::Arc;
@@ -58,6 +58,8 @@ pub struct Observation {
     pub interface: Arc<Interface>,
     /// Which way the packets crossed the interface.
     pub direction: Direction,
+    /// The frame itself, or what a tunnel's frame carried.
+    pub layer: Layer,
     /// Outer VLAN id there.
     pub vlan: Option<u16>,
     /// Whether they went from the record's destination to its source.
@@ -71,10 +73,12 @@ pub type Observations = SmallVec<[Observation; 2]>;
 
 impl Serialize for Observation {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(Some(7))?;
+        let mut map = serializer.serialize_map(Some(9))?;
+        map.serialize_entry("netns", &*self.interface.netns)?;
         map.serialize_entry("interface", &self.interface.name)?;
         map.serialize_entry("interface_index", &self.interface.index)?;
         map.serialize_entry("direction", self.direction.as_str())?;
+        map.serialize_entry("decapsulated", &(self.layer == Layer::Inner))?;
         map.serialize_entry("vlan", &self.vlan)?;
         map.serialize_entry("reverse", &self.reverse)?;
         map.serialize_entry("packets", &self.count.packets)?;

@@ -1,5 +1,6 @@
 //! Flows: the key that tells them apart, and the record that describes one.
 
+use crate::Interface;
 use crate::icmp::{self, Role};
 use crate::protocol::protocol_name;
 use crate::{Observations, Reverse, TcpState};
@@ -25,6 +26,15 @@ impl Direction {
             Self::Egress => "egress",
         }
     }
+}
+
+/// What of a frame is meant, where tunnels are looked into.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Layer {
+    /// The frame itself.
+    Outer,
+    /// What it carries, if it is a tunnel's.
+    Inner,
 }
 
 /// Why a record ends (RFC 5102 `flowEndReason`).
@@ -54,15 +64,6 @@ impl FlowEndReason {
             Self::LackOfResources => "lack_of_resources",
         }
     }
-}
-
-/// An interface as the user knows it.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Interface {
-    /// Its name when the agent met it.
-    pub name: String,
-    /// Its number, unique in its network namespace for as long as it lives.
-    pub index: u32,
 }
 
 /// What tells one flow from another: its direction's source and destination first of all.

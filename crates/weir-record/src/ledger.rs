@@ -4,7 +4,7 @@
 //! probe before anything else is done with a packet, and each of the others where it happens,
 //! so that a sum that does not balance is a bug that shows.
 
-use crate::{Direction, Interface};
+use crate::{Direction, Interface, Layer};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use std::collections::BTreeMap;
 use std::ops::{AddAssign, SubAssign};
@@ -92,6 +92,8 @@ pub struct Account {
     pub interface: Arc<Interface>,
     /// Which way.
     pub direction: Direction,
+    /// The frame itself, or what a tunnel's frame carried.
+    pub layer: Layer,
     /// Counted by the probe, before anything else.
     pub seen: Count,
     /// In records that a sink has taken.
@@ -110,12 +112,13 @@ pub struct Account {
 
 impl Account {
     /// Opens the books of an observation point.
-    pub fn new(interface: Arc<Interface>, direction: Direction) -> Self {
+    pub fn new(interface: Arc<Interface>, direction: Direction, layer: Layer) -> Self {
         let nothing = Count::default();
         let lost = BTreeMap::new();
         Self {
             interface,
             direction,
+            layer,
             seen: nothing,
             exported: nothing,
             held: nothing,
@@ -160,7 +163,9 @@ impl Serialize for Statement<'_> {
         map.serialize_entry("type", "ledger")?;
         map.serialize_entry("interface", &account.interface.name)?;
         map.serialize_entry("interface_index", &account.interface.index)?;
+        map.serialize_entry("netns", &*account.interface.netns)?;
         map.serialize_entry("direction", account.direction.as_str())?;
+        map.serialize_entry("decapsulated", &(account.layer == Layer::Inner))?;
         map.serialize_entry("balanced", &account.is_balanced())?;
         map.serialize_entry("seen_packets", &account.seen.packets)?;
         map.serialize_entry("seen_bytes", &account.seen.bytes)?;

@@ -9,6 +9,7 @@ use crate::spread::Spread;
 use crate::{Effort, interrupt, iperf, machine, packet};
 use anyhow::{Result, ensure};
 use nix::net::if_::if_nametoindex;
+use std::os::fd::AsFd;
 use std::time::Duration;
 use weir_kernel::{Attachment, Direction, Hook, Loaded, Position, attach, is_tcx_missing};
 
@@ -99,7 +100,8 @@ fn empty_programs(end: &Namespace) -> Result<(Loaded, [Attachment; 2])> {
         let loaded = packet::harness()?;
         let interface = if_nametoindex(Pair::Empty.interface())?;
         let hang = |direction| {
-            let on = |hook| attach(&loaded, packet::EMPTY, interface, direction, (hook, Position::Head));
+            let program = loaded.program(packet::EMPTY)?;
+            let on = |hook| attach(program.as_fd(), interface, direction, (hook, Position::Head));
             on(Hook::Tcx).or_else(|error| if is_tcx_missing(&error) { on(Hook::Clsact) } else { Err(error) })
         };
         let attached = [hang(Direction::Ingress)?, hang(Direction::Egress)?];

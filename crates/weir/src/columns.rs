@@ -58,7 +58,7 @@ fn flow(record: &FlowRecord, (bytes, time): (u64, Duration)) -> Vec<String> {
     let direction = if record.direction == Direction::Ingress { "in" } else { "out" };
     let (source, destination) = ends(&record.key);
     vec![
-        record.interface.name.clone(),
+        record.interface.to_string(),
         direction.into(),
         protocol(&record.key),
         source,
@@ -74,7 +74,7 @@ fn conversation(record: &FlowRecord, (bytes, time): (u64, Duration)) -> Vec<Stri
     let (source, destination) = ends(&record.key);
     let back = record.reverse.map(|reverse| reverse.count);
     vec![
-        record.interface.name.clone(),
+        record.interface.to_string(),
         protocol(&record.key),
         source,
         destination,

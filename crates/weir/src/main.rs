@@ -93,12 +93,13 @@ fn main() -> ExitCode {
 /// The flags are right; what the environment and the file say is still to be seen.
 fn run_configured(mut matches: ArgMatches) -> Result<ExitCode> {
     let flags = matches.remove_subcommand().map(|(_, flags)| flags).unwrap_or_default();
-    match config::Sources::new(flags).load() {
+    let mut sources = config::Sources::new(flags);
+    match sources.load() {
         Ok(configuration) => {
             if let Some(file) = &configuration.file {
                 eprintln!("weir: configured by {}", file.display());
             }
-            run::run(configuration.arguments)
+            run::run(sources, configuration)
         }
         Err(mistakes) => {
             eprintln!("weir: {mistakes}");

@@ -1,7 +1,9 @@
 //! What stands on the command line, turned into types.
 
 use glob::Pattern;
+use ipnet::IpNet;
 use jiff::SignedDuration;
+use std::net::IpAddr;
 use std::time::Duration;
 
 /// `100ms`, `15s`, `1m30s`; more than nothing.
@@ -36,6 +38,14 @@ pub fn glob(text: &str) -> Result<Pattern, String> {
     Pattern::new(text).map_err(|error| format!("not a glob: {error}"))
 }
 
+/// A network, or an address alone.
+pub fn network(text: &str) -> Result<IpNet, String> {
+    let address = || text.parse::<IpAddr>().map(IpNet::from);
+    text.parse()
+        .or_else(|_| address())
+        .map_err(|_| "not a network: write it like 10.0.0.0/8 or fd00::/8".into())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -55,5 +65,13 @@ mod tests {
         assert_eq!(size("64MiB"), Ok(64 << 20));
         assert_eq!(size("4096"), Ok(4096));
         assert!(size("much").is_err() && size("-1").is_err());
+    }
+
+    #[test]
+    fn networks() {
+        assert!(network("10.0.0.0/8").is_ok_and(|net| net.contains(&IpAddr::from([10, 9, 8, 7]))));
+        assert_eq!(network("192.0.2.1").map(|net| net.prefix_len()), Ok(32));
+        assert_eq!(network("fd00::1").map(|net| net.prefix_len()), Ok(128));
+        assert!(network("10.0.0.0/33").is_err() && network("home").is_err());
     }
 }

@@ -213,7 +213,7 @@ pub fn print_balance(books: &Books) {
             let _ = writeln!(
                 out,
                 "weir: {} {}: {ALARM}{} packets lost{ALARM:#}: {}: {QUIET}{}{QUIET:#}",
-                account.interface.name,
+                account.interface,
                 account.direction.as_str(),
                 text::grouped(count.packets),
                 cause.as_str(),

@@ -1,7 +1,7 @@
 //! Settings that change while the agent runs.
 
-use super::Agent;
-use crate::Settings;
+use super::{Agent, rules};
+use crate::{Outlet, Settings};
 
 /// The line that says what a reload has changed.
 pub fn reloaded(changes: &[String]) -> String {
@@ -17,8 +17,19 @@ impl Agent {
     ///
     /// # Errors
     /// One line: a value makes no sense, or a setting needs a restart.
-    pub fn change(&mut self, wanted: Settings) -> Result<Vec<String>, String> {
+    pub fn change(&mut self, wanted: Settings, outlet: &mut Outlet) -> Result<Vec<String>, String> {
         let changes = self.settings.changes_to(&wanted)?;
+        // What can be refused comes before what is changed.
+        let selector =
+            rules::selector(&wanted, self.flows.layout().rule_room).map_err(|error| error.to_string())?;
+        if self.settings.selection != wanted.selection {
+            self.select(wanted.selection.clone()).map_err(|error| error.to_string())?;
+        }
+        if self.settings.policy != wanted.policy {
+            let remarks = selector.remarks().to_vec();
+            self.apply(selector, outlet).map_err(|error| error.to_string())?;
+            remarks.into_iter().for_each(|remark| self.notice(remark));
+        }
         self.table.limit(&wanted);
         self.settings = wanted;
         Ok(changes)

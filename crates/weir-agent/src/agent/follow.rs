@@ -1,163 +1,317 @@
 //! The agent's interfaces: watched as they come, retired when they are gone.
 
+#[cfg(test)]
+mod tests;
+
 use super::{Agent, export};
-use crate::interfaces::Found;
-use crate::{Error, HookChoice, Outlet, Result};
+use crate::interfaces::{Change, Link, Namespace};
+use crate::{Error, HookChoice, Outlet, Result, Selection};
+use nix::errno::Errno;
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
 use std::sync::Arc;
-use std::time::Instant;
-use weir_kernel::{Attachment, Direction, Hook};
-use weir_probes::flows::{Flows, InterfaceId, Points};
-use weir_record::Interface;
+use std::time::{Duration, Instant};
+use weir_kernel::{Attachment, Hook};
+use weir_probes::flows::{InterfaceId, Points};
+use weir_record::{Interface, Layer};
+
+/// Programs are hung for this long at a time: for each the kernel waits for a grace period, some
+/// 10 ms, and a hundred new interfaces shall not keep the agent from its drain.
+const TURN: Duration = Duration::from_millis(50);
 
 /// An interface that is being watched.
 pub(super) struct Watched {
     pub(super) interface: Arc<Interface>,
-    point: u16,
+    serial: u64,
+    points: Points,
     /// Dropped, and with them the programs taken off, when the interface is gone.
     pub(super) attachments: Vec<Attachment>,
     /// When they were attached.
     pub(super) since: Instant,
-    /// Drains since the interface was found gone; its last packets come out with the first two.
-    gone_for: Option<u32>,
 }
 
 impl Watched {
-    /// Takes the programs off.
-    pub(super) fn detach(&mut self) {
+    /// Takes the programs off. Of a namespace that is gone they are off already.
+    fn detach(&mut self, namespace: Option<&Namespace>) {
+        let attachments = &mut self.attachments;
+        let is_clsact = attachments.iter().any(|one| matches!(one, Attachment::Clsact(_)));
+        if let Some(namespace) = namespace.filter(|_| is_clsact) {
+            let _ = namespace.enter(|| attachments.clear());
+        }
         self.attachments.clear();
+    }
+
+    /// Whether an interface that seems to be the same still is: the programs go with it.
+    fn is_attached(&self, namespace: Option<&Namespace>) -> bool {
+        let all = || self.attachments.iter().all(Attachment::is_attached);
+        namespace.is_some_and(|namespace| namespace.enter(all).unwrap_or(false))
+    }
+}
+
+/// The first observation point of each layer.
+fn each(points: Points) -> impl Iterator<Item = u16> {
+    [points.outer, points.inner].into_iter().filter(|point| *point != 0)
+}
+
+/// An observation point whose interface is gone.
+struct Retiring {
+    point: u16,
+    /// Since the programs were taken off. A packet may still have been on its way into the
+    /// second generation: its last ones come out with the first two.
+    drains: u32,
+}
+
+/// What is watched, and what is no longer.
+#[derive(Default)]
+pub(super) struct Following {
+    pub(super) watched: BTreeMap<InterfaceId, Watched>,
+    retiring: Vec<Retiring>,
+    /// By number and serial: could not be watched; said once.
+    refused: BTreeSet<(InterfaceId, u64)>,
+    /// Some found no observation point free; said once, tried again.
+    crowded: bool,
+    /// Some could not be reached; tried again.
+    unreached: bool,
+    /// There is more to do, at once.
+    behind: bool,
+    /// Notifications were lost.
+    doubt: bool,
+}
+
+impl Following {
+    /// Whether there is more to do, at once.
+    pub(super) fn is_behind(&self) -> bool {
+        self.behind
+    }
+
+    /// The names of what is watched, and in how many network namespaces it is.
+    pub(super) fn names(&self) -> (Vec<String>, usize) {
+        let namespaces: BTreeSet<_> = self.watched.keys().map(|id| id.netns).collect();
+        (self.watched.values().map(|watched| watched.interface.to_string()).collect(), namespaces.len())
     }
 }
 
 impl Agent {
-    pub(super) fn attach_first(&mut self, found: &[Found]) -> Result<Vec<String>> {
+    pub(super) fn attach_first(&mut self, found: &[Link]) -> Result<Vec<String>> {
         let mut remarks = Vec::new();
-        for one in found {
-            let swept = self.flows.sweep(one.interface.index)?;
-            if swept > 0 {
-                remarks.push(format!("{}: removed {swept} filters of a killed agent", one.interface.name));
+        for link in found {
+            let index = link.id.index;
+            let programs = self.flows.programs();
+            let swept = self.inventory.namespace(link.id).map(|netns| netns.enter(|| programs.sweep(index)));
+            if let Some(Ok(swept @ 1..)) = swept {
+                remarks.push(format!("{}: removed {swept} filters of a killed agent", link.interface));
             }
-            match self.watch(one) {
-                Ok(()) => {}
-                Err(Error::Attach { source, .. }) if is_gone(&source) => {
-                    remarks.push(format!("{}: vanished before it could be watched", one.interface.name));
+            if let Err(error) = self.watch(link) {
+                if !self.is_gone(link, &error)? {
+                    return Err(error);
                 }
-                Err(error) => return Err(error),
+                remarks.push(format!("{}: vanished before it could be watched", link.interface));
             }
         }
         Ok(remarks)
     }
 
     /// Watches one interface; on failure nothing is left on it.
-    fn watch(&mut self, found: &Found) -> Result<()> {
-        let interface = Arc::new(found.interface.clone());
-        let Some(point) = self.books.open(&interface) else {
-            let what = format!("the ledger has no room for {}: raise --memory-budget", interface.name);
-            return Err(weir_kernel::Error::Unexpected(what).into());
-        };
-        self.flows.watch(id(interface.index), Points { outer: point, inner: 0 }, found.link_layer)?;
-        let attachments = match self.attach_both(interface.index) {
-            Ok(attachments) => attachments,
-            Err(source) => {
-                self.flows.forget(id(interface.index))?;
-                self.books.cancel(point);
-                return Err(Error::Attach { interface: interface.name.clone(), source });
+    fn watch(&mut self, link: &Link) -> Result<()> {
+        let points = self.open_points(link)?;
+        let attached = self
+            .flows
+            .watch(link.id, points, link.link_layer)
+            .and_then(|()| self.attach_both(link.id))
+            .map_err(|source| Error::Attach { interface: link.interface.to_string(), source });
+        match attached {
+            Ok(attachments) => {
+                let (interface, serial) = (Arc::clone(&link.interface), link.serial);
+                let watched = Watched { interface, serial, points, attachments, since: Instant::now() };
+                self.following.watched.insert(link.id, watched);
+                Ok(())
             }
-        };
-        let index = interface.index;
-        let since = Instant::now();
-        self.watched.insert(index, Watched { interface, point, attachments, since, gone_for: None });
-        Ok(())
+            Err(error) => {
+                each(points).for_each(|point| self.books.cancel(point));
+                self.flows.forget(link.id)?;
+                Err(error)
+            }
+        }
     }
 
-    fn attach_both(&mut self, ifindex: u32) -> weir_kernel::Result<Vec<Attachment>> {
-        let both = |flows: &Flows, hook| {
-            [Direction::Ingress, Direction::Egress]
-                .into_iter()
-                .map(|direction| flows.attach(ifindex, direction, (hook, self.settings.position)))
-                .collect::<weir_kernel::Result<Vec<_>>>()
+    /// The numbers of its observation points, which the rules know from now on.
+    fn open_points(&mut self, link: &Link) -> Result<Points> {
+        let full = || Error::NoRoom { interface: link.interface.to_string() };
+        let outer = self.books.open(&link.interface, Layer::Outer).ok_or_else(full)?;
+        let inner =
+            if self.settings.decapsulate { self.books.open(&link.interface, Layer::Inner) } else { Some(0) };
+        let Some(inner) = inner else {
+            self.books.cancel(outer);
+            return Err(full());
         };
-        match both(&self.flows, self.hook) {
+        let points = Points { outer, inner };
+        self.admit(points, &link.interface)
+            .inspect_err(|_| each(points).for_each(|point| self.books.cancel(point)))?;
+        Ok(points)
+    }
+
+    fn attach_both(&mut self, id: InterfaceId) -> weir_kernel::Result<Vec<Attachment>> {
+        match self.hang(id) {
             Err(error) if self.falls_back(&error) => {
                 self.hook = Hook::Clsact;
-                both(&self.flows, self.hook)
+                self.hang(id)
             }
             outcome => outcome,
         }
     }
 
+    fn hang(&self, id: InterfaceId) -> weir_kernel::Result<Vec<Attachment>> {
+        let gone = || io::Error::from_raw_os_error(Errno::ENODEV as i32);
+        let cannot_enter = |error: io::Error| {
+            // A door that has closed leads nowhere any more: the namespace is gone.
+            let error = if error.kind() == io::ErrorKind::NotFound { gone() } else { error };
+            weir_kernel::Error::kernel("cannot enter its network namespace", error)
+        };
+        let namespace = self.inventory.namespace(id).ok_or_else(|| cannot_enter(gone()))?;
+        let (programs, place) = (self.flows.programs(), (self.hook, self.settings.position));
+        namespace.enter(|| programs.attach(id.index, place)).map_err(cannot_enter)?
+    }
+
     fn falls_back(&self, error: &weir_kernel::Error) -> bool {
         self.settings.hook == HookChoice::Auto
             && self.hook == Hook::Tcx
-            && self.watched.is_empty()
+            && self.following.watched.is_empty()
             && weir_kernel::is_tcx_missing(error)
     }
 
-    /// Retires interfaces that are gone, watches new ones.
-    pub(super) fn follow_interfaces(&mut self, outlet: &mut Outlet) -> Result<()> {
-        let found = self.settings.selection.find()?;
-        self.retire(&found, outlet)?;
-        for one in &found {
-            let index = one.interface.index;
-            if self.watched.contains_key(&index) || self.refused.contains(&index) {
-                continue;
-            }
-            match self.watch(one) {
-                Ok(()) => {}
-                // It comes and goes faster than we look.
-                Err(Error::Attach { source, .. }) if is_gone(&source) => {}
-                Err(error) => {
-                    self.books.notice(format!("{}: not watched: {error}", one.interface.name));
-                    self.refused.push(index);
-                }
+    /// Watches other interfaces from now on, or goes on with the same where the new selection
+    /// finds nothing.
+    ///
+    /// # Errors
+    /// A part of it fits no interface.
+    pub fn select(&mut self, selection: Selection) -> Result<()> {
+        if !selection.addresses.is_empty() {
+            self.inventory.attend_addresses()?;
+            self.inventory.survey()?;
+        }
+        selection.choose(self.inventory.links())?;
+        self.settings.selection = selection;
+        self.following.refused.clear();
+        self.catch_up(Change::Uncertain)
+    }
+
+    /// Lets go of interfaces that are gone, watches new ones.
+    pub(super) fn follow(&mut self) -> Result<()> {
+        let change = self.inventory.refresh()?;
+        let Following { crowded, unreached, behind, doubt, .. } = self.following;
+        if change == Change::None && !(crowded || unreached || behind || doubt) {
+            return Ok(());
+        }
+        self.catch_up(change)
+    }
+
+    fn catch_up(&mut self, change: Change) -> Result<()> {
+        let doubt = std::mem::take(&mut self.following.doubt) || change == Change::Uncertain;
+        self.let_go(doubt)?;
+        let was_crowded = std::mem::take(&mut self.following.crowded);
+        (self.following.unreached, self.following.behind) = (false, false);
+        let wanted = self.inventory.links().filter(|link| self.settings.selection.wants(link));
+        let news: Vec<_> = wanted.filter(|link| self.is_news(link)).cloned().collect();
+        let turn = Instant::now() + TURN;
+        for link in news {
+            if let Some(watched) = self.following.watched.get_mut(&link.id) {
+                watched.interface = Arc::clone(&link.interface);
+                let points = watched.points;
+                each(points).for_each(|point| self.books.rename(point, &link.interface));
+                // Rules may mean it by its name.
+                self.admit(points, &link.interface)?;
+            } else if Instant::now() < turn {
+                self.watch_news(&link, was_crowded)?;
+            } else {
+                self.following.behind = true;
             }
         }
         Ok(())
     }
 
-    fn retire(&mut self, found: &[Found], outlet: &mut Outlet) -> Result<()> {
-        self.refused.retain(|index| found.iter().any(|one| one.interface.index == *index));
-        let mut over = Vec::new();
-        for (index, watched) in &mut self.watched {
-            let now = found.iter().find(|one| one.interface.index == *index);
-            match (watched.gone_for, now) {
-                (None, Some(one)) if one.interface != *watched.interface => {
-                    watched.interface = Arc::new(one.interface.clone());
-                    self.books.rename(watched.point, &watched.interface);
+    /// Watches an interface that has come while the agent runs, or says why not.
+    fn watch_news(&mut self, link: &Link, was_crowded: bool) -> Result<()> {
+        match self.watch(link) {
+            Ok(()) => {}
+            Err(error @ Error::NoRoom { .. }) => {
+                if !was_crowded && !self.following.crowded {
+                    self.books.notice(error.to_string());
                 }
-                (None, Some(_)) => {}
-                (None, None) => {
-                    watched.detach();
-                    self.flows.forget(id(*index))?;
-                    watched.gone_for = Some(0);
-                }
-                // Its last packets are in the generation that was written when it went.
-                (Some(drains), _) if drains < 2 => watched.gone_for = Some(drains + 1),
-                (Some(_), _) => over.push(*index),
+                self.following.crowded = true;
             }
-        }
-        for index in over {
-            self.export_gone(index, outlet);
+            // It comes and goes faster than we look; or its namespace has closed one door, not all.
+            Err(error) if self.is_gone(link, &error)? => self.following.unreached |= link.id.netns != 0,
+            Err(error) => {
+                self.books.notice(format!("not watched: {error}"));
+                self.following.refused.insert((link.id, link.serial));
+            }
         }
         Ok(())
     }
 
-    fn export_gone(&mut self, index: u32, outlet: &mut Outlet) {
-        let Self { table, books, watched, .. } = self;
-        let Some(point) = watched.get(&index).map(|watched| watched.point) else { return };
-        let of_it = |number| number == point || number == point + 1;
+    /// Whether an interface could not be watched because it is gone. The end of one is notified
+    /// before the kernel refuses to attach to it.
+    fn is_gone(&mut self, link: &Link, error: &Error) -> Result<bool> {
+        let change = self.inventory.refresh()?;
+        self.following.behind |= change != Change::None;
+        self.following.doubt |= change == Change::Uncertain;
+        let is_there = self.inventory.link(link.id).is_some_and(|now| now.serial == link.serial);
+        let Error::Attach { source, .. } = error else { return Ok(false) };
+        Ok(!is_there || source.errno() == Some(Errno::ENODEV as i32))
+    }
+
+    fn is_news(&self, link: &Link) -> bool {
+        let known = self.following.watched.get(&link.id);
+        !self.following.refused.contains(&(link.id, link.serial))
+            && known.is_none_or(|known| known.interface != link.interface)
+    }
+
+    /// Takes the programs off what is gone or no longer wanted. `doubt` whether what has the
+    /// same number is the same.
+    fn let_go(&mut self, doubt: bool) -> Result<()> {
+        let Self { inventory, settings, following, flows, .. } = self;
+        let is_there = |id: InterfaceId, serial| inventory.link(id).filter(|link| link.serial == serial);
+        following.refused.retain(|(id, serial)| is_there(*id, *serial).is_some());
+        let stays = |id: &InterfaceId, watched: &Watched| {
+            is_there(*id, watched.serial).is_some_and(|link| settings.selection.wants(link))
+                && (!doubt || watched.is_attached(inventory.namespace(*id)))
+        };
+        let over: Vec<_> = following.watched.extract_if(.., |id, watched| !stays(id, watched)).collect();
+        for (id, mut watched) in over {
+            watched.detach(inventory.namespace(id));
+            flows.forget(id)?;
+            following.retiring.extend(each(watched.points).map(|point| Retiring { point, drains: 0 }));
+        }
+        Ok(())
+    }
+
+    /// Takes all programs off.
+    pub(super) fn detach_all(&mut self) {
+        let Self { inventory, following, .. } = self;
+        for (id, watched) in &mut following.watched {
+            watched.detach(inventory.namespace(*id));
+        }
+    }
+
+    /// Ends the flows of interfaces that are gone, and closes their accounts when the last
+    /// record is out.
+    pub(super) fn retire(&mut self, outlet: &mut Outlet) {
+        let Self { table, books, following, selector, .. } = self;
+        following.retiring.iter_mut().for_each(|one| one.drains += 1);
+        let over: BTreeSet<_> =
+            following.retiring.iter().filter(|one| one.drains >= 2).map(|one| one.point).collect();
+        if over.is_empty() {
+            return;
+        }
+        let of_them = |point: u16| over.contains(&(point & !1));
         let joining = table.joining();
-        table.force(of_it, |ending| export(ending, joining, outlet, books));
-        if books.is_settled(point) {
-            books.close(point);
-            watched.remove(&index);
-        }
+        table.force(of_them, |ending| export((ending, joining, selector), outlet, books));
+        following.retiring.retain(|one| {
+            let settled = over.contains(&one.point) && books.is_settled(one.point);
+            if settled {
+                books.close(one.point);
+            }
+            !settled
+        });
     }
-}
-
-fn id(index: u32) -> InterfaceId {
-    InterfaceId { netns: 0, index }
-}
-
-fn is_gone(error: &weir_kernel::Error) -> bool {
-    error.errno() == Some(nix::errno::Errno::ENODEV as i32)
 }

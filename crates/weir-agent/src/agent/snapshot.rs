@@ -27,7 +27,7 @@ impl Agent {
                 Hook::Tcx => "tcx".into(),
                 Hook::Clsact => "clsact".into(),
             },
-            interfaces: self.watched.values().map(watched).collect(),
+            interfaces: self.following.watched.values().map(watched).collect(),
             ledger: self.books.accounts().cloned().map(Entry).collect(),
             kernel: KernelMaps {
                 memory_bytes: layout.bytes(),
@@ -61,6 +61,8 @@ impl Agent {
 
 fn watched(watched: &Watched) -> WatchedInterface {
     WatchedInterface {
+        netns: watched.interface.netns.to_string(),
+        own_netns: watched.interface.own_netns,
         interface: watched.interface.name.clone(),
         interface_index: watched.interface.index,
         attached_seconds: watched.since.elapsed().as_secs_f64(),

@@ -20,13 +20,13 @@ pub use client::{Unanswered, ask, sockets};
 pub use instance::{Instance, Unclaimed};
 pub use protocol::{Answer, PROTOCOL, Reply, Request};
 
-use crate::{Agent, Error, Outlet, Result, Status};
+use crate::{Agent, Error, Outlet, Settings, Status, reloaded};
 use server::Requests;
 use std::path::Path;
 use std::sync::Arc;
 
 /// Reads the configuration again and has the agent follow it: what has changed, or why nothing has.
-pub type Reload = Box<dyn FnMut(&mut Agent) -> Result<String, String>>;
+pub type Reload = Box<dyn FnMut() -> Result<Settings, String>>;
 
 /// What a running agent is asked: over its socket, and by SIGHUP.
 pub struct Control {
@@ -52,7 +52,7 @@ impl Control {
     ///
     /// # Errors
     /// There is no thread to be had.
-    pub fn listen(self, mut instance: Instance) -> Result<Self> {
+    pub fn listen(self, mut instance: Instance) -> crate::Result<Self> {
         let requests = Requests::serve(instance.take_listener()).map_err(Error::Control)?;
         Ok(Self { desk: Some(Desk { requests, instance }), ..self })
     }
@@ -60,7 +60,7 @@ impl Control {
     /// Answers what has been asked since the last call.
     pub(crate) fn attend(&mut self, agent: &mut Agent, outlet: &mut Outlet) {
         if (self.hangup)() {
-            let outcome = (self.reload)(agent);
+            let outcome = reload(&mut self.reload, agent, outlet);
             agent.notice(outcome.unwrap_or_else(|error| error));
         }
         let Some(desk) = &mut self.desk else { return };
@@ -72,7 +72,7 @@ impl Control {
                 })),
                 Request::Reload => {
                     snapshot = None;
-                    Arc::new(match (self.reload)(agent) {
+                    Arc::new(match reload(&mut self.reload, agent, outlet) {
                         Ok(text) => Answer::Reloaded { text },
                         Err(error) => Answer::Error { error },
                     })
@@ -81,6 +81,10 @@ impl Control {
             desk.requests.answer(client, answer);
         }
     }
+}
+
+fn reload(reload: &mut Reload, agent: &mut Agent, outlet: &mut Outlet) -> Result<String, String> {
+    agent.change(reload()?, outlet).map(|changes| reloaded(&changes))
 }
 
 fn status(agent: &mut Agent, outlet: &mut Outlet, instance: &Instance) -> Status {

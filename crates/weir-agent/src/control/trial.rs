@@ -1,14 +1,14 @@
 //! A whole agent in a network namespace of its own, asked over its socket.
 
 use super::{Control, Instance, Request, Unclaimed, ask};
-use crate::{Agent, Dedup, HookChoice, Joining, Outlet, Selection, Settings, Sink, reloaded};
+use crate::settings::sample;
+use crate::{Agent, Outlet, Settings, Sink};
 use nix::sched::{CloneFlags, unshare};
 use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
-use weir_kernel::Position;
 use weir_record::{Account, FlowRecord};
 
 struct Nowhere;
@@ -28,17 +28,7 @@ impl Sink for Nowhere {
 }
 
 fn settings() -> Settings {
-    Settings {
-        selection: Selection::new(Vec::new()),
-        hook: HookChoice::Auto,
-        position: Position::Head,
-        joining: Joining { biflow: true, dedup: Dedup::First },
-        interval: Duration::from_secs(60),
-        idle_timeout: Duration::from_secs(15),
-        active_timeout: Duration::from_secs(60),
-        memory_budget: 1 << 20,
-        max_flows: 1000,
-    }
+    Settings { interval: Duration::from_secs(60), memory_budget: 1 << 20, ..sample() }
 }
 
 /// An agent that follows `wanted`, one after the other, at each reload, until `over`.
@@ -46,10 +36,7 @@ fn run(instance: Instance, wanted: Vec<Settings>, over: &AtomicBool) {
     unshare(CloneFlags::CLONE_NEWNET).expect("a network namespace: these tests need root");
     let (agent, _) = Agent::attach(settings(), Box::new(|_| {})).expect("the agent attaches to lo");
     let mut wanted = wanted.into_iter();
-    let reload = move |agent: &mut Agent| {
-        let next = wanted.next().ok_or("no configuration any more")?;
-        agent.change(next).map(|changes| reloaded(&changes))
-    };
+    let reload = move || wanted.next().ok_or_else(|| "no configuration any more".into());
     let control = Control::new(Box::new(reload), || false).listen(instance).expect("a thread");
     let outlet = Outlet::new(Nowhere).expect("a thread");
     agent.run(outlet, control, || over.load(Ordering::Relaxed), |_| {}).expect("it runs");

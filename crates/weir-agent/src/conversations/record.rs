@@ -100,6 +100,7 @@ fn observation(tally: &Tally, initiator_reverse: bool, books: &Books) -> Option<
         point: tally.spot.point,
         interface: Arc::clone(&account.interface),
         direction: account.direction,
+        layer: account.layer,
         vlan: tally.spot.vlan,
         reverse: tally.spot.reverse != initiator_reverse,
         count: tally.count,

@@ -2,12 +2,12 @@
 
 use super::Joining;
 use super::tally::{Spot, Tally};
-use crate::{Books, HookChoice, Selection, Settings};
+use crate::settings::sample;
+use crate::{Books, Settings};
 use std::sync::Arc;
-use std::time::Duration;
-use weir_kernel::{FlowEntry, LINK_IPV4, LINK_PORTS, Position};
+use weir_kernel::{FlowEntry, LINK_IPV4, LINK_PORTS};
 use weir_probes::flows::Ticks;
-use weir_record::{Addresses, FlowKey, Interface};
+use weir_record::{Addresses, FlowKey, Interface, InterfaceKind, Layer};
 
 pub fn tcp_between(source: [u8; 4], destination: [u8; 4], from: u16, to: u16) -> FlowKey {
     let addresses = Addresses::V4(source.into(), destination.into());
@@ -47,21 +47,13 @@ pub fn tally(point: u16, reverse: bool, time: u64, packets: u64) -> Tally {
 pub fn books() -> Books {
     let mut books = Books::new(16, Box::new(|_| {}));
     for (name, index) in [("eth0", 1), ("br0", 2), ("veth0", 3)] {
-        books.open(&Arc::new(Interface { name: name.into(), index })).expect("there is room");
+        let (name, netns, kind) = (name.to_string(), "1".into(), InterfaceKind::Other);
+        let interface = Interface { name, index, netns, own_netns: true, kind };
+        books.open(&Arc::new(interface), Layer::Outer).expect("there is room");
     }
     books
 }
 
 pub fn settings(joining: Joining, max_flows: usize) -> Settings {
-    Settings {
-        selection: Selection::new(Vec::new()),
-        hook: HookChoice::Auto,
-        position: Position::Head,
-        joining,
-        interval: Duration::from_secs(1),
-        idle_timeout: Duration::from_secs(15),
-        active_timeout: Duration::from_secs(60),
-        memory_budget: 0,
-        max_flows,
-    }
+    Settings { joining, max_flows, ..sample() }
 }

@@ -66,11 +66,6 @@ impl Selector {
         Ok(Self { policy, rows, compiled, remarks })
     }
 
-    /// As the user gave it.
-    pub fn policy(&self) -> &Policy {
-        &self.policy
-    }
-
     /// Rules that never match, and the like.
     pub fn remarks(&self) -> &[String] {
         &self.remarks

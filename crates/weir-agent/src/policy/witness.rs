@@ -12,7 +12,7 @@ use weir_filter::generate::{kernel_filters, keys, record};
 use weir_filter::{Action, Filter, Rule};
 use weir_kernel::LedgerCell;
 use weir_probes::flows::{Demand, Flows, InterfaceId, Layout, LinkLayer, Points, Seen, Visitor};
-use weir_record::{Addresses, Direction, FlowKey, Interface};
+use weir_record::{Addresses, Direction, FlowKey, Interface, InterfaceKind};
 
 const POINT: u16 = 2;
 
@@ -123,7 +123,8 @@ fn compiled(
 
 #[test]
 fn root_the_kernel_and_the_tree_agree() {
-    let interface = Interface { name: "eth1".into(), index: 1 };
+    let (netns, kind) = ("blue".into(), InterfaceKind::Veth);
+    let interface = Interface { name: "eth1".into(), index: 1, netns, own_netns: false, kind };
     let probe = RefCell::new(probe());
     let mut runner = TestRunner::new(Config { cases: 400, failure_persistence: None, ..Config::default() });
     let (packets, filtered, refused) = (Cell::new(0), Cell::new(0), Cell::new(0));

@@ -3,7 +3,9 @@
 use super::operator::Operator;
 use std::collections::HashMap;
 use std::sync::LazyLock;
-use weir_record::{Direction, Evidence, Field, FlowEndReason, Kind, TcpState, Unit, protocol_name};
+use weir_record::{
+    Direction, Evidence, Field, FlowEndReason, InterfaceKind, Kind, TcpState, Unit, protocol_name,
+};
 
 /// What the values of a field are, as far as the language tells them apart.
 #[derive(Debug, Clone, PartialEq)]
@@ -100,6 +102,7 @@ pub(crate) fn words(field: &Field) -> Option<Vec<&'static str>> {
         ),
         "biflow_direction" => Some(vec!["arbitrary", "initiator"]),
         "biflow_evidence" => Some([None, Time, Ports, Request, Syn].map(Evidence::as_str).to_vec()),
+        "interface_kind" => Some(InterfaceKind::words().collect()),
         "tcp_state" => Some([Attempted, HalfOpen, Established, Closed, Reset].map(TcpState::as_str).to_vec()),
         _ => Option::None,
     }

@@ -90,9 +90,10 @@ impl Layout {
     /// There is no room for a single flow.
     pub fn new(demand: Demand) -> Result<Self, TooSmall> {
         let spill = floor_power_of_two(demand.budget / 16).clamp(RING_MIN, RING_MAX);
-        // Interfaces come and go: room for three times as many as there are, and some.
+        // Interfaces come and go, and keep their points until their last flows are out: room for
+        // three times as many as there are, and a thousand that are on their way out.
         let accounts = u64::from(demand.interfaces) * if demand.decapsulate { 4 } else { 2 };
-        let wanted = if demand.every_netns { u64::from(u16::MAX) } else { accounts * 4 + 64 };
+        let wanted = if demand.every_netns { u64::from(u16::MAX) } else { accounts * 4 + 2048 };
         let least = accounts + 2;
         let affordable = demand.budget / 8 / (GENERATIONS * u64::from(demand.cpus) * size::<LedgerCell>());
         let points = wanted.min(affordable).max(least).min(u64::from(u16::MAX));

@@ -6,20 +6,21 @@
 mod digest;
 mod drain;
 mod layout;
+mod programs;
 pub mod rules;
 mod ticks;
 
 pub use digest::Digester;
 pub use drain::{Left, Seen, Visitor};
 pub use layout::{Demand, Layout, TooSmall};
+pub use programs::Programs;
 pub use ticks::Ticks;
 
 use rules::{Compiled, Published};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 use weir_kernel::{
-    Attachment, Direction, GracePeriod, Hook, InterfaceEntry, InterfaceKey, Loaded, Opened, PartState,
-    Position, Result, Ring, SpillRecord,
+    GracePeriod, InterfaceEntry, InterfaceKey, Loaded, Opened, PartState, Result, Ring, SpillRecord,
 };
 
 /// The compiled probe.
@@ -37,12 +38,12 @@ pub enum LinkLayer {
     None = 1,
 }
 
-/// An interface, on the whole host.
+/// An interface, among those of every network namespace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct InterfaceId {
     /// Inode of its network namespace; 0 for the agent's own.
     pub netns: u32,
-    /// Its number there (ifindex).
+    /// Its number there.
     pub index: u32,
 }
 
@@ -58,6 +59,7 @@ pub struct Points {
 /// The flow probe in the kernel.
 pub struct Flows {
     loaded: Loaded,
+    programs: Programs,
     layout: Layout,
     grace: GracePeriod,
     spill: Ring<SpillRecord>,
@@ -87,7 +89,8 @@ impl Flows {
         lay_out_parts(&mut loaded, &layout)?;
         let grace = GracePeriod::new()?;
         let spill = Ring::new(&loaded, "spill")?;
-        Ok(Self { loaded, layout, grace, spill, epoch: 0, seed, rules: Published::new() })
+        let programs = Programs::of(&loaded)?;
+        Ok(Self { loaded, programs, layout, grace, spill, epoch: 0, seed, rules: Published::new() })
     }
 
     /// The sizes it was loaded with.
@@ -166,24 +169,9 @@ impl Flows {
         Digester::new(self.seed)
     }
 
-    /// Hangs the program for `direction` on interface `ifindex`.
-    ///
-    /// # Errors
-    /// See [`weir_kernel::attach`].
-    pub fn attach(&self, ifindex: u32, direction: Direction, place: (Hook, Position)) -> Result<Attachment> {
-        weir_kernel::attach(&self.loaded, program_of(direction), ifindex, direction, place)
-    }
-
-    /// Takes off what a killed agent left on interface `ifindex`. How many filters.
-    ///
-    /// # Errors
-    /// See [`weir_kernel::sweep`].
-    pub fn sweep(&self, ifindex: u32) -> Result<u32> {
-        let mut swept = 0;
-        for direction in [Direction::Ingress, Direction::Egress] {
-            swept += weir_kernel::sweep(&self.loaded, program_of(direction), ifindex, direction)?;
-        }
-        Ok(swept)
+    /// The programs, to be hung on interfaces.
+    pub fn programs(&self) -> &Programs {
+        &self.programs
     }
 
     /// Starts a new generation and waits until nobody writes the old one.
@@ -237,13 +225,6 @@ impl Flows {
 
     fn epoch_word(&self) -> Result<&AtomicU32> {
         self.loaded.global_word("epoch")
-    }
-}
-
-fn program_of(direction: Direction) -> &'static str {
-    match direction {
-        Direction::Ingress => "weir_ingress",
-        Direction::Egress => "weir_egress",
     }
 }
 

@@ -70,7 +70,6 @@ pub struct Configuration {
 
 impl Configuration {
     /// The keys whose values are not the same in another configuration, in the order of their names.
-    #[cfg_attr(not(test), expect(dead_code, reason = "a reload asks this"))]
     pub fn differences(&self, other: &Self) -> Vec<&str> {
         let differs = |key: &str| {
             self.settings.get(key).map(|a| &a.values) != other.settings.get(key).map(|b| &b.values)

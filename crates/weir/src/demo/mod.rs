@@ -66,9 +66,9 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     };
     let stage = Stage::own();
     let demo = Demo::build(stage, arguments.stand_ins, &show.stop)?;
-    // The agent watches the namespace that it runs in.
-    actor::enter(&stage.router())?;
-    demo.perform(settings_with(&[])?, show)
+    let names: Vec<_> = stage.namespaces().into_iter().flat_map(|name| ["--netns".into(), name]).collect();
+    let flags: Vec<_> = names.iter().map(String::as_str).collect();
+    demo.perform(settings_with(&flags)?, show)
 }
 
 fn require_means() -> Result<()> {
@@ -142,7 +142,7 @@ impl Demo {
                 view.show(agent);
             }
         };
-        let control = Control::new(Box::new(|_| Err("the demo has no configuration".into())), || false);
+        let control = Control::new(Box::new(|| Err("the demo has no configuration".into())), || false);
         let control = match instance {
             Ok(instance) => control.listen(instance)?,
             Err(_) => control,

@@ -113,13 +113,17 @@ impl<S: Sink> Sink for Overheard<S> {
 /// A record for tests: what was asked, and what came back with which flags.
 #[cfg(test)]
 pub fn record(ends: [(&str, u16); 2], packets: [u64; 2], tcp_flags: [u16; 2]) -> FlowRecord {
-    use weir_record::{Addresses, Direction, Evidence, FlowEndReason, FlowKey, Interface, Reverse};
+    use weir_record::{
+        Addresses, Direction, Evidence, FlowEndReason, FlowKey, Interface, InterfaceKind, Reverse,
+    };
     let address = |end: usize| ends[end].0.parse().expect("an IPv4 address");
     let count = |packets| Count { packets, bytes: packets * 100 };
+    let (netns, kind) = ("router".into(), InterfaceKind::Veth);
+    let interface = Interface { name: "port-1".into(), index: 1, netns, own_netns: false, kind };
     FlowRecord {
         flow_id: 1,
         parent_id: None,
-        interface: Arc::new(Interface { name: "port-1".into(), index: 1 }),
+        interface: Arc::new(interface),
         direction: Direction::Ingress,
         key: FlowKey::Ip {
             vlan: None,

@@ -5,23 +5,33 @@ use crate::text;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::time::Duration;
-use weir_agent::{SinkState, Status, WatchedInterface};
+use weir_agent::{Effective, SinkState, Status, WatchedInterface};
 
 /// What the screen takes from an entry of the ledger.
 #[derive(Debug, Clone, Default, Deserialize)]
 pub struct Totals {
+    #[serde(default)]
+    netns: String,
     interface_index: u32,
     direction: String,
+    #[serde(default)]
+    decapsulated: bool,
     balanced: bool,
     seen_packets: u64,
     seen_bytes: u64,
     exported_packets: u64,
     held_packets: u64,
+    #[serde(default)]
+    filtered_packets: u64,
+    #[serde(default)]
+    sampled_out_packets: u64,
     lost_packets: u64,
 }
 
 /// Interfaces that are shown: with all the rest, 24 lines.
-const MOST_INTERFACES: usize = 10;
+const MOST_INTERFACES: usize = 9;
+/// Room for a fact on an 80-column terminal.
+const POLICY_WIDTH: usize = 66;
 
 const COLUMNS: [Column; 7] = [
     ("INTERFACE", Align::Left),
@@ -52,6 +62,7 @@ pub fn lines(status: &Status<Totals>, width: usize) -> Vec<String> {
         ("programs", programs(status)),
         ("agent", process(status)),
         ("timeouts", timeouts(status)),
+        ("policy", policy(status)),
         ("socket", status.socket.display().to_string()),
     ];
     let facts = facts.into_iter().chain(sinks).chain(rest);
@@ -69,13 +80,20 @@ fn head(status: &Status<Totals>) -> String {
 fn balance(ledger: &[Totals], number: fn(u64) -> String) -> String {
     let sum = |of: fn(&Totals) -> u64| ledger.iter().map(of).sum::<u64>();
     let lost = sum(|t| t.lost_packets);
-    let counted = format!(
+    let mut counted = format!(
         "{} packets ({}) seen = {} exported + {} held + ",
         number(sum(|t| t.seen_packets)),
         text::bytes(sum(|t| t.seen_bytes)),
         number(sum(|t| t.exported_packets)),
         number(sum(|t| t.held_packets)),
     );
+    for (count, what) in
+        [(sum(|t| t.filtered_packets), "filtered"), (sum(|t| t.sampled_out_packets), "sampled out")]
+    {
+        if count > 0 {
+            counted.push_str(&format!("{} {what} + ", number(count)));
+        }
+    }
     let (style, verdict) = match (ledger.iter().all(|t| t.balanced), lost) {
         (true, 0) => (FINE, ""),
         (true, _) => (ALARM, ""),
@@ -90,16 +108,16 @@ fn console_width(line: &str) -> usize {
 }
 
 fn interfaces(status: &Status<Totals>, width: usize) -> Vec<String> {
-    let mut totals: BTreeMap<u32, (Totals, Totals)> = BTreeMap::new();
-    for entry in &status.ledger {
-        let (ingress, egress) = totals.entry(entry.interface_index).or_default();
+    let mut totals: BTreeMap<(&str, u32), (Totals, Totals)> = BTreeMap::new();
+    for entry in status.ledger.iter().filter(|entry| !entry.decapsulated) {
+        let (ingress, egress) = totals.entry((&entry.netns, entry.interface_index)).or_default();
         // The last is the living one: accounts of interfaces that are gone come first.
         *(if entry.direction == "ingress" { ingress } else { egress }) = entry.clone();
     }
     let mut rows: Vec<_> = status
         .interfaces
         .iter()
-        .map(|one| (one, totals.remove(&one.interface_index).unwrap_or_default()))
+        .map(|one| (one, totals.remove(&(one.netns.as_str(), one.interface_index)).unwrap_or_default()))
         .collect();
     let all = rows.len();
     // Those that matter, in their own order.
@@ -108,7 +126,7 @@ fn interfaces(status: &Status<Totals>, width: usize) -> Vec<String> {
             std::cmp::Reverse((i.lost_packets + e.lost_packets, i.seen_bytes + e.seen_bytes))
         });
         rows.truncate(MOST_INTERFACES - 1);
-        rows.sort_by_key(|(one, _)| one.interface_index);
+        rows.sort_by_key(|(one, _)| (!one.own_netns, &one.netns, one.interface_index));
     }
     let cells: Vec<_> = rows.iter().map(|(one, (ingress, egress))| row(one, ingress, egress)).collect();
     let (columns, cells) = table::narrow(&COLUMNS, &cells, width, &EXPENDABLE);
@@ -122,7 +140,7 @@ fn interfaces(status: &Status<Totals>, width: usize) -> Vec<String> {
 fn row(one: &WatchedInterface, ingress: &Totals, egress: &Totals) -> Vec<String> {
     let attached = if one.programs == 0 { "gone".into() } else { seconds(one.attached_seconds) };
     vec![
-        one.interface.clone(),
+        if one.own_netns { one.interface.clone() } else { format!("{}/{}", one.netns, one.interface) },
         attached,
         text::count(ingress.seen_packets),
         text::bytes(ingress.seen_bytes),
@@ -206,6 +224,25 @@ fn timeouts(status: &Status<Totals>) -> String {
     )
 }
 
+/// Rules and filter, in a line.
+fn policy(status: &Status<Totals>) -> String {
+    let Effective { filter, rules, .. } = &status.settings;
+    let rules = match rules.len() {
+        0 => "every packet is counted".into(),
+        1 => format!("1 rule: {}", rules[0]),
+        more => format!("{more} rules"),
+    };
+    let line = match filter {
+        Some(filter) => format!("{rules}; written: {filter}"),
+        None => format!("{rules}, every record written"),
+    };
+    if line.chars().count() <= POLICY_WIDTH {
+        return line;
+    }
+    let start: String = line.chars().take(POLICY_WIDTH - 1).collect();
+    format!("{start}…")
+}
+
 /// The agent may be another version's, or somebody else's program: any number is shown.
 fn seconds(seconds: f64) -> String {
     Duration::try_from_secs_f64(seconds).map_or_else(|_| "?".into(), text::time)
@@ -219,7 +256,7 @@ mod tests {
     /// What an agent says that watches `interfaces`, with `packets` in at each.
     fn status(interfaces: u32, packets: u64) -> Status<Totals> {
         let watched: Vec<_> = (1..=interfaces)
-            .map(|n| json!({"interface": format!("veth{n}"), "interface_index": n, "attached_seconds": 4e4, "programs": 2}))
+            .map(|n| json!({"own_netns": true, "interface": format!("veth{n}"), "interface_index": n, "attached_seconds": 4e4, "programs": 2}))
             .collect();
         let entry = |n: u32, direction: &str, packets: u64| {
             json!({"interface_index": n, "direction": direction, "balanced": true, "seen_packets": packets,
@@ -246,7 +283,7 @@ mod tests {
 
     #[test]
     fn fits_a_terminal() {
-        for (interfaces, packets) in [(0, 0), (1, 1), (10, 1_000_000), (11, 7), (400, 1_000_000_000_000)] {
+        for (interfaces, packets) in [(0, 0), (1, 1), (9, 1_000_000), (10, 7), (400, 1_000_000_000_000)] {
             let lines = lines(&status(interfaces, packets), 80);
             assert!(lines.len() <= 23, "{lines:#?}");
             assert!(lines.iter().all(|line| console_width(line) <= 80), "{lines:#?}");
@@ -256,9 +293,9 @@ mod tests {
     #[test]
     fn the_busiest_interfaces_are_shown_and_the_others_counted() {
         let lines = lines(&status(12, 1_000), 80);
-        assert!(lines.iter().any(|line| line.contains("… and 3 more, -o json lists all")), "{lines:#?}");
+        assert!(lines.iter().any(|line| line.contains("… and 4 more, -o json lists all")), "{lines:#?}");
         let shown = |name: &str| lines.iter().any(|line| line.starts_with(name));
-        assert!(shown("veth12 ") && shown("veth4 ") && !shown("veth3 "), "{lines:#?}");
+        assert!(shown("veth12 ") && shown("veth5 ") && !shown("veth4 "), "{lines:#?}");
     }
 
     #[test]

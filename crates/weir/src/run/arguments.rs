@@ -1,26 +1,17 @@
-//! `weir run`: the agent.
+//! The flags of `weir run`, and the settings that they make.
 
-use crate::columns::columns;
-use crate::json::JsonLines;
 use crate::options;
-use crate::stop::{Hangup, Stop};
-use crate::text;
-use crate::view::{LiveView, Nowhere, Rows, print_balance};
-use anyhow::Result;
 use clap::{Args, FromArgMatches, ValueEnum, ValueHint};
 use glob::Pattern;
-use std::io::{ErrorKind, IsTerminal};
-use std::path::{Path, PathBuf};
-use std::process::ExitCode;
+use ipnet::IpNet;
+use std::path::PathBuf;
 use std::time::Duration;
-use weir_agent::{
-    Agent, Control, Dedup, HookChoice, Instance, Joining, Notify, Outlet, Reload, Report, Selection,
-    Settings, Start,
-};
-use weir_kernel::{Hook, Position};
+use weir_agent::{Dedup, HookChoice, Joining, KindRule, Namespaces, Policy, Selection, Settings};
+use weir_filter::{Filter, Rule};
+use weir_kernel::Position;
 
 /// Flags of `weir run`.
-#[derive(Args)]
+#[derive(Args, Clone)]
 #[command(
     after_help = "Each flag is also a key of the configuration file and a variable: --idle-timeout is idle_timeout and WEIR_IDLE_TIMEOUT. \
                   `weir config show` shows what holds."
@@ -29,6 +20,26 @@ pub struct Arguments {
     /// Interfaces to watch, by name or glob; all of them without this, new ones as they come
     #[arg(short, long, value_name = "GLOB", value_parser = options::glob, help_heading = "What to watch")]
     interface: Vec<Pattern>,
+
+    /// Interfaces not to watch, by name or glob
+    #[arg(long, value_name = "GLOB", value_parser = options::glob, help_heading = "What to watch")]
+    exclude_interface: Vec<Pattern>,
+
+    /// Kinds of interfaces to watch: physical, veth, bridge, tunnel, …; or not to watch: no-veth
+    #[arg(long, value_name = "KIND", help_heading = "What to watch")]
+    interface_kind: Vec<KindRule>,
+
+    /// Watch interfaces that own an address in this network
+    #[arg(long, value_name = "CIDR", value_parser = options::network, help_heading = "What to watch")]
+    interface_address: Vec<IpNet>,
+
+    /// Watch every network namespace of the host, new ones as they come
+    #[arg(long, conflicts_with = "netns", help_heading = "What to watch")]
+    all_netns: bool,
+
+    /// Watch this network namespace instead of the own one: a name in /run/netns, or the id of a process in it
+    #[arg(long, value_name = "NAME|PID", help_heading = "What to watch")]
+    netns: Vec<String>,
 
     /// Run before (head) or after (tail) the other programs of an interface
     #[arg(long, value_name = "PLACE", default_value = "head", help_heading = "What to watch")]
@@ -47,13 +58,25 @@ pub struct Arguments {
     #[arg(long, value_name = "PLACE", default_value = "first", help_heading = "What is one conversation")]
     dedup: DedupName,
 
+    /// Count packets inside tunnels (VXLAN, Geneve, GRE, IP in IP) as flows of their own, too
+    #[arg(long, help_heading = "What is one conversation")]
+    decapsulate: bool,
+
+    /// Count these packets or leave them out: deny EXPR, allow EXPR, allow 1/100 EXPR; the first that fits decides
+    #[arg(long, value_name = "RULE", help_heading = "What is counted and written")]
+    rule: Vec<Rule>,
+
+    /// Write only records that fit: 'destination_address in 10.0.0.0/8 and not port in 22,443'; see docs/filter.md
+    #[arg(long, value_name = "EXPR", help_heading = "What is counted and written")]
+    filter: Option<Filter>,
+
     /// table, json or none; a table on a terminal, JSON lines in a pipe without this
     #[arg(short, long, value_name = "FORMAT", help_heading = "Output")]
-    output: Option<Output>,
+    pub(super) output: Option<Output>,
 
     /// Stop after this long; on SIGINT or SIGTERM without this
     #[arg(long, value_name = "TIME", value_parser = options::duration, help_heading = "Output")]
-    duration: Option<Duration>,
+    pub(super) duration: Option<Duration>,
 
     /// How often the kernel's counts are collected
     #[arg(long, value_name = "TIME", default_value = "1s", value_parser = options::interval, help_heading = "Timing")]
@@ -81,7 +104,7 @@ pub struct Arguments {
 
     /// Where `weir status` and `weir reload` reach this agent; a place of its own in /run/weir without this
     #[arg(long, value_name = "PATH", help_heading = "Control")]
-    socket: Option<PathBuf>,
+    pub(super) socket: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -121,50 +144,33 @@ pub enum Output {
     None,
 }
 
-/// Runs the agent until it is told to stop.
-pub fn run(arguments: Arguments) -> Result<ExitCode> {
-    let on_terminal = std::io::stdout().is_terminal();
-    let output = arguments.output.unwrap_or(if on_terminal { Output::Table } else { Output::Json });
-    let columns = columns(arguments.biflow == Switch::On);
-    // Listen for signals before anything is attached, so that it is taken off again.
-    let stop = Stop::new(arguments.duration)?;
-    let hangup = Hangup::new()?;
-    let instance = claim(arguments.socket.as_deref())?;
-    let view =
-        (output == Output::Table && on_terminal).then(|| LiveView::new(columns, Vec::new())).transpose()?;
-    let notify: Notify = match &view {
-        Some(view) => view.foot(),
-        None => Box::new(|line| eprintln!("weir: {line}")),
-    };
-    let (agent, start) = Agent::attach(settings(arguments), notify)?;
-    announce(&start, instance.as_ref());
-    let control = control(instance.ok(), hangup.clone())?;
-    let outlet = match output {
-        Output::Json => Outlet::new(JsonLines::new())?,
-        Output::Table if !on_terminal => Outlet::new(Rows::new(columns))?,
-        Output::Table | Output::None => Outlet::new(Nowhere)?,
-    };
-    let show = |agent: &Agent| {
-        if let Some(view) = &view {
-            view.show(agent);
-        }
-    };
-    let report = agent.run(outlet, control, || stop.is_due() || hangup.is_farewell(), show)?;
-    if view.is_some() {
-        eprintln!(); // leave the line where the terminal echoes ^C
-    }
-    Ok(conclude(&report, output))
-}
-
 /// The settings of `weir run` with these flags.
 pub fn settings_with(flags: &[&str]) -> Result<Settings, clap::Error> {
     let command = Arguments::augment_args(clap::Command::new("run").no_binary_name(true));
     Ok(settings(Arguments::from_arg_matches(&command.try_get_matches_from(flags)?)?))
 }
 
-fn settings(arguments: Arguments) -> Settings {
+impl Arguments {
+    /// Whether records are of both directions.
+    pub(super) fn is_biflow(&self) -> bool {
+        self.biflow == Switch::On
+    }
+}
+
+/// The settings that these flags make.
+pub fn settings(arguments: Arguments) -> Settings {
     Settings {
-        selection: Selection::new(arguments.interface),
+        namespaces: match arguments.netns {
+            _ if arguments.all_netns => Namespaces::Every,
+            words if words.is_empty() => Namespaces::Own,
+            words => Namespaces::Named(words),
+        },
+        selection: Selection {
+            names: arguments.interface,
+            except: arguments.exclude_interface,
+            kinds: arguments.interface_kind,
+            addresses: arguments.interface_address,
+        },
         hook: match arguments.hook {
             HookName::Auto => HookChoice::Auto,
             HookName::Tcx => HookChoice::Tcx,
@@ -183,79 +189,12 @@ fn settings(arguments: Arguments) -> Settings {
                 DedupName::Inner => Dedup::Inner,
             },
         },
+        decapsulate: arguments.decapsulate,
+        policy: Policy { rules: arguments.rule, filter: arguments.filter },
         interval: arguments.interval,
         idle_timeout: arguments.idle_timeout,
         active_timeout: arguments.active_timeout,
         memory_budget: arguments.memory_budget,
         max_flows: arguments.max_flows as usize,
-    }
-}
-
-/// A place among the agents of this host, or a word on why there is none: the agent runs all the same.
-///
-/// # Errors
-/// A path was asked for, and cannot be had.
-fn claim(socket: Option<&Path>) -> Result<std::result::Result<Instance, String>> {
-    match Instance::claim(socket) {
-        Ok(instance) => Ok(Ok(instance)),
-        Err(error) if socket.is_some() => Err(error.into()),
-        Err(error) => Ok(Err(format!("no control socket: {error}"))),
-    }
-}
-
-fn control(instance: Option<Instance>, hangup: Hangup) -> Result<Control> {
-    let control = Control::new(reload(), move || hangup.asks_for_reload());
-    Ok(match instance {
-        Some(instance) => control.listen(instance)?,
-        None => control,
-    })
-}
-
-/// What the agent is told by flags alone stays as it is.
-fn reload() -> Reload {
-    Box::new(|_agent| Err("nothing to reload: no configuration file".into()))
-}
-
-/// One line: where, how, beside how many others, with how much. Then what else there is to know.
-pub fn announce(start: &Start, instance: std::result::Result<&Instance, &String>) {
-    let Start { interfaces, hook, layout, remarks } = start;
-    let names = match interfaces.len() {
-        0..=6 => interfaces.join(", "),
-        more => format!("{more} interfaces"),
-    };
-    let hook = match hook {
-        Hook::Tcx => "TCX links",
-        Hook::Clsact => "clsact filters",
-    };
-    let beside = match instance {
-        Ok(instance) if instance.number() > 1 => {
-            let (number, socket) = (instance.number(), instance.socket().display());
-            format!(", as the {} agent on this host (control socket {socket})", text::ordinal(number))
-        }
-        _ => String::new(),
-    };
-    eprintln!(
-        "weir: attached to {names} with {hook}{beside}; {} of kernel maps hold {} flows on each of {} CPUs",
-        text::bytes(layout.bytes()),
-        text::grouped(layout.entries_per_cpu.into()),
-        layout.cpus,
-    );
-    for remark in remarks.iter().chain(instance.err()) {
-        eprintln!("weir: {remark}");
-    }
-}
-
-/// The balance, and the exit code.
-pub fn conclude(report: &Report, output: Output) -> ExitCode {
-    if output != Output::Json {
-        print_balance(&report.books);
-    }
-    match &report.output {
-        // A reader that has seen enough is no mishap.
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
-            eprintln!("weir: cannot write records: {error}");
-            ExitCode::from(1)
-        }
-        _ => ExitCode::SUCCESS,
     }
 }

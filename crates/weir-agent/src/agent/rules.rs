@@ -1,0 +1,48 @@
+//! The policy at work: rules in the kernel, the filter at the way out.
+
+use super::Agent;
+use crate::policy::{Assembly, Selector};
+use crate::{Dedup, Outlet, Result, Settings};
+use weir_probes::flows::Points;
+use weir_probes::flows::rules::Room;
+use weir_record::{Direction, Interface};
+
+/// The selector that these settings ask for.
+pub(super) fn selector(settings: &Settings, room: Room) -> Result<Selector> {
+    let assembly = Assembly {
+        both_directions: settings.joining.biflow,
+        all_points: settings.joining.dedup != Dedup::Off,
+    };
+    Selector::new(settings.policy.clone(), assembly, room)
+}
+
+impl Agent {
+    /// Tells the rules of an interface's observation points, before they see a packet.
+    pub(super) fn admit(&mut self, points: Points, interface: &Interface) -> Result<()> {
+        if !self.flows.rules().asks_for_points() {
+            return Ok(());
+        }
+        for first in [points.outer, points.inner].into_iter().filter(|point| *point != 0) {
+            for (point, direction) in [(first, Direction::Ingress), (first + 1, Direction::Egress)] {
+                let Self { flows, selector, .. } = self;
+                flows.admit(point, |row| selector.means(row, interface, direction))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Has `selector` decide from now on. Both generations have its rules when this returns, and
+    /// every packet has met the old ones or the new ones.
+    pub(super) fn apply(&mut self, selector: Selector, outlet: &mut Outlet) -> Result<()> {
+        let accounts = self.books.numbered();
+        let compiled = selector.compiled(
+            accounts.map(|(point, account)| (point, account.interface.as_ref(), account.direction)),
+        )?;
+        self.selector = selector;
+        self.flows.set_rules(compiled);
+        for _ in 0..2 {
+            self.drain(outlet)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,113 @@
+//! Accounts of interfaces that are gone: kept until exit, in bounded memory.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use weir_record::{Account, Count, Direction, Interface, InterfaceKind, Layer};
+
+/// Accounts that are kept apart; of older ones the sum is kept. About 300 bytes each.
+const APART: usize = 1024;
+/// The name of that sum, which no interface can have.
+const SUM: &str = "(gone before)";
+
+/// Which accounts are one: a container's interface that comes again under its name.
+type Identity = (Arc<str>, String, Direction, Layer);
+
+#[derive(Debug, Default)]
+pub(super) struct Closed {
+    apart: BTreeMap<Identity, Account>,
+    /// In the order in which they were first closed.
+    order: VecDeque<Identity>,
+    sums: Vec<Account>,
+}
+
+impl Closed {
+    pub(super) fn add(&mut self, account: Account) {
+        let interface = &account.interface;
+        let identity =
+            (Arc::clone(&interface.netns), interface.name.clone(), account.direction, account.layer);
+        match self.apart.get_mut(&identity) {
+            Some(known) => add(known, &account),
+            None => {
+                self.order.push_back(identity.clone());
+                self.apart.insert(identity, account);
+            }
+        }
+        if self.order.len() > APART
+            && let Some(oldest) = self.order.pop_front().and_then(|oldest| self.apart.remove(&oldest))
+        {
+            self.sum_up(&oldest);
+        }
+    }
+
+    fn sum_up(&mut self, account: &Account) {
+        let same = |sum: &&mut Account| (sum.direction, sum.layer) == (account.direction, account.layer);
+        if let Some(sum) = self.sums.iter_mut().find(same) {
+            return add(sum, account);
+        }
+        let (name, netns, kind) = (SUM.to_string(), "".into(), InterfaceKind::Other);
+        let interface = Interface { name, index: 0, netns, own_netns: true, kind };
+        self.sums.push(Account { interface: Arc::new(interface), ..account.clone() });
+    }
+
+    pub(super) fn accounts(&self) -> impl Iterator<Item = &Account> {
+        self.sums.iter().chain(self.apart.values())
+    }
+}
+
+/// The interface is the latest.
+fn add(sum: &mut Account, account: &Account) {
+    let add = |sum: &mut Count, count: Count| *sum += count;
+    add(&mut sum.seen, account.seen);
+    add(&mut sum.exported, account.exported);
+    add(&mut sum.held, account.held);
+    add(&mut sum.filtered, account.filtered);
+    add(&mut sum.sampled_out, account.sampled_out);
+    add(&mut sum.ahead, account.ahead);
+    for (cause, count) in &account.lost {
+        add(sum.lost.entry(*cause).or_default(), *count);
+    }
+    if sum.interface.name == account.interface.name {
+        sum.interface = Arc::clone(&account.interface);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use weir_record::Cause;
+
+    fn account(name: String, index: u32, direction: Direction) -> Account {
+        let (netns, kind) = ("blue".into(), InterfaceKind::Veth);
+        let interface = Interface { name, index, netns, own_netns: false, kind };
+        let mut account = Account::new(Arc::new(interface), direction, Layer::Outer);
+        account.seen = Count { packets: 3, bytes: 300 };
+        account.exported = Count { packets: 2, bytes: 200 };
+        account.lost.insert(Cause::SinkFailed, Count { packets: 1, bytes: 100 });
+        account
+    }
+
+    #[test]
+    fn the_sum_is_right_and_balances_however_many_there_are() {
+        let mut closed = Closed::default();
+        let many = 4 * APART as u32;
+        for number in 0..many {
+            closed.add(account(format!("veth{number}"), number, Direction::Ingress));
+            closed.add(account(format!("veth{number}"), number, Direction::Egress));
+        }
+        let packets: u64 = closed.accounts().map(|account| account.seen.packets).sum();
+        assert_eq!(packets, u64::from(many) * 2 * 3);
+        assert!(closed.accounts().all(Account::is_balanced));
+        assert_eq!(closed.accounts().count(), APART + 2);
+    }
+
+    #[test]
+    fn one_that_comes_again_under_its_name_has_one_account() {
+        let mut closed = Closed::default();
+        for index in 0..5 {
+            closed.add(account("veth0".into(), index, Direction::Egress));
+        }
+        let all: Vec<_> = closed.accounts().collect();
+        assert_eq!((all.len(), all[0].seen.packets, all[0].interface.index), (1, 15, 4));
+        assert!(all[0].is_balanced());
+    }
+}

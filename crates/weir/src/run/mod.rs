@@ -1,0 +1,134 @@
+//! `weir run`: the agent.
+
+mod arguments;
+
+pub use arguments::{Arguments, Output, settings_with};
+
+use crate::columns::columns;
+use crate::config::{Configuration, Sources};
+use crate::json::JsonLines;
+use crate::stop::{Hangup, Stop};
+use crate::text;
+use crate::view::{LiveView, Nowhere, Rows, print_balance};
+use anyhow::Result;
+use arguments::settings;
+use std::io::{ErrorKind, IsTerminal};
+use std::path::Path;
+use std::process::ExitCode;
+use weir_agent::{Agent, Control, Instance, Notify, Outlet, Reload, Report, Start};
+use weir_kernel::Hook;
+
+/// Runs the agent until it is told to stop.
+pub fn run(sources: Sources, configuration: Configuration) -> Result<ExitCode> {
+    let arguments = configuration.arguments.clone();
+    let on_terminal = std::io::stdout().is_terminal();
+    let output = arguments.output.unwrap_or(if on_terminal { Output::Table } else { Output::Json });
+    let columns = columns(arguments.is_biflow());
+    // Listen for signals before anything is attached, so that it is taken off again.
+    let stop = Stop::new(arguments.duration)?;
+    let hangup = Hangup::new()?;
+    let instance = claim(arguments.socket.as_deref())?;
+    let view =
+        (output == Output::Table && on_terminal).then(|| LiveView::new(columns, Vec::new())).transpose()?;
+    let notify: Notify = match &view {
+        Some(view) => view.foot(),
+        None => Box::new(|line| eprintln!("weir: {line}")),
+    };
+    let (agent, start) = Agent::attach(settings(arguments), notify)?;
+    announce(&start, instance.as_ref());
+    let control = control(instance.ok(), reload(sources, configuration), hangup.clone())?;
+    let outlet = match output {
+        Output::Json => Outlet::new(JsonLines::new())?,
+        Output::Table if !on_terminal => Outlet::new(Rows::new(columns))?,
+        Output::Table | Output::None => Outlet::new(Nowhere)?,
+    };
+    let show = |agent: &Agent| {
+        if let Some(view) = &view {
+            view.show(agent);
+        }
+    };
+    let report = agent.run(outlet, control, || stop.is_due() || hangup.is_farewell(), show)?;
+    if view.is_some() {
+        eprintln!(); // leave the line where the terminal echoes ^C
+    }
+    Ok(conclude(&report, output))
+}
+
+/// A place among the agents of this host, or a word on why there is none: the agent runs all the same.
+///
+/// # Errors
+/// A path was asked for, and cannot be had.
+fn claim(socket: Option<&Path>) -> Result<std::result::Result<Instance, String>> {
+    match Instance::claim(socket) {
+        Ok(instance) => Ok(Ok(instance)),
+        Err(error) if socket.is_some() => Err(error.into()),
+        Err(error) => Ok(Err(format!("no control socket: {error}"))),
+    }
+}
+
+fn control(instance: Option<Instance>, reload: Reload, hangup: Hangup) -> Result<Control> {
+    let control = Control::new(reload, move || hangup.asks_for_reload());
+    Ok(match instance {
+        Some(instance) => control.listen(instance)?,
+        None => control,
+    })
+}
+
+/// What is decided once, when the agent starts, beside its own settings.
+const FIXED: [&str; 3] = ["duration", "output", "socket"];
+
+/// Reads flags, environment and file again.
+fn reload(mut sources: Sources, first: Configuration) -> Reload {
+    Box::new(move || {
+        let wanted = sources.load().map_err(|mistakes| mistakes.to_string())?;
+        match wanted.differences(&first).into_iter().find(|key| FIXED.contains(key)) {
+            Some(key) => Err(format!("{key} cannot change while the agent runs: restart it for that")),
+            None => Ok(settings(wanted.arguments)),
+        }
+    })
+}
+
+/// One line: where, how, beside how many others, with how much. Then what else there is to know.
+pub fn announce(start: &Start, instance: std::result::Result<&Instance, &String>) {
+    let Start { interfaces, namespaces, hook, layout, remarks } = start;
+    let names = match interfaces.len() {
+        0..=6 => interfaces.join(", "),
+        more if *namespaces == 1 => format!("{more} interfaces"),
+        more => format!("{more} interfaces in {namespaces} network namespaces"),
+    };
+    let hook = match hook {
+        Hook::Tcx => "TCX links",
+        Hook::Clsact => "clsact filters",
+    };
+    let beside = match instance {
+        Ok(instance) if instance.number() > 1 => {
+            let (number, socket) = (instance.number(), instance.socket().display());
+            format!(", as the {} agent on this host (control socket {socket})", text::ordinal(number))
+        }
+        _ => String::new(),
+    };
+    eprintln!(
+        "weir: attached to {names} with {hook}{beside}; {} of kernel maps hold {} flows on each of {} CPUs",
+        text::bytes(layout.bytes()),
+        text::grouped(layout.entries_per_cpu.into()),
+        layout.cpus,
+    );
+    for remark in remarks.iter().chain(instance.err()) {
+        eprintln!("weir: {remark}");
+    }
+}
+
+/// The balance, and the exit code.
+pub fn conclude(report: &Report, output: Output) -> ExitCode {
+    if output != Output::Json {
+        print_balance(&report.books);
+    }
+    match &report.output {
+        // A reader that has seen enough is no mishap.
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            eprintln!("weir: cannot write records: {error}");
+            ExitCode::from(1)
+        }
+        _ => ExitCode::SUCCESS,
+    }
+}
