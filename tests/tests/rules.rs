@@ -14,7 +14,9 @@ fn run_with(rules: &[&str], floods: &[Flood]) -> Outcome {
     let pair = Pair::new();
     let injector = Injector::open(&pair.left, INTERFACE);
     let agent = Agent::start(&pair.left, &[&JSON, rules].concat());
-    floods.iter().for_each(|flood| drop(flood.send(&injector)));
+    for flood in floods {
+        flood.send(&injector);
+    }
     settled(&pair.left, INTERFACE);
     let outcome = agent.stop();
     outcome.assert_exact();

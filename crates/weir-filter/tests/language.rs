@@ -4,7 +4,12 @@ use proptest::prelude::*;
 use std::net::{IpAddr, Ipv4Addr};
 use weir_filter::generate::{self, record};
 use weir_filter::{Expression, Filter, Mistake};
-use weir_record::{Addresses, Direction, FlowKey, FlowRecord, Interface};
+use weir_record::{Addresses, Direction, FlowKey, FlowRecord, Interface, InterfaceKind};
+
+fn interface(name: &str, index: u32) -> Interface {
+    let kind = if name == "lo" { InterfaceKind::Loopback } else { InterfaceKind::Veth };
+    Interface { name: name.into(), index, netns: "blue".into(), own_netns: false, kind }
+}
 
 fn parse(text: &str) -> Filter {
     text.parse().unwrap_or_else(|mistake| panic!("{text}: {mistake}"))
@@ -17,12 +22,12 @@ fn mistake(text: &str) -> String {
 fn packet(protocol: u8, ports: Option<(u16, u16)>) -> FlowRecord {
     let addresses = Addresses::V4(Ipv4Addr::new(10, 0, 0, 1), Ipv4Addr::new(192, 0, 2, 7));
     let key = FlowKey::Ip { vlan: None, addresses, protocol, ports };
-    record(Interface { name: "veth3".into(), index: 7 }, Direction::Egress, key)
+    record(interface("veth3", 7), Direction::Egress, key)
 }
 
 fn arp() -> FlowRecord {
     let key = FlowKey::Other { vlan: Some(12), ethertype: 0x0806 };
-    record(Interface { name: "eth0".into(), index: 2 }, Direction::Ingress, key)
+    record(interface("eth0", 2), Direction::Ingress, key)
 }
 
 /// Texts, and the canonical text of the same filter.
@@ -182,7 +187,7 @@ fn a_network_holds_what_the_standard_library_says() {
         let address: Ipv4Addr = address.parse().expect("an address");
         let key =
             FlowKey::Ip { vlan: None, addresses: Addresses::V4(address, address), protocol: 6, ports: None };
-        let record = record(Interface { name: "lo".into(), index: 1 }, Direction::Ingress, key);
+        let record = record(interface("lo", 1), Direction::Ingress, key);
         let in_it = u32::from(address) >> 15 == u32::from(Ipv4Addr::new(10, 1, 0, 0)) >> 15;
         assert_eq!(filter.matches(&record), in_it, "{}", IpAddr::V4(address));
     }
