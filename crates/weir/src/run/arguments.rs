@@ -25,7 +25,7 @@ pub struct Arguments {
     #[arg(long, value_name = "GLOB", value_parser = options::glob, help_heading = "What to watch")]
     exclude_interface: Vec<Pattern>,
 
-    /// Kinds of interfaces to watch: physical, veth, bridge, tunnel, …; or not to watch: no-veth
+    /// Kinds of interfaces to watch, such as physical, veth or tunnel; or not to watch: no-veth
     #[arg(long, value_name = "KIND", help_heading = "What to watch")]
     interface_kind: Vec<KindRule>,
 
@@ -136,11 +136,8 @@ enum DedupName {
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Output {
-    /// Live on a terminal, rows in a pipe.
     Table,
-    /// A JSON object a line.
     Json,
-    /// No records.
     None,
 }
 
