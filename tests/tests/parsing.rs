@@ -28,6 +28,7 @@ fn assert_records(cases: &[Case], outcome: &Outcome, (netns, direction): (&str, 
                 netns: netns.into(),
                 interface: INTERFACE.into(),
                 interface_kind: "veth".into(),
+                sampling_rate: 1,
                 direction: direction.into(),
                 ..expected.clone()
             };

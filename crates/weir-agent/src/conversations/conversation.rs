@@ -51,8 +51,8 @@ pub struct Conversation {
     pub chosen: Chosen,
     /// It found the table full: the next drain exports it.
     pub beyond: bool,
-    /// Digest of the flow whose tunnel it came in; 0: none.
-    pub carrier: u64,
+    /// For each direction the digest of the flow whose tunnel it came in; 0: none.
+    carriers: [u64; 2],
 }
 
 impl Conversation {
@@ -70,7 +70,7 @@ impl Conversation {
             initiator: None,
             chosen: Chosen::default(),
             beyond,
-            carrier: 0,
+            carriers: [0; 2],
         }
     }
 
@@ -85,6 +85,20 @@ impl Conversation {
         end.flags |= found.tcp_flags;
         end.opened |= u32::from(marks) & SYN_SEEN != 0;
         self.answered[direction] |= u32::from(marks) & SYN_ACK_SEEN != 0;
+    }
+
+    /// Notes that packets of one direction came in a tunnel.
+    pub fn carried_by(&mut self, reverse: bool, digest: u64) {
+        self.carriers[usize::from(reverse)] = digest;
+    }
+
+    /// The digest of the tunnel: that of the packets that the one who began it sends, else of the others.
+    pub fn carrier(&self) -> u64 {
+        let reverse = usize::from(self.initiator.is_some_and(|initiator| initiator.reverse));
+        match self.carriers[reverse] {
+            0 => self.carriers[1 - reverse],
+            digest => digest,
+        }
     }
 
     /// Begins the next record.

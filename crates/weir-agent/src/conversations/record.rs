@@ -32,7 +32,7 @@ pub(crate) fn live(
 /// The record of a conversation. None where the books know none of its observation points, and
 /// so hold nothing of it.
 pub(crate) fn record(ending: Ending<'_>, joining: Joining, books: &Books) -> Option<FlowRecord> {
-    let Ending { key, conversation, tallies, parent_id, reason } = ending;
+    let Ending { key, conversation, tallies, carriers, reason } = ending;
     let joined = joining.is_joined(&key.flow);
     let initiator = if joined { conversation.judge(&key.flow, tallies) } else { Initiator::UNKNOWN };
     // The initiator's direction first, each in the order in which its packets came by.
@@ -47,7 +47,7 @@ pub(crate) fn record(ending: Ending<'_>, joining: Joining, books: &Books) -> Opt
     let of = counted.copied().unwrap_or_default();
     Some(FlowRecord {
         flow_id: conversation.id(key),
-        parent_id,
+        parent_id: carriers.of(conversation.carrier()),
         interface: place.interface,
         direction: place.direction,
         key: flow.with_vlan(place.vlan),

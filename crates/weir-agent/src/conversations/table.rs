@@ -35,8 +35,8 @@ pub(crate) struct Ending<'a> {
     pub conversation: &'a mut Conversation,
     /// All that was counted of it; at least one.
     pub tallies: &'a mut [Tally],
-    /// The conversation that carries it.
-    pub parent_id: Option<u64>,
+    /// Who carries it, if anybody does.
+    pub carriers: &'a Carriers,
     /// Why.
     pub reason: FlowEndReason,
 }
@@ -114,7 +114,7 @@ impl Table {
         };
         conversation.note(&found, entry.marks, self.interval);
         if parent != 0 {
-            conversation.carrier = parent;
+            conversation.carried_by(reverse, parent);
         } else if Carriers::may_be(entry) {
             self.carriers.note(counted.digest, conversation.id(&key), found.last);
         }
@@ -167,8 +167,7 @@ impl Table {
             own.clear();
             own.extend(all.of(conversation.tallies).copied());
             if !own.is_empty() {
-                let parent_id = carriers.of(conversation.carrier);
-                ended(Ending { key, conversation, tallies: &mut own, parent_id, reason });
+                ended(Ending { key, conversation, tallies: &mut own, carriers, reason });
                 all.clear(&mut conversation.tallies);
                 conversation.restart(*now);
             }
@@ -196,8 +195,8 @@ impl Table {
         for ((recent, ..), key, conversation) in busy {
             let mut own: Vec<_> = self.tallies.of(conversation.tallies).copied().collect();
             let (conversation, reason) = (&mut conversation.clone(), FlowEndReason::ForcedEnd);
-            let parent_id = self.carriers.of(conversation.carrier);
-            show(Ending { key, conversation, tallies: &mut own, parent_id, reason }, recent);
+            let carriers = &self.carriers;
+            show(Ending { key, conversation, tallies: &mut own, carriers, reason }, recent);
         }
     }
 
