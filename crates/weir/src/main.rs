@@ -38,7 +38,7 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Count every packet and show the flows
-    Run(run::Arguments),
+    Run(Box<run::Arguments>),
     /// Say what this kernel and these privileges allow
     Check(check::Arguments),
     /// Measure what the running agent costs per packet

@@ -159,7 +159,10 @@ struct rule_block {
 	__u16 next[256];
 };
 
-/* Set 0 holds all rows, for the dimensions that no row looks at. Sources and destinations have a set each, one after the other. */
+/*
+ * Set 0 holds all rows, for the dimensions that no row looks at. Sources and destinations have a set each, one
+ * after the other.
+ */
 struct rule_set {
 	__u64 rows[RULE_WORDS];
 };

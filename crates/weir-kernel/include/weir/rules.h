@@ -72,7 +72,7 @@ enum judgement {
 #define TRANSPORT_PORTS 1
 #define TRANSPORT_ICMP 2
 
-/* The set that a value leads to; its first byte is the highest one of `high`. User space sees to it that the way ends. */
+/* The set that a value leads to; its first byte is the highest one of `high`. User space makes every way end. */
 static __noinline __u32 walk(__u32 block, __u64 high, __u64 low)
 {
 	struct rule_block *found;

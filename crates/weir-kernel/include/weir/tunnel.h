@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* What a tunnel's packet carries: VXLAN (RFC 7348), Geneve (RFC 8926), GRE (RFC 2784, 2890), IP in IP (RFC 2003, 4213). */
+/* What a tunnel's packet carries: VXLAN (RFC 7348), Geneve (8926), GRE (2784, 2890), IP in IP (2003, 4213). */
 #pragma once
 #include "packet.h"
 #include "read_any.h"

@@ -65,7 +65,7 @@ pub struct Flows {
     spill: Ring<SpillRecord>,
     epoch: u32,
     seed: u64,
-    rules: Published,
+    rules: Box<Published>,
 }
 
 impl Flows {
@@ -90,7 +90,7 @@ impl Flows {
         let grace = GracePeriod::new()?;
         let spill = Ring::new(&loaded, "spill")?;
         let programs = Programs::of(&loaded)?;
-        Ok(Self { loaded, programs, layout, grace, spill, epoch: 0, seed, rules: Published::new() })
+        Ok(Self { loaded, programs, layout, grace, spill, epoch: 0, seed, rules: Box::new(Published::new()) })
     }
 
     /// The sizes it was loaded with.

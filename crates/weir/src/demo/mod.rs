@@ -66,7 +66,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     };
     let stage = Stage::own();
     let demo = Demo::build(stage, arguments.stand_ins, &show.stop)?;
-    let names: Vec<_> = stage.namespaces().into_iter().flat_map(|name| ["--netns".into(), name]).collect();
+    let names: Vec<_> = stage.namespaces().flat_map(|name| ["--netns".into(), name]).collect();
     let flags: Vec<_> = names.iter().map(String::as_str).collect();
     demo.perform(settings_with(&flags)?, show)
 }
