@@ -37,7 +37,7 @@ pub use conversations::{Dedup, Joining, LiveFlow};
 pub use error::{Error, Result};
 pub use interfaces::{KindRule, Namespaces, Selection};
 pub use outlet::{Outlet, Sink};
-pub use policy::{Assembly, Policy};
+pub use policy::Policy;
 pub use settings::{HookChoice, Settings};
 pub use status::{
     Cost, Drains, Effective, Entry, KernelMaps, ProgramRuns, SinkState, Status, WatchedInterface,

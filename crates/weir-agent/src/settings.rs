@@ -1,6 +1,8 @@
 //! What the user can decide.
 
-use crate::{Joining, Namespaces, Policy, Selection};
+use crate::policy::Selector;
+use crate::{Error, Joining, Namespaces, Policy, Selection};
+use weir_probes::flows::rules::Room;
 use std::time::Duration;
 use weir_kernel::Position;
 
@@ -90,6 +92,16 @@ impl Settings {
             changes.push("filter".into());
         }
         Ok(changes)
+    }
+
+    /// What a user should know of rules and filter: rules that never match, and the like. As far as it
+    /// can be told without an agent: whether they fit into the kernel's memory is seen when they are loaded.
+    ///
+    /// # Errors
+    /// A rule cannot be decided packet by packet, or there are too many.
+    pub fn policy_remarks(&self) -> Result<Vec<String>, Error> {
+        let room = Room { blocks: u32::MAX, sets: u32::MAX };
+        Ok(Selector::new(self.policy.clone(), self.joining.into(), room)?.remarks().to_vec())
     }
 
     fn make_sense(&self) -> Result<(), String> {

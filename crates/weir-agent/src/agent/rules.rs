@@ -1,19 +1,15 @@
 //! The policy at work: rules in the kernel, the filter at the way out.
 
 use super::Agent;
-use crate::policy::{Assembly, Selector};
-use crate::{Dedup, Outlet, Result, Settings};
+use crate::policy::Selector;
+use crate::{Outlet, Result, Settings};
 use weir_probes::flows::Points;
 use weir_probes::flows::rules::Room;
 use weir_record::{Direction, Interface};
 
 /// The selector that these settings ask for.
 pub(super) fn selector(settings: &Settings, room: Room) -> Result<Selector> {
-    let assembly = Assembly {
-        both_directions: settings.joining.biflow,
-        all_points: settings.joining.dedup != Dedup::Off,
-    };
-    Selector::new(settings.policy.clone(), assembly, room)
+    Selector::new(settings.policy.clone(), settings.joining.into(), room)
 }
 
 impl Agent {

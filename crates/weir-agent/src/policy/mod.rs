@@ -8,7 +8,7 @@ mod kernel;
 #[cfg(test)]
 mod witness;
 
-use crate::{Error, Result};
+use crate::{Dedup, Error, Joining, Result};
 use weir_filter::normal::{Doubt, NotKernel, Row};
 use weir_filter::{Action, Filter, Rule, warnings};
 use weir_kernel::RULE_ROWS;
@@ -26,11 +26,17 @@ pub struct Policy {
 
 /// How packets become records: what the filter sees in one piece.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Assembly {
+pub(crate) struct Assembly {
     /// Both directions are one record.
     pub both_directions: bool,
     /// All observation points are one record.
     pub all_points: bool,
+}
+
+impl From<Joining> for Assembly {
+    fn from(joining: Joining) -> Self {
+        Self { both_directions: joining.biflow, all_points: joining.dedup != Dedup::Off }
+    }
 }
 
 /// A policy at work.

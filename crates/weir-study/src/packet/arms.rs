@@ -24,7 +24,7 @@ pub const WEIR: &str = "weir";
 /// What programs come in.
 enum Object {
     Ours(Loaded),
-    Shipped(Flows),
+    Shipped(Box<Flows>),
 }
 
 impl Object {
@@ -151,5 +151,5 @@ fn shipped(change: impl FnOnce(&mut Demand)) -> Result<Rc<Object>> {
     let mut flows = Flows::load(Layout::new(demand)?)?;
     // BPF_PROG_TEST_RUN's packets come in on the loopback device.
     flows.watch(InterfaceId { netns: 0, index: 1 }, Points { outer: 2, inner: 0 }, LinkLayer::Ethernet)?;
-    Ok(Rc::new(Object::Shipped(flows)))
+    Ok(Rc::new(Object::Shipped(Box::new(flows))))
 }

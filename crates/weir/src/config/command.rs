@@ -37,8 +37,11 @@ pub fn run(command: Command) -> Result<ExitCode> {
 
 fn report(file: &Path) -> ExitCode {
     match check(file) {
-        Ok(()) => {
-            println!("{}: fine", file.display());
+        Ok(remarks) => {
+            for remark in &remarks {
+                eprintln!("weir: {}: {remark}", file.display());
+            }
+            println!("{}: {}", file.display(), if remarks.is_empty() { "fine" } else { "it works" });
             ExitCode::SUCCESS
         }
         Err(mistakes) => {

@@ -122,15 +122,16 @@ fn printable(text: &str) -> String {
     line
 }
 
-/// Checks a file by itself: no flags, no environment.
-fn check(path: &Path) -> Result<(), Mistakes> {
+/// Checks a file by itself: no flags, no environment. What is right but looks like a mistake, a line each.
+fn check(path: &Path) -> Result<Vec<String>, Mistakes> {
     let definition = Definition::of_run();
     let text = file::read(path).map_err(Mistakes::one)?;
     let (settings, mistakes) = file::settings(&definition, path, &text);
     if !mistakes.is_empty() {
         return Err(Mistakes(mistakes));
     }
-    arguments(&definition, &settings).map(drop)
+    let wanted = crate::run::settings(arguments(&definition, &settings)?);
+    wanted.policy_remarks().map_err(|error| Mistakes::one(format!("{}: {error}", path.display())))
 }
 
 /// Typed, as `weir run` has them.

@@ -2,7 +2,7 @@
 
 mod arguments;
 
-pub use arguments::{Arguments, Output, settings_with};
+pub use arguments::{Arguments, Output, settings, settings_with};
 
 use crate::columns::columns;
 use crate::config::{Configuration, Sources};
@@ -11,7 +11,6 @@ use crate::stop::{Hangup, Stop};
 use crate::text;
 use crate::view::{LiveView, Nowhere, Rows, print_balance};
 use anyhow::Result;
-use arguments::settings;
 use std::io::{ErrorKind, IsTerminal};
 use std::path::Path;
 use std::process::ExitCode;
