@@ -55,6 +55,7 @@ const CONVERSATION: [Column; 11] = [
 ];
 
 fn flow(record: &FlowRecord, (bytes, time): (u64, Duration)) -> Vec<String> {
+    let shown = Shown { one_in: record.sampling_rate.into() };
     let direction = if record.direction == Direction::Ingress { "in" } else { "out" };
     let (source, destination) = ends(&record.key);
     vec![
@@ -63,15 +64,16 @@ fn flow(record: &FlowRecord, (bytes, time): (u64, Duration)) -> Vec<String> {
         protocol(&record.key),
         source,
         destination,
-        text::count(record.packets),
-        text::bytes(record.bytes),
-        rate(bytes, time),
+        shown.packets(record.packets),
+        shown.bytes(record.bytes),
+        shown.rate(bytes, time),
         age(record),
     ]
 }
 
 fn conversation(record: &FlowRecord, (bytes, time): (u64, Duration)) -> Vec<String> {
     let (source, destination) = ends(&record.key);
+    let shown = Shown { one_in: record.sampling_rate.into() };
     let back = record.reverse.map(|reverse| reverse.count);
     vec![
         record.interface.to_string(),
@@ -79,17 +81,39 @@ fn conversation(record: &FlowRecord, (bytes, time): (u64, Duration)) -> Vec<Stri
         source,
         destination,
         record.tcp_state.map_or("-", |state| state.as_str()).into(),
-        text::count(record.packets),
-        back.map_or("-".into(), |count| text::count(count.packets)),
-        text::bytes(record.bytes),
-        back.map_or("-".into(), |count| text::bytes(count.bytes)),
-        rate(bytes, time),
+        shown.packets(record.packets),
+        back.map_or("-".into(), |count| shown.packets(count.packets)),
+        shown.bytes(record.bytes),
+        back.map_or("-".into(), |count| shown.bytes(count.bytes)),
+        shown.rate(bytes, time),
         age(record),
     ]
 }
 
-fn rate(bytes: u64, time: Duration) -> String {
-    if bytes == 0 || time.is_zero() { "-".into() } else { text::bit_rate(bytes, time) }
+/// Numbers as people read them. Of sampled packets they are estimates, with a ~ in front.
+struct Shown {
+    one_in: u64,
+}
+
+impl Shown {
+    fn packets(&self, counted: u64) -> String {
+        self.marked(text::count(counted.saturating_mul(self.one_in)))
+    }
+
+    fn bytes(&self, counted: u64) -> String {
+        self.marked(text::bytes(counted.saturating_mul(self.one_in)))
+    }
+
+    fn rate(&self, bytes: u64, time: Duration) -> String {
+        if bytes == 0 || time.is_zero() {
+            return "-".into();
+        }
+        self.marked(text::bit_rate(bytes.saturating_mul(self.one_in), time))
+    }
+
+    fn marked(&self, number: String) -> String {
+        if self.one_in > 1 { format!("~{number}") } else { number }
+    }
 }
 
 fn age(record: &FlowRecord) -> String {
