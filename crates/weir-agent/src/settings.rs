@@ -2,9 +2,9 @@
 
 use crate::policy::Selector;
 use crate::{Error, Joining, Namespaces, Policy, Selection};
-use weir_probes::flows::rules::Room;
 use std::time::Duration;
 use weir_kernel::Position;
+use weir_probes::flows::rules::Room;
 
 /// How the programs are hung on interfaces.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
