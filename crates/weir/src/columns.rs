@@ -20,7 +20,7 @@ pub fn columns(biflow: bool) -> Columns {
     if biflow {
         Columns {
             titles: &CONVERSATION,
-            expendable: &["AGE", "PKTS BACK", "PACKETS", "IFACE", "BIT/S"],
+            expendable: &["AGE", "PKTS BACK", "PACKETS", "BACK", "STATE", "IFACE", "BIT/S"],
             cells: conversation,
         }
     } else {

@@ -49,9 +49,6 @@ enum Command {
     Reload(reload::Arguments),
     /// Show what weir sees of a small network with real traffic, built on the spot and gone afterwards
     Demo(demo::Arguments),
-    /// What the demo's hosts run
-    #[command(hide = true)]
-    DemoActor(demo::actor::Arguments),
     /// Check, show and describe the configuration: flags, environment, file
     #[command(subcommand)]
     Config(config::Command),
@@ -62,6 +59,9 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    if std::env::args_os().nth(1).is_some_and(|word| word == demo::actor::NAME) {
+        return end(demo::actor::run(std::env::args_os().skip(1)));
+    }
     let parsed =
         Cli::command().try_get_matches().and_then(|matches| Ok((Cli::from_arg_matches(&matches)?, matches)));
     let (cli, matches) = match parsed {
@@ -75,7 +75,6 @@ fn main() -> ExitCode {
         Some(Command::Status(arguments)) => status::run(&arguments),
         Some(Command::Reload(arguments)) => reload::run(&arguments),
         Some(Command::Demo(arguments)) => demo::run(&arguments),
-        Some(Command::DemoActor(arguments)) => demo::actor::run(arguments),
         Some(Command::Config(command)) => config::run(command),
         Some(Command::Completions(arguments)) => shell::completions(&arguments),
         Some(Command::Man(arguments)) => shell::man(&arguments),
@@ -84,6 +83,10 @@ fn main() -> ExitCode {
             Ok(ExitCode::SUCCESS)
         }
     };
+    end(outcome)
+}
+
+fn end(outcome: Result<ExitCode>) -> ExitCode {
     outcome.unwrap_or_else(|error| {
         eprintln!("weir: {}", one_line(&error));
         ExitCode::from(1)
@@ -132,6 +135,22 @@ fn usage(error: &clap::Error) -> ExitCode {
     }
     let text = error.to_string();
     let mistake = text.lines().next().unwrap_or_default().trim_start_matches("error: ");
-    eprintln!("weir: {mistake}. See `weir --help`");
+    // What clap says below: the values that there are, the name that was meant.
+    let hints: String = text
+        .lines()
+        .map(str::trim)
+        .filter_map(|line| line.strip_prefix("tip: ").map(|tip| format!("; {tip}")).or_else(|| values(line)))
+        .collect();
+    eprintln!("weir: {mistake}{hints}. See `weir {}--help`", command_given());
     ExitCode::from(2)
+}
+
+fn values(line: &str) -> Option<String> {
+    line.starts_with("[possible values: ").then(|| format!(" {line}"))
+}
+
+/// The command that was given, if it is one, and a space.
+fn command_given() -> String {
+    let word = std::env::args().nth(1).filter(|word| Cli::command().find_subcommand(word).is_some());
+    word.map_or_else(String::new, |word| format!("{word} "))
 }

@@ -60,6 +60,9 @@ fn subject(name: &str, column: usize) -> Result<Subject, Mistake> {
         Some(Subject::Either { name, source: field(source)?, destination: field(destination)? })
     });
     both.ok_or_else(|| {
+        if FIELDS.iter().any(|field| field.name == name) {
+            return Mistake::new(column, format!("{name} is a list: a filter cannot test it"));
+        }
         let known = fields().map(|field| field.name).chain(EITHER.map(|either| either.0));
         let meant = did_you_mean(name, known).unwrap_or_else(|| ": docs/fields.md lists them".into());
         Mistake::new(column, format!("there is no field {}{meant}", quoted(name)))

@@ -10,7 +10,7 @@ mod web;
 use super::programs::{Program, Role};
 use super::stage::{self, Host, NAMESPACES, Stage};
 use anyhow::{Context, Result, bail};
-use clap::{Args, Subcommand};
+use clap::{Parser, Subcommand};
 use nix::sched::{CloneFlags, setns};
 use nix::sys::prctl;
 use nix::sys::signal::Signal;
@@ -19,9 +19,13 @@ use std::fs::File;
 use std::os::unix::process::{CommandExt, parent_id};
 use std::process::{Command, ExitCode};
 
-/// Arguments of `weir demo-actor`.
-#[derive(Args)]
-pub struct Arguments {
+/// The first argument of those who play. Not a command of the user's: no help or completion shows it.
+pub const NAME: &str = "demo-actor";
+
+/// What follows it.
+#[derive(Parser)]
+#[command(name = "weir demo-actor")]
+struct Arguments {
     #[command(subcommand)]
     actor: Actor,
 }
@@ -49,9 +53,9 @@ enum Actor {
     },
 }
 
-/// Plays until it is killed.
-pub fn run(arguments: Arguments) -> Result<ExitCode> {
-    match arguments.actor {
+/// Plays until it is killed; `words` begin with [`NAME`].
+pub fn run(words: impl Iterator<Item = OsString>) -> Result<ExitCode> {
+    match Arguments::try_parse_from(words)?.actor {
         Actor::Host { name, demo, stand_ins } => {
             die_with(demo)?;
             let host = stage::HOSTS.iter().find(|host| host.name == name);
