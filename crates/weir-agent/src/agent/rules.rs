@@ -12,6 +12,7 @@ pub(super) fn selector(settings: &Settings, room: Room) -> Result<Selector> {
     let assembly = Assembly {
         both_directions: settings.joining.biflow,
         all_points: settings.joining.dedup != Dedup::Off,
+        parents: settings.decapsulate,
     };
     Selector::new(settings.policy.clone(), assembly, room)
 }
