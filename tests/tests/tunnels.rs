@@ -115,7 +115,8 @@ fn root_tcp_in_a_tunnel_is_exact() {
         assert_eq!(sum(true, true), sum(false, true), "{inner:?}");
         checked += sum(true, false).bytes;
     }
-    assert!(checked > 20 << 20, "{checked} bytes inside");
+    // iperf's server resets the connection when it has read enough for its report: the last of it may never be sent.
+    assert!(checked > 10 << 20, "{checked} bytes inside");
 }
 
 /// IP in IP has no device in every kernel, but frames can be made.
