@@ -75,6 +75,17 @@ fn root_a_packet_in_a_tunnel_is_one_conversation_with_a_parent() {
 }
 
 #[test]
+fn root_a_filter_on_what_is_inside_keeps_the_parent() {
+    let pair = Pair::new();
+    let filter = "protocol == icmp and parent_id != null";
+    let flags = ["--decapsulate", "-i", INTERFACE, "-i", TUNNEL, "--filter", filter];
+    let outcome = ping_through(&pair, &flags);
+    let [inner] = of(&outcome, "icmp", INNER_RIGHT)[..] else { panic!("{:?}", outcome.conversations) };
+    assert_eq!(inner.count.packets, PINGS);
+    assert!(of(&outcome, "udp", RIGHT).is_empty(), "the tunnel itself is not wanted");
+}
+
+#[test]
 fn root_tunnels_are_left_closed_unless_asked() {
     let pair = Pair::new();
     let outcome = ping_through(&pair, &["-i", INTERFACE]);
@@ -104,7 +115,8 @@ fn root_tcp_in_a_tunnel_is_exact() {
         assert_eq!(sum(true, true), sum(false, true), "{inner:?}");
         checked += sum(true, false).bytes;
     }
-    assert!(checked > 20 << 20, "{checked} bytes inside");
+    // iperf's server resets the connection when it has read enough for its report: the last of it may never be sent.
+    assert!(checked > 10 << 20, "{checked} bytes inside");
 }
 
 /// IP in IP has no device in every kernel, but frames can be made.

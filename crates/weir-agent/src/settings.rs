@@ -101,7 +101,7 @@ impl Settings {
     /// A rule cannot be decided packet by packet, or there are too many.
     pub fn policy_remarks(&self) -> Result<Vec<String>, Error> {
         let room = Room { blocks: u32::MAX, sets: u32::MAX };
-        Ok(Selector::new(self.policy.clone(), self.joining.into(), room)?.remarks().to_vec())
+        Ok(Selector::new(self.policy.clone(), self.into(), room)?.remarks().to_vec())
     }
 
     fn make_sense(&self) -> Result<(), String> {

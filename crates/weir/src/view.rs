@@ -188,11 +188,25 @@ impl Sink for Nowhere {
     }
 }
 
+/// What has become of the packets. Filtered and sampled out are named where something was.
+fn outcomes(books: &Books) -> String {
+    let part = |of: fn(&Account) -> Count, what: &str, always: bool| match total(books, of).packets {
+        0 if !always => None,
+        packets => Some(format!("{} {what}", text::grouped(packets))),
+    };
+    let parts = [
+        part(|account| account.exported, "exported", true),
+        part(|account| account.held, "held", false),
+        part(|account| account.filtered, "filtered", false),
+        part(|account| account.sampled_out, "sampled out", false),
+        part(Account::lost_total, "lost", true),
+    ];
+    parts.into_iter().flatten().collect::<Vec<_>>().join(" + ")
+}
+
 /// The books in a few lines, on standard error.
 pub fn print_balance(books: &Books) {
     let seen = total(books, |account| account.seen);
-    let exported = total(books, |account| account.exported);
-    let lost = total(books, Account::lost_total);
     let balanced = books.accounts().all(Account::is_balanced);
     let mut out = anstream::stderr().lock();
     let (style, verdict) = if balanced {
@@ -202,11 +216,10 @@ pub fn print_balance(books: &Books) {
     };
     let _ = writeln!(
         out,
-        "weir: {} packets ({}) seen = {} exported + {} lost: {style}{verdict}{style:#}",
+        "weir: {} packets ({}) seen = {}: {style}{verdict}{style:#}",
         text::grouped(seen.packets),
         text::bytes(seen.bytes),
-        text::grouped(exported.packets),
-        text::grouped(lost.packets),
+        outcomes(books),
     );
     for account in books.accounts().filter(|account| !account.lost.is_empty() || !account.is_balanced()) {
         for (cause, count) in &account.lost {

@@ -22,13 +22,18 @@ impl Agent {
         // What can be refused comes before what is changed.
         let selector =
             rules::selector(&wanted, self.flows.layout().rule_room).map_err(|error| error.to_string())?;
-        if self.settings.selection != wanted.selection {
-            self.select(wanted.selection.clone()).map_err(|error| error.to_string())?;
+        let selects = self.settings.selection != wanted.selection;
+        if selects {
+            self.check_selection(&wanted.selection).map_err(|error| error.to_string())?;
         }
         if self.settings.policy != wanted.policy {
             let remarks = selector.remarks().to_vec();
             self.apply(selector, outlet).map_err(|error| error.to_string())?;
             remarks.into_iter().for_each(|remark| self.notice(remark));
+        }
+        // After the rules: what is watched anew meets the new ones only.
+        if selects {
+            self.select(wanted.selection.clone()).map_err(|error| error.to_string())?;
         }
         self.table.limit(&wanted);
         self.settings = wanted;

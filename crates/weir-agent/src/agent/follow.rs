@@ -179,17 +179,24 @@ impl Agent {
             && weir_kernel::is_tcx_missing(error)
     }
 
-    /// Watches other interfaces from now on, or goes on with the same where the new selection
-    /// finds nothing.
+    /// Whether each part of `selection` fits an interface. Nothing is changed.
     ///
     /// # Errors
-    /// A part of it fits no interface.
-    pub fn select(&mut self, selection: Selection) -> Result<()> {
+    /// One does not.
+    pub(super) fn check_selection(&mut self, selection: &Selection) -> Result<()> {
         if !selection.addresses.is_empty() {
             self.inventory.attend_addresses()?;
             self.inventory.survey()?;
         }
-        selection.choose(self.inventory.links())?;
+        selection.choose(self.inventory.links()).map(drop)
+    }
+
+    /// Watches other interfaces from now on: a selection that has been
+    /// [checked](Self::check_selection).
+    ///
+    /// # Errors
+    /// The kernel refuses.
+    pub(super) fn select(&mut self, selection: Selection) -> Result<()> {
         self.settings.selection = selection;
         self.following.refused.clear();
         self.catch_up(Change::Uncertain)
@@ -219,7 +226,9 @@ impl Agent {
                 let points = watched.points;
                 each(points).for_each(|point| self.books.rename(point, &link.interface));
                 // Rules may mean it by its name.
-                self.admit(points, &link.interface)?;
+                if let Err(error) = self.admit(points, &link.interface) {
+                    self.books.notice(format!("{}: rules know it by its old name: {error}", link.interface));
+                }
             } else if Instant::now() < turn {
                 self.watch_news(&link, was_crowded)?;
             } else {

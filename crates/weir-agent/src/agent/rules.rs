@@ -9,7 +9,7 @@ use weir_record::{Direction, Interface};
 
 /// The selector that these settings ask for.
 pub(super) fn selector(settings: &Settings, room: Room) -> Result<Selector> {
-    Selector::new(settings.policy.clone(), settings.joining.into(), room)
+    Selector::new(settings.policy.clone(), settings.into(), room)
 }
 
 impl Agent {

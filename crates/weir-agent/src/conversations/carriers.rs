@@ -44,6 +44,9 @@ impl Carriers {
         }
     }
 
+    /// Whose flows may be tunnels, as a filter.
+    pub const FILTER: &str = "protocol in 4,41,47 or protocol == udp and destination_port in 4789,8472,6081";
+
     /// Notes a conversation that may carry others.
     pub fn note(&mut self, digest: u64, id: u64, now: u64) {
         self.known.insert(digest, (id, now));
@@ -57,5 +60,35 @@ impl Carriers {
     /// Forgets those that nothing can name any more.
     pub fn expire(&mut self, now: u64) {
         self.known.retain(|_, (_, seen)| now.saturating_sub(*seen) < self.keep);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use weir_filter::Filter;
+    use weir_filter::generate::record;
+    use weir_record::{Addresses, Direction, FlowKey, Interface, InterfaceKind};
+
+    #[test]
+    fn the_filter_is_what_the_probe_looks_into() {
+        let filter: Filter = Carriers::FILTER.parse().expect("a filter");
+        let interface = Interface {
+            name: "eth0".into(),
+            index: 2,
+            netns: "1".into(),
+            own_netns: true,
+            kind: InterfaceKind::Physical,
+        };
+        let addresses = Addresses::V4([192, 0, 2, 1].into(), [192, 0, 2, 2].into());
+        for protocol in 0..=u8::MAX {
+            for port in [53, 4788, 4789, 6081, 8472] {
+                let ports = (protocol == UDP || protocol == 6).then_some((40_000, port));
+                let key = FlowKey::Ip { vlan: None, addresses, protocol, ports };
+                let entry = FlowEntry { protocol, destination_port: port.to_be(), ..FlowEntry::default() };
+                let record = record(interface.clone(), Direction::Ingress, key);
+                assert_eq!(filter.matches(&record), Carriers::may_be(&entry), "{protocol} {port}");
+            }
+        }
     }
 }

@@ -22,6 +22,7 @@ mod samples;
 mod table;
 mod tally;
 
+pub(crate) use carriers::Carriers;
 pub use key::{Dedup, Joining};
 pub use record::LiveFlow;
 pub(crate) use record::{live, record};

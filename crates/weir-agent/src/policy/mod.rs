@@ -8,7 +8,8 @@ mod kernel;
 #[cfg(test)]
 mod witness;
 
-use crate::{Dedup, Error, Joining, Result};
+use crate::conversations::Carriers;
+use crate::{Dedup, Error, Result, Settings};
 use weir_filter::normal::{Doubt, NotKernel, Row};
 use weir_filter::{Action, Filter, Rule, warnings};
 use weir_kernel::RULE_ROWS;
@@ -31,11 +32,17 @@ pub(crate) struct Assembly {
     pub both_directions: bool,
     /// All observation points are one record.
     pub all_points: bool,
+    /// Records name the tunnel that carries them: it must be known, wanted or not.
+    pub parents: bool,
 }
 
-impl From<Joining> for Assembly {
-    fn from(joining: Joining) -> Self {
-        Self { both_directions: joining.biflow, all_points: joining.dedup != Dedup::Off }
+impl From<&Settings> for Assembly {
+    fn from(settings: &Settings) -> Self {
+        Self {
+            both_directions: settings.joining.biflow,
+            all_points: settings.joining.dedup != Dedup::Off,
+            parents: settings.decapsulate,
+        }
     }
 }
 
@@ -67,6 +74,9 @@ impl Selector {
             }),
             None => rules,
         };
+        if policy.filter.is_some() && is_closed(&rows) {
+            remarks.push("nothing will be written: no packet fits the filter and passes the rules".into());
+        }
         let compiled = Compiled::new(&rows.iter().map(kernel::row).collect::<Vec<_>>(), room)?;
         let rows = rows.into_iter().map(|(row, _)| row).collect();
         Ok(Self { policy, rows, compiled, remarks })
@@ -122,6 +132,12 @@ fn rule_rows(rules: &[Rule]) -> Result<Vec<(Row, Action)>> {
 
 const COUNT_ALL: Action = Action::Allow { one_in: std::num::NonZeroU32::MIN };
 
+/// Whether no packet passes.
+fn is_closed(rows: &[(Row, Action)]) -> bool {
+    let denies = |(_, action): &(Row, Action)| *action == Action::Deny;
+    rows.iter().all(denies) && rows.last().is_some_and(|(row, _)| *row == Row::default())
+}
+
 /// The rules, and after them a last one that leaves out what the filter cannot want. None where that takes too many rows.
 fn before_filter(rules: &[(Row, Action)], filter: &Filter, assembly: Assembly) -> Option<Vec<(Row, Action)>> {
     let wanted = wanted_rows(filter, assembly).ok()?;
@@ -142,6 +158,12 @@ fn before_filter(rules: &[(Row, Action)], filter: &Filter, assembly: Assembly) -
     (rows.len() <= RULE_ROWS as usize).then_some(rows)
 }
 
+/// Rows of all packets that may carry others.
+fn tunnel_rows() -> Result<Vec<Row>, NotKernel> {
+    let filter = Carriers::FILTER.parse::<Filter>();
+    filter.map_or_else(|_| Ok(vec![Row::default()]), |filter| filter.rows(RULE_ROWS as usize, Doubt::Refuse))
+}
+
 /// Rows that cover every packet of the records that the filter wants.
 fn wanted_rows(filter: &Filter, assembly: Assembly) -> Result<Vec<Row>, NotKernel> {
     // A record of many points says of itself where one of them is, and which tag the frame had there.
@@ -154,6 +176,9 @@ fn wanted_rows(filter: &Filter, assembly: Assembly) -> Result<Vec<Row>, NotKerne
                 rows.push(reversed);
             }
         }
+    }
+    if assembly.parents && !rows.is_empty() {
+        rows.extend(tunnel_rows()?);
     }
     Ok(rows)
 }

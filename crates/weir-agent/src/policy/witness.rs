@@ -115,7 +115,7 @@ fn compiled(
 ) -> Option<weir_probes::flows::rules::Compiled> {
     let rule = Rule { action: Action::Deny, filter: Some(filter.clone()) };
     let policy = Policy { rules: vec![rule], filter: None };
-    let assembly = Assembly { both_directions: false, all_points: false };
+    let assembly = Assembly { both_directions: false, all_points: false, parents: false };
     let selector = Selector::new(policy, assembly, flows.layout().rule_room).ok()?;
     let point = (POINT, interface, Direction::Ingress);
     Some(selector.compiled(std::iter::once(point)).expect("there is room for a point"))
@@ -168,7 +168,7 @@ fn before_the_filter_nothing_wanted_is_left_out() {
     let mut runner = TestRunner::new(Config { cases: 2000, failure_persistence: None, ..Config::default() });
     let place = (interfaces(), directions());
     let outcome = runner.run(&(filters(), keys(), place), |(filter, key, (interface, direction))| {
-        let assembly = Assembly { both_directions: true, all_points: false };
+        let assembly = Assembly { both_directions: true, all_points: false, parents: false };
         let Ok(rows) = super::wanted_rows(&filter, assembly) else { return Ok(()) };
         let record = record(interface.clone(), direction, key);
         if filter.matches(&record) {
@@ -177,4 +177,41 @@ fn before_the_filter_nothing_wanted_is_left_out() {
         Ok(())
     });
     outcome.unwrap_or_else(|error| panic!("{error}"));
+}
+
+fn selector(rules: &[&str], filter: &str, assembly: Assembly) -> Selector {
+    let rules = rules.iter().map(|rule| rule.parse().expect("a rule")).collect();
+    let policy = Policy { rules, filter: Some(filter.parse().expect("a filter")) };
+    let room = weir_probes::flows::rules::Room { blocks: 1 << 14, sets: 1 << 14 };
+    Selector::new(policy, assembly, room).expect("it fits")
+}
+
+const JOINED: Assembly = Assembly { both_directions: true, all_points: true, parents: false };
+
+#[test]
+fn a_filter_that_nothing_fits_is_said() {
+    let remarks = |rules: &[&str], filter| selector(rules, filter, JOINED).remarks().len();
+    assert_eq!(remarks(&[], "source_port == 1 and source_port == 2"), 1);
+    assert_eq!(remarks(&["deny protocol == tcp"], "port == 80 and protocol == tcp and port == 81"), 0);
+    assert_eq!(remarks(&["deny"], "packets > 5"), 1);
+    assert_eq!(remarks(&["deny port == 80"], "packets > 5"), 0);
+}
+
+#[test]
+fn tunnels_pass_to_name_what_they_carry() {
+    let addresses = Addresses::V4([192, 0, 2, 1].into(), [192, 0, 2, 2].into());
+    let vxlan = FlowKey::Ip { vlan: None, addresses, protocol: 17, ports: Some((40_000, 4789)) };
+    let filter: Filter = "port == 80".parse().expect("a filter");
+    let passes = |parents| {
+        let rows = super::wanted_rows(&filter, Assembly { parents, ..JOINED }).expect("it fits");
+        let interface = Interface {
+            name: "eth0".into(),
+            index: 2,
+            netns: "1".into(),
+            own_netns: true,
+            kind: InterfaceKind::Physical,
+        };
+        rows.iter().any(|row| row.matches(&vxlan, &interface, Direction::Ingress))
+    };
+    assert!(passes(true) && !passes(false));
 }

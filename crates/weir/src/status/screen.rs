@@ -28,7 +28,7 @@ pub struct Totals {
     lost_packets: u64,
 }
 
-/// Interfaces that are shown: with all the rest, 24 lines.
+/// Interfaces that are shown: with all the rest and a balance of one line, 24 lines.
 const MOST_INTERFACES: usize = 9;
 /// Room for a fact on an 80-column terminal.
 const POLICY_WIDTH: usize = 66;
@@ -46,11 +46,12 @@ const EXPENDABLE: [&str; 1] = ["ATTACHED"];
 
 /// The lines of one agent.
 pub fn lines(status: &Status<Totals>, width: usize) -> Vec<String> {
-    let exact = balance(&status.ledger, text::grouped);
-    let fits = console_width(&exact) <= width;
-    let balance = if fits { exact } else { balance(&status.ledger, text::count) };
-    let mut lines = vec![head(status), balance, String::new()];
-    lines.extend(interfaces(status, width));
+    let balance = balance(&status.ledger, width);
+    let room = MOST_INTERFACES + 1 - balance.len();
+    let mut lines = vec![head(status)];
+    lines.extend(balance);
+    lines.push(String::new());
+    lines.extend(interfaces(status, room, width));
     lines.push(String::new());
     let facts = [
         ("kernel maps", kernel_maps(status)),
@@ -76,17 +77,29 @@ fn head(status: &Status<Totals>) -> String {
     format!("weir {}  process {}  up {up}  {hook}", status.version, status.pid)
 }
 
-/// `number` writes packets: exactly, or short where there is no room for that.
-fn balance(ledger: &[Totals], number: fn(u64) -> String) -> String {
+/// In one line where it fits, with exact numbers where they fit; else in two.
+fn balance(ledger: &[Totals], width: usize) -> Vec<String> {
+    let fits = |line: &String| console_width(line) <= width;
+    let [exact, short] = [text::grouped, text::count].map(|number| sides(ledger, number));
+    let one = [&exact, &short].map(|(seen, outcomes)| format!("{seen} {outcomes}"));
+    let two = [exact, short].map(|(seen, outcomes)| vec![seen, outcomes]);
+    match one.into_iter().find(fits) {
+        Some(line) => vec![line],
+        None => {
+            let [exact, short] = two;
+            if exact.iter().all(fits) { exact } else { short }
+        }
+    }
+}
+
+/// What was seen, and what became of it. `number` writes packets.
+fn sides(ledger: &[Totals], number: fn(u64) -> String) -> (String, String) {
     let sum = |of: fn(&Totals) -> u64| ledger.iter().map(of).sum::<u64>();
     let lost = sum(|t| t.lost_packets);
-    let mut counted = format!(
-        "{} packets ({}) seen = {} exported + {} held + ",
-        number(sum(|t| t.seen_packets)),
-        text::bytes(sum(|t| t.seen_bytes)),
-        number(sum(|t| t.exported_packets)),
-        number(sum(|t| t.held_packets)),
-    );
+    let seen =
+        format!("{} packets ({}) seen", number(sum(|t| t.seen_packets)), text::bytes(sum(|t| t.seen_bytes)));
+    let (exported, held) = (sum(|t| t.exported_packets), sum(|t| t.held_packets));
+    let mut counted = format!("= {} exported + {} held + ", number(exported), number(held));
     for (count, what) in
         [(sum(|t| t.filtered_packets), "filtered"), (sum(|t| t.sampled_out_packets), "sampled out")]
     {
@@ -99,7 +112,7 @@ fn balance(ledger: &[Totals], number: fn(u64) -> String) -> String {
         (true, _) => (ALARM, ""),
         (false, _) => (ALARM, ": the books do not balance: this is a bug"),
     };
-    format!("{counted}{style}{} lost{verdict}{style:#}", number(lost))
+    (seen, format!("{counted}{style}{} lost{verdict}{style:#}", number(lost)))
 }
 
 /// Without what only colours.
@@ -107,7 +120,8 @@ fn console_width(line: &str) -> usize {
     anstream::adapter::strip_str(line).map(|part| part.chars().count()).sum()
 }
 
-fn interfaces(status: &Status<Totals>, width: usize) -> Vec<String> {
+/// At most `most` of them.
+fn interfaces(status: &Status<Totals>, most: usize, width: usize) -> Vec<String> {
     let mut totals: BTreeMap<(&str, u32), (Totals, Totals)> = BTreeMap::new();
     for entry in status.ledger.iter().filter(|entry| !entry.decapsulated) {
         let (ingress, egress) = totals.entry((&entry.netns, entry.interface_index)).or_default();
@@ -121,11 +135,11 @@ fn interfaces(status: &Status<Totals>, width: usize) -> Vec<String> {
         .collect();
     let all = rows.len();
     // Those that matter, in their own order.
-    if all > MOST_INTERFACES {
+    if all > most {
         rows.sort_by_key(|(_, (i, e))| {
             std::cmp::Reverse((i.lost_packets + e.lost_packets, i.seen_bytes + e.seen_bytes))
         });
-        rows.truncate(MOST_INTERFACES - 1);
+        rows.truncate(most - 1);
         rows.sort_by_key(|(one, _)| (!one.own_netns, &one.netns, one.interface_index));
     }
     let cells: Vec<_> = rows.iter().map(|(one, (ingress, egress))| row(one, ingress, egress)).collect();
@@ -284,9 +298,15 @@ mod tests {
     #[test]
     fn fits_a_terminal() {
         for (interfaces, packets) in [(0, 0), (1, 1), (9, 1_000_000), (10, 7), (400, 1_000_000_000_000)] {
-            let lines = lines(&status(interfaces, packets), 80);
-            assert!(lines.len() <= 23, "{lines:#?}");
-            assert!(lines.iter().all(|line| console_width(line) <= 80), "{lines:#?}");
+            let mut status = status(interfaces, packets);
+            for (filtered, sampled_out) in [(0, 0), (1, 0), (packets, packets)] {
+                for entry in &mut status.ledger {
+                    (entry.filtered_packets, entry.sampled_out_packets) = (filtered, sampled_out);
+                }
+                let lines = lines(&status, 80);
+                assert!(lines.len() <= 23, "{lines:#?}");
+                assert!(lines.iter().all(|line| console_width(line) <= 80), "{lines:#?}");
+            }
         }
     }
 
@@ -307,7 +327,7 @@ mod tests {
         let text = lines(&status, 80).join("\n");
         assert!(text.contains("1 234 lost") && text.contains("3 lost: no space left"), "{text}");
         status.ledger[0].balanced = false;
-        assert!(lines(&status, 80)[1].contains("this is a bug"));
+        assert!(lines(&status, 80)[2].contains("this is a bug"), "in the second of two lines");
     }
 
     #[test]

@@ -34,11 +34,13 @@ fn root_the_selection_is_replaced_as_a_whole_or_not_at_all() {
         assert_eq!(watched(&agent), ["weir1"]);
         agent.select(named("weir*")).expect("both are there");
         assert_eq!(watched(&agent), ["weir1", "weir2"]);
-        let error = agent.select(named("eth*")).expect_err("there is none").to_string();
+        let error = agent.check_selection(&named("eth*")).expect_err("there is none").to_string();
         assert!(error.contains("eth*") && error.contains("weir2"), "{error}");
         assert_eq!(watched(&agent), ["weir1", "weir2"]);
         let by_address =
             Selection { addresses: vec!["192.0.2.0/24".parse().expect("a network")], ..Selection::default() };
+        agent.check_selection(&by_address).expect("one is there");
+        assert_eq!(watched(&agent), ["weir1", "weir2"]);
         agent.select(by_address).expect("one is there");
         assert_eq!(watched(&agent), ["weir2"]);
         ip("address add 192.0.2.7/24 dev weir1");

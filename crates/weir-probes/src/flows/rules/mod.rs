@@ -111,10 +111,12 @@ pub struct Room {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum TooMany {
     /// Rows.
-    #[error("{0} rows of rules, and there is room for {RULE_ROWS}")]
+    #[error(
+        "too many rules: they make {0} rows, and there is room for {RULE_ROWS} ('port' and 'address' make two): join rules that do the same, with 'in' and a list"
+    )]
     Rows(usize),
     /// Distinct sampling rates.
-    #[error("{0} different sampling rates, and there is room for 255")]
+    #[error("{0} different sampling rates, and there is room for 255: let rules share them")]
     Rates(usize),
     /// Memory.
     #[error("the rules need more kernel memory than their share: raise --memory-budget")]
