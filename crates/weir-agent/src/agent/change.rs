@@ -23,7 +23,7 @@ impl Agent {
         let selector =
             rules::selector(&wanted, self.flows.layout().rule_room).map_err(|error| error.to_string())?;
         if self.settings.selection != wanted.selection {
-            self.select(wanted.selection.clone()).map_err(|error| error.to_string())?;
+            self.select(wanted.selection.clone(), outlet).map_err(|error| error.to_string())?;
         }
         if self.settings.policy != wanted.policy {
             let remarks = selector.remarks().to_vec();
