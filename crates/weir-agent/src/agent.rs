@@ -126,7 +126,7 @@ impl Agent {
         let mut next = Instant::now() + self.settings.interval;
         while !stop() {
             self.wait(next)?;
-            self.follow()?;
+            self.follow(&mut outlet)?;
             let now = Instant::now();
             if now >= next {
                 self.drain(&mut outlet)?;

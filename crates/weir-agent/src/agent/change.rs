@@ -33,7 +33,7 @@ impl Agent {
         }
         // After the rules: what is watched anew meets the new ones only.
         if selects {
-            self.select(wanted.selection.clone()).map_err(|error| error.to_string())?;
+            self.select(wanted.selection.clone(), outlet).map_err(|error| error.to_string())?;
         }
         self.table.limit(&wanted);
         self.settings = wanted;

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use weir_kernel::{Attachment, Hook};
 use weir_probes::flows::{InterfaceId, Points};
-use weir_record::{Interface, Layer};
+use weir_record::{Interface, InterfaceKind, Layer};
 
 /// Programs are hung for this long at a time: for each the kernel waits for a grace period, some
 /// 10 ms, and a hundred new interfaces shall not keep the agent from its drain.
@@ -145,6 +145,8 @@ impl Agent {
             return Err(full());
         };
         let points = Points { outer, inner };
+        let domain = self.inventory.domain(link.id);
+        each(points).for_each(|point| self.table.set_domain(point, domain));
         self.admit(points, &link.interface)
             .inspect_err(|_| each(points).for_each(|point| self.books.cancel(point)))?;
         Ok(points)
@@ -196,25 +198,45 @@ impl Agent {
     ///
     /// # Errors
     /// The kernel refuses.
-    pub(super) fn select(&mut self, selection: Selection) -> Result<()> {
+    pub(super) fn select(&mut self, selection: Selection, outlet: &mut Outlet) -> Result<()> {
         self.settings.selection = selection;
         self.following.refused.clear();
-        self.catch_up(Change::Uncertain)
+        self.catch_up(Change::Uncertain, outlet)
     }
 
     /// Lets go of interfaces that are gone, watches new ones.
-    pub(super) fn follow(&mut self) -> Result<()> {
+    pub(super) fn follow(&mut self, outlet: &mut Outlet) -> Result<()> {
         let change = self.inventory.refresh()?;
         let Following { crowded, unreached, behind, doubt, .. } = self.following;
         if change == Change::None && !(crowded || unreached || behind || doubt) {
             return Ok(());
         }
-        self.catch_up(change)
+        self.catch_up(change, outlet)
     }
 
-    fn catch_up(&mut self, change: Change) -> Result<()> {
+    /// Follows the observation domains. What was counted until now was counted in the old ones.
+    fn regroup(&mut self, outlet: &mut Outlet) -> Result<()> {
+        let Self { following, inventory, table, .. } = self;
+        let moves = following.watched.iter().filter_map(|(id, watched)| {
+            let domain = inventory.domain(*id);
+            (table.domain(watched.points.outer) != domain).then_some((watched, domain))
+        });
+        let moves: Vec<_> =
+            moves.map(|(watched, domain)| (watched.interface.kind, watched.points, domain)).collect();
+        // Nothing passes from one `lo` to another: that of a namespace that is being set up can wait.
+        if moves.iter().any(|(kind, ..)| *kind != InterfaceKind::Loopback) {
+            self.drain(outlet)?;
+        }
+        for (_, points, domain) in moves {
+            each(points).for_each(|point| self.table.set_domain(point, domain));
+        }
+        Ok(())
+    }
+
+    fn catch_up(&mut self, change: Change, outlet: &mut Outlet) -> Result<()> {
         let doubt = std::mem::take(&mut self.following.doubt) || change == Change::Uncertain;
         self.let_go(doubt)?;
+        self.regroup(outlet)?;
         let was_crowded = std::mem::take(&mut self.following.crowded);
         (self.following.unreached, self.following.behind) = (false, false);
         let wanted = self.inventory.links().filter(|link| self.settings.selection.wants(link));

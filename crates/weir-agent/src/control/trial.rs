@@ -1,31 +1,14 @@
 //! A whole agent in a network namespace of its own, asked over its socket.
 
 use super::{Control, Instance, Request, Unclaimed, ask};
+use crate::outlet::Nowhere;
 use crate::settings::sample;
-use crate::{Agent, Outlet, Settings, Sink};
+use crate::{Agent, Outlet, Settings};
 use nix::sched::{CloneFlags, unshare};
-use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
-use weir_record::{Account, FlowRecord};
-
-struct Nowhere;
-
-impl Sink for Nowhere {
-    fn name(&self) -> &'static str {
-        "nowhere"
-    }
-
-    fn write(&mut self, _records: &[FlowRecord]) -> io::Result<()> {
-        Ok(())
-    }
-
-    fn finish(&mut self, _accounts: &[Account]) -> io::Result<()> {
-        Ok(())
-    }
-}
 
 fn settings() -> Settings {
     Settings { interval: Duration::from_secs(60), memory_budget: 1 << 20, ..sample() }

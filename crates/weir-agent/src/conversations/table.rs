@@ -2,7 +2,7 @@
 
 use super::carriers::Carriers;
 use super::conversation::Conversation;
-use super::key::{Joining, Key};
+use super::key::{Joining, Key, Site};
 use super::tally::{Spot, Tallies, Tally};
 use crate::Settings;
 use crate::decode;
@@ -69,6 +69,8 @@ pub(crate) struct Table {
     tallies: Tallies,
     carriers: Carriers,
     joining: Joining,
+    /// The observation domain of each interface's two points; 0 beyond the last one.
+    domains: Vec<u32>,
     timeouts: Timeouts,
     max_flows: usize,
     /// Counts the drains.
@@ -84,7 +86,22 @@ impl Table {
         let (conversations, tallies) = (HashMap::new(), Tallies::new());
         let (joining, max_flows) = (settings.joining, settings.max_flows);
         let carriers = Carriers::new(settings.idle_timeout);
-        Self { conversations, tallies, carriers, joining, timeouts, max_flows, interval: 1, now: 0 }
+        let domains = Vec::new();
+        Self { conversations, tallies, carriers, joining, domains, timeouts, max_flows, interval: 1, now: 0 }
+    }
+
+    /// The number of the observation domain that a point is in.
+    pub fn domain(&self, point: u16) -> u32 {
+        self.domains.get(usize::from(point / 2)).copied().unwrap_or(0)
+    }
+
+    /// The point is in this observation domain from now on, and so is the one of the other direction.
+    pub fn set_domain(&mut self, point: u16, domain: u32) {
+        let place = usize::from(point / 2);
+        if self.domain(point) != domain {
+            self.domains.resize(self.domains.len().max(place + 1), 0);
+            self.domains[place] = domain;
+        }
     }
 
     /// Has other limits from now on. Conversations beyond the new maximum stay until they end.
@@ -104,7 +121,8 @@ impl Table {
     pub fn add(&mut self, counted: Counted<'_>, ticks: &Ticks) {
         let Seen { entry, addresses, parent } = counted.seen;
         let directed = decode::key(entry, addresses);
-        let (key, reverse) = self.joining.key(directed, entry.point, counted.rate);
+        let site = Site { point: entry.point, domain: self.domain(entry.point) };
+        let (key, reverse) = self.joining.key(directed, site, counted.rate);
         let spot = Spot { point: entry.point, reverse, vlan: self.joining.vlan(&directed) };
         let found = Tally::new(entry, spot, ticks, self.interval);
         let beyond = self.conversations.len() >= self.max_flows;

@@ -16,8 +16,10 @@ const RTM_DELNSID: u16 = 89;
 const RTM_GETNSID: u16 = 90;
 // include/uapi/linux/if_link.h, if_addr.h, net_namespace.h
 const IFLA_IFNAME: u16 = 3;
+const IFLA_LINK: u16 = 5;
 const IFLA_LINKINFO: u16 = 18;
 const IFLA_INFO_KIND: u16 = 1;
+const IFLA_LINK_NETNSID: u16 = 37;
 const IFLA_TARGET_NETNSID: u16 = 46;
 const IFLA_PARENT_DEV_NAME: u16 = 56;
 const IFA_ADDRESS: u16 = 1;
@@ -38,6 +40,9 @@ const NETNS_HEADER: usize = 4;
 
 /// The bridge and IPv6 speak of links in messages of their own family.
 const AF_UNSPEC: u8 = 0;
+
+/// The hardware type of `lo` (include/uapi/linux/if_arp.h).
+pub(super) const ARPHRD_LOOPBACK: u16 = 772;
 
 /// The kernel's word for "any number that is free", and for "has none".
 const NO_NSID: i32 = -1;
@@ -74,6 +79,18 @@ pub(super) struct LinkMessage {
     pub(super) driver: Option<String>,
     /// Whether a device lies behind it (Linux 5.14 says so).
     pub(super) has_device: bool,
+    /// IFLA_LINK: its other end, or what it lies on.
+    pub(super) link: Option<u32>,
+    /// The namespace of that, if it is another one (IFLA_LINK_NETNSID): in an answer a number of who
+    /// asked, in a notification one of the link's own namespace.
+    pub(super) link_nsid: Option<i32>,
+}
+
+impl LinkMessage {
+    /// Whether it is `lo`.
+    pub(super) fn is_loopback(&self) -> bool {
+        self.hardware == ARPHRD_LOOPBACK
+    }
 }
 
 /// Reads everything in `datagram`. Where `sequence` is given, only answers to that request.
@@ -118,6 +135,8 @@ fn link(payload: &[u8]) -> Option<LinkMessage> {
         match attribute.kind() {
             IFLA_IFNAME => link.name = text(attribute.value()),
             IFLA_PARENT_DEV_NAME => link.has_device = true,
+            IFLA_LINK => link.link = i32_at(attribute.value(), 0).map(i32::cast_unsigned),
+            IFLA_LINK_NETNSID => link.link_nsid = i32_at(attribute.value(), 0),
             IFLA_LINKINFO => {
                 let kind = attributes(attribute.value(), 0).find(|inner| inner.kind() == IFLA_INFO_KIND);
                 link.driver = kind.map(|kind| text(kind.value()));
@@ -164,6 +183,13 @@ impl Request {
     /// All links, of the namespace with this number or of the socket's own.
     pub(super) fn links(nsid: Option<i32>) -> Self {
         Self::new(RTM_GETLINK, NLM_F_DUMP, LINK_HEADER).attribute(IFLA_TARGET_NETNSID, nsid)
+    }
+
+    /// One link, likewise.
+    pub(super) fn link(nsid: i32, index: u32) -> Self {
+        let mut request = Self::new(RTM_GETLINK, NLM_F_ACK, LINK_HEADER);
+        request.0[HEADER + 4..HEADER + 8].copy_from_slice(&index.to_ne_bytes());
+        request.attribute(IFLA_TARGET_NETNSID, Some(nsid))
     }
 
     /// All addresses, likewise.
@@ -238,6 +264,8 @@ mod tests {
         let mut payload = vec![AF_UNSPEC, 0, 1, 0, 9, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
         payload.extend(nla(0x3fff, &[1, 2, 3]));
         payload.extend(nla(IFLA_IFNAME, b"eth7\0"));
+        payload.extend(nla(IFLA_LINK, &8u32.to_ne_bytes()));
+        payload.extend(nla(IFLA_LINK_NETNSID, &3i32.to_ne_bytes()));
         payload.extend(nla(IFLA_LINKINFO | 0x8000, &nla(IFLA_INFO_KIND, b"veth\0")));
         let link = LinkMessage {
             index: 9,
@@ -245,6 +273,8 @@ mod tests {
             hardware: 1,
             driver: Some("veth".into()),
             has_device: false,
+            link: Some(8),
+            link_nsid: Some(3),
         };
         assert_eq!(heard(&message(RTM_NEWLINK, &payload)), [Heard::Link(link)]);
         assert_eq!(heard(&message(RTM_DELLINK, &payload)), [Heard::LinkGone(9)]);

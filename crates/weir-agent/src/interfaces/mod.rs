@@ -1,5 +1,6 @@
 //! The interfaces that there are: asked for once, then followed by notifications.
 
+mod domains;
 mod message;
 mod namespace;
 mod netlink;
@@ -8,7 +9,8 @@ mod selection;
 mod tests;
 
 use crate::{Error, Result};
-use message::{Heard, LinkMessage};
+use domains::{Domains, Question};
+use message::{ARPHRD_LOOPBACK, Heard, LinkMessage};
 pub(crate) use namespace::Namespace;
 pub use namespace::Namespaces;
 use namespace::{Scout, Sighting};
@@ -23,9 +25,8 @@ use std::time::{Duration, Instant};
 use weir_probes::flows::{InterfaceId, LinkLayer};
 use weir_record::{Interface, InterfaceKind};
 
-/// Hardware types (include/uapi/linux/if_arp.h) whose frames begin with an Ethernet header.
+/// The hardware type (include/uapi/linux/if_arp.h), beside that of `lo`, whose frames begin with an Ethernet header.
 const ARPHRD_ETHER: u16 = 1;
-const ARPHRD_LOOPBACK: u16 = 772;
 
 /// How often the host is searched for network namespaces: their interfaces shall be watched
 /// within a second.
@@ -68,8 +69,10 @@ pub(crate) struct Inventory {
     requests: Requests,
     notifications: Notifications,
     with_addresses: bool,
-    /// The agent's own namespace can have a number, too; mostly it has none.
+    /// The agent's own namespace has a number, too, where others are looked at.
     own_nsid: Option<i32>,
+    /// Which namespaces are connected, where there can be several.
+    domains: Option<Domains>,
     /// By inode; 0 is the agent's own.
     namespaces: BTreeMap<u32, Namespace>,
     links: BTreeMap<InterfaceId, Link>,
@@ -88,13 +91,20 @@ impl Inventory {
             namespace::may_enter()?;
         }
         let notifications = Notifications::open(scout.looks_beyond()).map_err(Error::ListInterfaces)?;
-        let requests = Requests::open().map_err(Error::ListInterfaces)?;
+        let mut requests = Requests::open().map_err(Error::ListInterfaces)?;
+        // The kernel would give it one as soon as it speaks of a link that leads there from elsewhere.
+        let own_nsid = match scout.looks_beyond() {
+            true => requests.nsid(namespace::own()?.as_fd(), true).map_err(Error::ListInterfaces)?,
+            false => None,
+        };
+        let domains = scout.may_find_several().then(Domains::default);
         let mut inventory = Self {
             scout,
             requests,
             notifications,
             with_addresses: false,
-            own_nsid: None,
+            own_nsid,
+            domains,
             namespaces: BTreeMap::new(),
             links: BTreeMap::new(),
             serial: 0,
@@ -122,6 +132,12 @@ impl Inventory {
         self.namespaces.get(&id.netns)
     }
 
+    /// The observation domain of an interface: packets can pass only between those of one domain.
+    pub(crate) fn domain(&self, id: InterfaceId) -> u32 {
+        let nsid = self.namespace(id).and_then(|namespace| namespace.nsid.or(self.own_nsid));
+        self.domains.as_ref().zip(nsid).map_or(0, |(domains, nsid)| domains.number(nsid))
+    }
+
     /// Listens to addresses from now on; after the next [`survey`](Self::survey) they are known.
     pub(crate) fn attend_addresses(&mut self) -> Result<()> {
         if !self.with_addresses {
@@ -137,6 +153,7 @@ impl Inventory {
         for _ in 0..SURVEYS {
             self.links.clear();
             self.namespaces.clear();
+            self.domains.iter_mut().for_each(Domains::restart);
             if self.search()? != Change::Uncertain {
                 break;
             }
@@ -144,6 +161,7 @@ impl Inventory {
         for (id, link) in &mut self.links {
             link.serial = before.get(id).map_or(link.serial, |known| known.serial);
         }
+        self.connect();
         Ok(())
     }
 
@@ -156,7 +174,29 @@ impl Inventory {
         if change == Change::Uncertain {
             self.survey()?;
         }
-        Ok(change)
+        Ok(change.max(self.connect()))
+    }
+
+    /// Finds out what is connected with what now.
+    fn connect(&mut self) -> Change {
+        let Self { domains: Some(domains), requests, namespaces, own_nsid, .. } = self else {
+            return Change::None;
+        };
+        while let Some(question) = domains.question() {
+            // What refuses to answer is gone, or about to go.
+            match question {
+                Question::Links(nsid) => {
+                    let answer = requests.dump(Some(nsid), false).unwrap_or_default();
+                    answer.iter().for_each(|heard| domains.learn(nsid, heard));
+                }
+                Question::Link(nsid, index) => match requests.link(nsid, index) {
+                    Ok(answer) => answer.iter().for_each(|heard| domains.learn(nsid, heard)),
+                    Err(_) => domains.lose((nsid, index)),
+                },
+            }
+        }
+        let watched = namespaces.values().filter_map(|namespace| namespace.nsid.or(*own_nsid));
+        if domains.settle(watched) { Change::Some } else { Change::None }
     }
 
     fn listen(&mut self) -> Result<Change> {
@@ -175,6 +215,9 @@ impl Inventory {
     }
 
     fn hear(&mut self, nsid: Option<i32>, heard: Heard) -> Change {
+        if let Some((domains, nsid)) = self.domains.as_mut().zip(nsid.or(self.own_nsid)) {
+            domains.hear(nsid, &heard);
+        }
         let netns = match nsid {
             None => Some(0),
             nsid if nsid == self.own_nsid => Some(0),
@@ -191,7 +234,7 @@ impl Inventory {
     /// Looks for namespaces that have come, and for names that have changed.
     fn search(&mut self) -> Result<Change> {
         self.searched = Instant::now();
-        let mut change = self.ask_own_nsid()?;
+        let mut change = Change::None;
         for (id, sighting) in self.scout.look() {
             change = change.max(match self.namespaces.contains_key(&id) {
                 true => self.see_again(id, &sighting),
@@ -213,7 +256,13 @@ impl Inventory {
         let name: Arc<str> = sighting.names.first().cloned().unwrap_or_else(|| id.to_string()).into();
         self.namespaces.insert(id, Namespace { id, nsid, name, doors: sighting.doors });
         match self.requests.dump(nsid, self.with_addresses) {
-            Ok(heard) => Ok(heard.into_iter().fold(change, |change, heard| change.max(self.take(id, heard)))),
+            Ok(heard) => {
+                if let Some((domains, nsid)) = self.domains.as_mut().zip(nsid.or(self.own_nsid)) {
+                    domains.explore(nsid);
+                    heard.iter().for_each(|heard| domains.learn(nsid, heard));
+                }
+                Ok(heard.into_iter().fold(change, |change, heard| change.max(self.take(id, heard))))
+            }
             Err(error) if id == 0 => Err(Error::ListInterfaces(error)),
             Err(_) => {
                 self.namespaces.remove(&id);
@@ -232,16 +281,6 @@ impl Inventory {
         nsid.map(Some).ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))
     }
 
-    fn ask_own_nsid(&mut self) -> Result<Change> {
-        if !self.scout.looks_beyond() {
-            return Ok(Change::None);
-        }
-        let nsid = self.requests.nsid(namespace::own()?.as_fd(), false).map_err(Error::ListInterfaces)?;
-        // What was notified under a new number before now has not been understood.
-        let understood = std::mem::replace(&mut self.own_nsid, nsid) == nsid;
-        Ok(if understood { Change::None } else { Change::Uncertain })
-    }
-
     fn see_again(&mut self, id: u32, sighting: &Sighting) -> Change {
         let Some(namespace) = self.namespaces.get_mut(&id) else { return Change::None };
         namespace.doors.clone_from(&sighting.doors);
@@ -258,6 +297,7 @@ impl Inventory {
     }
 
     fn lose_namespace(&mut self, nsid: i32) -> Change {
+        self.domains.iter_mut().for_each(|domains| domains.forget(nsid));
         let gone =
             self.namespaces.values().find(|one| one.nsid == Some(nsid) && one.id != 0).map(|one| one.id);
         let Some(id) = gone else { return Change::None };
@@ -308,7 +348,7 @@ impl Inventory {
 fn kind(link: &LinkMessage, own_netns: bool) -> InterfaceKind {
     match &link.driver {
         Some(driver) => InterfaceKind::of_driver(driver),
-        None if link.hardware == ARPHRD_LOOPBACK => InterfaceKind::Loopback,
+        None if link.is_loopback() => InterfaceKind::Loopback,
         None if link.has_device => InterfaceKind::Physical,
         None if own_netns && namespace::has_device_in_sysfs(&link.name) => InterfaceKind::Physical,
         None => InterfaceKind::Other,

@@ -31,7 +31,7 @@ pub enum Namespaces {
 pub(crate) struct Namespace {
     /// Inode; 0 for the agent's own.
     pub(super) id: u32,
-    /// Its number in the agent's own namespace.
+    /// Its number in the agent's own namespace, unless it is that.
     pub(super) nsid: Option<i32>,
     /// Its name in /run/netns, else its inode.
     pub(super) name: Arc<str>,
@@ -134,6 +134,15 @@ impl Scout {
     /// Whether there can be others than the agent's own.
     pub(super) fn looks_beyond(&self) -> bool {
         self.wanted != Namespaces::Own
+    }
+
+    /// Whether it can be more than one.
+    pub(super) fn may_find_several(&self) -> bool {
+        match &self.wanted {
+            Namespaces::Own => false,
+            Namespaces::Every => true,
+            Namespaces::Named(words) => words.len() > 1,
+        }
     }
 
     /// The name of the agent's own namespace.

@@ -53,6 +53,11 @@ impl Requests {
         Ok(heard)
     }
 
+    /// One link of the namespace with this number.
+    pub(super) fn link(&mut self, nsid: i32, index: u32) -> io::Result<Vec<Heard>> {
+        self.ask(Request::link(nsid, index))
+    }
+
     fn dump_one(&mut self, request: impl Fn() -> Request) -> io::Result<Vec<Heard>> {
         let mut heard = Vec::new();
         for _ in 0..DUMPS {

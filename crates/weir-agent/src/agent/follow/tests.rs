@@ -1,7 +1,8 @@
 //! An agent in a network namespace of the test's own: what it watches, by its own word.
 
+use crate::outlet::Nowhere;
 use crate::settings::sample;
-use crate::{Agent, Selection, Settings};
+use crate::{Agent, Outlet, Selection, Settings};
 use nix::sched::{CloneFlags, unshare};
 use std::process::Command;
 
@@ -30,9 +31,10 @@ fn root_the_selection_is_replaced_as_a_whole_or_not_at_all() {
         ip("link add weir1 type bridge");
         ip("link add weir2 type bridge");
         ip("address add 192.0.2.1/24 dev weir2");
+        let mut outlet = Outlet::new(Nowhere).expect("a thread");
         let mut agent = agent(named("weir1"));
         assert_eq!(watched(&agent), ["weir1"]);
-        agent.select(named("weir*")).expect("both are there");
+        agent.select(named("weir*"), &mut outlet).expect("both are there");
         assert_eq!(watched(&agent), ["weir1", "weir2"]);
         let error = agent.check_selection(&named("eth*")).expect_err("there is none").to_string();
         assert!(error.contains("eth*") && error.contains("weir2"), "{error}");
@@ -41,10 +43,10 @@ fn root_the_selection_is_replaced_as_a_whole_or_not_at_all() {
             Selection { addresses: vec!["192.0.2.0/24".parse().expect("a network")], ..Selection::default() };
         agent.check_selection(&by_address).expect("one is there");
         assert_eq!(watched(&agent), ["weir1", "weir2"]);
-        agent.select(by_address).expect("one is there");
+        agent.select(by_address, &mut outlet).expect("one is there");
         assert_eq!(watched(&agent), ["weir2"]);
         ip("address add 192.0.2.7/24 dev weir1");
-        agent.follow().expect("it follows");
+        agent.follow(&mut outlet).expect("it follows");
         assert_eq!(watched(&agent), ["weir1", "weir2"]);
     };
     let outcome = std::thread::scope(|scope| scope.spawn(test).join());

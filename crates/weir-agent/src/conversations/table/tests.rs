@@ -186,6 +186,23 @@ fn a_point_that_goes_ends_the_record_and_the_last_one_the_conversation() {
 }
 
 #[test]
+fn the_same_ends_in_two_domains_are_two_conversations() {
+    let mut stage = Stage::new(JOINED, 10);
+    stage.table.set_domain(5, 7);
+    stage.add(100, entry(2, THERE, 3, 0));
+    stage.add(100, entry(4, THERE, 2, 0));
+    assert_eq!(stage.table.len(), 2);
+    // Connected now: what comes is one conversation, that of point 2 goes on and the other one ends.
+    stage.table.set_domain(4, 0);
+    stage.add(101, entry(2, THERE, 1, 0));
+    stage.add(101, entry(4, THERE, 1, 0));
+    assert_eq!(stage.table.len(), 2);
+    let mut records = told(&stage.force(|_| true));
+    records.sort_by_key(|(packets, ..)| *packets);
+    assert_eq!(records, [2, 4].map(|packets| (packets, Some(0), FlowEndReason::ForcedEnd)));
+}
+
+#[test]
 fn the_busiest_come_first() {
     let mut stage = Stage::new(JOINED, 10);
     for port in [3, 9, 5] {
