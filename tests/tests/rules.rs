@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 use weir_tests::agent::{Agent, Outcome};
+use weir_tests::bridge::{Bridged, GUEST, LEFT_PORT, RIGHT_PORT};
 use weir_tests::flood::Flood;
+use weir_tests::frames::{Ipv4, UDP, udp};
 use weir_tests::inject::Injector;
 use weir_tests::output::{Count, Flow};
 use weir_tests::pair::{INTERFACE, Pair};
@@ -160,4 +162,55 @@ fn tempfile() -> String {
     let directory = std::env::temp_dir().join(format!("weir-rules-{}", std::process::id()));
     std::fs::create_dir_all(&directory).expect("a directory");
     directory.display().to_string()
+}
+
+/// Across a bridge: a packet that is taken at one port is taken at the other, so that what is
+/// joined is the same packets, and the estimate is not that of two draws.
+#[test]
+fn root_sampled_packets_are_the_same_at_every_point() {
+    const RATE: u64 = 10;
+    const PACKETS: u64 = 200_000;
+    let bridged = Bridged::new();
+    let rules = ["--rule", "allow 1/10", "--interval", "100ms", "--memory-budget", "128MiB"];
+    let agent = Agent::start_joined(&bridged.host, &rules);
+    let injector = Injector::open(&bridged.left, GUEST);
+    let template = Ipv4::default().frame(UDP, &udp(0, 53, &[0; 18]));
+    // Flows of one packet and of a thousand; each packet has a payload of its own, as packets have.
+    for (flows, destination) in [(50_000, 53u16), (200, 54)] {
+        injector.flood(&template, PACKETS, |number, frame| {
+            let source = 1_024 + (number % flows) as u16;
+            frame[34..36].copy_from_slice(&source.to_be_bytes());
+            frame[36..38].copy_from_slice(&destination.to_be_bytes());
+            frame[42..50].copy_from_slice(&number.to_be_bytes());
+        });
+    }
+    settled(&bridged.left, GUEST);
+    let outcome = agent.stop();
+    outcome.assert_observed();
+    for port in [53, 54] {
+        let counted = outcome.conversations.iter().filter(|one| one.destination.1 == Some(port));
+        let estimate: u64 = counted.clone().map(|one| one.packets() * u64::from(one.sampling_rate)).sum();
+        let allowed = 5.0 * ((PACKETS * (RATE - 1)) as f64).sqrt();
+        assert!(estimate.abs_diff(PACKETS) as f64 <= allowed, "{estimate} of {PACKETS}");
+        for one in counted {
+            let seen = [(LEFT_PORT, "ingress"), (RIGHT_PORT, "egress")].map(|(interface, direction)| {
+                one.observed(interface, direction, false).map(|seen| seen.count)
+            });
+            assert_eq!(seen, [Some(one.count); 2], "{one:?}");
+        }
+    }
+}
+
+/// Where the rules take all packets is where they are counted.
+#[test]
+fn root_points_that_are_sampled_differently_are_one_conversation() {
+    let bridged = Bridged::new();
+    let rule = format!("allow 1/10 interface == {LEFT_PORT}");
+    let agent = Agent::start_joined(&bridged.host, &["--rule", &rule]);
+    let flood = Flood { packets: 10_000, flows: 10, mark: 1 };
+    flood.send(&Injector::open(&bridged.left, GUEST));
+    let outcome = agent.stop();
+    outcome.assert_observed();
+    assert_eq!(outcome.conversations.iter().map(|one| one.packets()).sum::<u64>(), flood.packets);
+    assert!(outcome.conversations.iter().all(|one| one.sampling_rate == 1));
 }

@@ -12,7 +12,7 @@ use crate::conversations::{Counted, Ending, LiveFlow, Table, live, record};
 use crate::interfaces::{Inventory, Link};
 use crate::policy::Selector;
 use crate::status::DrainWatch;
-use crate::{Books, Control, Error, HookChoice, Joining, Namespaces, Outlet, Result, Settings};
+use crate::{Books, Control, Dedup, Error, HookChoice, Joining, Namespaces, Outlet, Result, Settings};
 use follow::Following;
 use std::time::{Duration, Instant};
 use weir_kernel::privilege::{has_btf, missing_capabilities, online_cpus};
@@ -300,6 +300,8 @@ fn demand(settings: &Settings, found: &[Link]) -> Demand {
         highest_ifindex: own.map(|one| one.id.index).max().unwrap_or(0),
         every_netns: settings.namespaces != Namespaces::Own,
         decapsulate: settings.decapsulate,
+        // What is joined must be the same packets.
+        draw_by_content: settings.joining.dedup != Dedup::Off,
         ..Demand::one_interface(settings.memory_budget, online_cpus())
     }
 }

@@ -45,6 +45,8 @@ pub struct Reverse {
     pub count: Count,
     /// All their TCP flags.
     pub tcp_flags: u16,
+    /// One in so many of them was counted.
+    pub sampling_rate: u32,
     /// Why the source is held to be the one that began.
     pub evidence: Evidence,
 }

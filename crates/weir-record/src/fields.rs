@@ -390,6 +390,16 @@ pub static FIELDS: &[Field] = &[
         read: |record| Value::Number(record.sampling_rate.into()),
     },
     Field {
+        name: "reverse_sampling_rate",
+        kind: Kind::Number,
+        nullable: true,
+        unit: Unit::None,
+        otel: "weir.flow.reverse.sampling_rate",
+        ipfix: None,
+        doc: "As `sampling_rate`, for `reverse_packets` and `reverse_bytes`.",
+        read: |record| record.reverse.map(|reverse| reverse.sampling_rate).into(),
+    },
+    Field {
         name: "flow_end_reason",
         kind: Kind::Text,
         nullable: false,

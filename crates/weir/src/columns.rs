@@ -74,7 +74,7 @@ fn flow(record: &FlowRecord, (bytes, time): (u64, Duration)) -> Vec<String> {
 fn conversation(record: &FlowRecord, (bytes, time): (u64, Duration)) -> Vec<String> {
     let (source, destination) = ends(&record.key);
     let shown = Shown { one_in: record.sampling_rate.into() };
-    let back = record.reverse.map(|reverse| reverse.count);
+    let back = record.reverse.map(|reverse| (reverse.count, Shown { one_in: reverse.sampling_rate.into() }));
     vec![
         record.interface.to_string(),
         protocol(&record.key),
@@ -82,9 +82,9 @@ fn conversation(record: &FlowRecord, (bytes, time): (u64, Duration)) -> Vec<Stri
         destination,
         record.tcp_state.map_or("-", |state| state.as_str()).into(),
         shown.packets(record.packets),
-        back.map_or("-".into(), |count| shown.packets(count.packets)),
+        back.as_ref().map_or("-".into(), |(count, shown)| shown.packets(count.packets)),
         shown.bytes(record.bytes),
-        back.map_or("-".into(), |count| shown.bytes(count.bytes)),
+        back.map_or("-".into(), |(count, shown)| shown.bytes(count.bytes)),
         shown.rate(bytes, time),
         age(record),
     ]

@@ -1,6 +1,6 @@
 //! The policy at work: rules in the kernel, the filter at the way out.
 
-use super::Agent;
+use super::{Agent, export};
 use crate::policy::Selector;
 use crate::{Outlet, Result, Settings};
 use weir_probes::flows::Points;
@@ -36,9 +36,11 @@ impl Agent {
         )?;
         self.selector = selector;
         self.flows.set_rules(compiled);
-        for _ in 0..2 {
-            self.drain(outlet)?;
-        }
-        Ok(())
+        self.drain(outlet)?;
+        // What the old rules have sampled is in no record with what the new ones will.
+        let Self { table, books, selector, .. } = self;
+        let joining = table.joining();
+        table.cut(|ending| export((ending, joining, selector), outlet, books));
+        self.drain(outlet)
     }
 }

@@ -36,7 +36,9 @@ impl Chosen {
         (order, beside): (&Order<'_>, Option<u16>),
     ) -> Option<usize> {
         let chosen = &mut self.0[usize::from(reverse)];
-        if let Some(place) = chosen.and_then(|spot| tallies.iter().position(|tally| tally.spot == spot)) {
+        if let Some(place) =
+            chosen.and_then(|spot| tallies.iter().position(|tally| tally.spot.is_where(&spot)))
+        {
             return Some(place);
         }
         // A place that has fallen silent gives way to one that goes on, not to one where the
@@ -60,14 +62,14 @@ pub struct Order<'a> {
 }
 
 impl Order<'_> {
-    /// By distance if asked for, then by time.
-    fn rank(&self, tally: &Tally) -> (u8, ByTime) {
+    /// Where the rules take most packets, then by distance if asked for, then by time.
+    fn rank(&self, tally: &Tally) -> (u32, u8, ByTime) {
         let distance = match self.dedup {
             Dedup::Off | Dedup::First => 0,
             Dedup::Outer => (self.distance)(tally.spot.point),
             Dedup::Inner => u8::MAX - (self.distance)(tally.spot.point),
         };
-        (distance, by_time(tally))
+        (tally.spot.rate, distance, by_time(tally))
     }
 }
 

@@ -32,8 +32,6 @@ pub struct Key {
     /// Where its packets in the direction of `flow` are seen, as far as that keeps conversations
     /// apart: the observation point, or the observation domain.
     at: u32,
-    /// One in so many of its packets is counted.
-    pub rate: u32,
 }
 
 /// Where a flow was seen.
@@ -47,13 +45,13 @@ pub struct Site {
 
 impl Joining {
     /// The conversation of a flow that was seen at `site`, and whether this is its reverse direction.
-    pub fn key(&self, flow: FlowKey, site: Site, rate: u32) -> (Key, bool) {
+    pub fn key(&self, flow: FlowKey, site: Site) -> (Key, bool) {
         let reversed = self.other_direction(&flow);
         let canonical = reversed.unwrap_or(flow);
         let key = match self.place(&canonical, if reversed.is_some() { site.point ^ 1 } else { site.point }) {
-            Some(point) => Key { flow: canonical, at: point.into(), rate },
+            Some(point) => Key { flow: canonical, at: point.into() },
             // A tagged trunk and the untagged interface on top of it see the same packet.
-            None => Key { flow: canonical.with_vlan(None), at: site.domain, rate },
+            None => Key { flow: canonical.with_vlan(None), at: site.domain },
         };
         (key, reversed.is_some())
     }
@@ -102,7 +100,7 @@ mod tests {
     }
 
     fn one(joining: Joining, a: (FlowKey, u16), b: (FlowKey, u16)) -> bool {
-        joining.key(a.0, at(a.1), 1).0 == joining.key(b.0, at(b.1), 1).0
+        joining.key(a.0, at(a.1)).0 == joining.key(b.0, at(b.1)).0
     }
 
     #[test]
@@ -110,14 +108,13 @@ mod tests {
         let (there, back) = (tcp(40_000, 80), tcp(40_000, 80).reversed().expect("TCP has two directions"));
         let vlan = there.with_vlan(Some(5));
         assert!(one(ON, (there, 2), (back, 5)) && one(ON, (there, 2), (vlan, 6)));
-        assert_ne!(ON.key(there, at(2), 0).1, ON.key(back, at(2), 0).1);
+        assert_ne!(ON.key(there, at(2)).1, ON.key(back, at(2)).1);
         // Without dedup: what goes in there comes out here again, and nothing else is the same.
         assert!(one(APART, (there, 2), (back, 3)) && one(APART, (there, 3), (back, 2)));
         assert!(!one(APART, (there, 2), (there, 3)) && !one(APART, (there, 2), (back, 5)));
         assert!(!one(APART, (there, 2), (vlan, 2)));
         assert!(!one(FLOWS, (there, 2), (back, 3)) && one(FLOWS, (there, 2), (there, 2)));
         assert!(!one(Joining { biflow: false, ..ON }, (there, 2), (back, 2)));
-        assert_ne!(ON.key(there, at(2), 0).0, ON.key(there, at(2), 1).0, "another sampling rate");
     }
 
     #[test]
@@ -127,9 +124,7 @@ mod tests {
             (reply.icmp(), reply.addresses()),
             (Some((0, 0)), icmp(0).reversed().and_then(|k| k.addresses()))
         );
-        assert!(
-            one(ON, (request, 2), (reply, 3)) && !ON.key(request, at(2), 0).1 && ON.key(reply, at(3), 0).1
-        );
+        assert!(one(ON, (request, 2), (reply, 3)) && !ON.key(request, at(2)).1 && ON.key(reply, at(3)).1);
         assert!(!one(ON, (request, 2), (icmp(0), 3)), "a reply in the same direction is to another request");
         assert_eq!(icmp(3).reversed(), None);
         assert!(!ON.is_joined(&icmp(3)));
@@ -138,7 +133,7 @@ mod tests {
     #[test]
     fn nobody_talks_to_itself() {
         let same = tcp_between([10, 0, 0, 1], [10, 0, 0, 1], 7, 7);
-        assert!(!ON.is_joined(&same) && !ON.key(same, at(2), 0).1);
+        assert!(!ON.is_joined(&same) && !ON.key(same, at(2)).1);
     }
 
     #[test]
@@ -152,7 +147,7 @@ mod tests {
     #[test]
     fn what_is_not_connected_is_not_joined() {
         let (there, back) = (tcp(40_000, 80), tcp(40_000, 80).reversed().expect("TCP has two directions"));
-        let key = |joining: Joining, flow, point, domain| joining.key(flow, Site { point, domain }, 1).0;
+        let key = |joining: Joining, flow, point, domain| joining.key(flow, Site { point, domain }).0;
         assert_eq!(key(ON, there, 2, 1), key(ON, back, 5, 1));
         assert_ne!(key(ON, there, 2, 1), key(ON, there, 4, 2));
         // What stays with its point knows no domains.

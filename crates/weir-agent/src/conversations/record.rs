@@ -59,6 +59,7 @@ pub(crate) fn record(ending: Ending<'_>, joining: Joining, books: &Books) -> Opt
         reverse: joined.then(|| Reverse {
             count: counted_back.map_or_else(Count::default, |tally| tally.count),
             tcp_flags: counted_back.map_or(0, |tally| tally.tcp_flags),
+            sampling_rate: counted_back.map_or(1, |tally| tally.spot.rate),
             evidence: initiator.evidence,
         }),
         tcp_state: conversation.tcp_state(&key.flow),
@@ -68,7 +69,7 @@ pub(crate) fn record(ending: Ending<'_>, joining: Joining, books: &Books) -> Opt
         ttl: of.ttl,
         length: of.length,
         fragmented: tallies.iter().any(|tally| tally.fragmented),
-        sampling_rate: key.rate,
+        sampling_rate: counted.map_or(1, |tally| tally.spot.rate),
         end_reason: reason,
         observations: tallies.iter().filter_map(|t| observation(t, initiator.reverse, books)).collect(),
     })

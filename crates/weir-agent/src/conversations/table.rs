@@ -122,8 +122,9 @@ impl Table {
         let Seen { entry, addresses, parent } = counted.seen;
         let directed = decode::key(entry, addresses);
         let site = Site { point: entry.point, domain: self.domain(entry.point) };
-        let (key, reverse) = self.joining.key(directed, site, counted.rate);
-        let spot = Spot { point: entry.point, reverse, vlan: self.joining.vlan(&directed) };
+        let (key, reverse) = self.joining.key(directed, site);
+        let spot =
+            Spot { point: entry.point, reverse, vlan: self.joining.vlan(&directed), rate: counted.rate };
         let found = Tally::new(entry, spot, ticks, self.interval);
         let beyond = self.conversations.len() >= self.max_flows;
         let conversation = match self.conversations.entry(key) {
@@ -147,6 +148,11 @@ impl Table {
         self.interval = interval.wrapping_add(1);
         self.carriers.expire(now);
         self.release_memory();
+    }
+
+    /// Ends the record of every conversation, and begins another: the rules change.
+    pub fn cut(&mut self, ended: impl FnMut(Ending<'_>)) {
+        self.sweep(|_, _, _| Fate::Restart, ended);
     }
 
     /// Ends, by force, every conversation that has been seen only at points that are `gone`. One

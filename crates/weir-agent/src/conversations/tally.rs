@@ -15,6 +15,15 @@ pub struct Spot {
     pub reverse: bool,
     /// Outer VLAN id.
     pub vlan: Option<u16>,
+    /// One in so many packets is counted there.
+    pub rate: u32,
+}
+
+impl Spot {
+    /// Whether it is the same place, whatever the rules take there.
+    pub fn is_where(&self, other: &Self) -> bool {
+        (self.point, self.reverse, self.vlan) == (other.point, other.reverse, other.vlan)
+    }
 }
 
 /// Counters of one spot, since the record began.

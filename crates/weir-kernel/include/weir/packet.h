@@ -20,6 +20,8 @@ struct packet {
 	__u8 ttl;
 	__u16 point;
 	__u32 header_length; /* from the link layer to the end of the transport header */
+	__u32 transport; /* from the link layer to its begin */
+	__be16 ip_id; /* IPv4 only */
 	__u32 count; /* wire packets */
 	__u64 bytes; /* wire bytes */
 	__u32 length; /* of the longest of the wire packets */

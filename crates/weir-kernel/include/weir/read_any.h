@@ -102,6 +102,7 @@ static __always_inline bool read_ipv4(const struct __sk_buff *skb, struct cursor
 	packet->link |= LINK_IPV4;
 	packet->traffic_class = ip.tos;
 	packet->ttl = ip.ttl;
+	packet->ip_id = ip.id;
 	return true;
 }
 
@@ -268,6 +269,8 @@ static __noinline int read_any(const struct __sk_buff *skb, struct packet *packe
 	packet->tcp_flags = 0;
 	packet->marks = 0;
 	packet->ttl = 0;
+	packet->ip_id = 0;
+	packet->transport = 0;
 
 	if (!at.type)
 		read_ethernet(skb, &at, packet);
@@ -283,6 +286,7 @@ static __noinline int read_any(const struct __sk_buff *skb, struct packet *packe
 			break;
 	packet->protocol = at.type;
 	packet->header_length = at.offset;
+	packet->transport = at.offset;
 	if (!at.later_fragment)
 		read_ports(skb, &at, packet);
 	if (at.fragment)

@@ -66,7 +66,7 @@ static __noinline int count_out(const struct packet *packet, struct ledger_cell 
 	return 0;
 }
 
-static __always_inline void count(struct packet *packet)
+static __always_inline void count(const struct __sk_buff *skb, struct packet *packet)
 {
 	bool own = likely(packet->cpu < cpus);
 	struct part_state *part = part_of(packet->epoch, own ? packet->cpu : 0);
@@ -77,7 +77,7 @@ static __always_inline void count(struct packet *packet)
 		return;
 	packet->rate = 0;
 	if (rules && part->rule_words)
-		judgement = judge(packet, part->rule_words);
+		judgement = judge(skb, packet, part->rule_words);
 	if (unlikely(!own || READ_ONCE(part->busy))) {
 		count_nested(packet, part, judgement);
 		return;
@@ -106,7 +106,7 @@ static __noinline int observe_inner(struct __sk_buff *skb, struct packet *packet
 	packet->point = point;
 	read_any(skb, packet, &inner);
 	measure_inner(skb, packet, inner.offset);
-	count(packet);
+	count(skb, packet);
 	return 0;
 }
 
@@ -124,7 +124,7 @@ static __always_inline int observe(struct __sk_buff *skb, __u32 direction)
 	packet.parent = 0;
 	packet.now = bpf_jiffies64();
 	read(skb, &packet, interface->link_layer);
-	count(&packet);
+	count(skb, &packet);
 	if (decapsulate && interface->inner_point)
 		observe_inner(skb, &packet, interface->inner_point + direction);
 	return VERDICT_NEXT;

@@ -34,12 +34,22 @@ pub struct Demand {
     pub decapsulate: bool,
     /// Whether interfaces of other network namespaces are watched.
     pub every_netns: bool,
+    /// Whether a packet that a sampling rule takes at one observation point is taken at all of them.
+    pub draw_by_content: bool,
 }
 
 impl Demand {
     /// One interface of the agent's own namespace.
     pub fn one_interface(budget: u64, cpus: u32) -> Self {
-        Self { budget, cpus, interfaces: 1, highest_ifindex: 1, decapsulate: false, every_netns: false }
+        Self {
+            budget,
+            cpus,
+            interfaces: 1,
+            highest_ifindex: 1,
+            decapsulate: false,
+            every_netns: false,
+            draw_by_content: false,
+        }
     }
 }
 
@@ -66,6 +76,8 @@ pub struct Layout {
     pub decapsulate: bool,
     /// Whether interfaces of other network namespaces are watched.
     pub every_netns: bool,
+    /// Whether a packet that a sampling rule takes at one observation point is taken at all of them.
+    pub draw_by_content: bool,
 }
 
 /// The budget does not hold a single flow.
@@ -111,6 +123,7 @@ impl Layout {
             rule_room: rule_room(demand.budget / 16 / GENERATIONS),
             decapsulate: demand.decapsulate,
             every_netns: demand.every_netns,
+            draw_by_content: demand.draw_by_content,
         };
         let fixed = layout.bytes();
         let parts = GENERATIONS * u64::from(demand.cpus);

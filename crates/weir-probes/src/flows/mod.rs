@@ -249,6 +249,8 @@ fn open(layout: &Layout, seed: u64) -> Result<Opened> {
     object.set_constant("points", layout.points)?;
     object.set_constant("decapsulate", u8::from(layout.decapsulate))?;
     object.set_constant("every_netns", u8::from(layout.every_netns))?;
+    object.set_constant("draw_by_content", u8::from(layout.draw_by_content))?;
+    object.set_constant("draw_seed", self::seed())?;
     object.set_constant("own_netns", own_netns())?;
     object.set_constant("interfaces_direct", layout.interfaces_direct)?;
     object.set_constant("fragment_timeout_jiffies", fragment_timeout as u32)?;

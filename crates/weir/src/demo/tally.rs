@@ -137,6 +137,7 @@ pub fn record(ends: [(&str, u16); 2], packets: [u64; 2], tcp_flags: [u16; 2]) ->
         bytes: packets[0] * 100,
         tcp_flags: tcp_flags[0],
         reverse: Some(Reverse {
+            sampling_rate: 1,
             count: count(packets[1]),
             tcp_flags: tcp_flags[1],
             evidence: Evidence::Ports,
