@@ -81,7 +81,9 @@ impl<'a> Looked<'a> {
         };
         let (rows, others) = (self.at_least.as_ref()?, earlier.at_least.as_ref()?);
         let overlap = || rows.iter().any(|row| others.iter().any(|other| other.overlaps(row)));
-        (first != second && overlap()).then(|| {
+        // A special case before the general one is what an ordered list is for.
+        let special = || others.iter().all(|other| rows.iter().any(|row| row.contains(other)));
+        (first != second && overlap() && !special()).then(|| {
             format!(
                 "{} and {} overlap with different sampling: what matches both is sampled 1/{first}, by the first",
                 earlier.name(),

@@ -99,9 +99,6 @@ fn run_configured(mut matches: ArgMatches) -> Result<ExitCode> {
     let mut sources = config::Sources::new(flags);
     match sources.load() {
         Ok(configuration) => {
-            if let Some(file) = &configuration.file {
-                eprintln!("weir: configured by {}", file.display());
-            }
             run::run(sources, configuration)
         }
         Err(mistakes) => {

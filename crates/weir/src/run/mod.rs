@@ -35,6 +35,9 @@ pub fn run(sources: Sources, configuration: Configuration) -> Result<ExitCode> {
     };
     let (agent, start) = Agent::attach(settings(arguments), notify)?;
     announce(&start, instance.as_ref());
+    if let Some(file) = &configuration.file {
+        eprintln!("weir: configured by {}", file.display());
+    }
     let control = control(instance.ok(), reload(sources, configuration), hangup.clone())?;
     let outlet = match output {
         Output::Json => Outlet::new(JsonLines::new())?,
