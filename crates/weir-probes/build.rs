@@ -6,17 +6,19 @@ mod clang;
 use std::env;
 use std::path::{Path, PathBuf};
 
-const PROBES: [&str; 1] = ["flows"];
+/// Directory and source of each object.
+const PROBES: [(&str, &str); 2] = [("flows", "flows"), ("flows", "flows_drawn")];
 
 fn main() {
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
     let ours = env::var("DEP_WEIR_KERNEL_INCLUDE").expect("weir-kernel exports its headers");
     let libbpf = env::var("DEP_WEIR_KERNEL_LIBBPF").expect("weir-kernel exports libbpf's headers");
-    for probe in PROBES {
-        let source = format!("src/{probe}/{probe}.bpf.c");
+    for (directory, probe) in PROBES {
+        let source = format!("src/{directory}/{probe}.bpf.c");
         clang::compile(Path::new(&source), &out.join(format!("{probe}.bpf.o")), &[&ours, &libbpf]);
         println!("cargo::rerun-if-changed={source}");
     }
+    println!("cargo::rerun-if-changed=src/flows");
     println!("cargo::rerun-if-changed={ours}");
     println!("cargo::rerun-if-env-changed=CLANG");
 }

@@ -17,7 +17,7 @@ use follow::Following;
 use std::time::{Duration, Instant};
 use weir_kernel::privilege::{has_btf, missing_capabilities, online_cpus};
 use weir_kernel::{Hook, LedgerCell, SpillRecord};
-use weir_probes::flows::{Demand, Digester, Flows, Layout, Seen, Ticks, Visitor};
+use weir_probes::flows::{Demand, Digester, Flows, Layout, Seen, Ticks, Visitor, can_draw_by_content};
 use weir_record::Count;
 
 /// How long the loop sleeps at most before it looks whether it shall stop.
@@ -301,7 +301,7 @@ fn demand(settings: &Settings, found: &[Link]) -> Demand {
         every_netns: settings.namespaces != Namespaces::Own,
         decapsulate: settings.decapsulate,
         // What is joined must be the same packets.
-        draw_by_content: settings.joining.dedup != Dedup::Off,
+        draw_by_content: settings.joining.dedup != Dedup::Off && can_draw_by_content(),
         ..Demand::one_interface(settings.memory_budget, online_cpus())
     }
 }

@@ -80,6 +80,9 @@ pub enum Error {
         /// What it asks for.
         source: NotKernel,
     },
+    /// Where points are joined, each must take the same packets.
+    #[error("rules that sample need Linux 6.12 where observation points are joined: use --dedup off")]
+    JoinedSampling,
     /// The rules do not fit.
     #[error("{0}")]
     Rules(#[from] TooMany),

@@ -171,6 +171,14 @@ fn is_clsact_symbol(line: impl AsRef<str>) -> bool {
     line.as_ref().split_ascii_whitespace().nth(2) == Some("clsact_init")
 }
 
+/// Whether the kernel's release is this one or newer. For what cannot be tried.
+pub fn is_at_least(major: u32, minor: u32) -> bool {
+    let mut numbers =
+        release().split(|c: char| !c.is_ascii_digit()).map(str::parse).collect::<Vec<_>>().into_iter();
+    let mut next = || numbers.next().and_then(Result::ok).unwrap_or(0);
+    (next(), next()) >= (major, minor)
+}
+
 /// The kernel's release, as `uname -r` has it.
 pub fn release() -> String {
     fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default().trim().to_string()

@@ -192,8 +192,10 @@ pub struct PartState {
     pub first_cell: u32,
     /// C: `rule_words`.
     pub rule_words: u32,
+    /// C: `rules_sample`.
+    pub rules_sample: u32,
     /// C: `padding`.
-    pub padding: [u32; 9],
+    pub padding: [u32; 8],
 }
 
 // SAFETY: repr(C), integers only, no padding: the sizes of the fields add up.
@@ -208,7 +210,8 @@ const _: () = {
     assert!(offset_of!(PartState, first_bucket) == 16);
     assert!(offset_of!(PartState, first_cell) == 20);
     assert!(offset_of!(PartState, rule_words) == 24);
-    assert!(offset_of!(PartState, padding) == 28);
+    assert!(offset_of!(PartState, rules_sample) == 28);
+    assert!(offset_of!(PartState, padding) == 32);
 };
 
 /// C: `struct spill_record`.

@@ -98,9 +98,7 @@ fn run_configured(mut matches: ArgMatches) -> Result<ExitCode> {
     let flags = matches.remove_subcommand().map(|(_, flags)| flags).unwrap_or_default();
     let mut sources = config::Sources::new(flags);
     match sources.load() {
-        Ok(configuration) => {
-            run::run(sources, configuration)
-        }
+        Ok(configuration) => run::run(sources, configuration),
         Err(mistakes) => {
             eprintln!("weir: {mistakes}");
             Ok(ExitCode::from(2))

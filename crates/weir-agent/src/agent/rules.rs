@@ -2,13 +2,21 @@
 
 use super::{Agent, export};
 use crate::policy::Selector;
-use crate::{Outlet, Result, Settings};
-use weir_probes::flows::Points;
+use crate::{Dedup, Error, Outlet, Result, Settings};
+use weir_filter::{Action, Rule};
 use weir_probes::flows::rules::Room;
+use weir_probes::flows::{Points, can_draw_by_content};
 use weir_record::{Direction, Interface};
 
 /// The selector that these settings ask for.
 pub(super) fn selector(settings: &Settings, room: Room) -> Result<Selector> {
+    let samples = |rule: &Rule| matches!(rule.action, Action::Allow { one_in } if one_in.get() > 1);
+    if settings.joining.dedup != Dedup::Off
+        && settings.policy.rules.iter().any(samples)
+        && !can_draw_by_content()
+    {
+        return Err(Error::JoinedSampling);
+    }
     Selector::new(settings.policy.clone(), settings.into(), room)
 }
 

@@ -20,14 +20,15 @@ struct packet {
 	__u8 ttl;
 	__u16 point;
 	__u32 header_length; /* from the link layer to the end of the transport header */
-	__u32 transport; /* from the link layer to its begin */
-	__be16 ip_id; /* IPv4 only */
 	__u32 count; /* wire packets */
 	__u64 bytes; /* wire bytes */
 	__u32 length; /* of the longest of the wire packets */
 	__u32 now; /* low half of jiffies64 */
 	__u32 epoch; /* the generation that counts it */
 	__u32 cpu;
+#ifdef DRAW_BY_CONTENT
+	__u32 drawn; /* a number for the rules to sample by */
+#endif
 	__u64 parent; /* digest of the flow whose tunnel it came in; 0: none */
 	struct flow_addresses wide; /* IPv6 only */
 };

@@ -102,7 +102,6 @@ static __always_inline bool read_ipv4(const struct __sk_buff *skb, struct cursor
 	packet->link |= LINK_IPV4;
 	packet->traffic_class = ip.tos;
 	packet->ttl = ip.ttl;
-	packet->ip_id = ip.id;
 	return true;
 }
 
@@ -251,6 +250,9 @@ static __always_inline void read_by_ethertype(struct packet *packet, __u16 type)
 /* Where reading begins: the frame's own start, or behind the header of a tunnel. */
 struct beginning {
 	__u32 offset;
+#ifdef DRAW_BY_CONTENT
+	__u32 network; /* of the network header; 0: where the kernel says */
+#endif
 	__u16 type; /* ethertype; 0: an Ethernet header tells */
 };
 
@@ -269,8 +271,6 @@ static __noinline int read_any(const struct __sk_buff *skb, struct packet *packe
 	packet->tcp_flags = 0;
 	packet->marks = 0;
 	packet->ttl = 0;
-	packet->ip_id = 0;
-	packet->transport = 0;
 
 	if (!at.type)
 		read_ethernet(skb, &at, packet);
@@ -286,7 +286,6 @@ static __noinline int read_any(const struct __sk_buff *skb, struct packet *packe
 			break;
 	packet->protocol = at.type;
 	packet->header_length = at.offset;
-	packet->transport = at.offset;
 	if (!at.later_fragment)
 		read_ports(skb, &at, packet);
 	if (at.fragment)

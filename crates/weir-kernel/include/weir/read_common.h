@@ -12,7 +12,6 @@ static __always_inline bool read_transport(struct packet *packet, const void *l4
 	const struct tcp_start *tcp = l4;
 	__u16 offset_flags;
 
-	packet->transport = l4_offset;
 	if (packet->protocol == PROTOCOL_UDP) {
 		if (l4 + UDP_HEADER_LENGTH > data_end)
 			return false;
@@ -50,7 +49,6 @@ static __always_inline bool read_common_ipv4(struct packet *packet, const void *
 	packet->protocol = ip->protocol;
 	packet->traffic_class = ip->tos;
 	packet->ttl = ip->ttl;
-	packet->ip_id = ip->id;
 	return read_transport(packet, l3 + sizeof(*ip), data_end, sizeof(struct ethernet_header) + sizeof(*ip));
 }
 
@@ -73,7 +71,6 @@ static __always_inline bool read_common_ipv6(struct packet *packet, const void *
 	packet->protocol = ip->next_header;
 	packet->traffic_class = version_class >> 20;
 	packet->ttl = ip->hop_limit;
-	packet->ip_id = 0;
 	return read_transport(packet, l3 + sizeof(*ip), data_end, sizeof(struct ethernet_header) + sizeof(*ip));
 }
 

@@ -72,7 +72,8 @@ struct part_state {
 	__u32 first_bucket;
 	__u32 first_cell; /* of the ledger */
 	__u32 rule_words; /* words of a rule_set that are in use; 0: every packet is counted */
-	__u32 padding[9];
+	__u32 rules_sample; /* some rule takes one packet in so many */
+	__u32 padding[8];
 };
 
 /* An aggregate that left the flow hash early, or found no place in it. */

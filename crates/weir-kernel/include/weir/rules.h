@@ -56,10 +56,6 @@ struct {
 	__type(value, struct rule_action);
 } rule_actions SEC(".maps");
 
-/* Whether a packet that is taken at one observation point is taken at all of them. */
-const volatile bool draw_by_content = false;
-const volatile __u64 draw_seed = 0;
-
 enum judgement {
 	JUDGED_COUNTED = 0,
 	JUDGED_FILTERED = 1,
@@ -195,42 +191,14 @@ static __always_inline __u32 first_row(const struct fits *fits, __u32 words)
 	return RULE_ROWS;
 }
 
-static __always_inline __u64 mix(__u64 hash, __u64 word)
-{
-	hash = (hash ^ word) * 0x9e3779b97f4a7c15ULL;
-	return hash ^ hash >> 32;
-}
-
-/*
- * A number drawn by what no hop changes (RFC 5475 section 6.2): a packet that is taken at one interface is
- * taken at the next, and what is joined there is no accident. Checksums and TTLs are left out.
- */
-static __noinline __u32 draw_from(const struct __sk_buff *skb, const struct packet *packet)
-{
-	__u32 body[4] = {};
-	__u64 hash;
-
-	hash = mix(draw_seed, packet->addresses);
-	hash = mix(hash, (__u64)packet->ip_id << 48 | (__u64)packet->tcp_flags << 32 |
-				 (__u32)packet->destination_port << 16 | packet->source_port);
-	if (packet->transport) {
-		/* TCP: both sequence numbers. UDP: length, payload. ICMP: id, sequence, payload. */
-		bpf_skb_load_bytes(skb, packet->transport + 4, body, 2 * sizeof(body[0]));
-		if (packet->protocol == PROTOCOL_UDP)
-			body[0] &= bpf_htonl(0xffff0000);
-		if (packet->protocol != PROTOCOL_TCP)
-			bpf_skb_load_bytes(skb, packet->transport + 12, &body[2], 2 * sizeof(body[0]));
-	}
-	hash = mix(hash, (__u64)body[1] << 32 | body[0]);
-	hash = mix(hash, (__u64)body[3] << 32 | body[2]);
-	hash = mix(hash, packet->protocol);
-	return hash >> 32;
-}
+#ifdef DRAW_BY_CONTENT
+#include "draw.h"
+#endif
 
 /* What the rules say of a packet; its sampling rate is noted in it. What no rule is about is counted. */
-static __noinline int judge(const struct __sk_buff *skb, struct packet *packet, __u32 words)
+static __noinline int judge(struct packet *packet, __u32 words)
 {
-	__u32 generation = packet->epoch & 1, row, drawn;
+	__u32 generation = packet->epoch & 1, row;
 	const struct rule_action *action;
 	const struct rule_head *head;
 	struct fits fits = {};
@@ -249,6 +217,9 @@ static __noinline int judge(const struct __sk_buff *skb, struct packet *packet, 
 	if (!action->one_in)
 		return JUDGED_FILTERED;
 	packet->rate = action->rate;
-	drawn = draw_by_content ? draw_from(skb, packet) : bpf_get_prandom_u32();
-	return (__u64)drawn * action->one_in >> 32 ? JUDGED_SAMPLED_OUT : JUDGED_COUNTED;
+#ifdef DRAW_BY_CONTENT
+	return (__u64)packet->drawn * action->one_in >> 32 ? JUDGED_SAMPLED_OUT : JUDGED_COUNTED;
+#else
+	return (__u64)bpf_get_prandom_u32() * action->one_in >> 32 ? JUDGED_SAMPLED_OUT : JUDGED_COUNTED;
+#endif
 }

@@ -33,6 +33,9 @@ static __always_inline bool begin_after(struct beginning *inner, __u32 header, _
 		return false;
 	inner->offset += header;
 	inner->type = type == ETHERTYPE_BRIDGED ? 0 : type;
+#ifdef DRAW_BY_CONTENT
+	inner->network = inner->offset + (type == ETHERTYPE_BRIDGED ? sizeof(struct ethernet_header) : 0);
+#endif
 	return true;
 }
 

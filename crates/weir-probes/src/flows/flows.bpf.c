@@ -66,7 +66,9 @@ static __noinline int count_out(const struct packet *packet, struct ledger_cell 
 	return 0;
 }
 
-static __always_inline void count(const struct __sk_buff *skb, struct packet *packet)
+/* `network`: where the network header begins, or 0 for where the kernel says. */
+static __always_inline void count(const struct __sk_buff *skb __attribute__((unused)), struct packet *packet,
+				  __u32 network __attribute__((unused)))
 {
 	bool own = likely(packet->cpu < cpus);
 	struct part_state *part = part_of(packet->epoch, own ? packet->cpu : 0);
@@ -76,8 +78,12 @@ static __always_inline void count(const struct __sk_buff *skb, struct packet *pa
 	if (!part)
 		return;
 	packet->rate = 0;
+#ifdef DRAW_BY_CONTENT
+	if (rules && part->rules_sample)
+		packet->drawn = draw(skb, packet, network);
+#endif
 	if (rules && part->rule_words)
-		judgement = judge(skb, packet, part->rule_words);
+		judgement = judge(packet, part->rule_words);
 	if (unlikely(!own || READ_ONCE(part->busy))) {
 		count_nested(packet, part, judgement);
 		return;
@@ -106,7 +112,11 @@ static __noinline int observe_inner(struct __sk_buff *skb, struct packet *packet
 	packet->point = point;
 	read_any(skb, packet, &inner);
 	measure_inner(skb, packet, inner.offset);
-	count(skb, packet);
+#ifdef DRAW_BY_CONTENT
+	count(skb, packet, inner.network);
+#else
+	count(skb, packet, 0);
+#endif
 	return 0;
 }
 
@@ -124,7 +134,7 @@ static __always_inline int observe(struct __sk_buff *skb, __u32 direction)
 	packet.parent = 0;
 	packet.now = bpf_jiffies64();
 	read(skb, &packet, interface->link_layer);
-	count(skb, &packet);
+	count(skb, &packet, 0);
 	if (decapsulate && interface->inner_point)
 		observe_inner(skb, &packet, interface->inner_point + direction);
 	return VERDICT_NEXT;

@@ -26,8 +26,17 @@ use weir_kernel::{
 /// The compiled probe.
 pub static OBJECT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/flows.bpf.o"));
 
+/// The same, for observation points that are joined: it draws by content.
+static OBJECT_DRAWN: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/flows_drawn.bpf.o"));
+
 /// How long the first fragment's ports wait for the rest: the reassembly time of RFC 8200.
 const FRAGMENT_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Whether the probe that [draws by content](Demand::draw_by_content) can be trusted here: Linux 6.1 loads it
+/// and then passes rules by, 6.12 and newer were proved to follow them (`scripts/kernels/run`).
+pub fn can_draw_by_content() -> bool {
+    weir_kernel::feature::is_at_least(6, 12)
+}
 
 /// How the frames of an interface begin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -239,7 +248,8 @@ fn own_netns() -> u32 {
 }
 
 fn open(layout: &Layout, seed: u64) -> Result<Opened> {
-    let mut object = Opened::new("flows", OBJECT)?;
+    let image = if layout.draw_by_content { OBJECT_DRAWN } else { OBJECT };
+    let mut object = Opened::new("flows", image)?;
     let tick = weir_kernel::clock::tick()?;
     let fragment_timeout = FRAGMENT_TIMEOUT.as_nanos() / tick.as_nanos().max(1);
     object.set_constant("cpus", layout.cpus)?;
@@ -249,8 +259,10 @@ fn open(layout: &Layout, seed: u64) -> Result<Opened> {
     object.set_constant("points", layout.points)?;
     object.set_constant("decapsulate", u8::from(layout.decapsulate))?;
     object.set_constant("every_netns", u8::from(layout.every_netns))?;
-    object.set_constant("draw_by_content", u8::from(layout.draw_by_content))?;
-    object.set_constant("draw_seed", self::seed())?;
+    if layout.draw_by_content {
+        object.set_constant("draw_by_content", 1u8)?;
+        object.set_constant("draw_seed", self::seed())?;
+    }
     object.set_constant("own_netns", own_netns())?;
     object.set_constant("interfaces_direct", layout.interfaces_direct)?;
     object.set_constant("fragment_timeout_jiffies", fragment_timeout as u32)?;

@@ -53,7 +53,8 @@ impl Published {
         let cpus = layout.cpus as usize;
         let first = generation * cpus;
         let mut parts: Window<PartState> = Window::new(loaded.map("parts")?, first..first + cpus)?;
-        parts.iter_mut().for_each(|part| part.rule_words = *words);
+        let samples = u32::from(self.compiled.rates().len() > 1);
+        parts.iter_mut().for_each(|part| (part.rule_words, part.rules_sample) = (*words, samples));
         Ok(())
     }
 
