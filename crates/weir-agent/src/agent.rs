@@ -12,7 +12,7 @@ use crate::conversations::{Counted, Ending, LiveFlow, Table, live, record};
 use crate::interfaces::{Inventory, Link};
 use crate::policy::Selector;
 use crate::status::DrainWatch;
-use crate::{Books, Control, Dedup, Error, HookChoice, Joining, Namespaces, Outlet, Result, Settings};
+use crate::{Books, Control, Dedup, Error, HookChoice, Namespaces, Outlet, Result, Settings};
 use follow::Following;
 use std::time::{Duration, Instant};
 use weir_kernel::privilege::{has_btf, missing_capabilities, online_cpus};
@@ -167,8 +167,7 @@ impl Agent {
         self.drain(&mut outlet)?;
         self.drain(&mut outlet)?;
         let Self { mut table, mut books, selector, .. } = self;
-        let joining = table.joining();
-        table.force(|_| true, |ending| export((ending, joining, &selector), &mut outlet, &mut books));
+        table.force(|_| true, |ending| export((ending, &selector), &mut outlet, &mut books));
         let output = outlet.finish(&mut books);
         books.speak();
         Ok(Report { books, output })
@@ -186,8 +185,7 @@ impl Agent {
         *entries_used = 0;
         flows.drain(left, &mut Merge { table, books, ticks, entries_used, rates, digester })?;
         books.end_epoch(epoch);
-        let joining = table.joining();
-        table.expire(ticks.unix(), |ending| export((ending, joining, selector), outlet, books));
+        table.expire(ticks.unix(), |ending| export((ending, selector), outlet, books));
         self.retire(outlet);
         outlet.send(&mut self.books);
         outlet.collect(&mut self.books);
@@ -220,8 +218,8 @@ impl Agent {
 
     /// The conversations that move most, for a live view.
     pub fn busiest(&self, most: usize) -> Vec<LiveFlow> {
-        let (joining, mut flows) = (self.table.joining(), Vec::new());
-        self.table.busiest(most, |ending, recent| flows.extend(live(ending, recent, joining, &self.books)));
+        let mut flows = Vec::new();
+        self.table.busiest(most, |ending, recent| flows.extend(live(ending, recent, &self.books)));
         flows
     }
 
@@ -271,12 +269,8 @@ impl Visitor for Merge<'_> {
 }
 
 /// A record on its way out, unless the filter does not want it.
-fn export(
-    (ending, joining, selector): (Ending<'_>, Joining, &Selector),
-    outlet: &mut Outlet,
-    books: &mut Books,
-) {
-    match record(ending, joining, books) {
+fn export((ending, selector): (Ending<'_>, &Selector), outlet: &mut Outlet, books: &mut Books) {
+    match record(ending, books) {
         Some(record) if selector.writes(&record) => outlet.push(record, books),
         Some(record) => books.filter_out(&record),
         None => {}

@@ -48,11 +48,6 @@ impl Watched {
     }
 }
 
-/// The first observation point of each layer.
-fn each(points: Points) -> impl Iterator<Item = u16> {
-    [points.outer, points.inner].into_iter().filter(|point| *point != 0)
-}
-
 /// An observation point whose interface is gone.
 struct Retiring {
     point: u16,
@@ -127,7 +122,7 @@ impl Agent {
                 Ok(())
             }
             Err(error) => {
-                each(points).for_each(|point| self.books.cancel(point));
+                points.each().for_each(|point| self.books.cancel(point));
                 self.flows.forget(link.id)?;
                 Err(error)
             }
@@ -146,9 +141,9 @@ impl Agent {
         };
         let points = Points { outer, inner };
         let domain = self.inventory.domain(link.id);
-        each(points).for_each(|point| self.table.set_domain(point, domain));
+        points.each().for_each(|point| self.table.set_domain(point, domain));
         self.admit(points, &link.interface)
-            .inspect_err(|_| each(points).for_each(|point| self.books.cancel(point)))?;
+            .inspect_err(|_| points.each().for_each(|point| self.books.cancel(point)))?;
         Ok(points)
     }
 
@@ -228,7 +223,7 @@ impl Agent {
             self.drain(outlet)?;
         }
         for (_, points, domain) in moves {
-            each(points).for_each(|point| self.table.set_domain(point, domain));
+            points.each().for_each(|point| self.table.set_domain(point, domain));
         }
         Ok(())
     }
@@ -246,7 +241,7 @@ impl Agent {
             if let Some(watched) = self.following.watched.get_mut(&link.id) {
                 watched.interface = Arc::clone(&link.interface);
                 let points = watched.points;
-                each(points).for_each(|point| self.books.rename(point, &link.interface));
+                points.each().for_each(|point| self.books.rename(point, &link.interface));
                 // Rules may mean it by its name.
                 if let Err(error) = self.admit(points, &link.interface) {
                     self.books.notice(format!("{}: rules know it by its old name: {error}", link.interface));
@@ -311,7 +306,7 @@ impl Agent {
         for (id, mut watched) in over {
             watched.detach(inventory.namespace(id));
             flows.forget(id)?;
-            following.retiring.extend(each(watched.points).map(|point| Retiring { point, drains: 0 }));
+            following.retiring.extend(watched.points.each().map(|point| Retiring { point, drains: 0 }));
         }
         Ok(())
     }
@@ -335,8 +330,7 @@ impl Agent {
             return;
         }
         let of_them = |point: u16| over.contains(&(point & !1));
-        let joining = table.joining();
-        table.force(of_them, |ending| export((ending, joining, selector), outlet, books));
+        table.force(of_them, |ending| export((ending, selector), outlet, books));
         following.retiring.retain(|one| {
             let settled = over.contains(&one.point) && books.is_settled(one.point);
             if settled {

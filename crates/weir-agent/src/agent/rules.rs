@@ -26,7 +26,7 @@ impl Agent {
         if !self.flows.rules().asks_for_points() {
             return Ok(());
         }
-        for first in [points.outer, points.inner].into_iter().filter(|point| *point != 0) {
+        for first in points.each() {
             for (point, direction) in [(first, Direction::Ingress), (first + 1, Direction::Egress)] {
                 let Self { flows, selector, .. } = self;
                 flows.admit(point, |row| selector.means(row, interface, direction))?;
@@ -47,8 +47,7 @@ impl Agent {
         self.drain(outlet)?;
         // What the old rules have sampled is in no record with what the new ones will.
         let Self { table, books, selector, .. } = self;
-        let joining = table.joining();
-        table.cut(|ending| export((ending, joining, selector), outlet, books));
+        table.cut(|ending| export((ending, selector), outlet, books));
         self.drain(outlet)
     }
 }

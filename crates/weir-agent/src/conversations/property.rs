@@ -102,9 +102,9 @@ fn run(packets: &[Packet], joining: Joining) -> (Vec<FlowRecord>, Books, BTreeMa
             let seen = Seen { entry: &found, addresses: None, parent: 0 };
             table.add(Counted { seen, digest: 0, rate: 1 }, &Ticks::at(time));
         }
-        table.expire((START + second) * SECOND, |ending| records.extend(record(ending, joining, &books)));
+        table.expire((START + second) * SECOND, |ending| records.extend(record(ending, &books)));
     }
-    table.force(|_| true, |ending| records.extend(record(ending, joining, &books)));
+    table.force(|_| true, |ending| records.extend(record(ending, &books)));
     books.settle(&records, Ok(()));
     (records, books, seen)
 }

@@ -2,7 +2,6 @@
 
 use super::choice::{Order, by_time};
 use super::conversation::Initiator;
-use super::key::Joining;
 use super::rank::distance_from_wire;
 use super::table::Ending;
 use super::tally::Tally;
@@ -20,19 +19,14 @@ pub struct LiveFlow {
 }
 
 /// As a live view shows it.
-pub(crate) fn live(
-    ending: Ending<'_>,
-    recent_bytes: u64,
-    joining: Joining,
-    books: &Books,
-) -> Option<LiveFlow> {
-    Some(LiveFlow { record: record(ending, joining, books)?, recent_bytes })
+pub(crate) fn live(ending: Ending<'_>, recent_bytes: u64, books: &Books) -> Option<LiveFlow> {
+    Some(LiveFlow { record: record(ending, books)?, recent_bytes })
 }
 
 /// The record of a conversation. None where the books know none of its observation points, and
 /// so hold nothing of it.
-pub(crate) fn record(ending: Ending<'_>, joining: Joining, books: &Books) -> Option<FlowRecord> {
-    let Ending { key, conversation, tallies, carriers, reason } = ending;
+pub(crate) fn record(ending: Ending<'_>, books: &Books) -> Option<FlowRecord> {
+    let Ending { key, conversation, tallies, joining, carriers, reason } = ending;
     let joined = joining.is_joined(&key.flow);
     let initiator = if joined { conversation.judge(&key.flow, tallies) } else { Initiator::UNKNOWN };
     // The initiator's direction first, each in the order in which its packets came by.

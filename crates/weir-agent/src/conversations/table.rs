@@ -35,6 +35,8 @@ pub(crate) struct Ending<'a> {
     pub conversation: &'a mut Conversation,
     /// All that was counted of it; at least one.
     pub tallies: &'a mut [Tally],
+    /// What is joined in it.
+    pub joining: Joining,
     /// Who carries it, if anybody does.
     pub carriers: &'a Carriers,
     /// Why.
@@ -111,11 +113,6 @@ impl Table {
         self.max_flows = settings.max_flows;
     }
 
-    /// What is joined in it.
-    pub fn joining(&self) -> Joining {
-        self.joining
-    }
-
     /// Merges what one CPU has counted. A conversation that finds the table full is in it until
     /// the next drain exports it: a packet is never dropped here.
     pub fn add(&mut self, counted: Counted<'_>, ticks: &Ticks) {
@@ -180,7 +177,8 @@ impl Table {
         fate: impl Fn(&Key, &Conversation, &Tallies) -> Fate,
         mut ended: impl FnMut(Ending<'_>),
     ) {
-        let Self { conversations, tallies: all, carriers, now, .. } = self;
+        let (joining, now) = (self.joining, self.now);
+        let Self { conversations, tallies: all, carriers, .. } = self;
         let mut own = Vec::new();
         conversations.retain(|key, conversation| {
             let (stays, reason) = match fate(key, conversation, all) {
@@ -191,9 +189,9 @@ impl Table {
             own.clear();
             own.extend(all.of(conversation.tallies).copied());
             if !own.is_empty() {
-                ended(Ending { key, conversation, tallies: &mut own, carriers, reason });
+                ended(Ending { key, conversation, tallies: &mut own, joining, carriers, reason });
                 all.clear(&mut conversation.tallies);
-                conversation.restart(*now);
+                conversation.restart(now);
             }
             stays
         });
@@ -219,8 +217,8 @@ impl Table {
         for ((recent, ..), key, conversation) in busy {
             let mut own: Vec<_> = self.tallies.of(conversation.tallies).copied().collect();
             let (conversation, reason) = (&mut conversation.clone(), FlowEndReason::ForcedEnd);
-            let carriers = &self.carriers;
-            show(Ending { key, conversation, tallies: &mut own, carriers, reason }, recent);
+            let (tallies, joining, carriers) = (&mut own[..], self.joining, &self.carriers);
+            show(Ending { key, conversation, tallies, joining, carriers, reason }, recent);
         }
     }
 

@@ -65,6 +65,13 @@ pub struct Points {
     pub inner: u16,
 }
 
+impl Points {
+    /// The first observation point of each layer that is counted.
+    pub fn each(self) -> impl Iterator<Item = u16> {
+        [self.outer, self.inner].into_iter().filter(|point| *point != 0)
+    }
+}
+
 /// The flow probe in the kernel.
 pub struct Flows {
     loaded: Loaded,

@@ -33,15 +33,15 @@ impl Stage {
 
     fn expire(&mut self, second: u64) -> Vec<FlowRecord> {
         let Self { table, books } = self;
-        let (joining, mut records) = (table.joining(), Vec::new());
-        table.expire(second * SECOND, |ending| records.extend(record(ending, joining, books)));
+        let mut records = Vec::new();
+        table.expire(second * SECOND, |ending| records.extend(record(ending, books)));
         records
     }
 
     fn force(&mut self, gone: impl Fn(u16) -> bool) -> Vec<FlowRecord> {
         let Self { table, books } = self;
-        let (joining, mut records) = (table.joining(), Vec::new());
-        table.force(gone, |ending| records.extend(record(ending, joining, books)));
+        let mut records = Vec::new();
+        table.force(gone, |ending| records.extend(record(ending, books)));
         records
     }
 }
