@@ -17,6 +17,7 @@ use follow::Following;
 use std::time::{Duration, Instant};
 use weir_kernel::privilege::{has_btf, missing_capabilities, online_cpus};
 use weir_kernel::{Hook, LedgerCell, SpillRecord};
+use weir_probes::flows::rules::Rates;
 use weir_probes::flows::{Demand, Digester, Flows, Layout, Seen, Ticks, Visitor, can_draw_by_content};
 use weir_record::Count;
 
@@ -181,7 +182,7 @@ impl Agent {
         // All spills of the generation that was left are in the ring by now.
         self.take_spills(self.ring_capacity())?;
         let Self { flows, table, books, ticks, selector, entries_used, .. } = self;
-        let (rates, digester) = (flows.rates(epoch), flows.digester());
+        let (rates, digester) = (flows.rates(epoch).clone(), flows.digester());
         *entries_used = 0;
         flows.drain(left, &mut Merge { table, books, ticks, entries_used, rates, digester })?;
         books.end_epoch(epoch);
@@ -211,8 +212,8 @@ impl Agent {
                 books.hold(spill.entry.point, count);
             }
             let seen = Seen { entry: &spill.entry, addresses: Some(&spill.addresses), parent: spill.parent };
-            let rate = flows.rate(spill.epoch, spill.entry.rate);
-            table.add(Counted { seen, digest: digester.digest(&spill.entry), rate }, ticks);
+            let rate = flows.rates(spill.epoch).of(spill.entry.rate);
+            table.add(Counted { seen, digester, rate }, ticks);
         })?)
     }
 
@@ -250,7 +251,7 @@ struct Merge<'a> {
     books: &'a mut Books,
     ticks: &'a Ticks,
     entries_used: &'a mut u64,
-    rates: Vec<u32>,
+    rates: Rates,
     digester: Digester,
 }
 
@@ -259,8 +260,8 @@ impl Visitor for Merge<'_> {
         let entry = seen.entry;
         *self.entries_used += 1;
         self.books.hold(entry.point, Count { packets: entry.packets, bytes: entry.bytes });
-        let rate = self.rates.get(usize::from(entry.rate)).copied().unwrap_or(1);
-        self.table.add(Counted { seen, digest: self.digester.digest(entry), rate }, self.ticks);
+        let (digester, rate) = (self.digester, self.rates.of(entry.rate));
+        self.table.add(Counted { seen, digester, rate }, self.ticks);
     }
 
     fn cell(&mut self, point: u16, cell: &LedgerCell) {

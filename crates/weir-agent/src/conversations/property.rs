@@ -9,7 +9,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::time::Duration;
-use weir_probes::flows::{Seen, Ticks};
+use weir_probes::flows::{Digester, Seen, Ticks};
 use weir_record::{Count, FlowRecord};
 
 const SECOND: u64 = 1_000_000_000;
@@ -100,7 +100,7 @@ fn run(packets: &[Packet], joining: Joining) -> (Vec<FlowRecord>, Books, BTreeMa
             // In the last ticks of its second.
             let time = (START + packet.second) * SECOND - (10 - hop) * TICK;
             let seen = Seen { entry: &found, addresses: None, parent: 0 };
-            table.add(Counted { seen, digest: 0, rate: 1 }, &Ticks::at(time));
+            table.add(Counted { seen, digester: Digester::default(), rate: 1 }, &Ticks::at(time));
         }
         table.expire((START + second) * SECOND, |ending| records.extend(record(ending, &books)));
     }

@@ -10,7 +10,7 @@ use hashbrown::HashMap;
 use hashbrown::hash_map::Entry;
 use std::cmp::Reverse;
 use std::time::Duration;
-use weir_probes::flows::{Seen, Ticks};
+use weir_probes::flows::{Digester, Seen, Ticks};
 use weir_record::FlowEndReason;
 
 /// Idle and active timeout (RFC 7011 section 5.1.1), in nanoseconds.
@@ -48,8 +48,8 @@ pub(crate) struct Ending<'a> {
 pub(crate) struct Counted<'a> {
     /// As the probe has it.
     pub seen: Seen<'a>,
-    /// The probe's digest of it, by which what it carries names it.
-    pub digest: u64,
+    /// Computes the probe's digest of it, by which what it carries names it.
+    pub digester: Digester,
     /// One in so many of its packets was counted.
     pub rate: u32,
 }
@@ -70,6 +70,8 @@ pub(crate) struct Table {
     conversations: HashMap<Key, Conversation>,
     tallies: Tallies,
     carriers: Carriers,
+    /// Whether what tunnels carry is counted, and so names them.
+    decapsulate: bool,
     joining: Joining,
     /// The observation domain of each interface's two points; 0 beyond the last one.
     domains: Vec<u32>,
@@ -86,10 +88,21 @@ impl Table {
     pub fn new(settings: &Settings) -> Self {
         let timeouts = Timeouts::new(settings.idle_timeout, settings.active_timeout);
         let (conversations, tallies) = (HashMap::new(), Tallies::new());
-        let (joining, max_flows) = (settings.joining, settings.max_flows);
+        let &Settings { joining, max_flows, decapsulate, .. } = settings;
         let carriers = Carriers::new(settings.idle_timeout);
-        let domains = Vec::new();
-        Self { conversations, tallies, carriers, joining, domains, timeouts, max_flows, interval: 1, now: 0 }
+        let (domains, interval, now) = (Vec::new(), 1, 0);
+        Self {
+            conversations,
+            tallies,
+            carriers,
+            decapsulate,
+            joining,
+            domains,
+            timeouts,
+            max_flows,
+            interval,
+            now,
+        }
     }
 
     /// The number of the observation domain that a point is in.
@@ -131,8 +144,8 @@ impl Table {
         conversation.note(&found, entry.marks, self.interval);
         if parent != 0 {
             conversation.carried_by(reverse, parent);
-        } else if Carriers::may_be(entry) {
-            self.carriers.note(counted.digest, conversation.id(&key), found.last);
+        } else if self.decapsulate && Carriers::may_be(entry) {
+            self.carriers.note(counted.digester.digest(entry), conversation.id(&key), found.last);
         }
         self.tallies.add(&mut conversation.tallies, found);
     }

@@ -3,7 +3,7 @@
 use weir_kernel::FlowEntry;
 
 /// Computes digests of flows as this probe does.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub struct Digester {
     seed: u64,
 }

@@ -23,7 +23,7 @@ pub struct Seen<'a> {
     pub entry: &'a FlowEntry,
     /// Both addresses, for IPv6.
     pub addresses: Option<&'a FlowAddresses>,
-    /// [Digest](super::Flows::digest) of the flow whose tunnel it came in; 0: none.
+    /// [Digest](super::Digester::digest) of the flow whose tunnel it came in; 0: none.
     pub parent: u64,
 }
 

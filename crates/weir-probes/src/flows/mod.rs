@@ -16,7 +16,7 @@ pub use layout::{Demand, Layout, TooSmall};
 pub use programs::Programs;
 pub use ticks::Ticks;
 
-use rules::{Compiled, Published};
+use rules::{Compiled, Published, Rates};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 use weir_kernel::{
@@ -170,14 +170,9 @@ impl Flows {
         self.rules.admit((&self.loaded, &self.layout), point, means)
     }
 
-    /// The sampling rate of what was counted in `epoch`, one of the last two: one packet in so many.
-    pub fn rate(&self, epoch: u32, number: u8) -> u32 {
-        self.rules.of(epoch).rate(number)
-    }
-
-    /// All of them, by number.
-    pub fn rates(&self, epoch: u32) -> Vec<u32> {
-        self.rules.of(epoch).rates().to_vec()
+    /// The sampling rates of what was counted in `epoch`, one of the last two.
+    pub fn rates(&self, epoch: u32) -> &Rates {
+        self.rules.of(epoch).rates()
     }
 
     /// What names a flow as the tunnel of others.

@@ -28,7 +28,7 @@ impl Stage {
     /// What a CPU has counted by `second`.
     fn add(&mut self, second: u64, entry: FlowEntry) {
         let seen = Seen { entry: &entry, addresses: None, parent: 0 };
-        self.table.add(Counted { seen, digest: 0, rate: 1 }, &Ticks::at(second * SECOND));
+        self.table.add(Counted { seen, digester: Digester::default(), rate: 1 }, &Ticks::at(second * SECOND));
     }
 
     fn expire(&mut self, second: u64) -> Vec<FlowRecord> {

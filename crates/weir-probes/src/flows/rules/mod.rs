@@ -16,7 +16,8 @@ mod trie;
 pub(super) use publish::Published;
 
 use ranges::{Dimension, elementary};
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 use trie::Trie;
 use weir_kernel::{
     RULE_BLOCK, RULE_DESTINATION, RULE_FIRST, RULE_NETWORK, RULE_POINT, RULE_ROWS, RULE_SECOND, RULE_SOURCE,
@@ -131,8 +132,7 @@ pub struct Compiled {
     blocks: Vec<RuleBlock>,
     sets: Sets,
     actions: Vec<RuleAction>,
-    /// Sampling rates by number; the first is 1.
-    rates: Vec<u32>,
+    rates: Rates,
     /// Sets of the observation points that have been admitted.
     points: HashMap<u16, u32>,
     /// Rows that ask for the observation point.
@@ -152,7 +152,7 @@ impl Compiled {
             blocks: Vec::new(),
             sets: Sets::new(Room { blocks: 1, sets: 1 }),
             actions,
-            rates: vec![1],
+            rates: Rates::default(),
             points: HashMap::new(),
             at_points: Vec::new(),
             any_point: RuleSet::default(),
@@ -171,7 +171,7 @@ impl Compiled {
         if rows.len() > RULE_ROWS as usize {
             return Err(TooMany::Rows(rows.len()));
         }
-        let rates = rates(rows)?;
+        let rates = Rates::new(rows)?;
         let mut sets = Sets::new(room);
         let mut trie = Trie::new(room.blocks);
         let head = head(rows, &mut sets, &mut trie)?;
@@ -211,13 +211,8 @@ impl Compiled {
         Ok(())
     }
 
-    /// The sampling rate of a flow entry: it stands for one in so many packets.
-    pub fn rate(&self, number: u8) -> u32 {
-        self.rates.get(usize::from(number)).copied().unwrap_or(1)
-    }
-
-    /// All sampling rates, by number.
-    pub fn rates(&self) -> &[u32] {
+    /// The sampling rates of what was counted under them.
+    pub fn rates(&self) -> &Rates {
         &self.rates
     }
 
@@ -227,27 +222,44 @@ impl Compiled {
     }
 }
 
-fn rates(rows: &[Row]) -> Result<Vec<u32>, TooMany> {
-    let mut rates: Vec<u32> = rows
-        .iter()
-        .filter_map(|row| match row.action {
+/// The distinct sampling rates of rules other than 1, in order. A flow entry has the number of one, from 1
+/// on; 0 where every packet was counted.
+#[derive(Debug, Clone, Default)]
+pub struct Rates(Arc<[u32]>);
+
+impl Rates {
+    fn new(rows: &[Row]) -> Result<Self, TooMany> {
+        let one_in = |row: &Row| match row.action {
             Action::Allow { one_in } if one_in > 1 => Some(one_in),
             _ => None,
-        })
-        .collect();
-    rates.sort_unstable();
-    rates.dedup();
-    rates.insert(0, 1);
-    if rates.len() > 256 { Err(TooMany::Rates(rates.len() - 1)) } else { Ok(rates) }
+        };
+        let rates: BTreeSet<u32> = rows.iter().filter_map(one_in).collect();
+        if rates.len() > 255 {
+            Err(TooMany::Rates(rates.len()))
+        } else {
+            Ok(Self(rates.into_iter().collect()))
+        }
+    }
+
+    /// The one with this number: a flow entry stands for one in so many packets.
+    pub fn of(&self, number: u8) -> u32 {
+        usize::from(number).checked_sub(1).and_then(|place| self.0.get(place)).copied().unwrap_or(1)
+    }
+
+    /// Whether none of the rules samples.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    fn number_of(&self, one_in: u32) -> u32 {
+        self.0.binary_search(&one_in).map_or(0, |place| place as u32 + 1)
+    }
 }
 
-fn action(row: &Row, rates: &[u32]) -> RuleAction {
+fn action(row: &Row, rates: &Rates) -> RuleAction {
     match row.action {
         Action::Deny => RuleAction { one_in: 0, rate: 0 },
-        Action::Allow { one_in } => {
-            let rate = rates.iter().position(|rate| *rate == one_in).unwrap_or(0);
-            RuleAction { one_in, rate: rate as u32 }
-        }
+        Action::Allow { one_in } => RuleAction { one_in, rate: rates.number_of(one_in) },
     }
 }
 

@@ -53,7 +53,7 @@ impl Published {
         let cpus = layout.cpus as usize;
         let first = generation * cpus;
         let mut parts: Window<PartState> = Window::new(loaded.map("parts")?, first..first + cpus)?;
-        let samples = u32::from(self.compiled.rates().len() > 1);
+        let samples = u32::from(!self.compiled.rates().is_empty());
         parts.iter_mut().for_each(|part| (part.rule_words, part.rules_sample) = (*words, samples));
         Ok(())
     }
