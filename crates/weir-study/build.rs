@@ -15,12 +15,12 @@ fn main() {
     let ours = env::var("DEP_WEIR_KERNEL_INCLUDE").expect("weir-kernel exports its headers");
     let libbpf = env::var("DEP_WEIR_KERNEL_LIBBPF").expect("weir-kernel exports libbpf's headers");
     for object in OBJECTS {
-        let source = format!("src/packet/{object}.bpf.c");
+        let source = format!("src/arms/{object}.bpf.c");
         clang::compile(Path::new(&source), &out.join(format!("{object}.bpf.o")), &[&ours, &libbpf]);
         println!("cargo::rerun-if-changed={source}");
     }
     println!("cargo::rustc-env=WEIR_STUDY_CLANG={}", version(&clang::clang()));
-    println!("cargo::rerun-if-changed=src/packet/plain.h");
+    println!("cargo::rerun-if-changed=src/arms/plain.h");
     println!("cargo::rerun-if-changed={ours}");
     println!("cargo::rerun-if-env-changed=CLANG");
 }

@@ -1,12 +1,14 @@
 //! What real traffic loses to the agent: small UDP packets, and TCP for information, through
 //! veth pairs that are alike but for who watches them.
 
-use crate::agent::Agent;
-use crate::generator::Generator;
-use crate::network::{Namespace, Network, Pair};
-use crate::report::{Report, Row, Table, Target};
+use crate::bench::agent::Agent;
+use crate::bench::generator::Generator;
+use crate::bench::network::{Network, Pair};
+use crate::bench::report::{Report, Row, Table, Target};
+use crate::bench::{Effort, iperf, packet};
+use crate::namespace::Namespace;
 use crate::spread::Spread;
-use crate::{Effort, interrupt, iperf, machine, packet};
+use crate::{interrupt, machine};
 use anyhow::{Result, ensure};
 use nix::net::if_::if_nametoindex;
 use std::os::fd::AsFd;

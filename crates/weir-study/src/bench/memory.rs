@@ -1,11 +1,11 @@
 //! The agent's resident memory: with nothing to do, and with 100 000 flows under way.
 
-use crate::Effort;
-use crate::agent::Agent;
-use crate::drain::{FLOWS, INTERVAL, SETTLE};
-use crate::generator::Background;
-use crate::network::Network;
-use crate::report::{Report, Row, Table, Target};
+use crate::bench::Effort;
+use crate::bench::agent::Agent;
+use crate::bench::drain::{FLOWS, INTERVAL, SETTLE};
+use crate::bench::generator::Background;
+use crate::bench::network::Network;
+use crate::bench::report::{Report, Row, Table, Target};
 use crate::spread::Spread;
 use anyhow::{Result, ensure};
 use std::thread;

@@ -1,7 +1,7 @@
 //! TCP through iperf3, where that is installed.
 
+use crate::bench::network::{Network, Pair};
 use crate::interrupt;
-use crate::network::{Network, Pair};
 use anyhow::{Result, bail};
 use serde_json::Value;
 use std::process::{Child, Command, Stdio};

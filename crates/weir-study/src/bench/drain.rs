@@ -1,11 +1,11 @@
 //! The agent's CPU time per flow and drain: its own utime and stime while 100 000 flows pass
 //! in every interval, less what it takes while none does, over the flows that were drained.
 
-use crate::Effort;
-use crate::agent::Agent;
-use crate::generator::Background;
-use crate::network::Network;
-use crate::report::{Report, Row, Table, Target};
+use crate::bench::Effort;
+use crate::bench::agent::Agent;
+use crate::bench::generator::Background;
+use crate::bench::network::Network;
+use crate::bench::report::{Report, Row, Table, Target};
 use crate::spread::Spread;
 use anyhow::{Result, ensure};
 use std::thread;

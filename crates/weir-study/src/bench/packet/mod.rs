@@ -7,9 +7,10 @@ mod postcards;
 pub mod rules;
 mod traffic;
 
-use crate::report::{Report, Row, Table, Target};
+use crate::bench::Effort;
+use crate::bench::report::{Report, Row, Table, Target};
 use crate::spread::Spread;
-use crate::{Effort, interrupt, machine};
+use crate::{interrupt, machine};
 use anyhow::Result;
 pub use arms::{EMPTY, harness};
 

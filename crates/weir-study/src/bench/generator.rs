@@ -1,8 +1,8 @@
 //! Small UDP packets through the veth pair: sent a batch at a time, and read back before the
 //! next, by one thread. No second thread means that the scheduler has no say in the figures.
 
+use crate::bench::network::{Network, Pair};
 use crate::interrupt;
-use crate::network::{Network, Pair};
 use anyhow::{Context, Result, bail};
 use nix::errno::Errno;
 use nix::sys::socket::{MsgFlags, MultiHeaders, SockaddrIn, recvmmsg, sendmmsg};

@@ -1,7 +1,8 @@
 //! The real agent, `weir run`, as another process sees it.
 
+use crate::bench::network::Pair;
 use crate::interrupt;
-use crate::network::{Namespace, Pair};
+use crate::namespace::Namespace;
 use anyhow::{Context, Result, anyhow, bail};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;

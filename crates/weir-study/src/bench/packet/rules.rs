@@ -2,9 +2,10 @@
 
 use super::driver::Driver;
 use super::traffic::{Traffic, ipv4, ipv6};
-use crate::report::{Report, Row as Line, Table, Target};
+use crate::bench::Effort;
+use crate::bench::report::{Report, Row as Line, Table, Target};
 use crate::spread::Spread;
-use crate::{Effort, interrupt, machine};
+use crate::{interrupt, machine};
 use anyhow::Result;
 use weir_probes::flows::rules::{Action, Addresses, Compiled, Row, network, transport};
 use weir_probes::flows::{Demand, Flows, InterfaceId, Layout, LinkLayer, Points};

@@ -1,0 +1,110 @@
+//! What Weir costs, measured on this machine: its program per packet beside other ways to do
+//! the same, its weight on real traffic, its drain, its memory.
+//!
+//! Times are never asserted: a missed target is printed as such, and the exit code is 0.
+
+mod agent;
+mod drain;
+mod generator;
+mod iperf;
+mod memory;
+mod network;
+mod packet;
+mod report;
+mod throughput;
+
+use crate::{interrupt, machine};
+use anyhow::{Context, Result};
+use clap::{Parser, ValueEnum};
+use report::Report;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+#[derive(Parser)]
+#[command(name = "weir-bench", about = "What Weir costs on this machine. Needs root.")]
+struct Arguments {
+    /// What to measure
+    #[arg(value_enum, default_value = "all")]
+    what: What,
+    /// Fewer and shorter rounds: to see that it works, not to quote
+    #[arg(long)]
+    quick: bool,
+    /// Also write the figures to this file
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum What {
+    /// Nanoseconds per packet of the BPF program, beside other programs
+    Packet,
+    /// What rules add to the BPF program
+    Rules,
+    /// Packets per second through a veth pair, with and without the agent
+    Throughput,
+    /// The agent's CPU time per flow
+    Drain,
+    /// The agent's resident memory
+    Memory,
+    /// All of these
+    All,
+}
+
+/// How long to measure.
+#[derive(Debug, Clone, Copy)]
+pub struct Effort {
+    /// Times that each arm is measured; the medians are taken over these.
+    pub rounds: usize,
+    /// Packets per round through a BPF program.
+    pub packets: u32,
+    /// How long real traffic runs per round.
+    pub round: Duration,
+    /// Drains per measurement of the agent.
+    pub drains: u32,
+}
+
+impl Effort {
+    const FULL: Self = Self { rounds: 11, packets: 500_000, round: Duration::from_secs(1), drains: 10 };
+    const QUICK: Self = Self { rounds: 3, packets: 100_000, round: Duration::from_millis(300), drains: 3 };
+}
+
+/// The program `weir-bench`.
+pub fn main() -> ExitCode {
+    match run(&Arguments::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("weir-bench: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: &Arguments) -> Result<()> {
+    machine::go_first();
+    interrupt::catch()?;
+    let effort = if arguments.quick { Effort::QUICK } else { Effort::FULL };
+    let wants = |what| arguments.what == what || arguments.what == What::All;
+
+    let mut report = Report::new(machine::describe());
+    if wants(What::Packet) {
+        packet::run(effort, &mut report)?;
+    }
+    if wants(What::Rules) {
+        packet::rules::run(effort, &mut report)?;
+    }
+    if wants(What::Throughput) {
+        throughput::run(effort, &mut report)?;
+    }
+    if wants(What::Drain) {
+        drain::run(effort, &mut report)?;
+    }
+    if wants(What::Memory) {
+        memory::run(effort, &mut report)?;
+    }
+    if let Some(path) = &arguments.json {
+        let text = serde_json::to_string_pretty(&report.to_json())?;
+        std::fs::write(path, text + "\n").with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,87 @@
+//! Network namespaces of our own, which go when their values do.
+
+use anyhow::{Context, Result, bail};
+use nix::sched::{CloneFlags, setns};
+use std::fs::{self, File};
+use std::path::Path;
+use std::process::Command;
+
+/// Where ip-netns(8) keeps them.
+const NAMESPACES: &str = "/run/netns";
+
+/// A named network namespace, removed on drop.
+pub struct Namespace {
+    name: String,
+}
+
+impl Namespace {
+    /// `PREFIX-PID-END`: the process that made it can be told from its name.
+    ///
+    /// # Errors
+    /// There is one of that name already, or no privilege to make one.
+    pub fn new(prefix: &str, end: &str) -> Result<Self> {
+        let namespace = Self { name: format!("{prefix}-{}-{end}", std::process::id()) };
+        ip(["netns", "add", &namespace.name])?;
+        Ok(namespace)
+    }
+
+    /// As ip(8) knows it.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Runs ip(8) inside.
+    ///
+    /// # Errors
+    /// What ip(8) says.
+    pub fn ip(&self, arguments: &str) -> Result<()> {
+        ip(["-n", &self.name].into_iter().chain(arguments.split(' ')))
+    }
+
+    /// A command that will run inside.
+    pub fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
+        let mut command = Command::new("ip");
+        command.args(["netns", "exec", &self.name]).arg(program);
+        command
+    }
+
+    /// Does `work` inside. A socket opened there stays there, whoever uses it.
+    pub fn inside<T>(&self, work: impl FnOnce() -> Result<T>) -> Result<T> {
+        let home = File::open("/proc/thread-self/ns/net").context("cannot tell the network namespace")?;
+        let there =
+            File::open(Path::new(NAMESPACES).join(&self.name)).context("cannot open a network namespace")?;
+        setns(there, CloneFlags::CLONE_NEWNET).context("cannot enter a network namespace")?;
+        let result = work();
+        setns(home, CloneFlags::CLONE_NEWNET).context("cannot leave a network namespace")?;
+        result
+    }
+}
+
+impl Drop for Namespace {
+    fn drop(&mut self) {
+        if let Err(error) = ip(["netns", "delete", &self.name]) {
+            eprintln!("weir: {error:#}");
+        }
+    }
+}
+
+/// Removes what processes that were killed have left behind.
+pub fn sweep(prefix: &str) {
+    for entry in fs::read_dir(NAMESPACES).into_iter().flatten().flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let maker = name.strip_prefix(prefix).and_then(|rest| rest.strip_prefix('-')?.split('-').next());
+        if maker.is_some_and(|pid| !Path::new("/proc").join(pid).exists()) {
+            drop(Namespace { name });
+        }
+    }
+}
+
+fn ip<'a>(arguments: impl IntoIterator<Item = &'a str>) -> Result<()> {
+    let mut command = Command::new("ip");
+    command.args(arguments);
+    let output = command.output().context("cannot run ip: install iproute2")?;
+    if !output.status.success() {
+        bail!("{command:?}: {}", String::from_utf8_lossy(&output.stderr).trim());
+    }
+    Ok(())
+}
