@@ -7,8 +7,6 @@
 #pragma once
 #include "packet.h"
 
-/* Where points are not joined, each draws for itself. */
-const volatile bool draw_by_content = false;
 const volatile __u64 draw_seed = 0;
 
 static __always_inline __u64 mix(__u64 hash, __u64 word)
@@ -27,7 +25,7 @@ static __always_inline void load_from(const struct __sk_buff *skb, __u32 network
 }
 
 /* A number by what no hop changes: checksums and TTLs are left out. */
-static __noinline __u32 draw_from(const struct __sk_buff *skb, const struct packet *packet, __u32 network)
+static __noinline __u32 draw(const struct __sk_buff *skb, const struct packet *packet, __u32 network)
 {
 	__u32 transport = sizeof(struct ipv6_header), body[4] = {};
 	__u64 hash = mix(draw_seed, packet->addresses);
@@ -54,9 +52,4 @@ static __noinline __u32 draw_from(const struct __sk_buff *skb, const struct pack
 	hash = mix(hash, (__u64)body[3] << 32 | body[2]);
 	hash = mix(hash, packet->protocol);
 	return hash >> 32;
-}
-
-static __noinline __u32 draw(const struct __sk_buff *skb, const struct packet *packet, __u32 network)
-{
-	return draw_by_content ? draw_from(skb, packet, network) : bpf_get_prandom_u32();
 }

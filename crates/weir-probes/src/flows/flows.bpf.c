@@ -78,12 +78,13 @@ static __always_inline void count(const struct __sk_buff *skb __attribute__((unu
 	if (!part)
 		return;
 	packet->rate = 0;
+	if (rules && part->rule_words) {
 #ifdef DRAW_BY_CONTENT
-	if (rules && part->rules_sample)
-		packet->drawn = draw(skb, packet, network);
+		if (part->rules_sample)
+			packet->drawn = draw(skb, packet, network);
 #endif
-	if (rules && part->rule_words)
 		judgement = judge(packet, part->rule_words);
+	}
 	if (unlikely(!own || READ_ONCE(part->busy))) {
 		count_nested(packet, part, judgement);
 		return;

@@ -39,7 +39,7 @@ pub struct Demand {
 }
 
 impl Demand {
-    /// One interface of the agent's own namespace.
+    /// One interface of the agent's own namespace, and the probe that is loaded unless the user asks for another.
     pub fn one_interface(budget: u64, cpus: u32) -> Self {
         Self {
             budget,
@@ -48,7 +48,7 @@ impl Demand {
             highest_ifindex: 1,
             decapsulate: false,
             every_netns: false,
-            draw_by_content: false,
+            draw_by_content: super::can_draw_by_content(),
         }
     }
 }

@@ -23,11 +23,15 @@ use weir_kernel::{
     GracePeriod, InterfaceEntry, InterfaceKey, Loaded, Opened, PartState, Result, Ring, SpillRecord,
 };
 
-/// The compiled probe.
-pub static OBJECT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/flows.bpf.o"));
+static OBJECT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/flows.bpf.o"));
 
 /// The same, for observation points that are joined: it draws by content.
 static OBJECT_DRAWN: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/flows_drawn.bpf.o"));
+
+/// The compiled probe, which may [draw by content](Demand::draw_by_content).
+pub fn object(draw_by_content: bool) -> &'static [u8] {
+    if draw_by_content { OBJECT_DRAWN } else { OBJECT }
+}
 
 /// How long the first fragment's ports wait for the rest: the reassembly time of RFC 8200.
 const FRAGMENT_TIMEOUT: Duration = Duration::from_secs(60);
@@ -250,8 +254,7 @@ fn own_netns() -> u32 {
 }
 
 fn open(layout: &Layout, seed: u64) -> Result<Opened> {
-    let image = if layout.draw_by_content { OBJECT_DRAWN } else { OBJECT };
-    let mut object = Opened::new("flows", image)?;
+    let mut object = Opened::new("flows", object(layout.draw_by_content))?;
     let tick = weir_kernel::clock::tick()?;
     let fragment_timeout = FRAGMENT_TIMEOUT.as_nanos() / tick.as_nanos().max(1);
     object.set_constant("cpus", layout.cpus)?;
@@ -262,7 +265,6 @@ fn open(layout: &Layout, seed: u64) -> Result<Opened> {
     object.set_constant("decapsulate", u8::from(layout.decapsulate))?;
     object.set_constant("every_netns", u8::from(layout.every_netns))?;
     if layout.draw_by_content {
-        object.set_constant("draw_by_content", 1u8)?;
         object.set_constant("draw_seed", self::seed())?;
     }
     object.set_constant("own_netns", own_netns())?;

@@ -4,7 +4,7 @@ use std::fs;
 use weir_kernel::feature::{self, Map, NoOp};
 use weir_kernel::privilege::{has_btf, missing_capabilities, online_cpus};
 use weir_kernel::{Error, GracePeriod, Result, stats};
-use weir_probes::flows::{Demand, Flows, Layout, OBJECT};
+use weir_probes::flows::{self, Demand, Flows, Layout};
 
 /// The programs of the flow probe.
 pub const PROGRAMS: [&str; 3] = ["weir_ingress", "weir_egress", "weir_clock"];
@@ -135,7 +135,7 @@ fn load_small() -> Result<Flows, Refusal> {
 }
 
 fn load_program(program: &'static str) -> Tried {
-    let load = feature::dry_load("flows", OBJECT, program);
+    let load = feature::dry_load("flows", flows::object(flows::can_draw_by_content()), program);
     load.outcome.map_err(|error| {
         let refusal = Refusal::from(error);
         Refusal { text: format!("{}\n{}", refusal.text, end_of(&load.log)), ..refusal }
