@@ -8,7 +8,7 @@ use std::env;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-const OBJECTS: [&str; 4] = ["harness", "hashes", "mix", "postcards"];
+const OBJECTS: [&str; 7] = ["arena", "arrays", "harness", "hashes", "mix", "postcards", "traffic"];
 
 fn main() {
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));

@@ -5,6 +5,7 @@
 //! and [`Loaded`] (the kernel has accepted it; programs can be attached, maps read).
 
 mod attach;
+mod batch;
 pub mod clock;
 mod error;
 pub mod feature;
@@ -18,12 +19,13 @@ mod twins;
 mod window;
 
 pub use attach::{Attachment, Direction, Filter, Hook, Position, attach, is_tcx_missing, sweep};
+pub use batch::{After, Batch};
 pub use error::{Error, Result};
 pub use grace::GracePeriod;
-pub use object::{Loaded, Opened};
+pub use object::{Loaded, Opened, memory_of};
 pub use ring::Ring;
 pub use twins::*;
-pub use window::Window;
+pub use window::{Shared, Window};
 
 /// A type that any bit pattern of its size is a valid value of, without padding.
 ///

@@ -8,7 +8,7 @@ use libbpf_rs::{AsRawLibbpf, MapCore, MapFlags, MapMut, ObjectBuilder, ProgramMu
 use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::sync::atomic::AtomicU32;
+use std::sync::atomic::{AtomicU32, AtomicU64};
 
 /// Where the variables of a data section lie: name → offset.
 type Offsets = HashMap<String, usize>;
@@ -73,6 +73,35 @@ impl Opened {
             let wanted = keep(&program.name().to_string_lossy());
             program.set_autoload(wanted);
         }
+    }
+
+    /// Creates only the maps that `keep` names: the others are those of programs that are not loaded. The
+    /// compiler's own (globals and constants) stay.
+    ///
+    /// # Errors
+    /// libbpf refuses.
+    pub fn only_maps(&mut self, keep: impl Fn(&str) -> bool) -> Result<()> {
+        for mut map in self.object.maps_mut() {
+            let name = map.name().to_string_lossy().into_owned();
+            if !name.contains('.') && !keep(&name) {
+                map.set_autocreate(false)
+                    .map_err(|e| from_libbpf(format!("cannot leave out map {name}"), &e))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Has an arena lie at `address` in this process (6.9).
+    ///
+    /// # Errors
+    /// There is no such map.
+    pub fn set_arena_address(&mut self, map: &str, address: u64) -> Result<()> {
+        let mut found = self
+            .object
+            .maps_mut()
+            .find(|m| m.name() == OsStr::new(map))
+            .ok_or_else(|| Error::Missing(format!("map {map}")))?;
+        found.set_map_extra(address).map_err(|e| from_libbpf(format!("cannot place arena {map}"), &e))
     }
 
     /// Has the kernel verify and take it.
@@ -165,6 +194,33 @@ impl Loaded {
             .ok_or_else(|| Error::Missing(format!("map {name}")))
     }
 
+    /// Kernel memory that the maps take, in bytes, as far as the kernel tells (`memlock` in fdinfo).
+    pub fn map_bytes(&self) -> u64 {
+        self.object.maps().filter_map(|map| memory_of(map.as_fd())).sum()
+    }
+
+    /// An arena of `words` 64-bit words, which both sides may touch at any time. libbpf has mapped it.
+    ///
+    /// # Errors
+    /// There is no such arena, or it is shorter than that.
+    pub fn arena(&self, name: &str, words: usize) -> Result<&[AtomicU64]> {
+        let map = self.find_map(name)?;
+        let missing = || Error::Missing(format!("arena {name}"));
+        let page = crate::window::page_size();
+        if map.max_entries() as usize * page < words * size_of::<u64>() {
+            return Err(missing());
+        }
+        let mut size = 0;
+        // SAFETY: the map belongs to the object, which is loaded; `size` outlives the call.
+        let start = unsafe { libbpf_sys::bpf_map__initial_value(map.as_libbpf_object().as_ptr(), &mut size) };
+        if start.is_null() {
+            return Err(missing());
+        }
+        // SAFETY: libbpf has mapped all pages of the arena and unmaps them with the object, which outlives the
+        // borrow of self; pages are aligned, and both sides access whole words.
+        Ok(unsafe { std::slice::from_raw_parts(start.cast::<AtomicU64>(), words) })
+    }
+
     /// A program, to attach or to run.
     ///
     /// # Errors
@@ -212,6 +268,13 @@ impl Loaded {
             _ => Err(Error::Missing(format!("global {name}"))),
         }
     }
+}
+
+/// Kernel memory of one map.
+pub fn memory_of(map: BorrowedFd<'_>) -> Option<u64> {
+    let path = format!("/proc/self/fdinfo/{}", std::os::fd::AsRawFd::as_raw_fd(&map));
+    let info = std::fs::read_to_string(path).ok()?;
+    info.lines().find_map(|line| line.strip_prefix("memlock:")?.trim().parse().ok())
 }
 
 pub(crate) fn bytes_of<T: Pod>(value: &T) -> &[u8] {

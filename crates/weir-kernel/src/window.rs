@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut, Range};
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::ptr::NonNull;
-use std::sync::atomic::AtomicU32;
+use std::sync::atomic::{AtomicU32, AtomicU64};
 
 /// A mapping, unmapped on drop.
 #[derive(Debug)]
@@ -16,6 +16,8 @@ struct Mapping {
 
 // SAFETY: the mapping belongs to the process, not to the thread that made it.
 unsafe impl Send for Mapping {}
+// SAFETY: shared references to it give out atomics, or slices of what nobody writes.
+unsafe impl Sync for Mapping {}
 
 impl Mapping {
     fn new(map: BorrowedFd<'_>, offset: usize, length: usize) -> Result<Self> {
@@ -116,6 +118,32 @@ impl<T: Pod> DerefMut for Window<T> {
     }
 }
 
+/// An array map with `BPF_F_MMAPABLE` as 64-bit words that both sides may touch at any time.
+#[derive(Debug)]
+pub struct Shared {
+    mapping: Mapping,
+    words: usize,
+}
+
+impl Shared {
+    /// Maps the first `words` words of `map`.
+    ///
+    /// # Errors
+    /// The map is not mmap-able, or shorter than that.
+    pub fn new(map: BorrowedFd<'_>, words: usize) -> Result<Self> {
+        Ok(Self { mapping: Mapping::new(map, 0, words * size_of::<u64>())?, words })
+    }
+}
+
+impl Deref for Shared {
+    type Target = [AtomicU64];
+
+    fn deref(&self) -> &[AtomicU64] {
+        // SAFETY: `new` mapped that many words, pages are aligned, and both sides access whole words.
+        unsafe { std::slice::from_raw_parts(self.mapping.start.as_ptr().cast(), self.words) }
+    }
+}
+
 /// The globals of an object (`.bss`), as words that both sides may touch at any time.
 #[derive(Debug)]
 pub struct Words {
@@ -140,7 +168,8 @@ impl Words {
     }
 }
 
-fn page_size() -> usize {
+/// Bytes of a page.
+pub(crate) fn page_size() -> usize {
     // SAFETY: takes no pointers.
     let size = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
     usize::try_from(size).unwrap_or(4096)

@@ -48,16 +48,25 @@ pub fn leave_that_cpu() -> Result<()> {
     pin(|cpu, last| cpu != last || last == 0)
 }
 
-fn pin(wanted: impl Fn(usize, usize) -> bool) -> Result<()> {
-    let this_thread = Pid::from_raw(0);
+/// The CPUs that this process may use, in order.
+pub fn allowed() -> Result<Vec<usize>> {
     // Of the process, not of the thread: that may be pinned already.
     let allowed = sched_getaffinity(Pid::this()).context("cannot read the CPU affinity")?;
-    let allowed: Vec<usize> =
-        (0..CpuSet::count()).filter(|&cpu| allowed.is_set(cpu).unwrap_or(false)).collect();
-    let last = allowed.last().copied().unwrap_or(0);
+    Ok((0..CpuSet::count()).filter(|&cpu| allowed.is_set(cpu).unwrap_or(false)).collect())
+}
+
+/// Keeps the calling thread on these CPUs.
+pub fn stay_on(cpus: &[usize]) -> Result<()> {
     let mut set = CpuSet::new();
-    for cpu in allowed.into_iter().filter(|&cpu| wanted(cpu, last)) {
+    for &cpu in cpus {
         set.set(cpu)?;
     }
+    let this_thread = Pid::from_raw(0);
     sched_setaffinity(this_thread, &set).context("cannot set the CPU affinity")
+}
+
+fn pin(wanted: impl Fn(usize, usize) -> bool) -> Result<()> {
+    let allowed = allowed()?;
+    let last = allowed.last().copied().unwrap_or(0);
+    stay_on(&allowed.into_iter().filter(|&cpu| wanted(cpu, last)).collect::<Vec<_>>())
 }

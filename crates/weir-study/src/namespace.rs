@@ -3,7 +3,7 @@
 use anyhow::{Context, Result, bail};
 use nix::sched::{CloneFlags, setns};
 use std::fs::{self, File};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Where ip-netns(8) keeps them.
@@ -20,9 +20,12 @@ impl Namespace {
     /// # Errors
     /// There is one of that name already, or no privilege to make one.
     pub fn new(prefix: &str, end: &str) -> Result<Self> {
-        let namespace = Self { name: format!("{prefix}-{}-{end}", std::process::id()) };
-        ip(["netns", "add", &namespace.name])?;
-        Ok(namespace)
+        let name = format!("{prefix}-{}-{end}", std::process::id());
+        if fs::exists(Path::new(NAMESPACES).join(&name)).unwrap_or(false) {
+            bail!("there is a network namespace {name} already: ip netns delete {name}");
+        }
+        ip(["netns", "add", &name])?;
+        Ok(Self { name })
     }
 
     /// As ip(8) knows it.
@@ -45,15 +48,33 @@ impl Namespace {
         command
     }
 
+    /// The way there, for other threads.
+    pub fn door(&self) -> Door {
+        Door(Path::new(NAMESPACES).join(&self.name))
+    }
+
     /// Does `work` inside. A socket opened there stays there, whoever uses it.
     pub fn inside<T>(&self, work: impl FnOnce() -> Result<T>) -> Result<T> {
         let home = File::open("/proc/thread-self/ns/net").context("cannot tell the network namespace")?;
-        let there =
-            File::open(Path::new(NAMESPACES).join(&self.name)).context("cannot open a network namespace")?;
-        setns(there, CloneFlags::CLONE_NEWNET).context("cannot enter a network namespace")?;
+        self.door().enter()?;
         let result = work();
         setns(home, CloneFlags::CLONE_NEWNET).context("cannot leave a network namespace")?;
         result
+    }
+}
+
+/// The way into a namespace.
+#[derive(Debug, Clone)]
+pub struct Door(PathBuf);
+
+impl Door {
+    /// Moves the calling thread there, for good.
+    ///
+    /// # Errors
+    /// The namespace is gone.
+    pub fn enter(&self) -> Result<()> {
+        let there = File::open(&self.0).context("cannot open a network namespace")?;
+        setns(there, CloneFlags::CLONE_NEWNET).context("cannot enter a network namespace")
     }
 }
 

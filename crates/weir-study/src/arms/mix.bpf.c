@@ -67,7 +67,8 @@ static __always_inline void fold(const struct slot *victim)
 		sum->max_length = victim->value.max_length;
 }
 
-static __always_inline int count_in(struct __sk_buff *skb, __u64 now)
+SEC("tcx/ingress")
+int mix(struct __sk_buff *skb)
 {
 	struct packet packet;
 	struct plain_key key;
@@ -81,26 +82,14 @@ static __always_inline int count_in(struct __sk_buff *skb, __u64 now)
 	if (!slot)
 		return VERDICT_NEXT;
 	if (same_key(&slot->key, &key)) {
-		plain_add(&slot->value, &packet, now);
+		plain_add(&slot->value, &packet, now());
 		return VERDICT_NEXT;
 	}
 	if (slot->value.packets)
 		fold(slot);
 	slot->key = key;
-	plain_start(&slot->value, &packet, now);
+	plain_start(&slot->value, &packet, now());
 	return VERDICT_NEXT;
-}
-
-SEC("tcx/ingress")
-int mix_coarse(struct __sk_buff *skb)
-{
-	return count_in(skb, bpf_ktime_get_coarse_ns());
-}
-
-SEC("tcx/ingress")
-int mix_jiffies(struct __sk_buff *skb)
-{
-	return count_in(skb, bpf_jiffies64());
 }
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

@@ -10,6 +10,31 @@
 
 #define MAX_FLOWS 131072
 
+/* What stamps packets. */
+enum clock {
+	CLOCK_JIFFIES,
+	CLOCK_COARSE,
+	CLOCK_FINE,
+};
+const volatile __u32 clock = CLOCK_JIFFIES;
+
+/* Packets that there was no room for. */
+__u64 lost;
+
+static __always_inline void lose(void)
+{
+	__sync_fetch_and_add(&lost, 1);
+}
+
+static __always_inline __u64 now(void)
+{
+	if (clock == CLOCK_FINE)
+		return bpf_ktime_get_ns();
+	if (clock == CLOCK_COARSE)
+		return bpf_ktime_get_coarse_ns();
+	return bpf_jiffies64();
+}
+
 struct plain_key {
 	__u64 source[2]; /* IPv4 is mapped into IPv6 */
 	__u64 destination[2];
@@ -76,6 +101,24 @@ static __always_inline void plain_start(struct plain_value *value, const struct 
 	value->min_ttl = packet->ttl;
 	value->max_ttl = packet->ttl;
 	value->padding = 0;
+}
+
+/* What a record of one packet is. */
+struct postcard {
+	struct plain_key key;
+	__u64 time;
+	__u32 bytes;
+	__u16 packets;
+	__u16 tcp_flags;
+};
+
+static __always_inline void plain_write(struct postcard *card, const struct packet *packet)
+{
+	plain_key_of(packet, &card->key);
+	card->time = now();
+	card->bytes = packet->bytes;
+	card->packets = packet->count;
+	card->tcp_flags = packet->tcp_flags;
 }
 
 /* All but the two sums, which may have to be atomic. */

@@ -1,42 +1,59 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* One record per packet through a ring buffer, which user space reads meanwhile. */
+/* One record per packet through a buffer that user space reads meanwhile. */
 #include "plain.h"
-
-struct postcard {
-	struct plain_key key;
-	__u64 time;
-	__u32 bytes;
-	__u16 packets;
-	__u16 tcp_flags;
-};
 
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
 	__uint(max_entries, 16 << 20);
 } ring SEC(".maps");
 
-__u32 sent; /* both wrap; only differences are read */
-__u32 lost;
+/* User space opens a buffer for every CPU. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERF_EVENT_ARRAY);
+	__type(key, __u32);
+	__type(value, __u32);
+} events SEC(".maps");
 
-SEC("tcx/ingress")
-int postcards(struct __sk_buff *skb)
+static __always_inline int post(struct __sk_buff *skb, __u64 flags)
 {
 	struct postcard *card;
 	struct packet packet;
 
 	read(skb, &packet);
-	sent++;
 	card = bpf_ringbuf_reserve(&ring, sizeof(*card), 0);
 	if (!card) {
-		lost++;
+		lose();
 		return VERDICT_NEXT;
 	}
-	plain_key_of(&packet, &card->key);
-	card->time = bpf_ktime_get_coarse_ns();
-	card->bytes = packet.bytes;
-	card->packets = packet.count;
-	card->tcp_flags = packet.tcp_flags;
-	bpf_ringbuf_submit(card, 0);
+	plain_write(card, &packet);
+	bpf_ringbuf_submit(card, flags);
+	return VERDICT_NEXT;
+}
+
+/* The kernel wakes the reader when it has caught up and sleeps. */
+SEC("tcx/ingress")
+int ringbuf(struct __sk_buff *skb)
+{
+	return post(skb, 0);
+}
+
+/* A wake-up for every record. */
+SEC("tcx/ingress")
+int ringbuf_wakeup(struct __sk_buff *skb)
+{
+	return post(skb, BPF_RB_FORCE_WAKEUP);
+}
+
+SEC("tcx/ingress")
+int perfbuf(struct __sk_buff *skb)
+{
+	struct postcard card;
+	struct packet packet;
+
+	read(skb, &packet);
+	plain_write(&card, &packet);
+	if (bpf_perf_event_output(skb, &events, BPF_F_CURRENT_CPU, &card, sizeof(card)))
+		lose();
 	return VERDICT_NEXT;
 }
 

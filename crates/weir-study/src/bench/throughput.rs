@@ -8,7 +8,7 @@ use crate::bench::report::{Report, Row, Table, Target};
 use crate::bench::{Effort, iperf, packet};
 use crate::namespace::Namespace;
 use crate::spread::Spread;
-use crate::{interrupt, machine};
+use crate::{arms, interrupt, machine};
 use anyhow::{Result, ensure};
 use nix::net::if_::if_nametoindex;
 use std::os::fd::AsFd;
@@ -99,7 +99,7 @@ fn gigabits(network: &Network, time: Duration) -> Result<Round> {
 
 fn empty_programs(end: &Namespace) -> Result<(Loaded, [Attachment; 2])> {
     end.inside(|| {
-        let loaded = packet::harness()?;
+        let loaded = arms::harness()?;
         let interface = if_nametoindex(Pair::Empty.interface())?;
         let hang = |direction| {
             let program = loaded.program(packet::EMPTY)?;

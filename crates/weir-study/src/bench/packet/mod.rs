@@ -12,7 +12,7 @@ use crate::bench::report::{Report, Row, Table, Target};
 use crate::spread::Spread;
 use crate::{interrupt, machine};
 use anyhow::Result;
-pub use arms::{EMPTY, harness};
+pub use arms::EMPTY;
 
 use arms::{Arm, Arms};
 use driver::Driver;
@@ -35,6 +35,7 @@ fn measure(traffic: &Traffic, effort: Effort) -> Result<Table> {
         driver.aim_at(&arm.program()?)?;
         driver.run(2 * effort.packets)?;
     }
+    let lost_before = arms.postcards_lost()?;
     let mut rounds: Vec<Vec<f64>> = vec![Vec::new(); arms.iter().count()];
     for _ in 0..effort.rounds {
         for (arm, times) in arms.iter().zip(&mut rounds) {
@@ -44,10 +45,12 @@ fn measure(traffic: &Traffic, effort: Effort) -> Result<Table> {
             times.push(driver.run(effort.packets)?);
         }
     }
-    table(traffic, &arms, &rounds)
+    let lost = arms.postcards_lost()? - lost_before;
+    let posted = effort.rounds as f64 * f64::from(effort.packets + effort.packets / 5);
+    Ok(table(traffic, &arms, &rounds, 100.0 * lost as f64 / posted))
 }
 
-fn table(traffic: &Traffic, arms: &Arms, rounds: &[Vec<f64>]) -> Result<Table> {
+fn table(traffic: &Traffic, arms: &Arms, rounds: &[Vec<f64>], lost_percent: f64) -> Table {
     let of = |name: &str| arms.iter().zip(rounds).find(|(arm, _)| arm.name == name).map(|(_, times)| times);
     let empty = of(EMPTY).expect("there is an empty arm");
     let reference = of(arms::REFERENCE).expect("there is a reference");
@@ -62,8 +65,7 @@ fn table(traffic: &Traffic, arms: &Arms, rounds: &[Vec<f64>]) -> Result<Table> {
         Row { name: arm.name.into(), value: Spread::of(added), ratio: Some(ratio), target }
     };
     let rows = arms.iter().zip(rounds).filter(|(arm, _)| arm.name != EMPTY).map(row).collect();
-    let (sent, lost) = arms.postcards_sent_and_lost()?;
-    Ok(Table {
+    Table {
         title: format!("packet, {}", traffic.name),
         unit: format!(
             "ns added to an empty program ({:.0} ns with the driver); ratio to “{}”",
@@ -73,8 +75,7 @@ fn table(traffic: &Traffic, arms: &Arms, rounds: &[Vec<f64>]) -> Result<Table> {
         digits: 1,
         rows,
         notes: vec![format!(
-            "postcards: {:.0} % found the ring full, though it is read all the time",
-            100.0 * f64::from(lost) / f64::from(sent.max(1))
+            "postcards: {lost_percent:.0} % found the ring full, though it is read all the time"
         )],
-    })
+    }
 }

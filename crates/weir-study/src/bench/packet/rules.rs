@@ -89,7 +89,7 @@ pub fn run(effort: Effort, report: &mut Report) -> Result<()> {
 }
 
 fn measure(traffic: &Traffic, effort: Effort) -> Result<Table> {
-    let harness = super::harness()?;
+    let harness = crate::arms::harness()?;
     let driver = Driver::new(&harness, traffic)?;
     let arms: Vec<_> = arms().into_iter().map(|arm| Ok((load(&arm)?, arm))).collect::<Result<_>>()?;
     let mut rounds: Vec<Vec<f64>> = vec![Vec::new(); arms.len()];

@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * The two ends of a study: a generator that is run on live frames (5.18), and the sink, which counts
+ * what has arrived and takes it off the way. Every packet says who sent it, and its number.
+ */
+#include "plain.h"
+
+#define STAMP_MAGIC 0x77656972 /* "weir" */
+#define SENDERS_MAX 1024
+#define PORT_FIRST 10000
+#define SOURCE_PORT_FIRST 20000
+#define PORT_BITS 15
+#define XDP_DROP 1
+#define XDP_PASS 2
+#define VERDICT_SHOT 2
+
+/* After the UDP header. */
+struct stamp {
+	__u32 magic;
+	__u32 sender;
+	__u64 sequence;
+};
+
+/* What is to be sent, one after another. */
+struct step {
+	__u32 flow;
+	__u16 length; /* of the frame */
+	__u16 ipv6;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct step);
+} schedule SEC(".maps");
+
+/* One sender is one CPU. */
+struct sender {
+	__u32 number;
+	__u32 begin; /* its part of the schedule */
+	__u32 length;
+	__u32 position;
+	__u64 sequence;
+	__u64 padding[5];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, SENDERS_MAX);
+	__type(key, __u32);
+	__type(value, struct sender);
+} senders SEC(".maps");
+
+/* What has arrived of each sender. */
+struct arrived {
+	__u64 packets;
+	__u64 missing;
+	__u64 next; /* sequence */
+	__u64 padding[5];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, SENDERS_MAX);
+	__type(key, __u32);
+	__type(value, struct arrived);
+} arrivals SEC(".maps");
+
+/* Ethernet, IP and UDP as all packets of a family begin, in words. */
+struct headers {
+	__u64 words[8];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 2);
+	__type(key, __u32);
+	__type(value, struct headers);
+} headers SEC(".maps");
+
+#define ETHERNET 14
+#define IPV4_UDP (ETHERNET + 20)
+#define IPV6_UDP (ETHERNET + 40)
+#define UDP 8
+
+/* Fields of a packet lie at odd places: these are machines that do not mind. */
+#define AT(type, packet, offset) (*(type *)((packet) + (offset)))
+
+static __always_inline void write_udp(void *udp, const struct step *step, __u32 length)
+{
+	AT(__be16, udp, 0) = bpf_htons(SOURCE_PORT_FIRST + (step->flow >> PORT_BITS));
+	AT(__be16, udp, 2) = bpf_htons(PORT_FIRST + (step->flow & ((1 << PORT_BITS) - 1)));
+	AT(__be16, udp, 4) = bpf_htons(length);
+}
+
+static __always_inline void write_stamp(void *stamp, struct sender *sender)
+{
+	AT(__u32, stamp, 0) = STAMP_MAGIC;
+	AT(__u32, stamp, 4) = sender->number;
+	AT(__u64, stamp, 8) = sender->sequence++;
+}
+
+static __always_inline int write_ipv4(void *data, void *data_end, const struct step *step, struct sender *sender)
+{
+	__u32 family = 0;
+	struct headers *begin = bpf_map_lookup_elem(&headers, &family);
+
+	if (!begin || data + IPV4_UDP + UDP + sizeof(struct stamp) > data_end)
+		return XDP_DROP;
+#pragma unroll
+	for (int i = 0; i < 6; i++)
+		AT(__u64, data, 8 * i) = begin->words[i];
+	AT(__be16, data, ETHERNET + 2) = bpf_htons(step->length - ETHERNET);
+	write_udp(data + IPV4_UDP, step, step->length - IPV4_UDP);
+	write_stamp(data + IPV4_UDP + UDP, sender);
+	return XDP_PASS;
+}
+
+static __always_inline int write_ipv6(void *data, void *data_end, const struct step *step, struct sender *sender)
+{
+	__u32 family = 1;
+	struct headers *begin = bpf_map_lookup_elem(&headers, &family);
+
+	if (!begin || data + IPV6_UDP + UDP + sizeof(struct stamp) > data_end)
+		return XDP_DROP;
+#pragma unroll
+	for (int i = 0; i < 8; i++)
+		AT(__u64, data, 8 * i) = begin->words[i];
+	AT(__be16, data, ETHERNET + 4) = bpf_htons(step->length - IPV6_UDP);
+	write_udp(data + IPV6_UDP, step, step->length - IPV6_UDP);
+	write_stamp(data + IPV6_UDP + UDP, sender);
+	return XDP_PASS;
+}
+
+struct xdp_md {
+	__u32 data;
+	__u32 data_end;
+	__u32 data_meta;
+	__u32 ingress_ifindex;
+	__u32 rx_queue_index;
+	__u32 egress_ifindex;
+};
+
+SEC("xdp")
+int generate(struct xdp_md *ctx)
+{
+	__u32 cpu = bpf_get_smp_processor_id(), index;
+	struct sender *sender = bpf_map_lookup_elem(&senders, &cpu);
+	struct step *step;
+
+	if (!sender)
+		return XDP_DROP;
+	if (sender->position >= sender->length)
+		sender->position = 0;
+	index = sender->begin + sender->position++;
+	step = bpf_map_lookup_elem(&schedule, &index);
+	if (!step)
+		return XDP_DROP;
+	if (step->length < ctx->data_end - ctx->data &&
+	    bpf_xdp_adjust_tail((void *)ctx, step->length - (int)(ctx->data_end - ctx->data)))
+		return XDP_DROP;
+	if (step->ipv6)
+		return write_ipv6((void *)(long)ctx->data, (void *)(long)ctx->data_end, step, sender);
+	return write_ipv4((void *)(long)ctx->data, (void *)(long)ctx->data_end, step, sender);
+}
+
+/* On the far end's device only so that it takes frames from the generator. */
+SEC("xdp")
+int pass(struct xdp_md *ctx __attribute__((unused)))
+{
+	return XDP_PASS;
+}
+
+SEC("tcx/ingress")
+int sink(struct __sk_buff *skb)
+{
+	void *data = (void *)(long)skb->data, *data_end = (void *)(long)skb->data_end;
+	void *stamp = data + UDP + (skb->protocol == bpf_htons(ETHERTYPE_IPV6) ? IPV6_UDP : IPV4_UDP);
+	struct arrived *arrived;
+	__u64 sequence;
+	__u32 number;
+
+	if (stamp + sizeof(struct stamp) > data_end || AT(__u32, stamp, 0) != STAMP_MAGIC)
+		return VERDICT_NEXT;
+	number = AT(__u32, stamp, 4);
+	sequence = AT(__u64, stamp, 8);
+	arrived = bpf_map_lookup_elem(&arrivals, &number);
+	if (!arrived)
+		return VERDICT_NEXT;
+	arrived->packets++;
+	if (sequence > arrived->next)
+		arrived->missing += sequence - arrived->next;
+	arrived->next = sequence + 1;
+	return VERDICT_SHOT;
+}
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";

@@ -1,0 +1,147 @@
+//! The sending threads: each on a CPU of its own, walking through its part of the schedule.
+
+mod udp;
+mod walk;
+mod xdp;
+
+pub use udp::Udp;
+pub use walk::Walk;
+pub use xdp::Xdp;
+
+use crate::machine;
+use anyhow::{Context, Result};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+/// Makes packets. To be used on the thread that it was made on.
+pub trait Generator {
+    /// Sends about `count` packets, the next ones of the schedule. How many were sent.
+    fn send(&mut self, count: u32) -> Result<u64>;
+}
+
+/// Makes a generator on the thread that is going to use it: the number of the sender, and its CPU.
+pub type Maker = dyn Fn(u32, usize) -> Result<Box<dyn Generator>> + Send + Sync;
+
+/// What senders are to do.
+#[derive(Debug, Clone, Copy)]
+pub struct Job {
+    /// For how long.
+    pub time: Duration,
+    /// Packets per second, of each; as many as possible without this.
+    pub rate: Option<f64>,
+}
+
+/// What a sender has done.
+#[derive(Debug, Clone, Copy)]
+pub struct Sent {
+    /// Which one.
+    pub sender: u32,
+    /// Packets.
+    pub packets: u64,
+    /// How long it took.
+    pub time: Duration,
+}
+
+/// Packets sent at a time when nothing limits the rate: a millisecond or so.
+const CHUNK: u32 = 2048;
+/// Between two looks at the clock when something does.
+const GLANCE: f64 = 0.001;
+
+/// All sending threads.
+pub struct Senders {
+    threads: Vec<(Sender<Job>, JoinHandle<()>)>,
+    results: Receiver<Result<Sent>>,
+}
+
+impl Senders {
+    /// Starts one on each of `cpus`; they wait.
+    ///
+    /// # Errors
+    /// One of them cannot make packets.
+    pub fn start(cpus: &[usize], make: std::sync::Arc<Maker>) -> Result<Self> {
+        let (done, results) = mpsc::channel();
+        let mut threads = Vec::new();
+        for (number, &cpu) in cpus.iter().enumerate() {
+            let (jobs, orders) = mpsc::channel();
+            let (make, done) = (std::sync::Arc::clone(&make), done.clone());
+            let thread = thread::Builder::new().name(format!("sender-{number}"));
+            let thread = thread.spawn(move || work(number as u32, cpu, &*make, &orders, &done));
+            threads.push((jobs, thread.context("cannot start a thread")?));
+        }
+        let senders = Self { threads, results };
+        // Each says once that it is ready.
+        for _ in cpus {
+            senders.results.recv().context("a sender has gone")??;
+        }
+        Ok(senders)
+    }
+
+    /// Has all of them begin.
+    pub fn begin(&self, job: Job) {
+        for (jobs, _) in &self.threads {
+            let _ = jobs.send(job);
+        }
+    }
+
+    /// What the next one to end has done; nothing if none has within `patience`.
+    ///
+    /// # Errors
+    /// It could not go on.
+    pub fn wait(&self, patience: Duration) -> Result<Option<Sent>> {
+        match self.results.recv_timeout(patience) {
+            Ok(result) => result.map(Some),
+            Err(RecvTimeoutError::Timeout) => Ok(None),
+            Err(RecvTimeoutError::Disconnected) => anyhow::bail!("the senders have gone"),
+        }
+    }
+
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.threads.len()
+    }
+}
+
+impl Drop for Senders {
+    fn drop(&mut self) {
+        for (jobs, thread) in self.threads.drain(..) {
+            drop(jobs);
+            let _ = thread.join();
+        }
+    }
+}
+
+fn work(number: u32, cpu: usize, make: &Maker, orders: &Receiver<Job>, done: &Sender<Result<Sent>>) {
+    let made = machine::stay_on(&[cpu]).and_then(|()| make(number, cpu));
+    let mut generator = match made {
+        Ok(generator) => generator,
+        Err(error) => return drop(done.send(Err(error))),
+    };
+    let _ = done.send(Ok(Sent { sender: number, packets: 0, time: Duration::ZERO }));
+    while let Ok(job) = orders.recv() {
+        let result = send(generator.as_mut(), job);
+        let _ = done.send(result.map(|(packets, time)| Sent { sender: number, packets, time }));
+    }
+}
+
+fn send(generator: &mut dyn Generator, job: Job) -> Result<(u64, Duration)> {
+    let start = Instant::now();
+    let mut packets = 0;
+    loop {
+        let chunk = match job.rate {
+            None => CHUNK,
+            Some(rate) => {
+                let due = (rate * (start.elapsed().as_secs_f64() + GLANCE)) as u64;
+                u32::try_from(due.saturating_sub(packets)).unwrap_or(CHUNK).min(CHUNK)
+            }
+        };
+        match chunk {
+            0 => thread::sleep(Duration::from_secs_f64(GLANCE / 2.0)),
+            _ => packets += generator.send(chunk)?,
+        }
+        let elapsed = start.elapsed();
+        if elapsed >= job.time {
+            return Ok((packets, elapsed));
+        }
+    }
+}

@@ -1,0 +1,4 @@
+//! The study: every arm under every traffic, again and again.
+
+mod slice;
+mod watcher;

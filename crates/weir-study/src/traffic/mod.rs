@@ -1,0 +1,10 @@
+//! What is sent: which flows, in which order, how large.
+
+mod frame;
+mod model;
+pub mod ports;
+mod schedule;
+
+pub use frame::{Ends, Frames, STAMP, stamp};
+pub use model::{GeneratorKind, Mix, Size, Traffic};
+pub use schedule::{Schedule, Step};
