@@ -3,8 +3,10 @@
 //! No I/O and no clock in here: the same results make the same report anywhere.
 
 mod article;
+mod statistics;
 
 pub use article::{ARTICLE, Published};
+pub use statistics::{ENOUGH_ROUNDS, Interval, bootstrap, bootstrap_difference, median};
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
