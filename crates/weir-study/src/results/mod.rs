@@ -4,9 +4,11 @@
 
 mod article;
 mod statistics;
+mod usl;
 
 pub use article::{ARTICLE, Published};
 pub use statistics::{ENOUGH_ROUNDS, Interval, bootstrap, bootstrap_difference, median};
+pub use usl::fit;
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
