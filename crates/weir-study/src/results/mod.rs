@@ -3,10 +3,14 @@
 //! No I/O and no clock in here: the same results make the same report anywhere.
 
 mod article;
+mod domination;
+#[cfg(test)]
+mod made_up;
 mod statistics;
 mod usl;
 
 pub use article::{ARTICLE, Published};
+pub use domination::{Domination, dominated};
 pub use statistics::{ENOUGH_ROUNDS, Interval, bootstrap, bootstrap_difference, median};
 pub use usl::fit;
 
