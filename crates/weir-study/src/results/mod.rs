@@ -4,6 +4,7 @@
 
 mod article;
 mod domination;
+mod lessons;
 #[cfg(test)]
 mod made_up;
 mod statistics;
@@ -11,6 +12,7 @@ mod usl;
 
 pub use article::{ARTICLE, Published};
 pub use domination::{Domination, dominated};
+pub use lessons::{CONFIRMED, NOT_MEASURABLE, REFUTED, lessons};
 pub use statistics::{ENOUGH_ROUNDS, Interval, bootstrap, bootstrap_difference, median};
 pub use usl::fit;
 
