@@ -3,6 +3,7 @@
 //! No I/O and no clock in here: the same results make the same report anywhere.
 
 mod article;
+mod compare;
 mod domination;
 mod lessons;
 #[cfg(test)]
@@ -11,6 +12,7 @@ mod statistics;
 mod usl;
 
 pub use article::{ARTICLE, Published};
+pub use compare::{Comparison, Figure, Judgement, compare};
 pub use domination::{Domination, dominated};
 pub use lessons::{CONFIRMED, NOT_MEASURABLE, REFUTED, lessons};
 pub use statistics::{ENOUGH_ROUNDS, Interval, bootstrap, bootstrap_difference, median};
