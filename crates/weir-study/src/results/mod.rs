@@ -4,17 +4,21 @@
 
 mod article;
 mod compare;
+mod csv;
 mod domination;
 mod lessons;
 #[cfg(test)]
 mod made_up;
+mod read;
 mod statistics;
 mod usl;
 
 pub use article::{ARTICLE, Published};
 pub use compare::{Comparison, Figure, Judgement, compare};
+pub use csv::csv;
 pub use domination::{Domination, dominated};
 pub use lessons::{CONFIRMED, NOT_MEASURABLE, REFUTED, lessons};
+pub use read::read;
 pub use statistics::{ENOUGH_ROUNDS, Interval, bootstrap, bootstrap_difference, median};
 pub use usl::fit;
 
