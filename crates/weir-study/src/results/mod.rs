@@ -10,6 +10,8 @@ mod lessons;
 #[cfg(test)]
 mod made_up;
 mod read;
+#[cfg(test)]
+mod schema;
 mod statistics;
 mod usl;
 
@@ -37,8 +39,9 @@ pub const FORMAT: u32 = 1;
 
 /// A whole study: `results.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Results {
-    /// [`FORMAT`].
+    /// Number of the format.
     pub format: u32,
     /// Version of Weir that made it.
     pub weir: String,
@@ -66,6 +69,7 @@ pub struct Results {
 
 /// The machine, and what cannot be measured on it.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Machine {
     /// Its model name.
     pub cpu: String,
@@ -93,6 +97,7 @@ pub struct Machine {
 
 /// What was measured, and how.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Config {
     /// `quick`, `standard` or `full`.
     pub effort: String,
@@ -114,6 +119,7 @@ pub struct Config {
 
 /// One way to watch.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct ArmInfo {
     /// As on the command line.
     pub name: String,
@@ -127,6 +133,7 @@ pub struct ArmInfo {
 
 /// One traffic model.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct TrafficInfo {
     /// As on the command line.
     pub name: String,
@@ -142,6 +149,7 @@ pub struct TrafficInfo {
 
 /// What one arm did under one traffic.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Measured {
     /// Name of the arm.
     pub arm: String,
@@ -193,6 +201,7 @@ pub struct Measured {
 
 /// What one arm did at a given rate.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct LoadPoint {
     /// Name of the arm.
     pub arm: String,
@@ -210,6 +219,7 @@ pub struct LoadPoint {
 
 /// What one arm did with more and more senders.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Scaling {
     /// Name of the arm.
     pub arm: String,
@@ -225,6 +235,7 @@ pub struct Scaling {
 
 /// One number of senders.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct ScalingPoint {
     /// CPUs that sent.
     pub senders: u32,
@@ -234,6 +245,7 @@ pub struct ScalingPoint {
 
 /// Universal scalability law: `X(n) = λ·n / (1 + σ·(n − 1) + κ·n·(n − 1))`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Usl {
     /// λ: what one CPU does alone, in million packets per second.
     pub lambda: f64,
@@ -245,6 +257,7 @@ pub struct Usl {
 
 /// What the article taught, held against the figures of a study.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Lesson {
     /// What the article says.
     pub claim: String,
@@ -258,6 +271,7 @@ pub struct Lesson {
 
 /// What suits this host, and what it costs.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Recommendation {
     /// Options of `weir run`, by their names in the configuration file.
     pub settings: BTreeMap<String, String>,
@@ -271,6 +285,7 @@ pub struct Recommendation {
 
 /// `weir run`'s program with other settings.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Variant {
     /// What stamps packets: `tick` or `fine`.
     pub clock: String,
