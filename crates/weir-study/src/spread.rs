@@ -1,11 +1,12 @@
 //! Repeated measurements in three numbers.
 
+use crate::results::median;
 use std::fmt;
 
 /// Median, least and greatest of repeated measurements.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Spread {
-    /// The middle one; of an even number, the upper of the two.
+    /// The middle one, as [`median`] has it.
     pub median: f64,
     /// The least.
     pub least: f64,
@@ -18,7 +19,8 @@ impl Spread {
     pub fn of(samples: impl IntoIterator<Item = f64>) -> Self {
         let mut sorted: Vec<f64> = samples.into_iter().collect();
         sorted.sort_by(f64::total_cmp);
-        Self { median: sorted[sorted.len() / 2], least: sorted[0], greatest: sorted[sorted.len() - 1] }
+        let (least, greatest) = (sorted[0], sorted[sorted.len() - 1]);
+        Self { median: median(&sorted).unwrap_or(least), least, greatest }
     }
 }
 

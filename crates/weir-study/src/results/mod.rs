@@ -3,8 +3,26 @@
 //! No I/O and no clock in here: the same results make the same report anywhere.
 
 mod article;
+mod compare;
+mod csv;
+mod domination;
+mod lessons;
+#[cfg(test)]
+mod made_up;
+mod read;
+#[cfg(test)]
+mod schema;
+mod statistics;
+mod usl;
 
 pub use article::{ARTICLE, Published};
+pub use compare::{Comparison, Figure, Judgement, compare};
+pub use csv::csv;
+pub use domination::{Domination, dominated};
+pub use lessons::{CONFIRMED, NOT_MEASURABLE, REFUTED, lessons};
+pub use read::read;
+pub use statistics::{ENOUGH_ROUNDS, Interval, bootstrap, bootstrap_difference, median};
+pub use usl::fit;
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -21,8 +39,9 @@ pub const FORMAT: u32 = 1;
 
 /// A whole study: `results.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Results {
-    /// [`FORMAT`].
+    /// Number of the format.
     pub format: u32,
     /// Version of Weir that made it.
     pub weir: String,
@@ -50,6 +69,7 @@ pub struct Results {
 
 /// The machine, and what cannot be measured on it.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Machine {
     /// Its model name.
     pub cpu: String,
@@ -77,6 +97,7 @@ pub struct Machine {
 
 /// What was measured, and how.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Config {
     /// `quick`, `standard` or `full`.
     pub effort: String,
@@ -98,6 +119,7 @@ pub struct Config {
 
 /// One way to watch.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct ArmInfo {
     /// As on the command line.
     pub name: String,
@@ -111,6 +133,7 @@ pub struct ArmInfo {
 
 /// One traffic model.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct TrafficInfo {
     /// As on the command line.
     pub name: String,
@@ -126,6 +149,7 @@ pub struct TrafficInfo {
 
 /// What one arm did under one traffic.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Measured {
     /// Name of the arm.
     pub arm: String,
@@ -177,6 +201,7 @@ pub struct Measured {
 
 /// What one arm did at a given rate.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct LoadPoint {
     /// Name of the arm.
     pub arm: String,
@@ -194,6 +219,7 @@ pub struct LoadPoint {
 
 /// What one arm did with more and more senders.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Scaling {
     /// Name of the arm.
     pub arm: String,
@@ -209,6 +235,7 @@ pub struct Scaling {
 
 /// One number of senders.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct ScalingPoint {
     /// CPUs that sent.
     pub senders: u32,
@@ -218,6 +245,7 @@ pub struct ScalingPoint {
 
 /// Universal scalability law: `X(n) = λ·n / (1 + σ·(n − 1) + κ·n·(n − 1))`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Usl {
     /// λ: what one CPU does alone, in million packets per second.
     pub lambda: f64,
@@ -229,6 +257,7 @@ pub struct Usl {
 
 /// What the article taught, held against the figures of a study.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Lesson {
     /// What the article says.
     pub claim: String,
@@ -242,6 +271,7 @@ pub struct Lesson {
 
 /// What suits this host, and what it costs.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Recommendation {
     /// Options of `weir run`, by their names in the configuration file.
     pub settings: BTreeMap<String, String>,
@@ -255,6 +285,7 @@ pub struct Recommendation {
 
 /// `weir run`'s program with other settings.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Variant {
     /// What stamps packets: `tick` or `fine`.
     pub clock: String,
