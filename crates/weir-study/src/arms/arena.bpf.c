@@ -5,7 +5,7 @@
  */
 #include "plain.h"
 
-#define TABLE MAX_FLOWS /* entries per CPU: a power of two */
+#define TABLE (2 * MAX_FLOWS) /* entries per CPU: a power of two */
 #define PLACES 16
 
 struct arena_entry {

@@ -24,7 +24,7 @@ pub enum Clock {
 
 /// Every program that reads packets has it.
 const FRAGMENTS: &str = "fragments";
-/// Flows that a hash has room for: MAX_FLOWS in `plain.h`. In the arena, so many on each CPU.
+/// Flows that a hash has room for: MAX_FLOWS in `plain.h`. The arena has twice as many places on each CPU.
 const MAX_FLOWS: u32 = 131_072;
 /// Where the arena lies in this process: far from everything else.
 const ARENA: u64 = 1 << 44;
@@ -99,7 +99,7 @@ pub fn hash_per_cpu(clock: Clock) -> Result<(Loaded, Vec<MapHandle>)> {
 
 /// The hash in an arena (6.9), a table for every CPU. How many 64-bit words it has.
 pub fn arena(words_per_entry: usize) -> Result<(Loaded, usize)> {
-    let words = cpus()? as usize * MAX_FLOWS as usize * words_per_entry;
+    let words = cpus()? as usize * 2 * MAX_FLOWS as usize * words_per_entry;
     let mut opened = only("arena", object!("arena"), Clock::Jiffies, "arena_hash", &["arena"])?;
     opened.set_constant("base", ARENA)?;
     opened.set_constant("tables", cpus()?)?;

@@ -8,7 +8,7 @@ mod tally;
 
 pub use arm::Arm;
 pub use load::{Clock, cpus, harness, hash_per_cpu, hashes, mix, postcards, traffic};
-pub use tally::Tally;
+pub use tally::{Counters, Key, Tally};
 
 use crate::results::{ArmInfo, EMPTY, NONE, WEIR};
 

@@ -1,34 +1,32 @@
-//! Where the fields of `plain.h` lie that a reader looks at.
+//! The records of `plain.h`, in 64-bit words.
 
-use super::Tally;
+use super::tally::{Counters, Key};
 
-/// Bytes of `struct plain_key`.
-pub const KEY: usize = 48;
-/// Bytes of `struct postcard`.
-pub const POSTCARD: usize = 64;
+/// Words of `struct plain_key`.
+pub const KEY: usize = size_of::<Key>() / 8;
+/// Words of `struct postcard`.
+pub const POSTCARD: usize = KEY + 2;
 
-const SOURCE_PORT: usize = 32;
-const DESTINATION_PORT: usize = 34;
-const PACKETS_OF_POSTCARD: usize = 60;
-
-/// Adds a record of one packet.
-pub fn add_postcard(tally: &mut Tally, card: &[u8]) {
-    let packets = card.get(PACKETS_OF_POSTCARD..).and_then(|rest| rest.first_chunk());
-    if let Some(packets) = packets {
-        add(tally, card, u16::from_ne_bytes(*packets).into());
+/// The words of what the kernel has handed out as bytes.
+pub fn words<const N: usize>(bytes: &[u8]) -> Option<[u64; N]> {
+    let mut words = [0; N];
+    for (word, bytes) in words.iter_mut().zip(bytes.get(..8 * N)?.chunks_exact(8)) {
+        *word = u64::from_ne_bytes(*bytes.first_chunk()?);
     }
+    Some(words)
 }
 
-/// Adds what a map holds for a flow: one value, or one for each CPU.
-pub fn add_values(tally: &mut Tally, key: &[u8], values: &[u8], size: usize) {
-    let packets = values.chunks_exact(size).filter_map(|value| value.first_chunk());
-    add(tally, key, packets.map(|packets| u64::from_ne_bytes(*packets)).sum());
+/// Key, time; bytes, packets and TCP flags.
+pub fn postcard(card: &[u64; POSTCARD]) -> (Key, Counters) {
+    let mut key = Key::default();
+    key.copy_from_slice(&card[..KEY]);
+    let rest = card[KEY + 1].to_ne_bytes();
+    let bytes = u32::from_ne_bytes([rest[0], rest[1], rest[2], rest[3]]);
+    let packets = u16::from_ne_bytes([rest[4], rest[5]]);
+    (key, Counters { packets: packets.into(), bytes: bytes.into(), last: card[KEY] })
 }
 
-fn add(tally: &mut Tally, key: &[u8], packets: u64) {
-    let port =
-        |offset: usize| key.get(offset..).and_then(|rest| rest.first_chunk()).map(|p| u16::from_be_bytes(*p));
-    if let (Some(source), Some(destination)) = (port(SOURCE_PORT), port(DESTINATION_PORT)) {
-        tally.add(source, destination, packets);
-    }
+/// Packets, bytes, first, last.
+pub fn value(value: [u64; 4]) -> Counters {
+    Counters { packets: value[0], bytes: value[1], last: value[3] }
 }

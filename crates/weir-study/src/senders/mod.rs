@@ -16,8 +16,22 @@ use std::time::{Duration, Instant};
 
 /// Makes packets. To be used on the thread that it was made on.
 pub trait Generator {
-    /// Sends about `count` packets, the next ones of the schedule. How many were sent.
-    fn send(&mut self, count: u32) -> Result<u64>;
+    /// Sends about `count` packets, the next ones of the schedule.
+    fn send(&mut self, count: u32) -> Result<Batch>;
+
+    /// Packets to begin with when nothing limits the rate, and the most at a time.
+    fn chunk(&self) -> (u32, u32) {
+        (2048, 2048)
+    }
+}
+
+/// What a generator has sent at once.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Batch {
+    /// Packets.
+    pub packets: u64,
+    /// How long it took, without what comes once a batch.
+    pub time: Duration,
 }
 
 /// Makes a generator on the thread that is going to use it: the number of the sender, and its CPU.
@@ -43,8 +57,6 @@ pub struct Sent {
     pub time: Duration,
 }
 
-/// Packets sent at a time when nothing limits the rate: a millisecond or so.
-const CHUNK: u32 = 2048;
 /// Between two looks at the clock when something does.
 const GLANCE: f64 = 0.001;
 
@@ -120,28 +132,38 @@ fn work(number: u32, cpu: usize, make: &Maker, orders: &Receiver<Job>, done: &Se
     let _ = done.send(Ok(Sent { sender: number, packets: 0, time: Duration::ZERO }));
     while let Ok(job) = orders.recv() {
         let result = send(generator.as_mut(), job);
-        let _ = done.send(result.map(|(packets, time)| Sent { sender: number, packets, time }));
+        let _ = done.send(result.map(|Batch { packets, time }| Sent { sender: number, packets, time }));
     }
 }
 
-fn send(generator: &mut dyn Generator, job: Job) -> Result<(u64, Duration)> {
+fn send(generator: &mut dyn Generator, job: Job) -> Result<Batch> {
     let start = Instant::now();
-    let mut packets = 0;
-    loop {
+    let mut sum = Batch::default();
+    while start.elapsed() < job.time {
         let chunk = match job.rate {
-            None => CHUNK,
+            None => next_chunk(generator.chunk(), sum, job.time.saturating_sub(start.elapsed())),
             Some(rate) => {
                 let due = (rate * (start.elapsed().as_secs_f64() + GLANCE)) as u64;
-                u32::try_from(due.saturating_sub(packets)).unwrap_or(CHUNK).min(CHUNK)
+                u32::try_from(due.saturating_sub(sum.packets)).unwrap_or(u32::MAX).min(generator.chunk().1)
             }
         };
-        match chunk {
-            0 => thread::sleep(Duration::from_secs_f64(GLANCE / 2.0)),
-            _ => packets += generator.send(chunk)?,
+        if chunk == 0 {
+            thread::sleep(Duration::from_secs_f64(GLANCE / 2.0));
+            continue;
         }
-        let elapsed = start.elapsed();
-        if elapsed >= job.time {
-            return Ok((packets, elapsed));
-        }
+        let batch = generator.send(chunk)?;
+        sum.packets += batch.packets;
+        sum.time += batch.time;
     }
+    // A limited rate is over the whole time, pauses included.
+    Ok(if job.rate.is_some() { Batch { time: start.elapsed(), ..sum } } else { sum })
+}
+
+/// As many packets as fit the time that is left, as far as that can be told.
+fn next_chunk((first, most): (u32, u32), so_far: Batch, left: Duration) -> u32 {
+    if so_far.packets == 0 {
+        return first;
+    }
+    let rate = so_far.packets as f64 / so_far.time.as_secs_f64().max(1e-9);
+    ((rate * left.as_secs_f64()) as u32).clamp(first.min(64), most)
 }

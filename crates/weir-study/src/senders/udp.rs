@@ -1,6 +1,6 @@
 //! UDP sockets and `sendmmsg()`: the way of ordinary programs.
 
-use super::{Generator, Walk};
+use super::{Batch, Generator, Walk};
 use crate::traffic::{STAMP, Step, ports};
 use anyhow::{Context, Result};
 use nix::errno::Errno;
@@ -9,6 +9,7 @@ use std::collections::HashMap;
 use std::io::IoSlice;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::os::fd::AsRawFd;
+use std::time::Instant;
 
 /// Packets handed to the kernel at a time.
 const BATCH: u64 = 64;
@@ -96,7 +97,8 @@ fn bind(address: SocketAddr) -> Result<UdpSocket> {
 }
 
 impl Generator for Udp {
-    fn send(&mut self, count: u32) -> Result<u64> {
+    fn send(&mut self, count: u32) -> Result<Batch> {
+        let start = Instant::now();
         let mut sent = 0;
         while sent < u64::from(count) {
             let batch = self.batch(u64::from(count) - sent)?;
@@ -107,6 +109,6 @@ impl Generator for Udp {
                 break;
             }
         }
-        Ok(sent)
+        Ok(Batch { packets: sent, time: start.elapsed() })
     }
 }

@@ -1,7 +1,6 @@
 //! The unit of all measurements: one watcher, one traffic, a fraction of a second.
 
 use super::watcher::Watcher;
-use crate::arms::Tally;
 use crate::arms::readers::{Losses, Pace};
 use crate::lab::{Lab, Line};
 use crate::senders::{Job, Sent};
@@ -45,72 +44,63 @@ pub struct Slice {
 }
 
 /// Lets `watcher` see what `line` sends.
-pub fn run(lab: &Lab, line: &mut Line, watcher: &mut Watcher, job: Job, consumer: Consumer) -> Result<Slice> {
-    let before = line.arrived();
-    let begun = line.begun();
+pub fn run(
+    (lab, line): (&Lab, &mut Line),
+    watcher: &mut Watcher,
+    job: Job,
+    consumer: Consumer,
+) -> Result<Slice> {
+    let (before, begun) = (line.arrived(), line.begun());
     watcher.attach(lab)?;
-    let mut tally = Tally::new(line.schedule().flows);
     let cpu_before = thread_time()?;
-    let sent = watch(line, watcher, job, consumer, &mut tally);
-    let mut losses = Losses::new();
-    let read = match watcher.reader() {
-        Some(reader) => reader.finish(&mut tally).map(|lost| losses = lost).map(|()| true),
-        None => Ok(false),
-    };
+    let watched = watch(line, watcher, job, consumer);
+    let finished = watcher.finish();
     let cpu = thread_time()?.saturating_sub(cpu_before);
-    let outcome = watcher.detach(lab)?;
-    let sent = sent?;
-    let read = read.context("cannot read what was counted")?;
+    // Before anything is given up: who watches no more must not hang there.
+    let outcome = watcher.detach(lab);
+    let (sent, mut losses, outcome) = (watched?, finished.context("cannot read what was counted")?, outcome?);
     losses.extend(outcome.losses);
 
     let packets: Vec<u64> = sent.iter().map(|sent| sent.packets).collect();
     line.advance(&packets);
-    let reported = match outcome.reported {
-        Some(reported) => reported,
-        None if read => (Some(tally.flows()), Some(tally.packets())),
-        None => (None, None),
+    let read = watcher.pace().is_some();
+    let tally = read.then(|| watcher.tally().packets(line.schedule().flows));
+    let counted = |tally: &Vec<u64>| {
+        (Some(tally.iter().filter(|packets| **packets > 0).count() as u64), Some(tally.iter().sum()))
     };
     Ok(Slice {
         sent: packets.iter().sum(),
         flows: line.schedule().packets(&begun, &packets),
         received: line.arrived().packets - before.packets,
         time: sent.iter().map(|sent| sent.time).max().unwrap_or_default(),
-        tally: read.then(|| tally.each().to_vec()),
-        reported,
+        reported: tally.as_ref().map_or(outcome.reported, counted),
+        tally,
         losses,
         cpu: if read { cpu } else { outcome.cpu },
     })
 }
 
 /// Reads until all have sent. What each has sent, by number.
-fn watch(
-    line: &Line,
-    watcher: &mut Watcher,
-    job: Job,
-    consumer: Consumer,
-    tally: &mut Tally,
-) -> Result<Vec<Sent>> {
+fn watch(line: &Line, watcher: &mut Watcher, job: Job, consumer: Consumer) -> Result<Vec<Sent>> {
     let mut sent: Vec<Option<Sent>> = vec![None; line.senders().count()];
     let start = Instant::now();
-    let mut next_read = start;
+    let mut last_read = start;
     line.senders().begin(job);
     while sent.iter().any(Option::is_none) {
-        let mut patience = job.time;
-        if let (Some(reader), Consumer::Reads(interval)) = (watcher.reader(), consumer) {
-            match reader.pace() {
-                Pace::Eager => {
-                    reader.read(NAP, tally)?;
-                    patience = Duration::ZERO;
-                }
-                Pace::EveryInterval => {
-                    if next_read + interval <= Instant::now() {
-                        next_read += interval;
-                        reader.read(Duration::ZERO, tally)?;
-                    }
-                    patience = (next_read + interval).saturating_duration_since(Instant::now());
-                }
+        let patience = match (watcher.pace(), consumer) {
+            (Some(Pace::Eager), Consumer::Reads(_)) => {
+                watcher.read(NAP)?;
+                Duration::ZERO
             }
-        }
+            (Some(Pace::EveryInterval), Consumer::Reads(interval)) => {
+                if last_read.elapsed() >= interval {
+                    last_read += interval;
+                    watcher.read(Duration::ZERO)?;
+                }
+                interval.saturating_sub(last_read.elapsed())
+            }
+            _ => job.time,
+        };
         if let Some(done) = line.senders().wait(patience)? {
             sent[done.sender as usize] = Some(done);
         }

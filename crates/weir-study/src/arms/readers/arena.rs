@@ -10,7 +10,7 @@ use weir_kernel::Loaded;
 
 /// 64-bit words of `struct arena_entry`.
 pub const ENTRY: usize = 16;
-const KEY: usize = records::KEY / 8;
+const KEY: usize = records::KEY;
 
 /// All tables, one after another.
 pub struct Arena {
@@ -25,15 +25,11 @@ impl Arena {
     }
 
     fn read_all(&self, tally: &mut Tally, after: impl Fn(&[AtomicU64])) -> Result<()> {
-        tally.clear();
-        let mut key = [0_u8; records::KEY];
         for entry in self.loaded.arena("arena", self.words)?.chunks_exact(ENTRY) {
-            let packets = entry[KEY].load(Ordering::Relaxed);
-            if packets > 0 {
-                for (bytes, word) in key.chunks_exact_mut(8).zip(entry) {
-                    bytes.copy_from_slice(&word.load(Ordering::Relaxed).to_ne_bytes());
-                }
-                records::add_values(tally, &key, &packets.to_ne_bytes(), size_of::<u64>());
+            let word = |number: usize| entry[number].load(Ordering::Relaxed);
+            if word(KEY) > 0 {
+                let key = std::array::from_fn(word);
+                tally.set(key, records::value(std::array::from_fn(|number| word(KEY + number))));
                 after(entry);
             }
         }

@@ -15,7 +15,7 @@ pub const POSITIONS: usize = 16;
 /// Where in them the tail is.
 const TAIL: usize = 8;
 /// 64-bit words of `struct slot`.
-pub const SLOT: usize = records::POSTCARD / 8 + 1;
+pub const SLOT: usize = records::POSTCARD + 1;
 /// Nobody wakes the reader of an array.
 const NAP: Duration = Duration::from_millis(1);
 
@@ -35,17 +35,16 @@ impl SharedArray {
     fn read_slots(&mut self, tally: &mut Tally) -> u32 {
         let tail = self.positions[TAIL].load(Ordering::Relaxed) as u32;
         let mut next = tail;
-        let mut card = [0_u8; records::POSTCARD];
+        let mut card = [0; records::POSTCARD];
         loop {
             let first = (next % SLOTS) as usize * SLOT;
             let Some((written, words)) = self.slots[first..first + SLOT].split_last() else { break };
             if written.load(Ordering::Acquire) != u64::from(next) + 1 {
                 break;
             }
-            for (bytes, word) in card.chunks_exact_mut(8).zip(words) {
-                bytes.copy_from_slice(&word.load(Ordering::Relaxed).to_ne_bytes());
-            }
-            records::add_postcard(tally, &card);
+            card.iter_mut().zip(words).for_each(|(copy, word)| *copy = word.load(Ordering::Relaxed));
+            let (key, counters) = records::postcard(&card);
+            tally.add(key, counters);
             next = next.wrapping_add(1);
             // Room is made early, for those who write meanwhile.
             if next.wrapping_sub(tail).is_multiple_of(1024) {
@@ -98,8 +97,11 @@ impl PerCpuArray {
             let until_end = count.min(SLOTS - begin);
             for range in [begin..begin + until_end, 0..count - until_end] {
                 self.cards.read_range(range, |_, values| {
-                    let card = values.chunks_exact(records::POSTCARD).nth(cpu);
-                    records::add_postcard(tally, card.unwrap_or_default());
+                    let card = values.chunks_exact(8 * records::POSTCARD).nth(cpu);
+                    if let Some(card) = card.and_then(records::words) {
+                        let (key, counters) = records::postcard(&card);
+                        tally.add(key, counters);
+                    }
                 })?;
             }
             self.positions[cpu * POSITIONS + TAIL].store(head.into(), Ordering::Release);

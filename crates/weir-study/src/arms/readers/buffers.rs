@@ -23,6 +23,13 @@ fn with(tally: &mut Tally, shared: &SharedTally, work: impl FnOnce() -> Result<(
     result
 }
 
+fn note(tally: &SharedTally, card: &[u8]) {
+    if let Some(card) = records::words(card) {
+        let (key, counters) = records::postcard(&card);
+        tally.borrow_mut().add(key, counters);
+    }
+}
+
 /// A ring buffer.
 pub struct Ring {
     ring: RingBuffer<'static>,
@@ -36,7 +43,7 @@ impl Ring {
         let counted = Rc::clone(&tally);
         let mut builder = RingBufferBuilder::new();
         builder.add(map, move |card| {
-            records::add_postcard(&mut counted.borrow_mut(), card);
+            note(&counted, card);
             0
         })?;
         Ok(Self { ring: builder.build().context("cannot read the ring buffer")?, tally })
@@ -72,7 +79,7 @@ impl PerfBuffer {
         let builder = PerfBufferBuilder::new(map)
             .pages(PAGES)
             // The program is told when a buffer is full, and counts that.
-            .sample_cb(move |_, card: &[u8]| records::add_postcard(&mut counted.borrow_mut(), card));
+            .sample_cb(move |_, card: &[u8]| note(&counted, card));
         let buffer = builder.build().context("cannot open perf buffers")?;
         Ok(Self { buffer, tally })
     }

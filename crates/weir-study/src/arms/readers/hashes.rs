@@ -1,7 +1,8 @@
 //! Hashes of the kernel. Read in batches, as they stand: a program that adds to an element through a pointer
 //! would lose what it adds if that were deleted under its hands, so that happens after the traffic only.
 
-use super::super::{Tally, records};
+use super::super::records::{self, KEY};
+use super::super::{Counters, Tally};
 use super::{Losses, Reader};
 use anyhow::Result;
 use std::time::Duration;
@@ -19,10 +20,9 @@ impl Hashes {
     }
 
     fn read_all(&mut self, after: After, tally: &mut Tally) -> Result<()> {
-        tally.clear();
-        for map in &mut self.maps {
+        for (number, map) in self.maps.iter_mut().enumerate() {
             let size = map.value_size();
-            map.read(after, |key, values| records::add_values(tally, key, values, size))?;
+            map.read(after, |key, values| note(tally, (number, key), values.chunks_exact(size)))?;
         }
         Ok(())
     }
@@ -36,5 +36,20 @@ impl Reader for Hashes {
     fn finish(&mut self, tally: &mut Tally) -> Result<Losses> {
         self.read_all(After::Delete, tally)?;
         Ok(Losses::new())
+    }
+}
+
+/// One value for all CPUs, or one for each.
+fn note<'a>(tally: &mut Tally, (map, key): (usize, &[u8]), values: impl Iterator<Item = &'a [u8]>) {
+    let mut sum = Counters::default();
+    for value in values.filter_map(records::words).map(records::value) {
+        sum.packets += value.packets;
+        sum.bytes += value.bytes;
+        sum.last = sum.last.max(value.last);
+    }
+    if let Some(mut key) = records::words::<KEY>(key) {
+        // Of each map by itself, since a later read of one replaces an earlier one: there is room in the padding.
+        key[KEY - 1] |= (map as u64) << 32;
+        tally.set(key, sum);
     }
 }

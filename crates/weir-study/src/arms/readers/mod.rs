@@ -39,6 +39,7 @@ pub trait Reader {
     /// Reads what is there, as an agent would meanwhile. An eager one waits for `patience` at most if nothing is.
     fn read(&mut self, patience: Duration, tally: &mut Tally) -> Result<()>;
 
-    /// After the traffic: all that is left. From here on the tally holds everything, and the maps are empty.
+    /// After the traffic: all that is left. From here on the tally holds everything, and the maps are empty. Losses
+    /// that it knows of itself.
     fn finish(&mut self, tally: &mut Tally) -> Result<Losses>;
 }

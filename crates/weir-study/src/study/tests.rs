@@ -1,0 +1,144 @@
+//! Real packets through every arm.
+
+use super::slice::{self, Consumer, Slice};
+use super::watcher::Watcher;
+use crate::arms::{self, Kind, Spec};
+use crate::lab::{Lab, Line};
+use crate::machine;
+use crate::results::{EMPTY, NONE, WEIR};
+use crate::senders::Job;
+use crate::traffic::{GeneratorKind, Schedule};
+use std::sync::Arc;
+use std::time::Duration;
+
+const READS: Consumer = Consumer::Reads(Duration::from_millis(20));
+
+fn line(lab: &Lab, traffic: &str, generator: GeneratorKind) -> Line {
+    let cpus = machine::allowed().expect("there are CPUs");
+    let schedule = Schedule::new(&traffic.parse().expect("it is a traffic"), 1, Vec::new());
+    Line::new(lab, Arc::new(schedule), generator, &cpus[cpus.len() - 1..]).expect("packets can be sent")
+}
+
+fn job(rate: Option<f64>) -> Job {
+    Job { time: Duration::from_millis(60), rate }
+}
+
+fn watch(lab: &Lab, line: &mut Line, spec: &Spec, rate: Option<f64>, consumer: Consumer) -> Slice {
+    let mut watcher = Watcher::new(spec).unwrap_or_else(|error| panic!("{}: {error:#}", spec.name));
+    slice::run((lab, line), &mut watcher, job(rate), consumer)
+        .unwrap_or_else(|error| panic!("{}: {error:#}", spec.name))
+}
+
+/// The truth is what was sent, flow by flow; the sink at the far end says that all of it arrived.
+#[test]
+fn root_every_arm_counts_every_packet() {
+    let lab = Lab::new().expect("namespaces can be made");
+    for (traffic, generator) in [
+        ("40-flows", GeneratorKind::Xdp),
+        ("40-flows+ipv6+imix", GeneratorKind::Xdp),
+        ("40-flows+imix", GeneratorKind::Udp),
+        ("40-flows+ipv6", GeneratorKind::Udp),
+    ] {
+        let mut line = line(&lab, traffic, generator);
+        for spec in arms::ARMS.iter().filter(|spec| spec.kind != Kind::Program) {
+            if spec.name == "arena" && !weir_kernel::feature::is_at_least(6, 9) {
+                continue;
+            }
+            // Slow enough for every consumer, on any machine.
+            let slice = watch(&lab, &mut line, spec, Some(50_000.0), READS);
+            let name = spec.name;
+            assert!(slice.sent >= 1000, "{name}: {slice:?}");
+            assert_eq!(slice.received, slice.sent, "{name} under {traffic}");
+            if name != NONE && name != EMPTY {
+                assert_eq!(
+                    slice.tally.as_ref(),
+                    Some(&slice.flows),
+                    "{name} under {traffic}: {:?}",
+                    slice.losses
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn root_a_starved_consumer_shows_its_loss() {
+    let lab = Lab::new().expect("namespaces can be made");
+    let mut line = line(&lab, "1-flow", GeneratorKind::Xdp);
+    for name in ["array", "percpu-array", "perfbuf", "ringbuf"] {
+        let spec = arms::find(name).expect("there is such an arm");
+        let mut watcher = Watcher::new(spec).expect("it loads");
+        // Until the buffer is full, whatever the machine's rate.
+        let slice = (0..20)
+            .map(|_| {
+                slice::run(
+                    (&lab, &mut line),
+                    &mut watcher,
+                    Job { time: Duration::from_millis(300), rate: None },
+                    Consumer::Starves,
+                )
+            })
+            .map(|slice| slice.expect("packets are sent"))
+            .find(|slice| !slice.losses.is_empty())
+            .unwrap_or_else(|| panic!("{name} lost nothing"));
+        let lost: u64 = slice.losses.values().sum();
+        let reported = slice.reported.1.expect("it reports packets");
+        assert_eq!(reported + lost, slice.received, "{name}: {:?}", slice.losses);
+    }
+    let weir = arms::find(WEIR).expect("there is such an arm");
+    let slice = watch(&lab, &mut line, weir, None, Consumer::Starves);
+    assert_eq!(slice.reported.1, Some(slice.received), "one flow needs no room");
+}
+
+#[test]
+fn root_rates() {
+    let lab = Lab::new().expect("namespaces can be made");
+    machine::go_first();
+    let cpus = machine::allowed().unwrap();
+    machine::stay_on(&cpus[..1]).unwrap();
+    for traffic in std::env::var("TR").unwrap_or("1-flow".into()).split(',') {
+        let mut line = line(&lab, traffic, GeneratorKind::Xdp);
+        let names = std::env::var("ARMS").unwrap();
+        let names: Vec<&str> = names.split(',').collect();
+        let mut watchers: Vec<_> =
+            names.iter().map(|n| Watcher::new(arms::find(n).unwrap()).unwrap()).collect();
+        let mut costs = vec![Vec::new(); names.len()];
+        for round in 0..8 {
+            let mut none = 0.0;
+            for (n, watcher) in watchers.iter_mut().enumerate() {
+                let job = Job { time: Duration::from_millis(400), rate: None };
+                let s =
+                    slice::run((&lab, &mut line), watcher, job, Consumer::Reads(Duration::from_millis(200)))
+                        .expect("x");
+                let ns = s.time.as_secs_f64() * 1e9 / s.received as f64;
+                if n == 0 {
+                    none = ns;
+                }
+                let lost: u64 = s.losses.values().sum();
+                if round > 0 {
+                    costs[n].push((
+                        ns - none,
+                        s.cpu.as_secs_f64() * 1e9 / s.received as f64,
+                        lost as f64 / s.received as f64,
+                        ns,
+                    ));
+                }
+            }
+        }
+        for (n, c) in names.iter().zip(&costs) {
+            let med = |f: &dyn Fn(&(f64, f64, f64, f64)) -> f64| {
+                let mut v: Vec<f64> = c.iter().map(f).collect();
+                v.sort_by(f64::total_cmp);
+                v[v.len() / 2]
+            };
+            eprintln!(
+                "R {traffic:30} {n:22} slower {:6.1} consumer {:6.1} sum {:6.1} lost {:.4} ns {:.0}",
+                med(&|c| c.0),
+                med(&|c| c.1),
+                med(&|c| c.0 + c.1),
+                med(&|c| c.2),
+                med(&|c| c.3)
+            );
+        }
+    }
+}
