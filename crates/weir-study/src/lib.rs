@@ -5,5 +5,7 @@ pub mod bench;
 mod interrupt;
 mod machine;
 mod namespace;
+pub mod pcap;
+pub mod programs;
 pub mod results;
 mod spread;
