@@ -33,6 +33,8 @@ pub struct Process {
     child: Child,
     output: Said,
     errors: Said,
+    /// Once it is, its number may be another's.
+    gone: bool,
 }
 
 impl Process {
@@ -40,7 +42,7 @@ impl Process {
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
         let mut child = interrupt::spawn(command)?;
         let (output, errors) = (Said::listen(child.stdout.take()), Said::listen(child.stderr.take()));
-        Ok(Self { name, child, output, errors })
+        Ok(Self { name, child, output, errors, gone: false })
     }
 
     /// What it has written to standard output so far.
@@ -139,6 +141,7 @@ impl Process {
     }
 
     fn hear_out(&mut self) {
+        self.gone = true;
         // What it may have left behind holds the pipes open.
         let _ = self.pid().map(|group| killpg(group, Signal::SIGKILL));
         self.output.hear_out();
@@ -158,6 +161,9 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
+        if self.gone {
+            return;
+        }
         let _ = self.pid().map(|group| killpg(group, Signal::SIGKILL));
         let _ = self.child.wait();
     }
