@@ -12,6 +12,7 @@ pub mod feature;
 mod grace;
 pub mod layout;
 mod object;
+pub mod packet_socket;
 pub mod privilege;
 mod ring;
 pub mod stats;

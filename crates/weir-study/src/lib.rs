@@ -7,6 +7,8 @@ mod interrupt;
 mod lab;
 mod machine;
 mod namespace;
+pub mod pcap;
+pub mod programs;
 pub mod results;
 mod senders;
 mod spread;

@@ -1,0 +1,145 @@
+//! pmacct's pmacctd, printing flows.
+
+use super::process::Process;
+use super::{BUFFER_FULL, FILTER, NOT_REPORTED, Outcome, PORTS};
+use anyhow::{Result, bail};
+use nix::sys::signal::Signal;
+use std::collections::HashSet;
+use std::net::IpAddr;
+use std::process::Command;
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// What makes a flow.
+const AGGREGATE: &str = "src_host,dst_host,src_port,dst_port,proto";
+/// What it then prints above its lines.
+const COLUMNS: &str = "SRC_IP,DST_IP,SRC_PORT,DST_PORT,PROTOCOL,PACKETS,BYTES";
+/// Seconds between two prints: more than any measurement takes, so that it prints at the end. Its default, 60, is
+/// as far from one that lasts a second or two.
+const REFRESH: &str = "3600";
+/// After that a block that is not full has been handed to it.
+const HANDED_OVER: Duration = Duration::from_millis(1100);
+/// One that has anything to do is busy within this time.
+const LULL: Duration = Duration::from_millis(100);
+const PATIENCE: Duration = Duration::from_secs(10);
+
+pub fn start(mut command: Command, interface: &str) -> Result<Process> {
+    command.args(["-i", interface, "-P", "print", "-O", "csv", "-c", AGGREGATE, "-r", REFRESH, FILTER]);
+    let mut process = Process::start("pmacct", &mut command)?;
+    // Its core handles signals once it has set its filter; its plugin tells of the cache when it is ready.
+    process.wait_for("watch", |process| {
+        let ready = process.handles(Signal::SIGINT) && process.errors().contains("cache entries=");
+        Ok(ready.then_some(()))
+    })?;
+    Ok(process)
+}
+
+pub fn stop(mut process: Process) -> Result<Outcome> {
+    // Once told to end it reads no more.
+    thread::sleep(HANDED_OVER);
+    let start = Instant::now();
+    loop {
+        let before = process.cpu()?;
+        thread::sleep(LULL);
+        if process.cpu()? == before || start.elapsed() > PATIENCE {
+            break;
+        }
+    }
+    process.signal(Signal::SIGINT)?;
+    process.ended_well()?;
+    let output = process.output();
+    let printed = printed(&output)?;
+    let mut outcome =
+        Outcome { flows: Some(printed.flows), packets: Some(printed.packets), ..Outcome::default() };
+    let received = received(&output).or_else(|| received(&process.errors()));
+    let Some((received, dropped)) = received else {
+        return Err(process.misunderstood("does not say how many packets it has received"));
+    };
+    outcome.lose(BUFFER_FULL, dropped);
+    outcome.lose(NOT_REPORTED, received.saturating_sub(dropped).saturating_sub(printed.packets));
+    Ok(outcome)
+}
+
+/// Flows and packets of the study.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Printed {
+    flows: u64,
+    packets: u64,
+}
+
+/// Reads what it has printed, among what it says else. A flow may be printed more than once.
+fn printed(output: &str) -> Result<Printed> {
+    let mut flows = HashSet::new();
+    let mut packets = 0u64;
+    for line in output.lines() {
+        if line.starts_with("SRC_IP,") && line != COLUMNS {
+            bail!("pmacct prints other columns than {COLUMNS}: {line}");
+        }
+        if let Some((flow, count)) = flow(line) {
+            flows.insert(flow);
+            packets = packets.saturating_add(count);
+        }
+    }
+    Ok(Printed { flows: flows.len() as u64, packets })
+}
+
+type Flow = (IpAddr, IpAddr, u16, u16);
+
+/// A flow of the study, with its packets.
+fn flow(line: &str) -> Option<(Flow, u64)> {
+    let mut fields = line.split(',');
+    let (source, destination) = (fields.next()?.parse().ok()?, fields.next()?.parse().ok()?);
+    let (from, to) = (fields.next()?.parse().ok()?, fields.next()?.parse().ok()?);
+    let ours = ["udp", "17"].contains(&fields.next()?) && PORTS.contains(&to);
+    ours.then_some(((source, destination, from, to), fields.next()?.parse().ok()?))
+}
+
+/// Packets that its socket was given, and those of them that were dropped, by what it said last.
+fn received(text: &str) -> Option<(u64, u64)> {
+    let line = text.lines().rfind(|line| line.contains("received_packets="))?;
+    let value = |name: &str| line.split_whitespace().find_map(|word| word.strip_prefix(name)?.parse().ok());
+    Some((value("received_packets=")?, value("dropped_packets=")?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const OUTPUT: &str = "SRC_IP,DST_IP,SRC_PORT,DST_PORT,PROTOCOL,PACKETS,BYTES\n\
+        10.9.0.1,10.9.0.2,55060,10000,udp,25,1150\n\
+        10.9.0.1,10.9.0.2,55060,10001,udp,24,1104\n\
+        10.9.0.1,10.9.0.2,55060,9999,udp,5,1104\n\
+        10.9.0.1,10.9.0.2,55060,10001,tcp,5,1104\n\
+        SRC_IP,DST_IP,SRC_PORT,DST_PORT,PROTOCOL,PACKETS,BYTES\n\
+        10.9.0.1,10.9.0.2,55060,10001,udp,1,46\n\
+        fd00::1,fd00::2,55060,42767,17,9,414\n\
+        fd00::1,fd00::2,55060,42768,17,9,414\n\
+        10.9.0.1,10.9.0.2,550\n\
+        NOTICE ( default/core ): +++\n\
+        NOTICE ( default/core ): stats [vb,0] time=1795394206 received_packets=70 dropped_packets=8\n\
+        NOTICE ( default/core ): ---\n";
+
+    #[test]
+    fn flows_of_the_study_are_counted_once() {
+        assert_eq!(printed(OUTPUT).expect("its columns"), Printed { flows: 3, packets: 59 });
+        assert_eq!(received(OUTPUT), Some((70, 8)));
+        assert_eq!(printed("").expect("nothing"), Printed::default());
+        assert_eq!(received("INFO: started"), None);
+        let other = printed("SRC_IP,DST_IP,PACKETS\n1.2.3.4,1.2.3.5,8\n").expect_err("other columns");
+        assert!(other.to_string().ends_with("SRC_IP,DST_IP,PACKETS"), "{other}");
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_makes_it_panic(text: String, field: String, count: u64) {
+            let _ = (printed(&text), received(&text));
+            let line = format!("10.9.0.1,10.9.0.2,{count},10000,udp,{count},{field}\n");
+            let twice = printed(&format!("{text}\n{line}{line}{text}"));
+            if let Ok(printed) = twice {
+                prop_assert!(printed.flows <= 2 + 2 * text.lines().count() as u64);
+            }
+            let _ = received(&format!("received_packets={count} dropped_packets={field}"));
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! tcpdump, writing to nowhere.
+
+use super::process::Process;
+use super::{BUFFER_FULL, FILTER, NOT_REPORTED, Outcome};
+use anyhow::Result;
+use nix::sys::signal::Signal;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+/// It is handed a block that is not full after a second.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+pub fn start(mut command: Command, interface: &str) -> Result<Process> {
+    command.args(["-i", interface, "-w", "/dev/null", FILTER]);
+    let mut process = Process::start("tcpdump", &mut command)?;
+    // It says so when it has set its filter.
+    process.wait_for("watch", |process| Ok(process.errors().contains("listening on").then_some(())))?;
+    Ok(process)
+}
+
+pub fn stop(mut process: Process) -> Result<Outcome> {
+    let start = Instant::now();
+    process.wait_for("say what it has captured", |process| {
+        let counts = counts(&process.errors());
+        if counts.is_some_and(|counts| counts.unread() == 0) || start.elapsed() > PATIENCE {
+            return Ok(Some(()));
+        }
+        process.signal(Signal::SIGUSR1)?;
+        Ok(None)
+    })?;
+    process.signal(Signal::SIGINT)?;
+    process.ended_well()?;
+    let counts = counts(&process.errors());
+    let counts = counts.ok_or_else(|| process.misunderstood("does not say what it has captured"))?;
+    let mut outcome = Outcome { packets: Some(counts.captured), ..Outcome::default() };
+    outcome.lose(BUFFER_FULL, counts.dropped);
+    outcome.lose(NOT_REPORTED, counts.unread());
+    Ok(outcome)
+}
+
+/// What it has counted by its own words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Counts {
+    captured: u64,
+    /// By the kernel, for its filter; those dropped included.
+    received: u64,
+    dropped: u64,
+}
+
+impl Counts {
+    fn unread(self) -> u64 {
+        self.received.saturating_sub(self.dropped).saturating_sub(self.captured)
+    }
+}
+
+/// What it said last: in a line when it is asked, in three when it ends.
+fn counts(text: &str) -> Option<Counts> {
+    let last = |what: &str| {
+        let parts = text.rsplit(['\n', ',']).map(|part| part.trim().trim_start_matches("tcpdump: "));
+        parts.filter_map(|part| part.strip_suffix(what)).find_map(|count| {
+            let count = count.strip_suffix(" packets ").or_else(|| count.strip_suffix(" packet "))?;
+            count.parse().ok()
+        })
+    };
+    let (captured, received) = (last("captured")?, last("received by filter")?);
+    Some(Counts { captured, received, dropped: last("dropped by kernel")? })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const LISTENING: &str =
+        "tcpdump: listening on vb, link-type EN10MB (Ethernet), snapshot length 262144 bytes\n";
+    const ASKED: &str =
+        "tcpdump: 7 packets captured, 1000 packets received by filter, 3 packets dropped by kernel\n";
+    const CLOSING: &str =
+        "990 packets captured\n1000 packets received by filter\n1 packet dropped by kernel\n";
+
+    #[test]
+    fn the_last_words_count() {
+        assert_eq!(counts(LISTENING), None);
+        let asked = Counts { captured: 7, received: 1000, dropped: 3 };
+        assert_eq!(counts(&format!("{LISTENING}{ASKED}")), Some(asked));
+        assert_eq!(asked.unread(), 990);
+        let closing = Counts { captured: 990, received: 1000, dropped: 1 };
+        assert_eq!(counts(&format!("{LISTENING}{ASKED}{CLOSING}")), Some(closing));
+        assert_eq!(closing.unread(), 9);
+        assert_eq!(counts("many packets captured\n-1 packets received by filter\n"), None);
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_makes_it_panic(text: String, first: u64, second: u64, third: u64) {
+            let _ = counts(&text);
+            let line = format!(
+                "{text}\n{first} packets captured, {second} packets received by filter, \
+                 {third} packets dropped by kernel{text}"
+            );
+            let _ = counts(&line).map(Counts::unread);
+        }
+    }
+}
