@@ -5,5 +5,6 @@ pub mod bench;
 mod interrupt;
 mod machine;
 mod namespace;
+pub mod report;
 pub mod results;
 mod spread;
