@@ -52,12 +52,8 @@ impl<'a> Answer<'a> {
             None => "no other way reported every packet of every flow".into(),
         };
         let worst = self.worst.map_or(String::new(), |worst| {
-            let dearest = if self.best.is_some_and(|best| best.cost_ns > worst.cost_ns) {
-                "another"
-            } else {
-                "the dearest"
-            };
-            format!(", {dearest} is {}", costs(worst))
+            let is_costliest = self.best.is_none_or(|best| best.cost_ns <= worst.cost_ns);
+            format!(", {} is {}", if is_costliest { "the costliest" } else { "another" }, costs(worst))
         });
         format!("{ours}; {best}{worst}; {}.", self.losses())
     }
@@ -67,7 +63,10 @@ impl<'a> Answer<'a> {
         match (self.lossy.len(), self.watching) {
             (0, 0) => "nothing that watches was measured".into(),
             (0, watching) => format!("none of {watching} arms lost a packet"),
-            (lossy, watching) => format!("{lossy} of {watching} arms lost packets: {}", figures::and(&names)),
+            (lossy, watching) => {
+                let names = figures::and(&names);
+                format!("{lossy} of {watching} arms lost packets under some traffic: {names}")
+            }
         }
     }
 }
@@ -96,7 +95,7 @@ pub fn section(results: &Results) -> Element {
     let kinds = [
         (answer.ours, "tile ours", "What Weir ships"),
         (answer.best, "tile", "Cheapest other that missed nothing"),
-        (answer.worst, "tile", "Dearest other"),
+        (answer.worst, "tile", "Costliest other"),
     ];
     let tiles = kinds.into_iter().filter_map(|(one, class, what)| Some(tile(one?, class, what)));
     section.with(element("div").class("tiles").with_all(tiles)).with_all(by_traffic(results))
@@ -114,7 +113,8 @@ fn tile(measured: &Measured, class: &str, what: &str) -> Element {
     let more = format!("{} of the throughput of `none`{lost}", figures::ratio(measured.ratio));
     element("div")
         .class(class)
-        .with(line("what").prose(&format!("{what}: `{}`", measured.arm)))
+        .with(line("what").text(what))
+        .with(line("arm").text(&measured.arm))
         .with(figure)
         .with(line("more").prose(&more))
 }
@@ -207,7 +207,11 @@ mod tests {
     #[test]
     fn losses_are_named() {
         let mut results = fixture::plausible();
-        assert!(sentence(&results).contains("arms lost packets: `ringbuf`"), "{}", sentence(&results));
+        assert!(
+            sentence(&results).contains("arms lost packets under some traffic: `ringbuf`"),
+            "{}",
+            sentence(&results)
+        );
         for one in &mut results.results {
             one.lost = 0;
             one.accuracy_packets = Some(1.0);

@@ -82,7 +82,7 @@ fn where_and_when(results: &Results) -> String {
         cpus,
         format!("Linux {}", machine.kernel),
         machine.hypervisor.as_ref().map_or(String::new(), |name| format!("virtual machine ({name})")),
-        results.started.clone(),
+        results.started.replace('T', " ").replace('Z', " UTC"),
         format!("measured for {}", figures::duration(results.seconds)),
     ];
     parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" · ")

@@ -222,8 +222,8 @@ fn the_article_stands_beside_our_figures() {
     let charts = charts(&fixture::plausible());
     let text = |file: &str| charts.iter().find(|chart| chart.0 == file).unwrap().1.clone();
     // 2.54 ÷ 4.77, and 4.3 ÷ 4.82.
-    assert!(text("throughput-one-flow.svg").contains(">0.53</text>"));
-    assert!(text("throughput-many-flows.svg").contains(">0.89</text>"));
+    assert!(text("throughput-one-flow.svg").contains(">article 0.53</text>"));
+    assert!(text("throughput-many-flows.svg").contains(">article 0.89</text>"));
 }
 
 /// Writes pages to look at into the folder that `WEIR_REPORT_DIR` names.

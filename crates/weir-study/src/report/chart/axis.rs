@@ -50,9 +50,19 @@ impl Scale {
         if self.logarithmic { self.log_ticks(most) } else { self.linear_ticks(most) }
     }
 
+    /// Digits after the point that tell these ticks from one another.
+    pub fn digits(&self, most: usize) -> usize {
+        match self.ticks(most)[..] {
+            [first, second, ..] if !self.logarithmic => {
+                (0..6).find(|&n| is_round((second - first) * 10f64.powi(n))).unwrap_or(0) as usize
+            }
+            _ => 0,
+        }
+    }
+
     fn linear_ticks(&self, most: usize) -> Vec<f64> {
         let span = self.to - self.from;
-        if !span.is_finite() || span <= 0.0 {
+        if !(1.0 / BEYOND..BEYOND).contains(&span) {
             return vec![self.from];
         }
         let step = step(span, most);
@@ -76,6 +86,10 @@ impl Scale {
             coarse.into_iter().step_by(each).collect()
         })
     }
+}
+
+fn is_round(value: f64) -> bool {
+    (value - value.round()).abs() < 1e-6 && value.round() != 0.0
 }
 
 /// What no figure of a study reaches: beyond it, arithmetic would leave the numbers.
@@ -109,6 +123,9 @@ mod tests {
         assert_eq!(scale.place(7.0), 1.0);
         let ticks: Vec<String> = scale.ticks(5).iter().map(|tick| format!("{tick:.1}")).collect();
         assert_eq!(ticks, ["0.0", "0.2", "0.4", "0.6", "0.8", "1.0"]);
+        assert_eq!(scale.digits(5), 1);
+        assert_eq!(Scale::linear([80.0]).digits(5), 0);
+        assert_eq!(Scale::linear([0.0123]).digits(5), 3);
         assert_eq!(Scale::linear([]).place(0.5), 0.5);
     }
 

@@ -67,7 +67,8 @@ impl Bars {
         }
         let x = frame.x(1.0);
         drawn.push(line((x, top - 4.0), (x, bottom), "axis"));
-        drawn.push(label(x, top - 9.0, "tick middle", &self.reference));
+        let half = (text_width(&self.reference) / 2.0).min(layout.width() - x);
+        drawn.push(label(x + half, top - 9.0, "tick end", &self.reference));
         let mut y = top;
         for row in &self.rows {
             row.draw(&frame, y, &mut drawn);
@@ -138,7 +139,9 @@ impl Bar {
         if let Some(article) = self.article {
             let (x, y) = (frame.left, y + BAR + 1.0);
             drawn.push(rectangle((x, y), (frame.x(article) - x, ARTICLE), "bar article"));
-            drawn.push(label(frame.right + 8.0, y + ARTICLE + 2.5, "small", figures::number(article, 2)));
+            let whose = if frame.layout == Layout::Wide { "article " } else { "" };
+            let text = format!("{whose}{}", figures::number(article, 2));
+            drawn.push(label(frame.right + 8.0, y + ARTICLE + 2.5, "small", text));
         }
     }
 

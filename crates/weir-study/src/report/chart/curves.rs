@@ -8,7 +8,7 @@ use crate::report::study;
 use crate::results::{LoadPoint, NONE, Results, Usl, WEIR};
 
 /// Costs below this, in nanoseconds, cannot be told from noise, and the scale has to begin somewhere.
-const FLOOR_NS: f64 = 5.0;
+const FLOOR_NS: f64 = 10.0;
 
 /// What watching a packet costs, by the number of flows.
 pub fn cost(results: &Results) -> Option<Chart> {
@@ -35,12 +35,12 @@ pub fn cost(results: &Results) -> Option<Chart> {
         x: Axis {
             title: "flows".into(),
             scale: Scale::between(f64::from(least), f64::from(most), true),
-            text: |flows| figures::count(flows as u64),
+            text: |flows, _| figures::count(flows as u64),
         },
         y: Axis {
             title: "ns per packet".into(),
             scale: y,
-            text: |ns| if ns <= FLOOR_NS { format!("≤ {}", number(ns, 0)) } else { number(ns, 0) },
+            text: |ns, _| if ns <= FLOOR_NS { format!("≤ {}", number(ns, 0)) } else { number(ns, 0) },
         },
         panels: vec![Panel { title: String::new(), series }],
     })
@@ -49,11 +49,7 @@ pub fn cost(results: &Results) -> Option<Chart> {
 /// What is lost, by the rate of packets.
 pub fn loss(results: &Results) -> Option<Chart> {
     let all = results.load.iter().map(|point| point.lost_share);
-    let y = Axis {
-        title: "packets lost".into(),
-        scale: Scale::linear(all),
-        text: |share| format!("{} %", number(share * 100.0, if share > 0.0 && share < 0.01 { 2 } else { 0 })),
-    };
+    let y = Axis { title: "packets lost".into(), scale: Scale::linear(all), text: percent };
     by_rate(results, |point| point.lost_share, y, "loss-by-rate.svg", "Packets lost, by rate")
 }
 
@@ -63,7 +59,7 @@ pub fn consumer(results: &Results) -> Option<Chart> {
     let y = Axis {
         title: "CPU time of the consumer (100 % is one CPU)".into(),
         scale: Scale::linear(all),
-        text: |share| format!("{} %", number(share * 100.0, if share > 0.0 && share < 0.01 { 2 } else { 0 })),
+        text: percent,
     };
     by_rate(
         results,
@@ -96,11 +92,12 @@ fn by_rate(
         notes.extend(merge_idle(&mut series));
         panels.push(Panel { title: format!("Traffic {traffic}"), series });
     }
-    let rates = results.load.iter().map(|point| point.offered_mpps);
+    let points = panels.iter().flat_map(|panel: &Panel| &panel.series).flat_map(|series| &series.points);
+    let fastest = points.map(|point| point.0).fold(0.0, f64::max);
     let x = Axis {
         title: "offered rate, million packets per second".into(),
-        scale: Scale::linear(rates),
-        text: |rate| number(rate, if rate < 0.995 && rate > 0.0 { 2 } else { 1 }),
+        scale: Scale::between(0.0, fastest, false),
+        text: number,
     };
     chart(Parts { file, title, notes, x, y, panels })
 }
@@ -149,12 +146,12 @@ pub fn scaling(results: &Results) -> Option<Chart> {
     let x = Axis {
         title: "senders, each on a CPU of its own".into(),
         scale: Scale::between(1.0, all().map(|point| point.0).fold(2.0, f64::max), false),
-        text: |senders| number(senders, if senders.fract() == 0.0 { 0 } else { 1 }),
+        text: number,
     };
     let y = Axis {
         title: "million packets per second, all together".into(),
         scale: Scale::linear(all().map(|point| point.1)),
-        text: |mpps| number(mpps, if mpps < 9.95 { 1 } else { 0 }),
+        text: number,
     };
     chart(Parts { file: "scaling.svg", title: "Throughput by number of senders", notes, x, y, panels })
 }
@@ -202,6 +199,11 @@ fn arms(results: &Results) -> Vec<(String, Look)> {
         .enumerate()
         .map(|(n, arm)| (arm.name.clone(), look(n, &arm.name)))
         .collect()
+}
+
+/// A tick in percent; `digits` are those of the share.
+fn percent(share: f64, digits: usize) -> String {
+    format!("{} %", number(share * 100.0, digits.saturating_sub(2)))
 }
 
 /// Each once, in the order of their first appearance.

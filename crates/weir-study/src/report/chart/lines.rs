@@ -22,8 +22,8 @@ pub struct Axis {
     pub title: String,
     /// From where to where.
     pub scale: Scale,
-    /// How a tick is written.
-    pub text: fn(f64) -> String,
+    /// How a tick is written, with as many digits after the point as its scale needs.
+    pub text: fn(f64, usize) -> String,
 }
 
 /// One plane.
@@ -112,8 +112,9 @@ impl<'a> Plane<'a> {
         let names = all.map(|series| text_width(&series.name)).fold(0.0, f64::max) + 36.0;
         let top = y + if panel.title.is_empty() { 26.0 } else { 48.0 };
         let least = if layout == Layout::Wide { 340.0 } else { 260.0 };
-        let height = (panel.series.len() as f64 * LINE).max(least);
-        Self { lines, layout, left: 44.0, right: width - names.min(width * 0.48), top, bottom: top + height }
+        // Names need room, and lines that are close to one another some more.
+        let height = (panel.series.len() as f64 * LINE * 1.5).max(least);
+        Self { lines, layout, left: 44.0, right: width - names.min(width * 0.52), top, bottom: top + height }
     }
 
     fn place(&self, &(x, y): &(f64, f64)) -> (f64, f64) {
@@ -127,16 +128,20 @@ impl<'a> Plane<'a> {
             drawn.push(label(0.0, self.top - 36.0, "panel", cut(&panel.title, self.layout.width())));
         }
         drawn.push(label(0.0, self.top - 12.0, "tick", &y.title));
-        for tick in y.scale.ticks(8) {
+        let most = ((self.bottom - self.top) / 36.0) as usize;
+        let digits = y.scale.digits(most);
+        for tick in y.scale.ticks(most) {
             let place = self.bottom - y.scale.place(tick) * (self.bottom - self.top);
             drawn.push(line((self.left, place), (self.right, place), "grid"));
-            drawn.push(label(self.left - 6.0, place + 4.0, "tick end", (y.text)(tick)));
+            drawn.push(label(self.left - 6.0, place + 4.0, "tick end", (y.text)(tick, digits)));
         }
         let room = self.right - self.left;
-        for tick in x.scale.ticks((room / 46.0) as usize) {
+        let most = (room / 46.0) as usize;
+        let digits = x.scale.digits(most);
+        for tick in x.scale.ticks(most) {
             let place = self.left + x.scale.place(tick) * room;
             drawn.push(line((place, self.bottom), (place, self.bottom + 4.0), "axis"));
-            drawn.push(label(place, self.bottom + 17.0, "tick middle", (x.text)(tick)));
+            drawn.push(label(place, self.bottom + 17.0, "tick middle", (x.text)(tick, digits)));
         }
         drawn.push(line((self.left, self.bottom), (self.right, self.bottom), "axis"));
         drawn.push(label(self.left, self.bottom + 34.0, "tick", &x.title));
