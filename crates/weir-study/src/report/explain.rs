@@ -98,7 +98,7 @@ pub fn method(results: &Results) -> Element {
         ("added_ns", "The program's own time per packet by the kernel's statistics, less that of an empty program.".into()),
         ("isolated_ns", "The same in isolation: the program run over and over on packets in memory (BPF_PROG_TEST_RUN), less \
             an empty program.".into()),
-        ("Flows, packets", "What the arm reported, divided by what was there to report. 100 % means exactly all.".into()),
+        ("Flows, packets", "What the arm has told, divided by the flows that were sent and the packets that passed it. 100 % means exactly all.".into()),
         ("Lost", "Packets that passed the observation point and that the arm did not report, in all rounds, by cause: \
             “unexplained” is what the arm itself has not counted.".into()),
         ("Consumer", "CPU time of the consumer, divided by time: 100 % is a whole CPU.".into()),

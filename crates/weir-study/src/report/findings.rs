@@ -43,12 +43,12 @@ pub fn recommendation(results: &Results) -> Option<Element> {
     let settings: String = found.settings.iter().map(|(name, value)| format!("{name}: {value}\n")).collect();
     let reasons = found.because.iter().map(|because| element("li").prose(because));
     let code = |text: &str| element("pre").with(element("code").text(text));
-    let mut section = section.with(element("p").text(cost));
+    let mut section = section.with(element("p").prose(&cost));
     if !found.settings.is_empty() {
         section = section.with(code(settings.trim_end()));
     }
     let section = section
-        .with(element("p").prose("`weir study` has written them to a file; this takes them:"))
+        .with(element("p").prose("This takes them, from the file that `weir study --recommend` writes:"))
         .with(code("weir run --tuned tuned.yaml"));
     let section =
         if found.because.is_empty() { section } else { section.with(element("ul").with_all(reasons)) };

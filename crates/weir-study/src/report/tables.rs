@@ -24,13 +24,13 @@ const COLUMNS: [(&str, &str); 11] = [
     ("throughput", "Mpps"),
     ("ratio to none", "95 % interval"),
     ("cost_ns", "per packet"),
-    ("added_ns", "in the program"),
-    ("isolated_ns", "on its own"),
-    ("flows", "reported ÷ sent"),
-    ("packets", "reported ÷ passed"),
     ("lost", "by cause"),
+    ("flows", "told ÷ sent"),
+    ("packets", "told ÷ passed"),
     ("consumer", "of one CPU"),
-    ("maps", "kernel memory"),
+    ("added_ns", "in place"),
+    ("isolated_ns", "on its own"),
+    ("maps", "memory"),
 ];
 
 /// The section with a table for each traffic.
@@ -61,7 +61,7 @@ pub fn section(results: &Results) -> Element {
 
 fn about(traffic: &TrafficInfo) -> String {
     let mut parts = Vec::from_iter((!traffic.about.is_empty()).then(|| traffic.about.clone()));
-    if traffic.flows > 0 {
+    if traffic.flows > 0 && !traffic.about.contains(&study::flows(traffic)) {
         parts.push(study::flows(traffic));
     }
     if traffic.bytes.is_finite() && traffic.bytes > 0.0 {
@@ -76,8 +76,11 @@ fn about(traffic: &TrafficInfo) -> String {
 fn table(results: &Results, arms: &[ArmInfo], traffic: &TrafficInfo) -> Element {
     let row = |arm: &ArmInfo| {
         let name = element("th").set("scope", "row").text(&arm.name);
-        let row = element("tr").class(if arm.name == WEIR { "ours" } else { "other" }).with(name);
-        match results.of(&arm.name, &traffic.name) {
+        let measured = results.of(&arm.name, &traffic.name);
+        let whose = if arm.name == WEIR { "ours" } else { "other" };
+        let lossy = if measured.is_some_and(study::has_lost) { " lossy" } else { "" };
+        let row = element("tr").class(format!("{whose}{lossy}")).with(name);
+        match measured {
             Some(measured) => row.with_all(cells(measured)),
             None => row.with(not_measured(arm)),
         }
@@ -99,12 +102,12 @@ fn cells(one: &Measured) -> Vec<Element> {
         two(mpps(one.mpps), format!("{}–{}", mpps(one.mpps_low), mpps(one.mpps_high))),
         two(ratio(one.ratio), format!("{}–{}", ratio(one.ratio_low), ratio(one.ratio_high))),
         cell(ns(one.cost_ns)),
-        cell(or_missing(one.added_ns, ns)),
-        cell(or_missing(one.isolated_ns, ns)),
+        lost(one),
         cell(or_missing(one.accuracy_flows, percent)),
         cell(or_missing(one.accuracy_packets, percent)),
-        lost(one),
         cell(percent(one.consumer_cpu)),
+        cell(or_missing(one.added_ns, ns)),
+        cell(or_missing(one.isolated_ns, ns)),
         cell(if one.map_bytes == 0 { figures::MISSING.into() } else { bytes(one.map_bytes) }),
     ]
 }

@@ -6,6 +6,8 @@ pub struct Scale {
     from: f64,
     to: f64,
     logarithmic: bool,
+    /// Ticks are no closer than that.
+    finest: f64,
 }
 
 impl Scale {
@@ -14,7 +16,7 @@ impl Scale {
         let greatest = greatest(values);
         let greatest = if greatest > 1.0 / BEYOND { greatest } else { 1.0 };
         let step = step(greatest, 5);
-        Self { from: 0.0, to: (greatest / step - 1e-9).ceil() * step, logarithmic: false }
+        Self { from: 0.0, to: (greatest / step - 1e-9).ceil() * step, logarithmic: false, finest: 0.0 }
     }
 
     /// From `floor`, above 0, to the next 1, 2 or 5 times a power of ten that is no less than any of the values.
@@ -22,12 +24,17 @@ impl Scale {
         let greatest = greatest(values).max(floor * 1.01);
         let decade = 10f64.powf(greatest.log10().floor());
         let to = [1.0, 2.0, 5.0].map(|n| n * decade).into_iter().find(|&to| greatest <= to * (1.0 + 1e-9));
-        Self { from: floor, to: to.unwrap_or(decade * 10.0), logarithmic: true }
+        Self { from: floor, to: to.unwrap_or(decade * 10.0), logarithmic: true, finest: 0.0 }
     }
 
     /// Exactly from here to there; one value on its own lies in the middle.
     pub fn between(from: f64, to: f64, logarithmic: bool) -> Self {
-        Self { from, to, logarithmic }
+        Self { from, to, logarithmic, finest: 0.0 }
+    }
+
+    /// Of things that are whole: from 1 to that many.
+    pub fn counting(to: f64) -> Self {
+        Self { finest: 1.0, ..Self::between(1.0, to, false) }
     }
 
     /// The place of a value, from 0 to 1. What lies outside is put on the edge.
@@ -65,7 +72,7 @@ impl Scale {
         if !(1.0 / BEYOND..BEYOND).contains(&span) {
             return vec![self.from];
         }
-        let step = step(span, most);
+        let step = step(span, most).max(self.finest);
         let first = (self.from / step - 1e-9).ceil();
         let last = (self.to / step + 1e-9).floor();
         (0..=(last - first).max(0.0) as u32).map(|n| (first + f64::from(n)) * step).collect()
@@ -144,6 +151,7 @@ mod tests {
     #[test]
     fn one_value_lies_in_the_middle() {
         assert_eq!(Scale::between(40.0, 40.0, true).place(40.0), 0.5);
+        assert_eq!(Scale::counting(4.0).ticks(20), [1.0, 2.0, 3.0, 4.0]);
         assert_eq!(Scale::between(40.0, 40.0, false).ticks(5), [40.0]);
     }
 }

@@ -110,7 +110,7 @@ fn merge_idle(series: &mut Vec<Series>) -> Option<String> {
     }
     let (idle, busy): (Vec<_>, Vec<_>) = series.drain(..).partition(is_idle);
     *series = busy;
-    let name = format!("{} at 0", idle.len());
+    let name = format!("{} others at 0", idle.len());
     let names: Vec<String> = idle.iter().map(|one| format!("`{}`", one.name)).collect();
     let points = idle.into_iter().max_by_key(|one| one.points.len())?.points;
     series.push(Series { name: name.clone(), look: Look::Several, points, law: Vec::new() });
@@ -121,8 +121,8 @@ fn merge_idle(series: &mut Vec<Series>) -> Option<String> {
 pub fn scaling(results: &Results) -> Option<Chart> {
     let mut panels = Vec::new();
     let mut notes = vec![
-        "Markers: what was measured. Dashed: the universal scalability law fitted to it, drawn to \
-                          twice the number of senders that there were."
+        "Markers: what was measured. Dashed: the universal scalability law fitted to it, drawn to twice the number of \
+         senders that there were."
             .to_string(),
     ];
     for traffic in unique(results.scaling.iter().map(|scaling| &scaling.traffic)) {
@@ -134,18 +134,23 @@ pub fn scaling(results: &Results) -> Option<Chart> {
             let points: Vec<_> = points.filter(|point| point.1.is_finite()).collect();
             let most = points.iter().map(|point| point.0).fold(1.0, f64::max);
             let law = scaling.fit.map_or(Vec::new(), |fit| law(fit, most));
-            if !scaling.note.is_empty() {
-                notes.push(format!("`{name}`, traffic `{traffic}`: {}", scaling.note));
-            }
             series.push(Series { name, look, points, law });
         }
         panels.push(Panel { title: format!("Traffic {traffic}"), series });
+    }
+    for note in unique(results.scaling.iter().map(|scaling| &scaling.note))
+        .into_iter()
+        .filter(|note| !note.is_empty())
+    {
+        let of = results.scaling.iter().filter(|scaling| scaling.note == note);
+        let names: Vec<String> = of.map(|one| format!("`{}` under `{}`", one.arm, one.traffic)).collect();
+        notes.push(format!("{}: {note}", figures::and(&names)));
     }
     let all =
         || panels.iter().flat_map(|panel| &panel.series).flat_map(|one| one.points.iter().chain(&one.law));
     let x = Axis {
         title: "senders, each on a CPU of its own".into(),
-        scale: Scale::between(1.0, all().map(|point| point.0).fold(2.0, f64::max), false),
+        scale: Scale::counting(all().map(|point| point.0).fold(2.0, f64::max)),
         text: number,
     };
     let y = Axis {

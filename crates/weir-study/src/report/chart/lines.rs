@@ -152,8 +152,11 @@ impl<'a> Plane<'a> {
             panel.series.iter().filter(|series| !series.points.is_empty()).collect();
         // Ours is drawn last, over all others.
         series.sort_by_key(|series| series.look == Look::Ours);
-        let ends: Vec<(f64, f64)> =
-            series.iter().filter_map(|series| series.points.last()).map(|end| self.place(end)).collect();
+        let ends: Vec<(f64, f64)> = series
+            .iter()
+            .filter_map(|series| series.law.last().or(series.points.last()))
+            .map(|end| self.place(end))
+            .collect();
         let heights: Vec<f64> = ends.iter().map(|end| end.1).collect();
         let names = spread(&heights, LINE, self.top + 4.0, self.bottom);
         for ((series, end), name_y) in series.into_iter().zip(ends).zip(names) {
