@@ -16,7 +16,7 @@ pub fn question() -> Element {
         .with(paragraph(
             "To know what a network is doing, somebody has to look at every packet: who sends to whom, how much, since \
              when. Linux lets small programs do that inside the kernel, right where packets pass. This is called eBPF: the \
-             kernel checks that a program is safe, turns it into machine code and runs it for each packet.",
+             kernel checks that a program is safe, and runs it for each packet.",
         ))
         .with(paragraph(
             "Such a program has well under a microsecond for a packet on a busy link, and must leave what it has seen in \
