@@ -9,6 +9,7 @@ mod machine;
 mod namespace;
 pub mod pcap;
 pub mod programs;
+pub mod report;
 pub mod results;
 mod senders;
 mod spread;
