@@ -2,7 +2,7 @@
 
 use super::Lab;
 use crate::arms;
-use crate::senders::{Generator, Maker, Senders, Udp, Walk, Xdp};
+use crate::senders::{Generator, Maker, Packet, Senders, Udp, Walk, Xdp};
 use crate::traffic::{Frames, GeneratorKind, Schedule};
 use anyhow::{Context, Result};
 use libbpf_rs::{MapCore, MapFlags, MapHandle};
@@ -92,7 +92,8 @@ impl Line {
 
 fn maker(lab: &Lab, traffic: Arc<Loaded>, schedule: Arc<Schedule>, kind: GeneratorKind) -> Arc<Maker> {
     let (near, far) = (lab.near().door(), lab.far().door());
-    let (ends, far_index) = (lab.ends(), lab.far_index());
+    let (ends, near_index, far_index) = (lab.ends(), lab.near_index(), lab.far_index());
+    let frames = Frames::between(ends);
     let length = schedule.steps.iter().map(|step| step.length).max().unwrap_or(0);
     Arc::new(move |sender, _| {
         let walk = Walk::new(Arc::clone(&schedule), sender);
@@ -105,7 +106,10 @@ fn maker(lab: &Lab, traffic: Arc<Loaded>, schedule: Arc<Schedule>, kind: Generat
                 near.enter()?;
                 Box::new(Udp::new(walk, (ends.ipv4[1], ends.ipv6[1])))
             }
-            GeneratorKind::Packet => anyhow::bail!("not yet"),
+            GeneratorKind::Packet => {
+                near.enter()?;
+                Box::new(Packet::new(walk, frames.clone(), (near_index, length))?)
+            }
         };
         Ok(generator)
     })

@@ -43,8 +43,8 @@ impl Lab {
             "link add {DEVICE} address {mac} type veth peer name {DEVICE} address {peer_mac} netns {}",
             far.name()
         ))?;
-        set_up(&near, &ends, 0)?;
-        set_up(&far, &ends, 1)?;
+        set_up_near(&near, &ends)?;
+        set_up_far(&far)?;
         let index = || if_nametoindex(DEVICE).context("the veth pair is gone");
         let (near_index, far_index) = (near.inside(index)?, far.inside(index)?);
         Ok(Self { near, far, near_index, far_index, ends })
@@ -81,26 +81,40 @@ impl Lab {
     }
 }
 
-/// Nothing but the study's packets is to be seen: no neighbour discovery, no address detection.
-fn set_up(namespace: &Namespace, ends: &Ends, end: usize) -> Result<()> {
-    let other = 1 - end;
-    namespace.inside(|| {
-        let quiet = format!("/proc/sys/net/ipv6/conf/{DEVICE}/addr_gen_mode");
-        // Where the host has no IPv6 there is nothing to quieten.
-        let _ = fs::write(quiet, "1");
-        Ok(())
-    })?;
-    namespace.ip("link set lo up")?;
-    namespace.ip(&format!("link set {DEVICE} up"))?;
-    namespace.ip(&format!("address add {}/30 dev {DEVICE}", ends.ipv4[end]))?;
-    let mac = text_of(ends.macs[other]);
-    namespace.ip(&format!("neighbour add {} lladdr {mac} nud permanent dev {DEVICE}", ends.ipv4[other]))?;
-    if fs::exists("/proc/sys/net/ipv6").unwrap_or(false) {
-        namespace.ip(&format!("address add {}/64 dev {DEVICE} nodad", ends.ipv6[end]))?;
-        namespace
-            .ip(&format!("neighbour add {} lladdr {mac} nud permanent dev {DEVICE}", ends.ipv6[other]))?;
+/// Knows where the far end is without asking. Nothing but the study's packets is to be seen on the wire: a device
+/// without ARP sends no group reports and solicits no neighbours either.
+fn set_up_near(near: &Namespace, ends: &Ends) -> Result<()> {
+    write_setting(near, "addr_gen_mode", "1")?;
+    near.ip("link set lo up")?;
+    near.ip(&format!("link set {DEVICE} arp off up"))?;
+    let mac = text_of(ends.macs[1]);
+    near.ip(&format!("address add {}/30 dev {DEVICE}", ends.ipv4[0]))?;
+    near.ip(&format!("neighbour add {} lladdr {mac} nud permanent dev {DEVICE}", ends.ipv4[1]))?;
+    if has_ipv6() {
+        near.ip(&format!("address add {}/64 dev {DEVICE} nodad", ends.ipv6[0]))?;
+        near.ip(&format!("neighbour add {} lladdr {mac} nud permanent dev {DEVICE}", ends.ipv6[1]))?;
     }
     Ok(())
+}
+
+/// Needs no addresses: the sink takes packets off the way before anybody asks whom they are for.
+fn set_up_far(far: &Namespace) -> Result<()> {
+    write_setting(far, "disable_ipv6", "1")?;
+    far.ip("link set lo up")?;
+    far.ip(&format!("link set {DEVICE} up"))
+}
+
+/// Of IPv6 on our device, where the host has IPv6.
+fn write_setting(namespace: &Namespace, name: &str, value: &str) -> Result<()> {
+    if !has_ipv6() {
+        return Ok(());
+    }
+    let path = format!("/proc/sys/net/ipv6/conf/{DEVICE}/{name}");
+    namespace.inside(|| fs::write(&path, value).with_context(|| format!("cannot write {path}")))
+}
+
+fn has_ipv6() -> bool {
+    fs::exists("/proc/sys/net/ipv6").unwrap_or(false)
 }
 
 fn text_of(mac: [u8; 6]) -> String {

@@ -7,16 +7,14 @@ mod softflowd;
 mod tcpdump;
 
 use crate::namespace::Namespace;
+use crate::traffic::ports::DESTINATIONS as PORTS;
 use anyhow::Result;
 use process::Process;
 use softflowd::Softflowd;
 use std::collections::BTreeMap;
-use std::ops::RangeInclusive;
 use std::time::Duration;
 
-/// Destination ports of the packets that a study sends. Whatever else passes by is not counted.
-pub const PORTS: RangeInclusive<u16> = 10_000..=42_767;
-/// The same as a filter that libpcap understands.
+/// [`PORTS`] as a filter that libpcap understands: whatever else passes by is not counted.
 const FILTER: &str = "udp and dst portrange 10000-42767";
 
 /// Which program.

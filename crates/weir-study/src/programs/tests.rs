@@ -149,3 +149,8 @@ fn root_what_tcpdump_writes_can_be_replayed() {
         assert_eq!(*packet, crate::pcap::Packet { flow, length: 80, ipv6: true }, "packet {number}");
     }
 }
+
+#[test]
+fn the_filter_is_of_our_ports() {
+    assert_eq!(FILTER, format!("udp and dst portrange {}-{}", PORTS.start(), PORTS.end()));
+}

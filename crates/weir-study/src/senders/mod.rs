@@ -1,9 +1,11 @@
 //! The sending threads: each on a CPU of its own, walking through its part of the schedule.
 
+mod packet;
 mod udp;
 mod walk;
 mod xdp;
 
+pub use packet::Packet;
 pub use udp::Udp;
 pub use walk::Walk;
 pub use xdp::Xdp;

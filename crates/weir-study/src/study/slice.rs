@@ -55,28 +55,27 @@ pub fn run(
     let cpu_before = thread_time()?;
     let watched = watch(line, watcher, job, consumer);
     let finished = watcher.finish();
+    let arrived = line.arrived();
     let cpu = thread_time()?.saturating_sub(cpu_before);
     // Before anything is given up: who watches no more must not hang there.
     let outcome = watcher.detach(lab);
-    let (sent, mut losses, outcome) = (watched?, finished.context("cannot read what was counted")?, outcome?);
-    losses.extend(outcome.losses);
+    let (sent, read, outcome) = (watched?, finished.context("cannot read what was counted")?, outcome?);
 
     let packets: Vec<u64> = sent.iter().map(|sent| sent.packets).collect();
     line.advance(&packets);
-    let read = watcher.pace().is_some();
-    let tally = read.then(|| watcher.tally().packets(line.schedule().flows));
+    let tally = read.is_some().then(|| watcher.tally().packets(line.schedule().flows));
     let counted = |tally: &Vec<u64>| {
         (Some(tally.iter().filter(|packets| **packets > 0).count() as u64), Some(tally.iter().sum()))
     };
     Ok(Slice {
         sent: packets.iter().sum(),
         flows: line.schedule().packets(&begun, &packets),
-        received: line.arrived().packets - before.packets,
+        received: arrived.packets - before.packets,
         time: sent.iter().map(|sent| sent.time).max().unwrap_or_default(),
         reported: tally.as_ref().map_or(outcome.reported, counted),
         tally,
-        losses,
-        cpu: if read { cpu } else { outcome.cpu },
+        cpu: if read.is_some() { cpu } else { outcome.cpu },
+        losses: read.into_iter().flatten().chain(outcome.losses).collect(),
     })
 }
 

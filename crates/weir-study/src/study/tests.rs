@@ -38,9 +38,11 @@ fn root_every_arm_counts_every_packet() {
         ("40-flows+ipv6+imix", GeneratorKind::Xdp),
         ("40-flows+imix", GeneratorKind::Udp),
         ("40-flows+ipv6", GeneratorKind::Udp),
+        ("40-flows+imix", GeneratorKind::Packet),
+        ("40-flows+ipv6", GeneratorKind::Packet),
     ] {
         let mut line = line(&lab, traffic, generator);
-        for spec in arms::ARMS.iter().filter(|spec| spec.kind != Kind::Program) {
+        for spec in arms::ARMS.iter().filter(|spec| spec.kind != Kind::Program || spec.name == "af-packet") {
             if spec.name == "arena" && !weir_kernel::feature::is_at_least(6, 9) {
                 continue;
             }
@@ -74,7 +76,7 @@ fn root_a_starved_consumer_shows_its_loss() {
                 slice::run(
                     (&lab, &mut line),
                     &mut watcher,
-                    Job { time: Duration::from_millis(300), rate: None },
+                    Job { time: Duration::from_millis(1500), rate: None },
                     Consumer::Starves,
                 )
             })
@@ -97,7 +99,7 @@ fn root_rates() {
     let cpus = machine::allowed().unwrap();
     machine::stay_on(&cpus[..1]).unwrap();
     for traffic in std::env::var("TR").unwrap_or("1-flow".into()).split(',') {
-        let mut line = line(&lab, traffic, GeneratorKind::Xdp);
+        let mut line = line(&lab, traffic, if std::env::var("PK").is_ok() {GeneratorKind::Packet} else {GeneratorKind::Xdp});
         let names = std::env::var("ARMS").unwrap();
         let names: Vec<&str> = names.split(',').collect();
         let mut watchers: Vec<_> =

@@ -1,10 +1,11 @@
 //! Whoever watches the far end's device while packets come by.
 
-use crate::arms::readers::{Losses, Pace};
+use crate::arms::readers::{Losses, Pace, Reader, Socket};
 use crate::arms::{Arm, Spec, Tally};
 use crate::lab::Lab;
+use crate::programs::{Program, Watching};
 use crate::results::NONE;
-use anyhow::Result;
+use anyhow::{Context, Result, bail};
 use std::time::Duration;
 use weir_kernel::Attachment;
 
@@ -17,7 +18,11 @@ pub struct Watcher {
 enum Who {
     Nobody,
     /// One of our programs, and its hooks while it watches.
-    Program(Box<Arm>, Option<[Attachment; 2]>),
+    Ours(Box<Arm>, Option<[Attachment; 2]>),
+    /// A packet socket, while it watches.
+    Socket(Option<Socket>),
+    /// Another program, while it runs.
+    Program(Program, Option<Watching>),
 }
 
 /// What a watcher says at the end, beside what it has handed out.
@@ -37,11 +42,24 @@ impl Watcher {
     /// # Errors
     /// This kernel or this host does not have it.
     pub fn new(spec: &Spec) -> Result<Self> {
-        let who = match spec.name {
-            NONE => Who::Nobody,
-            _ => Who::Program(Box::new(Arm::load(spec)?), None),
+        let who = if spec.name == NONE {
+            Who::Nobody
+        } else if spec.name == "af-packet" {
+            Who::Socket(None)
+        } else if let Some(program) = Program::ALL.into_iter().find(|program| program.name() == spec.name) {
+            if !program.installed() {
+                bail!("not installed");
+            }
+            Who::Program(program, None)
+        } else {
+            Who::Ours(Box::new(Arm::load(spec)?), None)
         };
         Ok(Self { who, tally: Tally::default() })
+    }
+
+    /// Whether it can tell what it sees of such traffic.
+    pub fn understands(&self, ipv6: bool) -> bool {
+        !ipv6 || !matches!(self.who, Who::Program(program, _) if !program.sees_ipv6())
     }
 
     /// Begins to watch, with nothing counted.
@@ -49,46 +67,44 @@ impl Watcher {
         self.tally.reset();
         match &mut self.who {
             Who::Nobody => {}
-            Who::Program(arm, attached) => {
+            Who::Ours(arm, attached) => {
                 *attached = Some(lab.far().inside(|| arm.attach(lab.far_index()))?);
             }
+            Who::Socket(socket) => *socket = Some(lab.far().inside(|| Socket::new(lab.far_index()))?),
+            Who::Program(program, watching) => *watching = Some(program.start(lab.far(), lab.device())?),
         }
         Ok(())
     }
 
     /// When our thread is to read meanwhile; nothing where there is nothing to read.
     pub fn pace(&mut self) -> Option<Pace> {
-        match &mut self.who {
-            Who::Nobody => None,
-            Who::Program(arm, _) => arm.reader().map(|reader| reader.pace()),
-        }
+        self.reader().map(|(reader, _)| reader.pace())
     }
 
     /// Reads what is there; waits for `patience` at most.
     pub fn read(&mut self, patience: Duration) -> Result<()> {
-        match &mut self.who {
-            Who::Nobody => Ok(()),
-            Who::Program(arm, _) => {
-                arm.reader().map_or(Ok(()), |reader| reader.read(patience, &mut self.tally))
-            }
-        }
+        self.reader().map_or(Ok(()), |(reader, tally)| reader.read(patience, tally))
     }
 
-    /// Reads all that is left. Losses that the reader knows of.
-    pub fn finish(&mut self) -> Result<Losses> {
-        match &mut self.who {
-            Who::Nobody => Ok(Losses::new()),
-            Who::Program(arm, _) => {
-                arm.reader().map_or(Ok(Losses::new()), |reader| reader.finish(&mut self.tally))
-            }
-        }
+    /// Reads all that is left, where it reads at all. Losses that the reader knows of.
+    pub fn finish(&mut self) -> Result<Option<Losses>> {
+        self.reader().map(|(reader, tally)| reader.finish(tally)).transpose()
+    }
+
+    fn reader(&mut self) -> Option<(&mut dyn Reader, &mut Tally)> {
+        let reader: &mut dyn Reader = match &mut self.who {
+            Who::Ours(arm, _) => arm.reader()?,
+            Who::Socket(socket) => socket.as_mut()?,
+            Who::Nobody | Who::Program(..) => return None,
+        };
+        Some((reader, &mut self.tally))
     }
 
     /// Ends to watch.
     pub fn detach(&mut self, lab: &Lab) -> Result<Outcome> {
         match &mut self.who {
             Who::Nobody => Ok(Outcome::default()),
-            Who::Program(arm, attached) => {
+            Who::Ours(arm, attached) => {
                 lab.far().inside(|| {
                     drop(attached.take());
                     Ok(())
@@ -96,6 +112,15 @@ impl Watcher {
                 let lost = arm.newly_lost();
                 let losses = if lost > 0 { Losses::from([("no room", lost)]) } else { Losses::new() };
                 Ok(Outcome { losses, ..Outcome::default() })
+            }
+            Who::Socket(socket) => {
+                drop(socket.take());
+                Ok(Outcome::default())
+            }
+            Who::Program(_, watching) => {
+                let outcome = watching.take().context("it does not watch")?.stop()?;
+                let reported = (outcome.flows, outcome.packets);
+                Ok(Outcome { losses: outcome.lost, reported, cpu: outcome.cpu })
             }
         }
     }
@@ -108,8 +133,8 @@ impl Watcher {
     /// The program, where there is one of ours.
     pub fn arm(&mut self) -> Option<&mut Arm> {
         match &mut self.who {
-            Who::Program(arm, _) => Some(arm),
-            Who::Nobody => None,
+            Who::Ours(arm, _) => Some(arm),
+            _ => None,
         }
     }
 }

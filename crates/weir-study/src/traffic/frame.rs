@@ -133,6 +133,28 @@ fn fold(mut sum: u32) -> u16 {
     sum as u16
 }
 
+/// Addresses and ports of a frame, as the kernel's programs write them down (`struct plain_key`); nothing for a frame
+/// that is not UDP right behind plain headers.
+pub fn key_of(frame: &[u8]) -> Option<[u64; 6]> {
+    let word = |offset: usize| frame.get(offset..)?.first_chunk().map(|bytes| u64::from_ne_bytes(*bytes));
+    let ports =
+        |offset: usize| frame.get(offset..)?.first_chunk().map(|bytes| u64::from(u32::from_ne_bytes(*bytes)));
+    match frame.get(12..14)? {
+        [0x08, 0x00] if frame.get(ETHERNET + 9) == Some(&PROTOCOL_UDP) => {
+            Some([word(ETHERNET + 12)?, 0, 0, 0, ports(ETHERNET + IPV4)?, PROTOCOL_UDP.into()])
+        }
+        [0x86, 0xdd] if frame.get(ETHERNET + 6) == Some(&PROTOCOL_UDP) => Some([
+            word(ETHERNET + 8)?,
+            word(ETHERNET + 16)?,
+            word(ETHERNET + 24)?,
+            word(ETHERNET + 32)?,
+            ports(ETHERNET + IPV6)?,
+            PROTOCOL_UDP.into(),
+        ]),
+        _ => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

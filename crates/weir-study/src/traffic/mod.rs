@@ -5,6 +5,6 @@ mod model;
 pub mod ports;
 mod schedule;
 
-pub use frame::{Ends, Frames, STAMP, stamp};
+pub use frame::{Ends, Frames, STAMP, key_of, stamp};
 pub use model::{GeneratorKind, Mix, Size, Traffic};
 pub use schedule::{Schedule, Step};

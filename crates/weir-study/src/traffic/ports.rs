@@ -3,9 +3,9 @@
 use std::ops::RangeInclusive;
 
 /// The first destination port.
-pub const DESTINATION_FIRST: u16 = 10_000;
+const DESTINATION_FIRST: u16 = 10_000;
 /// The first source port.
-pub const SOURCE_FIRST: u16 = 20_000;
+const SOURCE_FIRST: u16 = 20_000;
 /// So many flows share a source port; the same as PORT_BITS in `traffic.bpf.c`.
 const BITS: u32 = 15;
 /// The most flows that can be told apart.
@@ -25,9 +25,7 @@ pub fn flow(source: u16, destination: u16) -> Option<u32> {
 }
 
 /// All destination ports.
-pub fn destinations() -> RangeInclusive<u16> {
-    DESTINATION_FIRST..=DESTINATION_FIRST + ((1 << BITS) - 1) as u16
-}
+pub const DESTINATIONS: RangeInclusive<u16> = DESTINATION_FIRST..=DESTINATION_FIRST + ((1 << BITS) - 1);
 
 #[cfg(test)]
 mod tests {
@@ -38,7 +36,7 @@ mod tests {
         for number in [0, 1, 32_767, 32_768, 100_000, FLOWS_MAX - 1] {
             let (source, destination) = of(number);
             assert_eq!(flow(source, destination), Some(number));
-            assert!(destinations().contains(&destination));
+            assert!(DESTINATIONS.contains(&destination));
         }
         assert_eq!(flow(SOURCE_FIRST, 53), None);
         assert_eq!(flow(53, DESTINATION_FIRST), None);

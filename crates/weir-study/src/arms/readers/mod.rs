@@ -5,12 +5,14 @@ mod arrays;
 mod buffers;
 mod hashes;
 mod shipped;
+mod socket;
 
 pub use arena::{Arena, ENTRY};
 pub use arrays::{POSITIONS, PerCpuArray, SLOT, SLOTS, SharedArray};
 pub use buffers::{PerfBuffer, Ring};
 pub use hashes::Hashes;
 pub use shipped::Shipped;
+pub use socket::Socket;
 
 use super::Tally;
 use anyhow::Result;
