@@ -5,5 +5,7 @@ pub mod bench;
 mod interrupt;
 mod machine;
 mod namespace;
+pub mod recommend;
 pub mod results;
 mod spread;
+pub mod tuning;
