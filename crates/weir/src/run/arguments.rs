@@ -107,6 +107,10 @@ pub struct Arguments {
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = "Configuration")]
     config: Option<PathBuf>,
 
+    /// A file of settings that suit this host, made by `weir study --recommend`: they hold where nobody says otherwise
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = "Configuration")]
+    pub(super) tuned: Option<PathBuf>,
+
     /// Where `weir status` and `weir reload` reach this agent; a place of its own in /run/weir without this
     #[arg(long, value_name = "PATH", help_heading = "Control")]
     pub(super) socket: Option<PathBuf>,
