@@ -116,6 +116,39 @@ impl Capture {
     }
 }
 
+/// A running tcpdump that tells when it saw each UDP packet, to the nanosecond.
+pub struct Times {
+    child: Child,
+    stdout: Lines,
+    stderr: Lines,
+}
+
+impl Times {
+    /// Starts it and waits until it listens.
+    pub fn start(namespace: &Namespace, interface: &str) -> Self {
+        let mut command = Command::new("tcpdump");
+        command.args(["-n", "-p", "-l", "--immediate-mode", "--nano", "-Z", "root", "-i", interface, "udp"]);
+        command.env("TZ", "UTC").stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = namespace.enter(|| command.spawn()).expect("tcpdump");
+        let stdout = Lines::of(child.stdout.take().expect("piped"));
+        let stderr = Lines::of(child.stderr.take().expect("piped"));
+        let times = Self { child, stdout, stderr };
+        wait_for("tcpdump listens", Duration::from_secs(10), || {
+            times.stderr.look(|lines| lines.iter().any(|line| line.contains("listening on"))).then_some(())
+        });
+        times
+    }
+
+    /// Stops it and returns a line for each packet: `12:34:56.789012345 IP 10.0.0.1.1024 > …`.
+    pub fn stop(mut self) -> Vec<String> {
+        sleep(Duration::from_millis(300));
+        kill(Pid::from_raw(self.child.id().cast_signed()), Signal::SIGINT).expect("tcpdump runs");
+        self.child.wait().expect("tcpdump ends");
+        // The last one is empty.
+        self.stdout.finish().into_iter().filter(|line| !line.is_empty()).collect()
+    }
+}
+
 /// How many TCX links there are on the interface with this number, in any namespace: give
 /// the interface a number that no other has.
 pub fn tcx_links(ifindex: u32) -> usize {

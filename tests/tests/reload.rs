@@ -64,12 +64,13 @@ fn root_a_configuration_that_cannot_be_leaves_the_old_one() {
     let configured = Configured::start(&pair, "refused", &base());
     let file = configured.directory.0.join("weir.yaml");
     let text = base();
-    let cases: [(&str, String); 6] = [
+    let cases: [(&str, String); 7] = [
         ("weir.yaml:", text.clone() + "interval: [\n"),
         ("idle_timeot", text.clone() + "idle_timeot: 3s\n"),
         ("there is no field 'prot'", text.replace("source_address in 10.88.1.0/24", "prot == 3")),
         ("bytes is not known of each packet", text.replace("source_address in 10.88.1.0/24", "bytes > 3")),
         ("memory-budget cannot change", text.clone() + "memory_budget: 32MiB\nidle_timeout: 3s\n"),
+        ("clock cannot change", text.clone() + "clock: fine\n"),
         ("output cannot change", text.replace("json", "none")),
     ];
     for (expected, text) in &cases {

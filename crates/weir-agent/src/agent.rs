@@ -297,6 +297,7 @@ fn demand(settings: &Settings, found: &[Link]) -> Demand {
         decapsulate: settings.decapsulate,
         // What is joined must be the same packets.
         draw_by_content: settings.joining.dedup != Dedup::Off && can_draw_by_content(),
+        clock: settings.clock,
         ..Demand::one_interface(settings.memory_budget, online_cpus())
     }
 }

@@ -4,6 +4,7 @@ use crate::policy::Selector;
 use crate::{Error, Joining, Namespaces, Policy, Selection};
 use std::time::Duration;
 use weir_kernel::Position;
+use weir_probes::flows::Clock;
 use weir_probes::flows::rules::Room;
 
 /// How the programs are hung on interfaces.
@@ -34,6 +35,8 @@ pub struct Settings {
     pub decapsulate: bool,
     /// What is counted, and what is written.
     pub policy: Policy,
+    /// What stamps packets; cannot be changed while running.
+    pub clock: Clock,
     /// Time between drains.
     pub interval: Duration,
     /// A flow without packets for this long ends.
@@ -63,6 +66,7 @@ impl Settings {
             ("attach", self.position != wanted.position),
             ("biflow", self.joining.biflow != wanted.joining.biflow),
             ("dedup", self.joining.dedup != wanted.joining.dedup),
+            ("clock", self.clock != wanted.clock),
             ("memory-budget", self.memory_budget != wanted.memory_budget),
         ];
         if let Some((name, _)) = fixed.iter().find(|(_, differs)| *differs) {
@@ -131,6 +135,7 @@ pub(crate) fn sample() -> Settings {
         joining: Joining { biflow: true, dedup: crate::Dedup::First },
         decapsulate: false,
         policy: Policy::default(),
+        clock: Clock::Tick,
         interval: Duration::from_secs(1),
         idle_timeout: Duration::from_secs(15),
         active_timeout: Duration::from_secs(60),
@@ -181,6 +186,7 @@ mod tests {
         let wanted = Settings { memory_budget: 1, interval: Duration::from_secs(2), ..settings() };
         assert!(refused(wanted).contains("--memory-budget cannot change"));
         assert!(refused(Settings { hook: HookChoice::Tcx, ..settings() }).contains("--hook cannot change"));
+        assert!(refused(Settings { clock: Clock::Fine, ..settings() }).contains("--clock cannot change"));
         let others = Namespaces::Every;
         assert!(refused(Settings { namespaces: others, ..settings() }).contains("--netns cannot change"));
     }

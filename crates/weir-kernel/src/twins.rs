@@ -33,6 +33,9 @@ pub const SYN_SEEN: u32 = 0x04;
 /// C: `SYN_ACK_SEEN`: a SYN with ACK: who received it did.
 pub const SYN_ACK_SEEN: u32 = 0x08;
 
+/// C: `FINE_TICK_BITS`.
+pub const FINE_TICK_BITS: u32 = 16;
+
 /// C: `BUCKET_WAYS`.
 pub const BUCKET_WAYS: u32 = 16;
 

@@ -36,7 +36,7 @@ pub static FIELDS: &[Field] = &[
         unit: Unit::Time,
         otel: "weir.flow.start",
         ipfix: Element::iana(156, "flowStartNanoseconds"),
-        doc: "When the first packet of either direction was seen, to the kernel's tick (1 to 10 ms).",
+        doc: "When the first packet of either direction was seen, to the kernel's tick (1 to 10 ms), or to 66 µs with `--clock fine`.",
         read: |record| Value::Time(record.start),
     },
     Field {
@@ -46,7 +46,7 @@ pub static FIELDS: &[Field] = &[
         unit: Unit::Time,
         otel: "weir.flow.end",
         ipfix: Element::iana(157, "flowEndNanoseconds"),
-        doc: "When the last packet of either direction was seen, to the kernel's tick.",
+        doc: "When the last packet of either direction was seen, as precise as `start`.",
         read: |record| Value::Time(record.end),
     },
     Field {

@@ -1,17 +1,20 @@
 //! What watching costs, measured: `weir study` compares ways to watch a network on the user's own host,
 //! `weir-bench` compares Weir with itself and with its targets.
 
-mod arms;
+pub mod arms;
 pub mod bench;
 mod interrupt;
 mod lab;
+pub use lab::sink;
 mod machine;
 mod namespace;
 mod pcap;
 mod programs;
+pub mod recommend;
 pub mod report;
 pub mod results;
 mod senders;
 mod spread;
-mod study;
-mod traffic;
+pub mod study;
+pub mod traffic;
+pub mod tuning;

@@ -10,13 +10,16 @@ use std::thread;
 /// CPU, kernel and compiler, in one line: figures mean nothing without them.
 pub fn describe() -> String {
     let cpuinfo = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let model = cpuinfo
-        .lines()
-        .find_map(|line| line.strip_prefix("model name")?.split_once(':'))
-        .map_or("unknown CPU", |(_, name)| name.trim());
+    let model = cpu_model(&cpuinfo);
     let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
     let cpus = cpuinfo.lines().filter(|line| line.starts_with("processor")).count();
     format!("{model}, {cpus} CPUs, Linux {}, {}", kernel.trim(), env!("WEIR_STUDY_CLANG"))
+}
+
+/// The name in `/proc/cpuinfo`.
+pub fn cpu_model(cpuinfo: &str) -> &str {
+    let line = cpuinfo.lines().find_map(|line| line.strip_prefix("model name")?.split_once(':'));
+    line.map_or("unknown CPU", |(_, name)| name.trim())
 }
 
 /// Has this process, and the ones that it starts, go before whatever else the machine is busy with.
@@ -36,6 +39,15 @@ pub fn on_one_cpu<T: Send>(work: impl FnOnce() -> Result<T> + Send) -> Result<T>
         });
         worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     })
+}
+
+/// Does `work` on this thread, and on one CPU meanwhile.
+pub fn on_last_cpu<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
+    let before = sched_getaffinity(Pid::from_raw(0)).context("cannot read the CPU affinity")?;
+    pin_to_one_cpu()?;
+    let result = work();
+    sched_setaffinity(Pid::from_raw(0), &before).context("cannot set the CPU affinity")?;
+    result
 }
 
 /// Keeps the calling thread on one CPU, the last: the first has most of the interrupts.

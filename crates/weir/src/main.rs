@@ -14,6 +14,7 @@ mod run;
 mod shell;
 mod status;
 mod stop;
+mod study;
 mod table;
 mod text;
 mod view;
@@ -47,6 +48,8 @@ enum Command {
     Status(status::Arguments),
     /// Have the running agent read its configuration again
     Reload(reload::Arguments),
+    /// Measure which data structure should watch this host's network, and write a report
+    Study(Box<study::Arguments>),
     /// Show what weir sees of a small network with real traffic, built on the spot and gone afterwards
     Demo(demo::Arguments),
     /// Check, show and describe the configuration: flags, environment, file
@@ -74,6 +77,7 @@ fn main() -> ExitCode {
         Some(Command::Cost(arguments)) => cost::run(&arguments),
         Some(Command::Status(arguments)) => status::run(&arguments),
         Some(Command::Reload(arguments)) => reload::run(&arguments),
+        Some(Command::Study(arguments)) => study::run(*arguments),
         Some(Command::Demo(arguments)) => demo::run(&arguments),
         Some(Command::Config(command)) => config::run(command),
         Some(Command::Completions(arguments)) => shell::completions(&arguments),

@@ -230,6 +230,42 @@ fn the_schema_and_the_reader_agree() {
     }
 }
 
+#[test]
+fn a_tuned_file_goes_before_the_defaults_only() {
+    let directory = Directory::new("tuned");
+    let tuned = directory
+        .file("tuned.yaml", "structure: flow-hash\nclock: fine\nmemory_budget: 16MiB\ninterval: 2s\n");
+    let file = directory.file("weir.yaml", format!("tuned: {tuned}\ninterval: 3s\n"));
+    let settings = shown(&mut weir(&["config", "show", "-o", "json", "--config", &file]))["settings"].take();
+    assert_eq!(settings["tuned"], json!({ "value": tuned, "origin": "file", "line": 1 }));
+    assert_eq!(settings["interval"], json!({ "value": "3s", "origin": "file", "line": 2 }));
+    assert_eq!(settings["clock"], json!({ "value": "fine", "origin": "tuned", "line": 2 }));
+    assert_eq!(settings["idle_timeout"]["origin"], "default");
+    let mut command = weir(&["config", "show", "--", "--tuned", &tuned, "--clock", "tick"]);
+    let page = succeed(command.env("WEIR_INTERVAL", "4s").env("WEIR_CONFIG", "/dev/null"));
+    for line in ["clock: tick # flag --clock", "interval: 4s # environment WEIR_INTERVAL"] {
+        assert!(page.contains(&format!("\n{line}\n")), "{page}");
+    }
+    assert!(page.contains(&format!("\nmemory_budget: 16MiB # tuned {tuned}:3\n")), "{page}");
+    assert!(is_fine(&tuned) && is_fine(&file));
+
+    let other = directory.file("tuned.yaml", "structure: lru-hash\n");
+    let expected = format!("weir: {other}:1: structure: 'lru-hash': this weir has no such structure, only");
+    for (arguments, code) in [
+        (vec!["config", "check", &file], 1),
+        (vec!["config", "check", &other], 1),
+        (vec!["run", "--config", "/dev/null", "--tuned", &other], 2),
+    ] {
+        let outcome = output(&mut weir(&arguments));
+        let said = text(&outcome.stderr);
+        assert_eq!((outcome.status.code(), said.lines().count()), (Some(code), 1), "{arguments:?}: {said}");
+        assert!(said.starts_with(&expected), "{said}");
+    }
+    let outcome = output(&mut weir(&["run", "--config", "/dev/null", "--tuned", "/nonexistent"]));
+    let expected = "weir: /nonexistent: cannot be read: No such file or directory\n";
+    assert_eq!((outcome.status.code(), text(&outcome.stderr).as_str()), (Some(2), expected));
+}
+
 /// A shell with a file system and a network of its own, that leaves no trace.
 fn apart(script: &str) -> Command {
     let mut command = Command::new("unshare");
@@ -259,11 +295,13 @@ fn root_the_agent_runs_by_its_file() {
     let directory = Directory::new("agent");
     let file =
         directory.file("weir.yaml", "interface: lo\noutput: none\nduration: 300ms\nmemory_budget: 16MiB\n");
-    let script = format!("ip link set lo up; exec $1 run --config {file} -o json");
+    let tuned = directory.file("tuned.yaml", "structure: flow-hash\nclock: fine\nmemory_budget: 8MiB\n");
+    let script = format!("ip link set lo up; exec $1 run --config {file} --tuned {tuned} -o json");
     let outcome = output(&mut apart(&script));
     let said = text(&outcome.stderr);
     assert!(outcome.status.success(), "{said}");
     assert!(said.starts_with("weir: attached to lo "), "{said}");
-    assert!(said.contains(&format!("\nweir: configured by {file}\n")), "{said}");
+    assert!(said.contains(&format!("\nweir: configured by {file}\nweir: tuned by {tuned}\n")), "{said}");
+    assert!(said.contains("; 16.0 MiB of kernel maps"), "the file goes before the tuned file: {said}");
     assert!(text(&outcome.stdout).contains(r#""type":"ledger""#), "a flag goes before the file: {outcome:?}");
 }

@@ -23,7 +23,7 @@ struct packet {
 	__u32 count; /* wire packets */
 	__u64 bytes; /* wire bytes */
 	__u32 length; /* of the longest of the wire packets */
-	__u32 now; /* low half of jiffies64 */
+	__u32 now; /* low half of ticks(), see clock.h */
 	__u32 epoch; /* the generation that counts it */
 	__u32 cpu;
 #ifdef DRAW_BY_CONTENT

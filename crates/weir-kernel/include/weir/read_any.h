@@ -18,7 +18,7 @@ struct {
 	__type(value, struct fragment_origin);
 } fragments SEC(".maps");
 
-const volatile __u32 fragment_timeout_jiffies = 0; /* set by user space, as is the map's size */
+const volatile __u32 fragment_timeout = 0; /* in ticks; set by user space, as is the map's size */
 
 /* Where the reader stands. `end`: one past the last byte that belongs to the datagram. */
 struct cursor {
@@ -230,7 +230,7 @@ static __always_inline void join_fragment(const struct cursor *at, struct packet
 		return;
 	}
 	first = bpf_map_lookup_elem(&fragments, &key);
-	if (first && packet->now - first->seen <= fragment_timeout_jiffies) {
+	if (first && packet->now - first->seen <= fragment_timeout) {
 		packet->protocol = first->protocol;
 		packet->source_port = first->source_port;
 		packet->destination_port = first->destination_port;

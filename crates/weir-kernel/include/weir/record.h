@@ -42,7 +42,7 @@ struct flow_entry {
 	__u8 rate; /* number of the sampling rate, in the rules of this generation */
 	__u64 packets;
 	__u64 bytes;
-	__u32 first; /* low half of jiffies64 */
+	__u32 first; /* low half of ticks() */
 	__u32 last;
 	__u32 min_length;
 	__u32 max_length;
@@ -53,6 +53,9 @@ struct flow_addresses {
 	__u64 source[2];
 	__u64 destination[2];
 };
+
+/* A tick of the fine clock is 2^16 ns, 65.536 us: 32 bits of them come round after 78 hours. */
+#define FINE_TICK_BITS 16
 
 /* Sixteen ways of the index: a fingerprint above, 1 + the entry's number below; 0 is free. */
 #define BUCKET_WAYS 16
@@ -192,7 +195,7 @@ struct fragment_key {
 struct fragment_origin {
 	__be16 source_port;
 	__be16 destination_port;
-	__u32 seen; /* low half of jiffies64 */
+	__u32 seen; /* low half of ticks() */
 	__u8 protocol;
 	__u8 padding[3];
 };

@@ -3,6 +3,7 @@
  * The flow probe: every packet at TC ingress and egress lands in a flow or in the ledger.
  * The packet itself is never touched, its verdict never changed.
  */
+#include <weir/clock.h>
 #include <weir/interfaces.h>
 #include <weir/levels.h>
 #include <weir/read_any.h>
@@ -67,7 +68,7 @@ static __noinline int count_out(const struct packet *packet, struct ledger_cell 
 }
 
 /* `network`: where the network header begins, or 0 for where the kernel says. */
-static __always_inline void count(const struct __sk_buff *skb __attribute__((unused)), struct packet *packet,
+static __always_inline void count(const struct __sk_buff *skb, struct packet *packet,
 				  __u32 network __attribute__((unused)))
 {
 	bool own = likely(packet->cpu < cpus);
@@ -83,7 +84,12 @@ static __always_inline void count(const struct __sk_buff *skb __attribute__((unu
 		if (part->rules_sample)
 			packet->drawn = draw(skb, packet, network);
 #endif
-		judgement = judge(packet, part->rule_words);
+		/*
+		 * Any number to the verifier: judge() returns constants, and with them Linux 6.1 and older can take
+		 * one way back from it for another, so that rules are passed by. Whether they do hangs on the
+		 * registers that the compiler picks.
+		 */
+		judgement = judge(packet, part->rule_words) + opaque_zero(skb);
 	}
 	if (unlikely(!own || READ_ONCE(part->busy))) {
 		count_nested(packet, part, judgement);
@@ -133,7 +139,7 @@ static __always_inline int observe(struct __sk_buff *skb, __u32 direction)
 	packet.cpu = bpf_get_smp_processor_id();
 	packet.point = interface->point + direction;
 	packet.parent = 0;
-	packet.now = bpf_jiffies64();
+	packet.now = ticks();
 	read(skb, &packet, interface->link_layer);
 	count(skb, &packet, 0);
 	if (decapsulate && interface->inner_point)
@@ -154,12 +160,14 @@ int weir_egress(struct __sk_buff *skb)
 }
 
 __u64 jiffies_now;
+__u64 nanoseconds_now;
 
-/* Run by hand, through BPF_PROG_TEST_RUN: how many jiffies is it? */
+/* Run by hand, through BPF_PROG_TEST_RUN: what time is it, by either clock? */
 SEC("tc")
 int weir_clock(struct __sk_buff *skb __attribute__((unused)))
 {
 	jiffies_now = bpf_jiffies64();
+	nanoseconds_now = bpf_ktime_get_ns();
 	return VERDICT_NEXT;
 }
 

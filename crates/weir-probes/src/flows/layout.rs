@@ -1,5 +1,6 @@
 //! How large each map of the flow probe is: from one memory budget and the number of CPUs.
 
+use super::Clock;
 use super::rules::Room;
 use weir_kernel::{
     BUCKET_WAYS, FlowAddresses, FlowBucket, FlowEntry, LedgerCell, PartState, RULE_ROWS, RuleAction,
@@ -36,6 +37,8 @@ pub struct Demand {
     pub every_netns: bool,
     /// Whether a packet that a sampling rule takes at one observation point is taken at all of them.
     pub draw_by_content: bool,
+    /// What stamps packets.
+    pub clock: Clock,
 }
 
 impl Demand {
@@ -49,6 +52,7 @@ impl Demand {
             decapsulate: false,
             every_netns: false,
             draw_by_content: super::can_draw_by_content(),
+            clock: Clock::default(),
         }
     }
 }
@@ -78,6 +82,8 @@ pub struct Layout {
     pub every_netns: bool,
     /// Whether a packet that a sampling rule takes at one observation point is taken at all of them.
     pub draw_by_content: bool,
+    /// What stamps packets.
+    pub clock: Clock,
 }
 
 /// The budget does not hold a single flow.
@@ -124,6 +130,7 @@ impl Layout {
             decapsulate: demand.decapsulate,
             every_netns: demand.every_netns,
             draw_by_content: demand.draw_by_content,
+            clock: demand.clock,
         };
         let fixed = layout.bytes();
         let parts = GENERATIONS * u64::from(demand.cpus);

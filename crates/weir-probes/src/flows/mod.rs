@@ -14,7 +14,7 @@ pub use digest::Digester;
 pub use drain::{Left, Seen, Visitor};
 pub use layout::{Demand, Layout, TooSmall};
 pub use programs::Programs;
-pub use ticks::Ticks;
+pub use ticks::{Clock, Ticks};
 
 use rules::{Compiled, Published, Rates};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -32,6 +32,10 @@ static OBJECT_DRAWN: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/flows_dra
 pub fn object(draw_by_content: bool) -> &'static [u8] {
     if draw_by_content { OBJECT_DRAWN } else { OBJECT }
 }
+
+/// What keeps flows in the kernel, by name: an index of tags, and dense entries, for each CPU. The only structure
+/// that there is; files that were made for one say which.
+pub const STRUCTURE: &str = "flow-hash";
 
 /// How long the first fragment's ports wait for the rest: the reassembly time of RFC 8200.
 const FRAGMENT_TIMEOUT: Duration = Duration::from_secs(60);
@@ -235,7 +239,7 @@ impl Flows {
     /// # Errors
     /// The clock program cannot be run.
     pub fn ticks(&self) -> Result<Ticks> {
-        Ticks::read(&self.loaded)
+        Ticks::read(&self.loaded, self.layout.clock)
     }
 
     fn epoch_word(&self) -> Result<&AtomicU32> {
@@ -255,8 +259,7 @@ fn own_netns() -> u32 {
 
 fn open(layout: &Layout, seed: u64) -> Result<Opened> {
     let mut object = Opened::new("flows", object(layout.draw_by_content))?;
-    let tick = weir_kernel::clock::tick()?;
-    let fragment_timeout = FRAGMENT_TIMEOUT.as_nanos() / tick.as_nanos().max(1);
+    let fragment_timeout = FRAGMENT_TIMEOUT.as_nanos() / layout.clock.tick()?.as_nanos().max(1);
     object.set_constant("cpus", layout.cpus)?;
     object.set_constant("entries_per_cpu", layout.entries_per_cpu)?;
     object.set_constant("bucket_mask", layout.buckets_per_cpu - 1)?;
@@ -269,7 +272,8 @@ fn open(layout: &Layout, seed: u64) -> Result<Opened> {
     }
     object.set_constant("own_netns", own_netns())?;
     object.set_constant("interfaces_direct", layout.interfaces_direct)?;
-    object.set_constant("fragment_timeout_jiffies", fragment_timeout as u32)?;
+    object.set_constant("fine_clock", u8::from(layout.clock == Clock::Fine))?;
+    object.set_constant("fragment_timeout", fragment_timeout as u32)?;
     object.set_constant("spill_wakeup_bytes", u64::from(layout.spill_bytes / 4))?;
     object.set_entries("parts", layout.parts())?;
     object.set_entries("entries", layout.parts() * layout.entries_per_cpu)?;

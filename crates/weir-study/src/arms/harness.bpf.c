@@ -17,8 +17,31 @@ __u32 burst; /* packets of one flow in a row */
 __u32 left;
 __u32 random;
 
+/* The flows of a study's traffic, one after another. User space sets how many; without any they are drawn. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u64);
+} steps SEC(".maps");
+
+const volatile __u32 step_count = 0;
+__u32 position;
+
+static __always_inline __u32 next_step(void)
+{
+	__u32 index = position < step_count ? position : 0;
+	__u64 *flow = bpf_map_lookup_elem(&steps, &index);
+
+	position = index + 1;
+	return flow ? *flow : 0;
+}
+
 static __always_inline __u32 next_flow(void)
 {
+	if (step_count)
+		return next_step();
 	if (!left) {
 		left = burst;
 		if (!random)

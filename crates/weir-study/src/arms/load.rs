@@ -1,9 +1,11 @@
 //! The objects with the arms' programs, on their way into the kernel.
 
+use crate::traffic::Step;
 use anyhow::{Context, Result};
 use libbpf_rs::{MapCore, MapFlags, MapHandle, MapType};
 use std::os::fd::{AsFd, AsRawFd};
-use weir_kernel::{Loaded, Opened};
+use std::sync::atomic::Ordering;
+use weir_kernel::{Loaded, Opened, Shared};
 
 macro_rules! object {
     ($name:literal) => {
@@ -46,6 +48,18 @@ fn only(name: &'static str, object: &[u8], clock: Clock, program: &str, maps: &[
 /// The driver of `BPF_PROG_TEST_RUN`, and the programs that keep nothing.
 pub fn harness() -> Result<Loaded> {
     Ok(Opened::new("harness", object!("harness"))?.load()?)
+}
+
+/// The same, walking through the flows of these steps.
+pub fn harness_along(steps: &[Step]) -> Result<Loaded> {
+    let mut opened = Opened::new("harness", object!("harness"))?;
+    let count = u32::try_from(steps.len())?;
+    opened.set_entries("steps", count)?;
+    opened.set_constant("step_count", count)?;
+    let loaded = opened.load()?;
+    let flows = Shared::new(loaded.map("steps")?, steps.len())?;
+    flows.iter().zip(steps).for_each(|(word, step)| word.store(step.flow.into(), Ordering::Relaxed));
+    Ok(loaded)
 }
 
 /// The two ends of a study, with room for `steps` steps of the schedule.
@@ -108,7 +122,7 @@ pub fn arena(words_per_entry: usize) -> Result<(Loaded, usize)> {
     let loaded = opened.load()?;
     // Pages that user space has touched are there for programs, which cannot ask for any.
     for page in loaded.arena("arena", words)?.chunks(512) {
-        page[0].store(0, std::sync::atomic::Ordering::Relaxed);
+        page[0].store(0, Ordering::Relaxed);
     }
     Ok((loaded, words))
 }

@@ -7,7 +7,7 @@ mod records;
 mod tally;
 
 pub use arm::Arm;
-pub use load::{Clock, cpus, harness, hash_per_cpu, hashes, mix, postcards, traffic};
+pub use load::{Clock, cpus, harness, harness_along, hash_per_cpu, hashes, mix, postcards, traffic};
 pub use tally::{Counters, Key, Tally};
 
 use crate::results::{ArmInfo, EMPTY, NONE, WEIR};

@@ -9,7 +9,7 @@ mod generator;
 mod iperf;
 mod memory;
 mod network;
-mod packet;
+pub(crate) mod packet;
 mod report;
 mod throughput;
 

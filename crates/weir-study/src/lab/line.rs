@@ -1,30 +1,44 @@
 //! One traffic on its way from end to end: who sends it, and what has arrived.
 
-use super::Lab;
+use super::remote::Remote;
+use super::{Lab, Link, Veth};
 use crate::arms;
 use crate::senders::{Generator, Maker, Packet, Senders, Udp, Walk, Xdp};
 use crate::traffic::{Frames, GeneratorKind, Schedule};
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use libbpf_rs::{MapCore, MapFlags, MapHandle};
+use std::cell::RefCell;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::AsFd;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use weir_kernel::{Attachment, Direction, Hook, Loaded, Position, Shared, is_tcx_missing};
 
 /// 64-bit words of `struct arrived`: packets, missing, next.
-const ARRIVED: usize = 8;
+pub const ARRIVED: usize = 8;
+/// SENDERS_MAX in `traffic.bpf.c`.
+pub const SENDERS_MAX: usize = 1024;
 
-/// Senders, and the sink at the far end.
+/// Senders, and who counts at the far end.
 pub struct Line {
     senders: Senders,
     schedule: Arc<Schedule>,
     /// Packets that each sender has sent so far.
     sent: Vec<u64>,
-    arrivals: Shared,
-    _sink: Attachment,
-    /// The far end's device takes live frames while it has an XDP program.
-    _pass: Option<libbpf_rs::Link>,
-    _traffic: Arc<Loaded>,
+    far: Far,
+}
+
+/// Who counts what arrives.
+enum Far {
+    /// Our own sink.
+    Here {
+        arrivals: Shared,
+        _sink: Attachment,
+        /// The far end's device takes live frames while it has an XDP program.
+        _pass: Option<libbpf_rs::Link>,
+    },
+    /// Another host's.
+    There(RefCell<Remote>),
 }
 
 /// What has arrived so far.
@@ -42,21 +56,12 @@ impl Line {
     /// # Errors
     /// The kernel has no such generator, or a privilege is missing.
     pub fn new(lab: &Lab, schedule: Arc<Schedule>, kind: GeneratorKind, cpus: &[usize]) -> Result<Self> {
-        let traffic = Arc::new(arms::traffic(schedule.steps.len() as u32)?);
-        write_schedule(&traffic, &schedule)?;
-        write_senders(&traffic, &schedule, cpus)?;
-        let frames = Frames::between(lab.ends());
-        write_headers(&traffic, &frames)?;
-        let arrivals = Shared::new(traffic.map("arrivals")?, schedule.parts.len() * ARRIVED)?;
-        let sink = lab.far().inside(|| attach_sink(&traffic, lab.far_index()))?;
-        let pass = match kind {
-            GeneratorKind::Xdp => Some(lab.far().inside(|| attach_pass(&traffic, lab.far_index()))?),
-            _ => None,
+        let (far, make) = match lab {
+            Lab::Veth(veth) => through(veth, &schedule, kind, cpus)?,
+            Lab::Link(link) => over(link, &schedule, kind)?,
         };
-        let make = maker(lab, Arc::clone(&traffic), Arc::clone(&schedule), kind);
         let senders = Senders::start(cpus, make)?;
-        let sent = vec![0; cpus.len()];
-        Ok(Self { senders, schedule, sent, arrivals, _sink: sink, _pass: pass, _traffic: traffic })
+        Ok(Self { senders, schedule, sent: vec![0; cpus.len()], far })
     }
 
     /// Who sends.
@@ -80,39 +85,99 @@ impl Line {
     }
 
     /// Everything that has arrived so far.
-    pub fn arrived(&self) -> Arrived {
-        let word =
-            |sender: &[std::sync::atomic::AtomicU64], word: usize| sender[word].load(Ordering::Relaxed);
-        self.arrivals.chunks_exact(ARRIVED).fold(Arrived::default(), |sum, sender| Arrived {
-            packets: sum.packets + word(sender, 0),
-            missing: sum.missing + word(sender, 1),
-        })
+    ///
+    /// # Errors
+    /// The other host does not answer.
+    pub fn arrived(&self) -> Result<Arrived> {
+        let arrivals = match &self.far {
+            Far::Here { arrivals, .. } => arrivals,
+            Far::There(remote) => return remote.borrow_mut().arrived(),
+        };
+        Ok(total(arrivals))
+    }
+
+    /// Packets that came by where they are observed, of so many sent and arrived: at the far end of a veth pair,
+    /// at the near end of a real link.
+    pub fn observed(&self, sent: u64, arrived: u64) -> u64 {
+        match self.far {
+            Far::Here { .. } => arrived,
+            Far::There(_) => sent,
+        }
     }
 }
 
-fn maker(lab: &Lab, traffic: Arc<Loaded>, schedule: Arc<Schedule>, kind: GeneratorKind) -> Arc<Maker> {
-    let (near, far) = (lab.near().door(), lab.far().door());
-    let (ends, near_index, far_index) = (lab.ends(), lab.near_index(), lab.far_index());
-    let frames = Frames::between(ends);
+/// What a sink has counted, of all senders.
+pub fn total(arrivals: &Shared) -> Arrived {
+    let word = |sender: &[AtomicU64], word: usize| sender[word].load(Ordering::Relaxed);
+    arrivals.chunks_exact(ARRIVED).fold(Arrived::default(), |sum, sender| Arrived {
+        packets: sum.packets + word(sender, 0),
+        missing: sum.missing + word(sender, 1),
+    })
+}
+
+fn through(
+    veth: &Veth,
+    schedule: &Arc<Schedule>,
+    kind: GeneratorKind,
+    cpus: &[usize],
+) -> Result<(Far, Arc<Maker>)> {
+    let traffic = Arc::new(arms::traffic(schedule.steps.len() as u32)?);
+    write_schedule(&traffic, schedule)?;
+    write_senders(&traffic, schedule, cpus)?;
+    let frames = Frames::between(veth.ends);
+    write_headers(&traffic, &frames)?;
+    let arrivals = Shared::new(traffic.map("arrivals")?, SENDERS_MAX * ARRIVED)?;
+    let index = veth.far_index;
+    let sink = veth.far.inside(|| attach_sink(&traffic, index))?;
+    let pass = match kind {
+        GeneratorKind::Xdp => Some(veth.far.inside(|| attach_pass(&traffic, index))?),
+        _ => None,
+    };
+    let far = Far::Here { arrivals, _sink: sink, _pass: pass };
+
+    let ((near, far_door), near_index) = (veth.doors(), veth.near_index);
+    let schedule = Arc::clone(schedule);
     let length = schedule.steps.iter().map(|step| step.length).max().unwrap_or(0);
-    Arc::new(move |sender, _| {
+    let destination = (veth.ends.ipv4[1], veth.ends.ipv6[1]);
+    let make = move |sender| {
         let walk = Walk::new(Arc::clone(&schedule), sender);
         let generator: Box<dyn Generator> = match kind {
             GeneratorKind::Xdp => {
-                far.enter()?;
-                Box::new(Xdp::new(Arc::clone(&traffic), length, far_index))
-            }
-            GeneratorKind::Udp => {
-                near.enter()?;
-                Box::new(Udp::new(walk, (ends.ipv4[1], ends.ipv6[1])))
+                far_door.enter()?;
+                Box::new(Xdp::new(Arc::clone(&traffic), length, index))
             }
             GeneratorKind::Packet => {
                 near.enter()?;
                 Box::new(Packet::new(walk, frames.clone(), (near_index, length))?)
             }
+            GeneratorKind::Udp => {
+                near.enter()?;
+                Box::new(Udp::new(walk, destination))
+            }
         };
         Ok(generator)
-    })
+    };
+    Ok((far, Arc::new(make)))
+}
+
+fn over(link: &Link, schedule: &Arc<Schedule>, kind: GeneratorKind) -> Result<(Far, Arc<Maker>)> {
+    ensure!(
+        kind == GeneratorKind::Udp,
+        "over a real link packets are sent by UDP sockets, not by {}",
+        kind.name()
+    );
+    let destination = match link.to {
+        IpAddr::V4(to) => (to, Ipv6Addr::UNSPECIFIED),
+        IpAddr::V6(to) => (Ipv4Addr::UNSPECIFIED, to),
+    };
+    let other = schedule.steps.iter().any(|step| step.ipv6 != link.to.is_ipv6());
+    ensure!(!other, "this traffic is of another family than {}", link.to);
+    let schedule = Arc::clone(schedule);
+    let make = move |sender| {
+        let walk = Walk::new(Arc::clone(&schedule), sender);
+        Ok(Box::new(Udp::new(walk, destination)) as Box<dyn Generator>)
+    };
+    Ok((Far::There(RefCell::new(Remote::new(link.to)?)), Arc::new(make)))
 }
 
 fn write_schedule(traffic: &Loaded, schedule: &Schedule) -> Result<()> {
@@ -154,7 +219,7 @@ fn write_headers(traffic: &Loaded, frames: &Frames) -> Result<()> {
 }
 
 /// After all who watch.
-fn attach_sink(traffic: &Loaded, index: u32) -> Result<Attachment> {
+pub fn attach_sink(traffic: &Loaded, index: u32) -> Result<Attachment> {
     let sink = traffic.program("sink")?;
     let on = |hook| weir_kernel::attach(sink.as_fd(), index, Direction::Ingress, (hook, Position::Tail));
     let attached =

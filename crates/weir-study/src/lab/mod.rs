@@ -1,23 +1,34 @@
-//! Where a study takes place: two network namespaces of its own and a veth pair between them.
+//! Where a study takes place: two network namespaces of its own and a veth pair between them, or a real link.
 
 mod line;
+mod remote;
+mod sink;
 
 pub use line::Line;
+pub use sink::sink;
 
-use crate::namespace::{self, Namespace};
+use crate::namespace::{self, Door, Namespace};
 use crate::traffic::Ends;
 use anyhow::{Context, Result};
 use nix::net::if_::if_nametoindex;
 use std::fs;
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// What the namespaces' names begin with.
 const NAME: &str = "weir-study";
 /// The device at either end.
 const DEVICE: &str = "study0";
 
-/// Both ends. Packets are sent at the near one, and observed at the far one.
-pub struct Lab {
+/// Both ends.
+pub enum Lab {
+    /// Packets are sent at the near end, and observed at the far one.
+    Veth(Veth),
+    /// Packets are sent and observed here; somebody else counts them at the far end.
+    Link(Link),
+}
+
+/// A veth pair.
+pub struct Veth {
     near: Namespace,
     far: Namespace,
     near_index: u32,
@@ -25,12 +36,19 @@ pub struct Lab {
     ends: Ends,
 }
 
+/// A real link.
+pub struct Link {
+    interface: String,
+    index: u32,
+    to: IpAddr,
+}
+
 impl Lab {
-    /// Sets them up.
+    /// Sets up a veth pair.
     ///
     /// # Errors
     /// A privilege or ip(8) is missing.
-    pub fn new() -> Result<Self> {
+    pub fn veth() -> Result<Self> {
         namespace::sweep(NAME);
         let ends = Ends {
             macs: [[2, 0, 0, 0, 0, 1], [2, 0, 0, 0, 0, 2]],
@@ -47,37 +65,57 @@ impl Lab {
         set_up_far(&far)?;
         let index = || if_nametoindex(DEVICE).context("the veth pair is gone");
         let (near_index, far_index) = (near.inside(index)?, far.inside(index)?);
-        Ok(Self { near, far, near_index, far_index, ends })
+        Ok(Self::Veth(Veth { near, far, near_index, far_index, ends }))
     }
 
-    /// Where packets come from.
-    pub fn near(&self) -> &Namespace {
-        &self.near
+    /// Takes a real link: packets leave through `interface` for `to`, where a sink listens.
+    ///
+    /// # Errors
+    /// There is no such interface, or no sink.
+    pub fn link(interface: &str, to: IpAddr) -> Result<Self> {
+        let index = if_nametoindex(interface).with_context(|| format!("no interface {interface}"))?;
+        remote::Remote::new(to)?;
+        Ok(Self::Link(Link { interface: interface.into(), index, to }))
     }
 
-    /// Where packets arrive, and are observed.
-    pub fn far(&self) -> &Namespace {
-        &self.far
+    /// Does `work` where packets are observed.
+    pub fn inside<T>(&self, work: impl FnOnce() -> Result<T>) -> Result<T> {
+        match self {
+            Self::Veth(veth) => veth.far.inside(work),
+            Self::Link(_) => work(),
+        }
     }
 
-    /// The device that is observed.
-    pub fn device(&self) -> &'static str {
-        DEVICE
+    /// The number of the device that is observed, there.
+    pub fn index(&self) -> u32 {
+        match self {
+            Self::Veth(veth) => veth.far_index,
+            Self::Link(link) => link.index,
+        }
     }
 
-    /// Its number.
-    pub fn far_index(&self) -> u32 {
-        self.far_index
+    /// Where other programs are run, and the device that they watch; nothing on a real link, whose own traffic they
+    /// would count, too.
+    pub fn stage(&self) -> Option<(&Namespace, &'static str)> {
+        match self {
+            Self::Veth(veth) => Some((&veth.far, DEVICE)),
+            Self::Link(_) => None,
+        }
     }
 
-    /// The number of the device that packets leave through.
-    pub fn near_index(&self) -> u32 {
-        self.near_index
+    /// `veth`, or the name of the interface.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Veth(_) => "veth",
+            Self::Link(link) => &link.interface,
+        }
     }
+}
 
-    /// Addresses of both ends.
-    pub fn ends(&self) -> Ends {
-        self.ends
+impl Veth {
+    /// The ways to both ends.
+    fn doors(&self) -> (Door, Door) {
+        (self.near.door(), self.far.door())
     }
 }
 

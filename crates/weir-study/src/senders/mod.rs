@@ -36,8 +36,8 @@ pub struct Batch {
     pub time: Duration,
 }
 
-/// Makes a generator on the thread that is going to use it: the number of the sender, and its CPU.
-pub type Maker = dyn Fn(u32, usize) -> Result<Box<dyn Generator>> + Send + Sync;
+/// Makes the generator of a sender, on the thread that is going to use it.
+pub type Maker = dyn Fn(u32) -> Result<Box<dyn Generator>> + Send + Sync;
 
 /// What senders are to do.
 #[derive(Debug, Clone, Copy)]
@@ -126,7 +126,7 @@ impl Drop for Senders {
 }
 
 fn work(number: u32, cpu: usize, make: &Maker, orders: &Receiver<Job>, done: &Sender<Result<Sent>>) {
-    let made = machine::stay_on(&[cpu]).and_then(|()| make(number, cpu));
+    let made = machine::stay_on(&[cpu]).and_then(|()| make(number));
     let mut generator = match made {
         Ok(generator) => generator,
         Err(error) => return drop(done.send(Err(error))),

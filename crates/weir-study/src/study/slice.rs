@@ -9,7 +9,7 @@ use nix::time::{ClockId, clock_gettime};
 use std::time::{Duration, Instant};
 
 /// How long an eager reader waits for something to read.
-const NAP: Duration = Duration::from_millis(2);
+pub const NAP: Duration = Duration::from_millis(2);
 /// Senders that do not end within this after they should have are stuck.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -29,10 +29,14 @@ pub struct Slice {
     pub sent: u64,
     /// Packets of each flow sent.
     pub flows: Vec<u64>,
+    /// Packets that came by where they are observed.
+    pub observed: u64,
     /// Packets that arrived.
     pub received: u64,
     /// For how long packets were sent.
     pub time: Duration,
+    /// The same, of all senders together.
+    pub busy: Duration,
     /// Packets of each flow that the watcher has reported; nothing where it cannot tell.
     pub tally: Option<Vec<u64>>,
     /// Flows and packets reported.
@@ -50,7 +54,7 @@ pub fn run(
     job: Job,
     consumer: Consumer,
 ) -> Result<Slice> {
-    let (before, begun) = (line.arrived(), line.begun());
+    let (before, begun) = (line.arrived()?, line.begun());
     watcher.attach(lab)?;
     let cpu_before = thread_time()?;
     let watched = watch(line, watcher, job, consumer);
@@ -60,6 +64,7 @@ pub fn run(
     // Before anything is given up: who watches no more must not hang there.
     let outcome = watcher.detach(lab);
     let (sent, read, outcome) = (watched?, finished.context("cannot read what was counted")?, outcome?);
+    let received = arrived?.packets - before.packets;
 
     let packets: Vec<u64> = sent.iter().map(|sent| sent.packets).collect();
     line.advance(&packets);
@@ -70,8 +75,10 @@ pub fn run(
     Ok(Slice {
         sent: packets.iter().sum(),
         flows: line.schedule().packets(&begun, &packets),
-        received: arrived.packets - before.packets,
+        observed: line.observed(packets.iter().sum(), received),
+        received,
         time: sent.iter().map(|sent| sent.time).max().unwrap_or_default(),
+        busy: sent.iter().map(|sent| sent.time).sum(),
         reported: tally.as_ref().map_or(outcome.reported, counted),
         tally,
         cpu: if read.is_some() { cpu } else { outcome.cpu },

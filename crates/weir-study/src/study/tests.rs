@@ -32,7 +32,7 @@ fn watch(lab: &Lab, line: &mut Line, spec: &Spec, rate: Option<f64>, consumer: C
 /// The truth is what was sent, flow by flow; the sink at the far end says that all of it arrived.
 #[test]
 fn root_every_arm_counts_every_packet() {
-    let lab = Lab::new().expect("namespaces can be made");
+    let lab = Lab::veth().expect("namespaces can be made");
     for (traffic, generator) in [
         ("40-flows", GeneratorKind::Xdp),
         ("40-flows+ipv6+imix", GeneratorKind::Xdp),
@@ -65,7 +65,7 @@ fn root_every_arm_counts_every_packet() {
 
 #[test]
 fn root_a_starved_consumer_shows_its_loss() {
-    let lab = Lab::new().expect("namespaces can be made");
+    let lab = Lab::veth().expect("namespaces can be made");
     let mut line = line(&lab, "1-flow", GeneratorKind::Xdp);
     for name in ["array", "percpu-array", "perfbuf", "ringbuf"] {
         let spec = arms::find(name).expect("there is such an arm");
@@ -90,57 +90,4 @@ fn root_a_starved_consumer_shows_its_loss() {
     let weir = arms::find(WEIR).expect("there is such an arm");
     let slice = watch(&lab, &mut line, weir, None, Consumer::Starves);
     assert_eq!(slice.reported.1, Some(slice.received), "one flow needs no room");
-}
-
-#[test]
-fn root_rates() {
-    let lab = Lab::new().expect("namespaces can be made");
-    machine::go_first();
-    let cpus = machine::allowed().unwrap();
-    machine::stay_on(&cpus[..1]).unwrap();
-    for traffic in std::env::var("TR").unwrap_or("1-flow".into()).split(',') {
-        let mut line = line(&lab, traffic, if std::env::var("PK").is_ok() {GeneratorKind::Packet} else {GeneratorKind::Xdp});
-        let names = std::env::var("ARMS").unwrap();
-        let names: Vec<&str> = names.split(',').collect();
-        let mut watchers: Vec<_> =
-            names.iter().map(|n| Watcher::new(arms::find(n).unwrap()).unwrap()).collect();
-        let mut costs = vec![Vec::new(); names.len()];
-        for round in 0..8 {
-            let mut none = 0.0;
-            for (n, watcher) in watchers.iter_mut().enumerate() {
-                let job = Job { time: Duration::from_millis(400), rate: None };
-                let s =
-                    slice::run((&lab, &mut line), watcher, job, Consumer::Reads(Duration::from_millis(200)))
-                        .expect("x");
-                let ns = s.time.as_secs_f64() * 1e9 / s.received as f64;
-                if n == 0 {
-                    none = ns;
-                }
-                let lost: u64 = s.losses.values().sum();
-                if round > 0 {
-                    costs[n].push((
-                        ns - none,
-                        s.cpu.as_secs_f64() * 1e9 / s.received as f64,
-                        lost as f64 / s.received as f64,
-                        ns,
-                    ));
-                }
-            }
-        }
-        for (n, c) in names.iter().zip(&costs) {
-            let med = |f: &dyn Fn(&(f64, f64, f64, f64)) -> f64| {
-                let mut v: Vec<f64> = c.iter().map(f).collect();
-                v.sort_by(f64::total_cmp);
-                v[v.len() / 2]
-            };
-            eprintln!(
-                "R {traffic:30} {n:22} slower {:6.1} consumer {:6.1} sum {:6.1} lost {:.4} ns {:.0}",
-                med(&|c| c.0),
-                med(&|c| c.1),
-                med(&|c| c.0 + c.1),
-                med(&|c| c.2),
-                med(&|c| c.3)
-            );
-        }
-    }
 }

@@ -37,6 +37,11 @@ pub struct Outcome {
 }
 
 impl Watcher {
+    /// Nobody watches.
+    pub fn nobody() -> Self {
+        Self { who: Who::Nobody, tally: Tally::default() }
+    }
+
     /// Loads what `spec` is made of.
     ///
     /// # Errors
@@ -57,9 +62,15 @@ impl Watcher {
         Ok(Self { who, tally: Tally::default() })
     }
 
-    /// Whether it can tell what it sees of such traffic.
-    pub fn understands(&self, ipv6: bool) -> bool {
-        !ipv6 || !matches!(self.who, Who::Program(program, _) if !program.sees_ipv6())
+    /// Why it cannot watch such traffic in such a place, if so.
+    pub fn objection(&self, lab: &Lab, ipv6: bool) -> Option<&'static str> {
+        match self.who {
+            Who::Program(..) | Who::Socket(_) if lab.stage().is_none() => {
+                Some("measured on a veth pair only")
+            }
+            Who::Program(program, _) if ipv6 && !program.sees_ipv6() => Some("does not report IPv6"),
+            _ => None,
+        }
     }
 
     /// Begins to watch, with nothing counted.
@@ -68,10 +79,14 @@ impl Watcher {
         match &mut self.who {
             Who::Nobody => {}
             Who::Ours(arm, attached) => {
-                *attached = Some(lab.far().inside(|| arm.attach(lab.far_index()))?);
+                *attached = Some(lab.inside(|| arm.attach(lab.index()))?);
             }
-            Who::Socket(socket) => *socket = Some(lab.far().inside(|| Socket::new(lab.far_index()))?),
-            Who::Program(program, watching) => *watching = Some(program.start(lab.far(), lab.device())?),
+            Who::Socket(socket) => *socket = Some(lab.inside(|| Socket::new(lab.index()))?),
+            Who::Program(program, watching) => {
+                let (namespace, device) =
+                    lab.stage().context("other programs are measured on a veth pair only")?;
+                *watching = Some(program.start(namespace, device)?);
+            }
         }
         Ok(())
     }
@@ -105,7 +120,7 @@ impl Watcher {
         match &mut self.who {
             Who::Nobody => Ok(Outcome::default()),
             Who::Ours(arm, attached) => {
-                lab.far().inside(|| {
+                lab.inside(|| {
                     drop(attached.take());
                     Ok(())
                 })?;

@@ -6,5 +6,5 @@ pub mod ports;
 mod schedule;
 
 pub use frame::{Ends, Frames, STAMP, key_of, stamp};
-pub use model::{GeneratorKind, Mix, Size, Traffic};
+pub use model::{GeneratorKind, MOST, Mix, Traffic, least};
 pub use schedule::{Schedule, Step};

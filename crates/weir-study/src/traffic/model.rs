@@ -67,6 +67,11 @@ pub const MOST: u16 = 1514;
 /// What IPv6 takes with our stamp.
 const LEAST_IPV6: u16 = 78;
 
+/// The least that a frame of a study can be.
+pub fn least(ipv6: bool) -> u16 {
+    if ipv6 { LEAST_IPV6 } else { LEAST }
+}
+
 impl FromStr for Traffic {
     type Err = String;
 
@@ -120,11 +125,6 @@ impl Traffic {
             }
         }
         Ok(())
-    }
-
-    /// The least that frames of this traffic can be.
-    pub fn least(&self) -> u16 {
-        if self.ipv6 { LEAST_IPV6 } else { LEAST }
     }
 
     /// In a few words.

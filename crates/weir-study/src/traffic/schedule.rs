@@ -1,7 +1,7 @@
 //! A traffic model spelled out: packet after packet, round and round. All generators walk through the same one,
 //! so that what each flow got is known without counting.
 
-use super::model::{LEAST, MOST, Mix, Size, Traffic};
+use super::model::{LEAST, MOST, Mix, Size, Traffic, least};
 use std::ops::Range;
 
 /// Steps of a schedule: enough for a hundred thousand flows to come about as often as they should.
@@ -142,7 +142,7 @@ fn length(traffic: &Traffic, random: &mut Random) -> u16 {
             _ => MOST,
         },
     };
-    length.max(traffic.least())
+    length.max(least(traffic.ipv6))
 }
 
 /// SplitMix64: the same schedule every time.

@@ -2,7 +2,8 @@
 
 use super::definition::{Definition, Key, Kind};
 use super::merge::{Origin, Setting, Settings};
-use super::yaml::{self, Scalar, ScalarKind, Value};
+use super::tuned;
+use super::yaml::{self, Document, Scalar, ScalarKind, Value};
 use std::ffi::OsString;
 use std::fs;
 use std::io::{self, Read};
@@ -83,9 +84,22 @@ fn reason(error: &io::Error) -> String {
 
 /// What a file says, and everything that is wrong with it, a line each.
 pub fn settings(definition: &Definition, path: &Path, text: &str) -> (Settings, Vec<String>) {
-    let document = yaml::read(text);
+    let origin = |line| Origin::File { path: path.to_owned(), line };
+    let (settings, wrong) = entries(definition, yaml::read(text), origin);
+    (settings, lines(path, wrong))
+}
+
+/// Mistakes, each with its line.
+pub type Wrong = Vec<(usize, String)>;
+
+/// What a document sets, and what is wrong with it.
+pub fn entries(
+    definition: &Definition,
+    document: Document,
+    origin: impl Fn(usize) -> Origin,
+) -> (Settings, Wrong) {
     let mut settings = Settings::new();
-    let mut mistakes: Vec<_> =
+    let mut mistakes: Wrong =
         document.mistakes.into_iter().map(|mistake| (mistake.line, mistake.what)).collect();
     for entry in document.entries {
         let Some(key) = definition.key(&entry.key) else {
@@ -94,22 +108,27 @@ pub fn settings(definition: &Definition, path: &Path, text: &str) -> (Settings, 
         };
         let (values, wrong) = values(definition, key, entry.line, &entry.value);
         mistakes.extend(wrong.into_iter().map(|(line, what)| (line, format!("{}: {what}", key.name))));
-        let origin = Origin::File { path: path.to_owned(), line: entry.line };
-        settings.insert(key.name.clone(), Setting { values, origin });
+        settings.insert(key.name.clone(), Setting { values, origin: origin(entry.line) });
     }
-    mistakes.sort_by_key(|(line, _)| *line);
-    let lines = mistakes.into_iter().map(|(line, what)| format!("{}:{line}: {what}", path.display()));
-    (settings, lines.collect())
+    (settings, mistakes)
 }
 
-fn unknown(definition: &Definition, name: &str) -> String {
+/// Mistakes as users see them, in the order of the file.
+pub fn lines(path: &Path, mut wrong: Wrong) -> Vec<String> {
+    wrong.sort_by_key(|(line, _)| *line);
+    wrong.into_iter().map(|(line, what)| format!("{}:{line}: {what}", path.display())).collect()
+}
+
+/// A key that is none, and the one that was probably meant.
+pub fn unknown(definition: &Definition, name: &str) -> String {
+    if let Some(hint) = tuned::hint(name) {
+        return hint;
+    }
     match definition.nearest(name) {
         Some(key) => format!("{name}: unknown key; the nearest is {}", key.name),
         None => format!("{name}: unknown key: `weir config show` lists all"),
     }
 }
-
-type Wrong = Vec<(usize, String)>;
 
 fn values(definition: &Definition, key: &Key, line: usize, value: &Value) -> (Vec<OsString>, Wrong) {
     let scalars = match value {

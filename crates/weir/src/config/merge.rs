@@ -24,6 +24,7 @@ pub enum Origin {
     Flag(String),
     Environment(String),
     File { path: PathBuf, line: usize },
+    Tuned { path: PathBuf, line: usize },
     Default,
 }
 
@@ -33,6 +34,7 @@ impl fmt::Display for Origin {
             Self::Flag(flag) => write!(out, "flag {flag}"),
             Self::Environment(variable) => write!(out, "environment {variable}"),
             Self::File { path, line } => write!(out, "file {}:{line}", path.display()),
+            Self::Tuned { path, line } => write!(out, "tuned {}:{line}", path.display()),
             Self::Default => write!(out, "default"),
         }
     }
@@ -58,6 +60,15 @@ pub fn merge(
         settings.insert(key.name.clone(), setting);
     }
     settings
+}
+
+/// Takes from a tuned file what nobody else has said.
+pub fn fill_in(settings: &mut Settings, tuned: Settings) {
+    for (key, setting) in tuned {
+        if settings.get(&key).is_none_or(|said| said.origin == Origin::Default) {
+            settings.insert(key, setting);
+        }
+    }
 }
 
 /// The options, as if all that is set had been given as flags: clap judges how they go together.

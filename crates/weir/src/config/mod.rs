@@ -1,4 +1,4 @@
-//! The configuration: flags before environment before file before defaults.
+//! The configuration: flags before environment before file before tuned file before defaults.
 //!
 //! The clap definition of `weir run` is the one source. An option has a key in the file, a flag and a variable;
 //! each value, wherever it comes from, goes through the option's own parser. [`Sources`] remembers what does not
@@ -12,6 +12,7 @@ mod merge;
 mod page;
 mod schema;
 mod show;
+mod tuned;
 mod yaml;
 
 pub use command::{Command, print, run};
@@ -29,16 +30,18 @@ use std::path::{Path, PathBuf};
 pub struct Sources {
     flags: ArgMatches,
     file: File,
+    /// The tuned file that was read last.
+    tuned: Option<File>,
 }
 
 impl Sources {
     /// The matches are those of `weir run`.
     pub fn new(flags: ArgMatches) -> Self {
         let named = flags.get_one::<PathBuf>(FILE_FLAG).cloned();
-        Self { flags, file: File::choose(named) }
+        Self { flags, file: File::choose(named), tuned: None }
     }
 
-    /// Reads file and environment, again at each call: all of it or nothing.
+    /// Reads files and environment, again at each call: all of it or nothing.
     pub fn load(&mut self) -> Result<Configuration, Mistakes> {
         let definition = Definition::of_run();
         let mut mistakes = Vec::new();
@@ -53,7 +56,8 @@ impl Sources {
         if !mistakes.is_empty() {
             return Err(Mistakes(mistakes));
         }
-        let settings = merge::merge(&definition, &self.flags, environment, file);
+        let mut settings = merge::merge(&definition, &self.flags, environment, file);
+        fill_in_tuned(&definition, &mut settings, &mut self.tuned)?;
         let arguments = arguments(&definition, &settings)?;
         Ok(Configuration { arguments, settings, file: text.is_some().then(|| path.to_owned()) })
     }
@@ -122,14 +126,39 @@ fn printable(text: &str) -> String {
     line
 }
 
-/// Checks a file by itself: no flags, no environment. What is right but looks like a mistake, a line each.
-fn check(path: &Path) -> Result<Vec<String>, Mistakes> {
-    let definition = Definition::of_run();
-    let text = file::read(path).map_err(Mistakes::one)?;
-    let (settings, mistakes) = file::settings(&definition, path, &text);
+/// Takes in the tuned file that the settings name, if any. `read`: the one that was read the last time.
+fn fill_in_tuned(
+    definition: &Definition,
+    settings: &mut Settings,
+    read: &mut Option<File>,
+) -> Result<(), Mistakes> {
+    let Some(path) = settings.get(tuned::KEY).and_then(|setting| setting.values.first()) else {
+        return Ok(());
+    };
+    let path = PathBuf::from(path);
+    let file = match read {
+        Some(file) if file.path() == path => file,
+        other => other.insert(File::choose(Some(path.clone()))),
+    };
+    let text = file.read().map_err(Mistakes::one)?.unwrap_or_default();
+    let (found, mistakes) = tuned::settings(definition, &path, &text);
     if !mistakes.is_empty() {
         return Err(Mistakes(mistakes));
     }
+    merge::fill_in(settings, found);
+    Ok(())
+}
+
+/// Checks a file, and the tuned file that it names, by itself: no flags, no environment. What is right but looks like a mistake, a line each.
+fn check(path: &Path) -> Result<Vec<String>, Mistakes> {
+    let definition = Definition::of_run();
+    let text = file::read(path).map_err(Mistakes::one)?;
+    let read = if tuned::is_one(&text) { tuned::settings } else { file::settings };
+    let (mut settings, mistakes) = read(&definition, path, &text);
+    if !mistakes.is_empty() {
+        return Err(Mistakes(mistakes));
+    }
+    fill_in_tuned(&definition, &mut settings, &mut None)?;
     let wanted = crate::run::settings(arguments(&definition, &settings)?);
     wanted.policy_remarks().map_err(|error| Mistakes::one(format!("{}: {error}", path.display())))
 }

@@ -129,6 +129,7 @@ fn entry(key: &Key, setting: &Setting) -> Value {
             json!({ "value": value, "origin": "environment", "variable": variable })
         }
         Origin::File { line, .. } => json!({ "value": value, "origin": "file", "line": line }),
+        Origin::Tuned { line, .. } => json!({ "value": value, "origin": "tuned", "line": line }),
         Origin::Default => json!({ "value": value, "origin": "default" }),
     }
 }

@@ -2,7 +2,7 @@ use super::definition::Definition;
 use super::environment;
 use super::file::{self, File};
 use super::merge::{self, Origin, Setting, Settings};
-use super::{Configuration, Mistakes, Sources, printable};
+use super::{Configuration, Mistakes, Sources, printable, tuned};
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use proptest::prelude::*;
 use std::ffi::OsString;
@@ -149,6 +149,104 @@ fn a_mistake_in_the_environment_names_the_variable() {
     let (_, mistakes) = environment::settings(&definition, no_text);
     assert_eq!(mistakes.len(), definition.keys().len());
     assert_eq!(mistakes[0], "WEIR_NAME: not UTF-8 text");
+}
+
+fn mistakes_in_tuned(text: &str) -> Vec<String> {
+    tuned::settings(&Definition::of_run(), Path::new("t"), text).1
+}
+
+#[test]
+fn a_tuned_file_fills_in_what_nobody_has_said() {
+    let definition = definition();
+    let flags = definition.parse(["--mode=on"].map(OsString::from)).expect("good flags");
+    let file = from_file(&definition, "name: file");
+    let mut settings = merge::merge(&definition, &flags, Settings::new(), file);
+    let setting = |value: &str| {
+        let origin = Origin::Tuned { path: "t".into(), line: 4 };
+        Setting { values: vec![value.into()], origin }
+    };
+    let tuned = [("name", "tuned"), ("mode", "off"), ("count", "7")];
+    merge::fill_in(&mut settings, tuned.map(|(key, value)| (key.to_string(), setting(value))).into());
+    assert_eq!(["name", "mode", "count"].map(|key| values(&settings, key)[0]), ["file", "on", "7"]);
+    assert_eq!(settings["count"].origin.to_string(), "tuned t:4");
+    let parsed = merge::parse(&definition, &settings).expect("good values");
+    assert_eq!(parsed.get_one::<u8>("count"), Some(&7));
+}
+
+#[test]
+fn a_tuned_file_speaks_of_what_was_measured_only() {
+    let good = "structure: flow-hash\nclock: fine\nmemory_budget: 16MiB\ninterval: 500ms\n";
+    assert!(mistakes_in_tuned(good).is_empty() && tuned::is_one(good) && !tuned::is_one("clock: fine"));
+    let text =
+        "clock: coarse\ninterface: lo\nstructure: lru-hash\nmemory_buget: 1MiB\ntuned: x\ninterval: 1ms\n";
+    let expected = [
+        "t:1: clock: 'coarse' is not one of tick, fine",
+        "t:2: interface: not for a tuned file: put it into the configuration file",
+        "t:3: structure: 'lru-hash': this weir has no such structure, only flow-hash: run `weir study --recommend` again",
+        "t:4: memory_buget: unknown key; the nearest is memory_budget",
+        "t:5: tuned: not for a tuned file: put it into the configuration file",
+        "t:6: interval: '1ms' must be from 10ms to 60s",
+    ];
+    assert_eq!(mistakes_in_tuned(text), expected);
+    assert_eq!(mistakes_in_tuned("structure: [flow-hash]").len(), 1);
+    for none in ["", "clock: fine\n"] {
+        let expected = "t:1: no structure: this is not a file of `weir study --recommend`";
+        assert_eq!(mistakes_in_tuned(none), [expected]);
+    }
+    let (_, mistakes) = file::settings(&Definition::of_run(), Path::new("f"), "structure: flow-hash");
+    assert_eq!(mistakes, ["f:1: structure: only for a file that `tuned` names"]);
+}
+
+/// At a reload the tuned file is read again, or another one that the configuration names by then.
+#[test]
+fn a_tuned_file_is_read_again() {
+    let path = |name: &str| std::env::temp_dir().join(format!("weir-{name}-{}.yaml", std::process::id()));
+    let [file, one, other] = ["tuned-by", "tuned-one", "tuned-other"].map(path);
+    let write = |path: &Path, text: &str| std::fs::write(path, text).expect("a temporary file");
+    let mut argument = OsString::from("--config=");
+    argument.push(&file);
+    let mut sources = Sources::new(Definition::of_run().parse([argument]).expect("good flags"));
+    let mut load = || sources.load().map_err(|mistakes| mistakes.to_string());
+
+    write(&file, &format!("tuned: {}\n", one.display()));
+    write(&one, "structure: flow-hash\ninterval: 2s\nmemory_budget: 8MiB\n");
+    write(&other, "structure: flow-hash\ninterval: 3s\nmemory_budget: 8MiB\n");
+    let first = load().expect("good files");
+    assert_eq!(first.settings["interval"].origin, Origin::Tuned { path: one.clone(), line: 2 });
+    write(&one, "structure: flow-hash\ninterval: 4s\n");
+    assert_eq!(first.differences(&load().expect("good files")), ["interval", "memory_budget"]);
+    write(&file, &format!("tuned: {}\n", other.display()));
+    let second = load().expect("good files");
+    assert_eq!(first.differences(&second), ["interval", "tuned"]);
+    assert_eq!(values(&second.settings, "interval"), ["3s"]);
+    std::fs::remove_file(&other).expect("it is there");
+    let expected = format!("{}: cannot be read: No such file or directory", other.display());
+    assert_eq!(load().err(), Some(expected));
+    [file, one].iter().for_each(|path| std::fs::remove_file(path).expect("it is there"));
+}
+
+/// As a study writes it: whatever a machine is called.
+#[test]
+fn what_a_study_recommends_is_taken() {
+    let settings =
+        [("clock", "fine"), ("interval", "1s"), ("memory_budget", "32MiB"), ("structure", "flow-hash")];
+    let recommendation = weir_study::results::Recommendation {
+        settings: settings.map(|(key, value)| (key.to_string(), value.to_string())).into(),
+        cost_ns: 41.5,
+        because: vec!["It is #1:\nclock: tick".into()],
+        ..Default::default()
+    };
+    let machine = weir_study::results::Machine {
+        cpu: "EPYC\nstructure: other".into(),
+        kernel: "6.18".into(),
+        ..Default::default()
+    };
+    let text = weir_study::recommend::tuned_yaml(&recommendation, &machine, "2026-01-31");
+    let (found, mistakes) = tuned::settings(&Definition::of_run(), Path::new("t"), &text);
+    assert_eq!(mistakes, Vec::<String>::new(), "{text}");
+    let found: Vec<_> = found.keys().map(|key| (key.as_str(), values(&found, key)[0])).collect();
+    assert_eq!(found, settings[..3], "{text}");
+    assert!(tuned::is_one(&text));
 }
 
 /// The one place where this test touches files, as the agent does at a reload.

@@ -9,6 +9,7 @@ use std::time::Duration;
 use weir_agent::{Dedup, HookChoice, Joining, KindRule, Namespaces, Policy, Selection, Settings};
 use weir_filter::{Filter, Rule};
 use weir_kernel::Position;
+use weir_probes::flows::Clock;
 
 /// Flags of `weir run`.
 #[derive(Args, Clone)]
@@ -78,6 +79,10 @@ pub struct Arguments {
     #[arg(long, value_name = "TIME", value_parser = options::duration, help_heading = "Output")]
     pub(super) duration: Option<Duration>,
 
+    /// How precise times are: to the kernel's tick (1 to 10 ms), which costs nothing, or fine (66 µs), which takes reading a clock for each packet
+    #[arg(long, value_name = "CLOCK", default_value = "tick", help_heading = "Timing")]
+    clock: ClockName,
+
     /// How often the kernel's counts are collected
     #[arg(long, value_name = "TIME", default_value = "1s", value_parser = options::interval, help_heading = "Timing")]
     interval: Duration,
@@ -101,6 +106,10 @@ pub struct Arguments {
     /// A file with the options that are not given here; /etc/weir/weir.yaml where it exists without this
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = "Configuration")]
     config: Option<PathBuf>,
+
+    /// A file of settings that suit this host, made by `weir study --recommend`: they hold where nobody says otherwise
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = "Configuration")]
+    pub(super) tuned: Option<PathBuf>,
 
     /// Where `weir status` and `weir reload` reach this agent; a place of its own in /run/weir without this
     #[arg(long, value_name = "PATH", help_heading = "Control")]
@@ -132,6 +141,12 @@ enum DedupName {
     First,
     Outer,
     Inner,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum ClockName {
+    Tick,
+    Fine,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -188,6 +203,10 @@ pub fn settings(arguments: Arguments) -> Settings {
         },
         decapsulate: arguments.decapsulate,
         policy: Policy { rules: arguments.rule, filter: arguments.filter },
+        clock: match arguments.clock {
+            ClockName::Tick => Clock::Tick,
+            ClockName::Fine => Clock::Fine,
+        },
         interval: arguments.interval,
         idle_timeout: arguments.idle_timeout,
         active_timeout: arguments.active_timeout,

@@ -38,6 +38,9 @@ pub fn run(sources: Sources, configuration: Configuration) -> Result<ExitCode> {
     if let Some(file) = &configuration.file {
         eprintln!("weir: configured by {}", file.display());
     }
+    if let Some(file) = &configuration.arguments.tuned {
+        eprintln!("weir: tuned by {}", file.display());
+    }
     let control = control(instance.ok(), reload(sources, configuration), hangup.clone())?;
     let outlet = match output {
         Output::Json => Outlet::new(JsonLines::new())?,

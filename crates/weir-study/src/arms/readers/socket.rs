@@ -46,7 +46,7 @@ impl Reader for Socket {
             self.ring.wait(Duration::from_millis(20));
         }
         let statistics = self.ring.statistics()?;
-        let dropped = u64::from(statistics.drops);
+        let dropped = statistics.drops;
         Ok(if dropped > 0 { Losses::from([("ring full", dropped)]) } else { Losses::new() })
     }
 }

@@ -111,8 +111,13 @@ impl Arms {
 fn shipped(change: impl FnOnce(&mut Demand)) -> Result<Rc<Object>> {
     let mut demand = Demand::one_interface(u64::from(cpus()?) * (32 << 20), cpus()?);
     change(&mut demand);
+    Ok(Rc::new(Object::Shipped(Box::new(watched(demand)?))))
+}
+
+/// The shipped program, as large as `demand` says, with an eye on what the driver sends.
+pub fn watched(demand: Demand) -> Result<Flows> {
     let mut flows = Flows::load(Layout::new(demand)?)?;
     // BPF_PROG_TEST_RUN's packets come in on the loopback device.
     flows.watch(InterfaceId { netns: 0, index: 1 }, Points { outer: 2, inner: 0 }, LinkLayer::Ethernet)?;
-    Ok(Rc::new(Object::Shipped(Box::new(flows))))
+    Ok(flows)
 }

@@ -1,6 +1,6 @@
 //! Has the kernel run packets through an arm, and tells how long one took.
 
-use super::traffic::Traffic;
+use super::traffic::{Traffic, frame};
 use anyhow::{Context, Result};
 use libbpf_rs::{MapCore, MapFlags, MapHandle, ProgramInput, ProgramMut};
 use std::os::fd::{AsFd, AsRawFd};
@@ -19,9 +19,14 @@ impl<'harness> Driver<'harness> {
     pub fn new(harness: &'harness Loaded, traffic: &Traffic) -> Result<Self> {
         harness.global_word("flows")?.store(traffic.flows, Ordering::Relaxed);
         harness.global_word("burst")?.store(traffic.burst, Ordering::Relaxed);
-        let program = harness.program(if traffic.ipv6 { "drive_ipv6" } else { "drive_ipv4" })?;
+        Self::along(harness, traffic.ipv6)
+    }
+
+    /// The driver in a `harness` that knows its flows.
+    pub fn along(harness: &'harness Loaded, ipv6: bool) -> Result<Self> {
+        let program = harness.program(if ipv6 { "drive_ipv6" } else { "drive_ipv4" })?;
         let target = MapHandle::try_from(&harness.find_map("target")?)?;
-        Ok(Self { program, target, frame: traffic.frame() })
+        Ok(Self { program, target, frame: frame(ipv6) })
     }
 
     /// From now on `arm` gets the packets.

@@ -1,11 +1,11 @@
 //! Nanoseconds per packet of the shipped program, beside other programs that keep the same
 //! flows, each run by the kernel itself (`BPF_PROG_TEST_RUN`) under the same driver.
 
-mod arms;
-mod driver;
+pub(crate) mod arms;
+pub(crate) mod driver;
 mod postcards;
 pub mod rules;
-mod traffic;
+pub(crate) mod traffic;
 
 use crate::bench::Effort;
 use crate::bench::report::{Report, Row, Table, Target};

@@ -37,11 +37,9 @@ pub static TRAFFIC: [Traffic; 8] = [
     ipv6("IPv6, 30 000 flows at random", 30_000),
 ];
 
-impl Traffic {
-    /// A UDP packet of no flow in particular: the driver fills that in.
-    pub fn frame(&self) -> Vec<u8> {
-        if self.ipv6 { udp_over_ipv6() } else { udp_over_ipv4() }
-    }
+/// A UDP packet of no flow in particular: the driver fills that in.
+pub fn frame(ipv6: bool) -> Vec<u8> {
+    if ipv6 { udp_over_ipv6() } else { udp_over_ipv4() }
 }
 
 const ETHERNET: usize = 14;

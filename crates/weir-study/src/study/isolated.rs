@@ -1,0 +1,76 @@
+//! Each arm by itself: the kernel runs its program on one packet after another (`BPF_PROG_TEST_RUN`), and nothing
+//! else.
+
+use super::slice::NAP;
+use super::watcher::Watcher;
+use crate::arms::readers::Pace;
+use crate::arms::{self, Spec};
+use crate::bench::packet::driver::Driver;
+use crate::traffic::Schedule;
+use crate::{interrupt, machine};
+use anyhow::Result;
+use weir_kernel::Loaded;
+
+/// Packets between two reads of what holds a record for each: less than any of them has room for.
+const PORTION: u32 = 8192;
+/// Portions to warm up: every flow of a schedule comes up.
+const WARM: u32 = 32;
+/// Portions of a measurement.
+const PORTIONS: u32 = 8;
+/// BPF_PROG_TEST_RUN's packets come in on the loopback device.
+const LOOPBACK: u32 = 1;
+
+/// Runs arms under one traffic.
+pub struct Isolated {
+    harness: Loaded,
+    ipv6: bool,
+}
+
+impl Isolated {
+    /// With the flows of `schedule`, in its order.
+    ///
+    /// # Errors
+    /// The kernel refuses.
+    pub fn new(schedule: &Schedule) -> Result<Self> {
+        let ipv6 = schedule.steps.first().is_some_and(|step| step.ipv6);
+        Ok(Self { harness: arms::harness_along(&schedule.steps)?, ipv6 })
+    }
+
+    /// Nanoseconds per packet, driver included, of each arm that has a program: `rounds` of them, interleaved.
+    ///
+    /// # Errors
+    /// The kernel refuses, or somebody has had enough.
+    pub fn measure(&self, arms: &mut [(&'static Spec, Watcher)], rounds: u32) -> Result<Vec<Vec<f64>>> {
+        machine::on_last_cpu(|| {
+            let driver = Driver::along(&self.harness, self.ipv6)?;
+            let mut times = vec![Vec::new(); arms.len()];
+            for round in 0..=rounds {
+                for ((_, watcher), times) in arms.iter_mut().zip(&mut times) {
+                    interrupt::check()?;
+                    let portions = if round == 0 { WARM } else { PORTIONS };
+                    times.extend(run(&driver, watcher, portions)?.filter(|_| round > 0));
+                }
+            }
+            for (_, watcher) in arms {
+                watcher.finish()?;
+            }
+            Ok(times)
+        })
+    }
+}
+
+/// Nothing where there is no program. Readers that must keep up read in between, which does not count.
+fn run(driver: &Driver<'_>, watcher: &mut Watcher, portions: u32) -> Result<Option<f64>> {
+    let eager = watcher.pace() == Some(Pace::Eager);
+    let Some(arm) = watcher.arm() else { return Ok(None) };
+    arm.observe(LOOPBACK)?;
+    arm.with_program(|program| driver.aim_at(program))?;
+    let mut sum = 0.0;
+    for _ in 0..portions {
+        sum += driver.run(PORTION)?;
+        if eager {
+            watcher.read(NAP)?;
+        }
+    }
+    Ok(Some(sum / f64::from(portions)))
+}
