@@ -43,7 +43,9 @@ struct sender {
 	__u32 length;
 	__u32 position;
 	__u64 sequence;
-	__u64 padding[5];
+	__u64 gap; /* nanoseconds between two packets, at least */
+	__u64 due; /* the next one */
+	__u64 padding[3];
 };
 
 struct {
@@ -145,6 +147,18 @@ struct xdp_md {
 	__u32 egress_ifindex;
 };
 
+#define SPINS 4096
+
+/* Frames are passed on 64 at a time, so that is how they come. Who is late does not catch up. */
+static __always_inline void wait_for_turn(struct sender *sender)
+{
+	__u64 time = bpf_ktime_get_ns();
+
+	for (int i = 0; i < SPINS && time < sender->due; i++)
+		time = bpf_ktime_get_ns();
+	sender->due = (time > sender->due + 64 * sender->gap ? time : sender->due) + sender->gap;
+}
+
 SEC("xdp")
 int generate(struct xdp_md *ctx)
 {
@@ -154,6 +168,8 @@ int generate(struct xdp_md *ctx)
 
 	if (!sender)
 		return XDP_DROP;
+	if (sender->gap)
+		wait_for_turn(sender);
 	if (sender->position >= sender->length)
 		sender->position = 0;
 	index = sender->begin + sender->position++;

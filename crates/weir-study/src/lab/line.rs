@@ -139,12 +139,12 @@ fn through(
     let schedule = Arc::clone(schedule);
     let length = schedule.steps.iter().map(|step| step.length).max().unwrap_or(0);
     let destination = (veth.ends.ipv4[1], veth.ends.ipv6[1]);
-    let make = move |sender| {
+    let make = move |sender, cpu| {
         let walk = Walk::new(Arc::clone(&schedule), sender);
         let generator: Box<dyn Generator> = match kind {
             GeneratorKind::Xdp => {
                 far_door.enter()?;
-                Box::new(Xdp::new(Arc::clone(&traffic), length, index))
+                Box::new(Xdp::new(Arc::clone(&traffic), length, (index, cpu))?)
             }
             GeneratorKind::Packet => {
                 near.enter()?;
@@ -173,7 +173,7 @@ fn over(link: &Link, schedule: &Arc<Schedule>, kind: GeneratorKind) -> Result<(F
     let other = schedule.steps.iter().any(|step| step.ipv6 != link.to.is_ipv6());
     ensure!(!other, "this traffic is of another family than {}", link.to);
     let schedule = Arc::clone(schedule);
-    let make = move |sender| {
+    let make = move |sender, _| {
         let walk = Walk::new(Arc::clone(&schedule), sender);
         Ok(Box::new(Udp::new(walk, destination)) as Box<dyn Generator>)
     };

@@ -21,6 +21,11 @@ pub trait Generator {
     /// Sends about `count` packets, the next ones of the schedule.
     fn send(&mut self, count: u32) -> Result<Batch>;
 
+    /// Whether it keeps to so many packets per second by itself, from now on.
+    fn keeps_pace(&mut self, _rate: Option<f64>) -> bool {
+        false
+    }
+
     /// Packets to begin with when nothing limits the rate, and the most at a time.
     fn chunk(&self) -> (u32, u32) {
         (2048, 2048)
@@ -36,8 +41,8 @@ pub struct Batch {
     pub time: Duration,
 }
 
-/// Makes the generator of a sender, on the thread that is going to use it.
-pub type Maker = dyn Fn(u32) -> Result<Box<dyn Generator>> + Send + Sync;
+/// Makes the generator of a sender, on the thread that is going to use it and on its CPU.
+pub type Maker = dyn Fn(u32, usize) -> Result<Box<dyn Generator>> + Send + Sync;
 
 /// What senders are to do.
 #[derive(Debug, Clone, Copy)]
@@ -126,7 +131,7 @@ impl Drop for Senders {
 }
 
 fn work(number: u32, cpu: usize, make: &Maker, orders: &Receiver<Job>, done: &Sender<Result<Sent>>) {
-    let made = machine::stay_on(&[cpu]).and_then(|()| make(number));
+    let made = machine::stay_on(&[cpu]).and_then(|()| make(number, cpu));
     let mut generator = match made {
         Ok(generator) => generator,
         Err(error) => return drop(done.send(Err(error))),
@@ -139,10 +144,11 @@ fn work(number: u32, cpu: usize, make: &Maker, orders: &Receiver<Job>, done: &Se
 }
 
 fn send(generator: &mut dyn Generator, job: Job) -> Result<Batch> {
+    let rate = if generator.keeps_pace(job.rate) { None } else { job.rate };
     let start = Instant::now();
     let mut sum = Batch::default();
     while start.elapsed() < job.time {
-        let chunk = match job.rate {
+        let chunk = match rate {
             None => next_chunk(generator.chunk(), sum, job.time.saturating_sub(start.elapsed())),
             Some(rate) => {
                 let due = (rate * (start.elapsed().as_secs_f64() + GLANCE)) as u64;
@@ -158,7 +164,7 @@ fn send(generator: &mut dyn Generator, job: Job) -> Result<Batch> {
         sum.time += batch.time;
     }
     // A limited rate is over the whole time, pauses included.
-    Ok(if job.rate.is_some() { Batch { time: start.elapsed(), ..sum } } else { sum })
+    Ok(if rate.is_some() { Batch { time: start.elapsed(), ..sum } } else { sum })
 }
 
 /// As many packets as fit the time that is left, as far as that can be told.

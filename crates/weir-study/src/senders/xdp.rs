@@ -5,25 +5,33 @@ use super::{Batch, Generator};
 use anyhow::{Context, Result};
 use libbpf_rs::ProgramInput;
 use std::sync::Arc;
-use weir_kernel::Loaded;
+use std::sync::atomic::Ordering;
+use weir_kernel::{Loaded, Shared};
 
 /// BPF_F_TEST_XDP_LIVE_FRAMES.
 const LIVE_FRAMES: u32 = 1 << 1;
 
+/// 64-bit words of `struct sender`, and which of them is the gap between packets.
+const SENDER: usize = 8;
+const GAP: usize = 3;
+
 /// The generator's program.
 pub struct Xdp {
     traffic: Arc<Loaded>,
+    senders: Shared,
+    cpu: usize,
     frame: Vec<u8>,
     context: Vec<u8>,
 }
 
 impl Xdp {
-    /// Frames of at most `length` bytes, let in through device `index` of the network namespace that this thread is in.
-    pub fn new(traffic: Arc<Loaded>, length: u16, index: u32) -> Self {
+    /// Frames of at most `length` bytes, let in through device `index` of the network namespace that this thread is in, from `cpu`.
+    pub fn new(traffic: Arc<Loaded>, length: u16, (index, cpu): (u32, usize)) -> Result<Self> {
         // struct xdp_md: data, data_end, data_meta, ingress_ifindex, rx_queue_index, egress_ifindex.
         let context = [0, u32::from(length), 0, index, 0, 0];
         let context = context.iter().flat_map(|word| word.to_ne_bytes()).collect();
-        Self { traffic, frame: vec![0; usize::from(length)], context }
+        let senders = Shared::new(traffic.map("senders")?, (cpu + 1) * SENDER)?;
+        Ok(Self { traffic, senders, cpu, frame: vec![0; usize::from(length)], context })
     }
 }
 
@@ -39,6 +47,13 @@ impl Generator for Xdp {
         let output = self.traffic.program("generate")?.test_run(input);
         let per_packet = output.context("the kernel does not run live frames")?.duration;
         Ok(Batch { packets: count.into(), time: per_packet * count })
+    }
+
+    /// The program waits before each packet. Whoever is to send less often than a run can wait is not kept up with.
+    fn keeps_pace(&mut self, rate: Option<f64>) -> bool {
+        let gap = rate.map_or(0, |rate| (1e9 / rate) as u64);
+        self.senders[self.cpu * SENDER + GAP].store(gap, Ordering::Relaxed);
+        true
     }
 
     /// Each run begins and ends with a grace period, about 10 ms: few and long ones. The kernel measures the

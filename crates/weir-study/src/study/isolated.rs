@@ -13,9 +13,9 @@ use weir_kernel::Loaded;
 
 /// Packets between two reads of what holds a record for each: less than any of them has room for.
 const PORTION: u32 = 8192;
-/// Portions to warm up: every flow of a schedule comes up.
+/// Portions to warm up: every flow of a schedule comes up. A record per packet needs no flows.
 const WARM: u32 = 32;
-/// Portions of a measurement.
+/// Portions of a measurement; of a record per packet, which may wake its reader every time, one.
 const PORTIONS: u32 = 8;
 /// BPF_PROG_TEST_RUN's packets come in on the loopback device.
 const LOOPBACK: u32 = 1;
@@ -47,7 +47,11 @@ impl Isolated {
             for round in 0..=rounds {
                 for ((_, watcher), times) in arms.iter_mut().zip(&mut times) {
                     interrupt::check()?;
-                    let portions = if round == 0 { WARM } else { PORTIONS };
+                    let portions = match (watcher.pace(), round) {
+                        (Some(Pace::Eager), _) => 1,
+                        (_, 0) => WARM,
+                        _ => PORTIONS,
+                    };
                     times.extend(run(&driver, watcher, portions)?.filter(|_| round > 0));
                 }
             }

@@ -4,7 +4,6 @@ use super::figures::mpps;
 use super::run::{Study, sending};
 use super::watcher::Watcher;
 use crate::results::LoadPoint;
-use crate::traffic::GeneratorKind;
 use anyhow::Result;
 
 /// Those that tell most: records per packet, aggregates, and what people know.
@@ -12,11 +11,10 @@ const ARMS: [&str; 7] = ["ringbuf", "perfbuf", "array", "percpu-array", "percpu-
 /// Shares of the rate that there is with nobody watching.
 const SHARES: [f64; 4] = [0.1, 0.25, 0.5, 0.75];
 
-/// Packets come at a steady rate, which live frames cannot: through a packet socket, or by UDP over a real link.
+/// The same slices at given rates.
 pub fn measure(study: &mut Study<'_>) -> Result<()> {
-    let Some(mut traffic) = study.many_flows() else { return Ok(()) };
+    let Some(traffic) = study.many_flows() else { return Ok(()) };
     let name = traffic.to_string();
-    traffic.generator = study.lab.stage().map(|_| GeneratorKind::Packet);
     let senders = sending(&study.cpus).to_vec();
     let mut line = study.line(&traffic, &senders)?;
     let full = mpps(&study.slice(&mut line, &mut Watcher::nobody())?) * 1e6;

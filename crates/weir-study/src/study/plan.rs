@@ -40,12 +40,12 @@ impl Effort {
 
     /// Times that an arm is measured under a traffic. From four on, two studies can be compared.
     pub fn rounds(self) -> u32 {
-        [4, 7, 11][self as usize]
+        [4, 7, 9][self as usize]
     }
 
     /// How long it is measured at a time. Consumers that read once an interval do so once meanwhile, and at the end.
     pub fn slice(self) -> Duration {
-        Duration::from_millis([100, 250, 400][self as usize])
+        Duration::from_millis([80, 200, 250][self as usize])
     }
 
     fn traffics(self) -> &'static [&'static str] {

@@ -21,6 +21,8 @@ use weir_kernel::stats::Statistics;
 
 /// Other programs take seconds to start and to end: they are measured in the first rounds only.
 const PROGRAM_ROUNDS: u32 = 4;
+/// Arms that are held against the same slice in which nobody watched.
+const ARMS_PER_NONE: usize = 5;
 /// Times that arms are measured in isolation.
 const ISOLATED_ROUNDS: u32 = 5;
 
@@ -205,8 +207,8 @@ impl Study<'_> {
         self.audience.measured(&info, &self.results)
     }
 
-    /// Each arm once; who comes first changes from round to round, but for `none`, which all are held against. The
-    /// first round warms up and does not count.
+    /// Each arm once; who comes first changes from round to round. `none`, which all are held against, comes again
+    /// and again, so that what disturbs the machine disturbs both. The first round warms up and does not count.
     fn round(
         &mut self,
         round: u32,
@@ -216,11 +218,14 @@ impl Study<'_> {
         traffic: &str,
     ) -> Result<()> {
         let others = arms.len() - 1;
-        let none = self.slice(line, &mut arms[0].1)?;
+        let mut none = self.slice(line, &mut arms[0].1)?;
         if round > 0 {
             records[0].push(none.clone(), &none);
         }
         for turn in 0..others {
+            if turn > 0 && turn % ARMS_PER_NONE == 0 {
+                none = self.slice(line, &mut arms[0].1)?;
+            }
             let number = 1 + (turn + round as usize) % others.max(1);
             let (spec, watcher) = &mut arms[number];
             self.step(usize::from(round > 0), &format!("{} under {traffic}", spec.name))?;

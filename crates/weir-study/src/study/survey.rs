@@ -16,7 +16,7 @@ pub fn survey(cpus: &[usize]) -> Machine {
         memory: memory(),
         kernel: read("/proc/sys/kernel/osrelease").unwrap_or_default(),
         mitigations: mitigations(),
-        hypervisor: virtual_machine.then(|| read("/sys/class/dmi/id/sys_vendor").unwrap_or("unknown".into())),
+        hypervisor: virtual_machine.then(hypervisor),
         governor: read("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
         jit: read("/proc/sys/net/core/bpf_jit_enable").is_none_or(|word| word != "0"),
         compiler: env!("WEIR_STUDY_CLANG").into(),
@@ -63,6 +63,17 @@ fn limits(machine: &Machine) -> Vec<String> {
         );
     }
     limits
+}
+
+/// As far as it lets itself be known.
+fn hypervisor() -> String {
+    let clocks = read("/sys/devices/system/clocksource/clocksource0/available_clocksource");
+    match clocks {
+        Some(clocks) if clocks.contains("kvm-clock") => "KVM".into(),
+        Some(clocks) if clocks.contains("hyperv") => "Hyper-V".into(),
+        Some(clocks) if clocks.contains("xen") => "Xen".into(),
+        _ => read("/sys/class/dmi/id/sys_vendor").unwrap_or("unknown".into()),
+    }
 }
 
 fn read(path: &str) -> Option<String> {
