@@ -7,7 +7,7 @@ export WEIR_BIN := $(abspath $(target))/release/weir
 cargo := scripts/as user cargo
 as_root := scripts/as root
 
-.PHONY: help run demo test bench check build lint generate clean setup setup-demo setup-test
+.PHONY: help run demo study test bench check build lint generate clean setup setup-demo setup-test
 .SILENT:
 .NOTPARALLEL:
 
@@ -19,6 +19,9 @@ run: build ## count every packet on all interfaces, until Ctrl-C
 
 demo: build setup-demo ## a small network with real traffic, and what weir sees of it
 	$(as_root) $(WEIR_BIN) demo $(ARGS)
+
+study: build ## which data structure should watch the network: measured here, with a report
+	$(as_root) $(WEIR_BIN) study $(ARGS)
 
 test: setup-test ## every test, with real packets in network namespaces
 	scripts/test $(ARGS)

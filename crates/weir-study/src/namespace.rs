@@ -106,3 +106,42 @@ fn ip<'a>(arguments: impl IntoIterator<Item = &'a str>) -> Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn exists(name: &str) -> bool {
+        Path::new(NAMESPACES).join(name).exists()
+    }
+
+    #[test]
+    fn root_a_namespace_of_the_same_name_is_told() {
+        let first = Namespace::new("weir-test", "same").expect("there is none");
+        let error = Namespace::new("weir-test", "same").err().expect("there is one").to_string();
+        assert!(error.contains(first.name()) && error.contains("ip netns delete"), "{error}");
+        assert!(exists(first.name()), "it is not ours to remove");
+    }
+
+    #[test]
+    fn root_a_panic_removes_it() {
+        let (sender, receiver) = std::sync::mpsc::channel();
+        let panicked = std::thread::spawn(move || {
+            let namespace = Namespace::new("weir-test", "panic").expect("there is none");
+            sender.send((namespace.name().to_owned(), exists(namespace.name()))).expect("somebody listens");
+            panic!("on purpose");
+        });
+        assert!(panicked.join().is_err());
+        let (name, was_there) = receiver.recv().expect("it was sent");
+        assert!(was_there && !exists(&name));
+    }
+
+    #[test]
+    fn root_what_a_process_that_has_gone_left_is_swept() {
+        let gone = "weir-test-4194305-far"; // beyond the greatest process id
+        ip(["netns", "add", gone]).expect("there is none");
+        let ours = Namespace::new("weir-test", "kept").expect("there is none");
+        sweep("weir-test");
+        assert!(!exists(gone) && exists(ours.name()));
+    }
+}

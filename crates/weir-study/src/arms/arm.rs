@@ -87,7 +87,10 @@ impl Arm {
         let loaded = Rc::new(load::arrays("percpu_array")?);
         let cpus = load::cpus()? as usize;
         let positions = Shared::new(loaded.map("positions")?, cpus * readers::POSITIONS)?;
-        let reader = readers::PerCpuArray::new(positions, Batch::of(&loaded, "cards")?, cpus);
+        let mut cards = Batch::of(&loaded, "cards")?;
+        // Linux 5.13; before that the arm is left out.
+        cards.read_range(0..1, |_, _| ())?;
+        let reader = readers::PerCpuArray::new(positions, cards, cpus);
         Ok(Self::of(loaded, "percpu_array", Some(Box::new(reader))))
     }
 

@@ -73,6 +73,12 @@ pub fn run(plan: &Plan, started: String, audience: &mut dyn Audience) -> Result<
         None => Lab::veth()?,
         Some((interface, to)) => Lab::link(interface, *to)?,
     };
+    // Before anything is measured that would be in vain.
+    for traffic in plan.traffics() {
+        if let Mix::Replay(path) = &traffic.mix {
+            replay(path)?;
+        }
+    }
     let generator = fastest(&lab, &cpus)?;
     let results = begin(plan, &lab, &cpus, started);
     let rounds = plan.rounds() as usize;
@@ -80,7 +86,8 @@ pub fn run(plan: &Plan, started: String, audience: &mut dyn Audience) -> Result<
     let total = plan.traffics().len() * (rounds * plan.arms().len() + plan.arms().len()) + AFTERWARDS;
     let mut study = Study { plan, lab, cpus, generator, audience, results, steps: (0, total) };
     if let Err(error) = study.carry_out() {
-        study.results.partial = Some(format!("{error:#}"));
+        let reasons = study.results.partial.take().map(|reasons| reasons + "; ").unwrap_or_default();
+        study.results.partial = Some(format!("{reasons}{error:#}"));
     }
     study.results.lessons = lessons(&study.results);
     study.results.seconds = begun.elapsed().as_secs_f64();
@@ -232,10 +239,23 @@ impl Study<'_> {
             if spec.kind == Kind::Program && (round == 0 || round > PROGRAM_ROUNDS) {
                 continue;
             }
-            let slice = self.slice(line, watcher).with_context(|| spec.name)?;
-            if round > 0 {
-                records[number].push(slice, &none);
+            match self.slice(line, watcher) {
+                Ok(slice) if round > 0 => records[number].push(slice, &none),
+                Ok(_) => {}
+                Err(error) => self.note_failure(&format!("{} under {traffic}", spec.name), error)?,
             }
+        }
+        Ok(())
+    }
+
+    /// An arm that fails is no reason not to go on with the others, unless somebody has had enough.
+    fn note_failure(&mut self, what: &str, error: anyhow::Error) -> Result<()> {
+        interrupt::check()?;
+        let reason = format!("{what}: {error:#}");
+        match &mut self.results.partial {
+            Some(reasons) if reasons.contains(&reason) => {}
+            Some(reasons) => *reasons += &format!("; {reason}"),
+            none => *none = Some(reason),
         }
         Ok(())
     }
@@ -306,7 +326,10 @@ impl Study<'_> {
             if let Some(arm) = watcher.arm() {
                 record.map_bytes = arm.map_bytes();
                 let before = arm.runs();
-                self.slice(line, watcher).with_context(|| spec.name)?;
+                if let Err(error) = self.slice(line, watcher) {
+                    self.note_failure(spec.name, error)?;
+                    continue;
+                }
                 let after = watcher.arm().map(|arm| arm.runs()).unwrap_or_default();
                 let pairs = || after.iter().zip(&before);
                 let count: u64 = pairs().map(|(after, before)| after.count - before.count).sum();
