@@ -104,7 +104,11 @@ fn root_a_quick_study_is_whole() {
         assert_eq!(of_arm.len(), if skipped { 0 } else { 2 }, "{arm}");
         if arm["kind"] == "aggregate" {
             for one in of_arm {
-                assert_eq!((&one["accuracy_packets"], &one["accuracy_flows"]), (&1.0.into(), &1.0.into()), "{one}");
+                assert_eq!(
+                    (&one["accuracy_packets"], &one["accuracy_flows"]),
+                    (&1.0.into(), &1.0.into()),
+                    "{one}"
+                );
                 assert_eq!((&one["lost"], &one["received"]), (&0.into(), &one["sent"]), "{one}");
             }
         }
@@ -125,7 +129,8 @@ fn root_a_quick_study_is_whole() {
 #[test]
 fn root_a_study_is_no_other_than_itself() {
     let out = Out::new("compare");
-    let arms = ["--arms", "hash,weir", "--traffic", "40-flows", "--rounds", "4", "--quick", "--out", out.text()];
+    let arms =
+        ["--arms", "hash,weir", "--traffic", "40-flows", "--rounds", "4", "--quick", "--out", out.text()];
     assert!(run(&arms).status.success());
     let path = out.0.join("results.json");
     let path = path.to_str().expect("it is text");
@@ -138,7 +143,8 @@ fn root_a_study_is_no_other_than_itself() {
 
 /// A study that has begun to measure.
 fn begin(out: &Out) -> Child {
-    let mut command = study(&["--quick", "--arms", "percpu-hash,weir", "--rounds", "1000", "--out", out.text()]);
+    let mut command =
+        study(&["--quick", "--arms", "percpu-hash,weir", "--rounds", "1000", "--out", out.text()]);
     let child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("weir can be run");
     wait_for("the study to measure", SOON, || (namespaces(child.id()) == 2 && programs() > 1).then_some(()));
     child
@@ -157,8 +163,13 @@ fn root_an_interrupted_study_leaves_what_it_has_found_and_nothing_else() {
         assert!(said.contains("not whole") && said.contains("interrupted"), "{said}");
         assert_no_trace(pid);
         let results = out.results();
-        assert!(results["partial"].as_str().is_some_and(|why| why.contains("interrupted")), "{}", results["partial"]);
-        let left: Vec<_> = fs::read_dir(&out.0).expect("it is there").flatten().map(|file| file.file_name()).collect();
+        assert!(
+            results["partial"].as_str().is_some_and(|why| why.contains("interrupted")),
+            "{}",
+            results["partial"]
+        );
+        let left: Vec<_> =
+            fs::read_dir(&out.0).expect("it is there").flatten().map(|file| file.file_name()).collect();
         assert!(left.iter().all(|name| !name.to_string_lossy().starts_with('.')), "{left:?}");
     }
 }
@@ -197,7 +208,10 @@ fn root_bad_input_is_one_line() {
     one_cpu.args(["-c", "0"]).arg(&weir).args(["study", "--quick", "--out", out]);
     refuse(&mut one_cpu, ENVIRONMENT, &["too few CPUs"]);
     let mut powerless = Command::new("setpriv");
-    powerless.args(["--bounding-set=-all", "--inh-caps=-all"]).arg(&weir).args(["study", "--quick", "--out", out]);
+    powerless
+        .args(["--bounding-set=-all", "--inh-caps=-all"])
+        .arg(&weir)
+        .args(["study", "--quick", "--out", out]);
     refuse(&mut powerless, ENVIRONMENT, &["CAP_", "root"]);
 }
 
@@ -209,7 +223,8 @@ fn root_a_full_disk_leaves_a_partial_result() {
     succeed(Command::new("mount").args(["-t", "tmpfs", "-o", "size=16k", "weir-study", out.text()]));
     let traffics = "1-flow,2-flows,3-flows,4-flows,5-flows,6-flows";
     let arms = "hash,percpu-hash,weir";
-    let output = run(&["--quick", "--rounds", "1", "--arms", arms, "--traffic", traffics, "--out", out.text()]);
+    let output =
+        run(&["--quick", "--rounds", "1", "--arms", arms, "--traffic", traffics, "--out", out.text()]);
     let kept = fs::read_to_string(out.0.join("results.json"));
     succeed(Command::new("umount").arg(out.text()));
     let said = String::from_utf8_lossy(&output.stderr);
@@ -239,7 +254,8 @@ fn root_a_study_over_a_real_link() {
     let to = weir_tests::pair::RIGHT;
     let mut near = inside(pair.left.name());
     near.args(["--quick", "--rounds", "1", "--arms", "hash,weir,tcpdump", "--traffic", "40-flows"]);
-    let output = near.args(["--interface", INTERFACE, "--to", to, "--out", out.text()]).output().expect("it runs");
+    let output =
+        near.args(["--interface", INTERFACE, "--to", to, "--out", out.text()]).output().expect("it runs");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     kill(Pid::from_raw(sink.id() as i32), Signal::SIGINT).expect("it runs");
     let said = sink.wait_with_output().expect("it ends");

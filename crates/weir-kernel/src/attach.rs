@@ -115,6 +115,20 @@ pub fn attach(
     }
 }
 
+/// [`attach`], by whichever hook the kernel has.
+///
+/// # Errors
+/// As those of `attach`.
+pub fn attach_somehow(
+    program: BorrowedFd<'_>,
+    ifindex: u32,
+    direction: Direction,
+    position: Position,
+) -> Result<Attachment> {
+    let on = |hook| attach(program, ifindex, direction, (hook, position));
+    on(Hook::Tcx).or_else(|error| if is_tcx_missing(&error) { on(Hook::Clsact) } else { Err(error) })
+}
+
 fn attach_tcx(
     program: BorrowedFd<'_>,
     ifindex: u32,

@@ -19,14 +19,16 @@ pub mod stats;
 mod twins;
 mod window;
 
-pub use attach::{Attachment, Direction, Filter, Hook, Position, attach, is_tcx_missing, sweep};
+pub use attach::{
+    Attachment, Direction, Filter, Hook, Position, attach, attach_somehow, is_tcx_missing, sweep,
+};
 pub use batch::{After, Batch};
 pub use error::{Error, Result};
 pub use grace::GracePeriod;
 pub use object::{Loaded, Opened, memory_of};
 pub use ring::Ring;
 pub use twins::*;
-pub use window::{Shared, Window};
+pub use window::{Shared, Window, page_size};
 
 /// A type that any bit pattern of its size is a valid value of, without padding.
 ///

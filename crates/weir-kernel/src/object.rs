@@ -207,10 +207,12 @@ impl Loaded {
         let map = self.find_map(name)?;
         let missing = || Error::Missing(format!("arena {name}"));
         let page = crate::window::page_size();
-        if map.max_entries() as usize * page < words * size_of::<u64>() {
+        if map.map_type() != libbpf_rs::MapType::Arena
+            || map.max_entries() as usize * page < words * size_of::<u64>()
+        {
             return Err(missing());
         }
-        let mut size = 0;
+        let mut size = 0; // of the globals in it, of which there are none
         // SAFETY: the map belongs to the object, which is loaded; `size` outlives the call.
         let start = unsafe { libbpf_sys::bpf_map__initial_value(map.as_libbpf_object().as_ptr(), &mut size) };
         if start.is_null() {

@@ -162,14 +162,18 @@ impl Words {
     }
 
     pub(crate) fn read<T: Pod>(&self, offset: usize) -> T {
-        assert!(offset + size_of::<T>() <= self.mapping.length);
-        // SAFETY: inside the mapping; any bytes are a value of a Pod.
-        unsafe { self.mapping.start.as_ptr().cast::<u8>().add(offset).cast::<T>().read_unaligned() }
+        assert!(size_of::<T>().is_multiple_of(4));
+        let words: Vec<u32> = (0..size_of::<T>())
+            .step_by(4)
+            .map(|begin| self.word(offset + begin).load(std::sync::atomic::Ordering::Relaxed))
+            .collect();
+        // SAFETY: as many bytes as a T has; any are a value of a Pod.
+        unsafe { words.as_ptr().cast::<T>().read_unaligned() }
     }
 }
 
 /// Bytes of a page.
-pub(crate) fn page_size() -> usize {
+pub fn page_size() -> usize {
     // SAFETY: takes no pointers.
     let size = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
     usize::try_from(size).unwrap_or(4096)

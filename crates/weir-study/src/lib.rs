@@ -10,6 +10,7 @@ mod machine;
 mod namespace;
 mod pcap;
 mod programs;
+mod random;
 pub mod recommend;
 pub mod report;
 pub mod results;

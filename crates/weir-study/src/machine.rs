@@ -22,6 +22,14 @@ pub fn cpu_model(cpuinfo: &str) -> &str {
     line.map_or("unknown CPU", |(_, name)| name.trim())
 }
 
+/// Bytes of memory.
+pub fn memory() -> u64 {
+    let meminfo = fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let total = meminfo.lines().find_map(|line| line.strip_prefix("MemTotal:"));
+    let kib = total.and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok());
+    kib.unwrap_or(0) * 1024
+}
+
 /// Has this process, and the ones that it starts, go before whatever else the machine is busy with.
 /// What they measure is noise otherwise. Where there is no renice(1), or no privilege, so be it.
 pub fn go_first() {
@@ -41,12 +49,11 @@ pub fn on_one_cpu<T: Send>(work: impl FnOnce() -> Result<T> + Send) -> Result<T>
     })
 }
 
-/// Does `work` on this thread, and on one CPU meanwhile.
-pub fn on_last_cpu<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
-    let before = sched_getaffinity(Pid::from_raw(0)).context("cannot read the CPU affinity")?;
-    pin_to_one_cpu()?;
+/// Does `work` on this thread, on the last of `cpus` meanwhile and on any of them afterwards.
+pub fn on_last_of<T>(cpus: &[usize], work: impl FnOnce() -> Result<T>) -> Result<T> {
+    stay_on(&cpus[cpus.len().saturating_sub(1)..])?;
     let result = work();
-    sched_setaffinity(Pid::from_raw(0), &before).context("cannot set the CPU affinity")?;
+    stay_on(cpus)?;
     result
 }
 

@@ -55,11 +55,7 @@ impl Namespace {
 
     /// Does `work` inside. A socket opened there stays there, whoever uses it.
     pub fn inside<T>(&self, work: impl FnOnce() -> Result<T>) -> Result<T> {
-        let home = File::open("/proc/thread-self/ns/net").context("cannot tell the network namespace")?;
-        self.door().enter()?;
-        let result = work();
-        setns(home, CloneFlags::CLONE_NEWNET).context("cannot leave a network namespace")?;
-        result
+        self.door().inside(work)
     }
 }
 
@@ -75,6 +71,18 @@ impl Door {
     pub fn enter(&self) -> Result<()> {
         let there = File::open(&self.0).context("cannot open a network namespace")?;
         setns(there, CloneFlags::CLONE_NEWNET).context("cannot enter a network namespace")
+    }
+
+    /// Does `work` inside.
+    ///
+    /// # Errors
+    /// Those of `work`; or the namespace is gone.
+    pub fn inside<T>(&self, work: impl FnOnce() -> Result<T>) -> Result<T> {
+        let home = File::open("/proc/thread-self/ns/net").context("cannot tell the network namespace")?;
+        self.enter()?;
+        let result = work();
+        setns(home, CloneFlags::CLONE_NEWNET).context("cannot leave a network namespace")?;
+        result
     }
 }
 

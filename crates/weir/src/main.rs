@@ -133,7 +133,13 @@ fn usage(error: &clap::Error) -> ExitCode {
         return ExitCode::from(2);
     }
     let text = error.to_string();
-    let mistake = text.lines().next().unwrap_or_default().trim_start_matches("error: ");
+    let mut mistake = text.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned();
+    if mistake.ends_with(':') {
+        // What is missing, a line each.
+        let missing: Vec<_> =
+            text.lines().skip(1).take_while(|line| !line.is_empty()).map(str::trim).collect();
+        mistake = format!("{mistake} {}", missing.join(", "));
+    }
     // What clap says below: the values that there are, the name that was meant.
     let hints: String = text
         .lines()

@@ -36,6 +36,9 @@ pub struct RxRing {
 }
 
 impl RxRing {
+    /// Memory of its ring.
+    pub const BYTES: u64 = (BLOCKS * BLOCK) as u64;
+
     /// Sees what comes in through an interface and what goes out through it.
     ///
     /// # Errors

@@ -174,10 +174,14 @@ impl TxRing {
         Error::kernel(what, refusal)
     }
 
+    /// Those that the kernel is sending it gives back itself.
     fn take_back(&self, range: std::ops::Range<usize>) {
         for index in range {
             let status = self.memory.word(self.at(index) + STATUS);
-            status.store(libc::TP_STATUS_AVAILABLE, Ordering::Release);
+            let asked_for = [libc::TP_STATUS_SEND_REQUEST, libc::TP_STATUS_WRONG_FORMAT];
+            if asked_for.contains(&(status.load(Ordering::Acquire) & 0b111)) {
+                status.store(libc::TP_STATUS_AVAILABLE, Ordering::Release);
+            }
         }
     }
 

@@ -3,14 +3,16 @@
 use super::Spec;
 use super::load::{self, Clock};
 use super::readers::{self, Reader};
+use crate::machine;
 use crate::results::{EMPTY, WEIR};
 use anyhow::{Result, bail};
 use libbpf_rs::{MapHandle, ProgramMut};
 use std::cell::{Ref, RefCell};
 use std::os::fd::AsFd;
 use std::rc::Rc;
+use weir_kernel::privilege::online_cpus;
 use weir_kernel::stats::{self, Runs};
-use weir_kernel::{Attachment, Batch, Direction, Hook, Loaded, Position, Shared, is_tcx_missing, memory_of};
+use weir_kernel::{Attachment, Batch, Direction, Loaded, Position, Shared, attach_somehow, memory_of};
 use weir_probes::flows::{Demand, Flows, InterfaceId, Layout, LinkLayer, Points};
 
 /// As much as `weir run` takes without being told.
@@ -37,6 +39,7 @@ impl Arm {
     /// # Errors
     /// The kernel refuses: it is too old, or a privilege is missing. Or the arm has no program.
     pub fn load(spec: &Spec) -> Result<Self> {
+        afford(spec)?;
         match spec.name {
             EMPTY => Ok(Self::of(Rc::new(load::harness()?), "empty", None)),
             WEIR => Self::shipped(),
@@ -119,7 +122,7 @@ impl Arm {
 
     /// As `weir run` loads it for one interface, with what it takes by default.
     fn shipped() -> Result<Self> {
-        let flows = Flows::load(Layout::new(Demand::one_interface(MEMORY_BUDGET, load::cpus()?))?)?;
+        let flows = Flows::load(Layout::new(Demand::one_interface(MEMORY_BUDGET, online_cpus()))?)?;
         let flows = Rc::new(RefCell::new(flows));
         let reader = readers::Shipped::new(Rc::clone(&flows));
         Ok(Self { object: Object::Shipped(flows), reader: Some(Box::new(reader)), more_bytes: 0, lost: 0 })
@@ -134,9 +137,7 @@ impl Arm {
         self.observe(index)?;
         let (object, programs) = (self.loaded(), self.programs());
         let hang = |program: &str, direction| {
-            let program = object.program(program)?;
-            let on = |hook| weir_kernel::attach(program.as_fd(), index, direction, (hook, Position::Head));
-            on(Hook::Tcx).or_else(|error| if is_tcx_missing(&error) { on(Hook::Clsact) } else { Err(error) })
+            attach_somehow(object.program(program)?.as_fd(), index, direction, Position::Head)
         };
         Ok([hang(programs[0], Direction::Ingress)?, hang(programs[1], Direction::Egress)?])
     }
@@ -192,6 +193,26 @@ impl Arm {
             Object::Shipped(flows) => LoadedRef::Shipped(Ref::map(flows.borrow(), |flows| flows.loaded())),
         }
     }
+}
+
+/// What lies on every CPU anew: more than a share of this host's memory is not taken for a measurement.
+fn afford(spec: &Spec) -> Result<()> {
+    const SHARE: u64 = 8;
+    let mib_per_cpu = match spec.name {
+        "arena" => 32,
+        "hash-per-cpu" => 24,
+        "percpu-hash" | "percpu-hash-published" | "lru-percpu-hash" | "perfbuf" => 8,
+        _ => 4,
+    };
+    let (cpus, most) = (u64::from(load::cpus()?), (machine::memory() / SHARE) >> 20);
+    if cpus * mib_per_cpu > most {
+        bail!("takes {} MiB on {cpus} CPUs, more than an eighth of this host's memory", cpus * mib_per_cpu);
+    }
+    // An arena holds 4 GiB at most.
+    if spec.name == "arena" && cpus > 100 {
+        bail!("has no room for {cpus} CPUs");
+    }
+    Ok(())
 }
 
 enum LoadedRef<'a> {

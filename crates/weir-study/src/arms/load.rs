@@ -5,7 +5,7 @@ use anyhow::{Context, Result};
 use libbpf_rs::{MapCore, MapFlags, MapHandle, MapType};
 use std::os::fd::{AsFd, AsRawFd};
 use std::sync::atomic::Ordering;
-use weir_kernel::{Loaded, Opened, Shared};
+use weir_kernel::{Loaded, Opened, Shared, page_size};
 
 macro_rules! object {
     ($name:literal) => {
@@ -28,6 +28,8 @@ pub enum Clock {
 const FRAGMENTS: &str = "fragments";
 /// Flows that a hash has room for: MAX_FLOWS in `plain.h`. The arena has twice as many places on each CPU.
 const MAX_FLOWS: u32 = 131_072;
+/// Entries of a CPU's table in the arena: TABLE in `arena.bpf.c`.
+pub const TABLE: usize = 2 * MAX_FLOWS as usize;
 /// Where the arena lies in this process: far from everything else.
 const ARENA: u64 = 1 << 44;
 
@@ -113,15 +115,15 @@ pub fn hash_per_cpu(clock: Clock) -> Result<(Loaded, Vec<MapHandle>)> {
 
 /// The hash in an arena (6.9), a table for every CPU. How many 64-bit words it has.
 pub fn arena(words_per_entry: usize) -> Result<(Loaded, usize)> {
-    let words = cpus()? as usize * 2 * MAX_FLOWS as usize * words_per_entry;
+    let words = cpus()? as usize * TABLE * words_per_entry;
     let mut opened = only("arena", object!("arena"), Clock::Jiffies, "arena_hash", &["arena"])?;
     opened.set_constant("base", ARENA)?;
     opened.set_constant("tables", cpus()?)?;
     opened.set_arena_address("arena", ARENA)?;
-    opened.set_entries("arena", u32::try_from(words * 8 / 4096)?)?;
+    opened.set_entries("arena", u32::try_from(words * 8 / page_size())?)?;
     let loaded = opened.load()?;
     // Pages that user space has touched are there for programs, which cannot ask for any.
-    for page in loaded.arena("arena", words)?.chunks(512) {
+    for page in loaded.arena("arena", words)?.chunks(page_size() / 8) {
         page[0].store(0, Ordering::Relaxed);
     }
     Ok((loaded, words))

@@ -13,7 +13,7 @@ use anyhow::{Result, ensure};
 use nix::net::if_::if_nametoindex;
 use std::os::fd::AsFd;
 use std::time::Duration;
-use weir_kernel::{Attachment, Direction, Hook, Loaded, Position, attach, is_tcx_missing};
+use weir_kernel::{Attachment, Direction, Loaded, Position, attach_somehow};
 
 /// Traffic changes over to the next pair this often: what disturbs the machine then disturbs all alike.
 const SLICE: Duration = Duration::from_millis(20);
@@ -103,8 +103,7 @@ fn empty_programs(end: &Namespace) -> Result<(Loaded, [Attachment; 2])> {
         let interface = if_nametoindex(Pair::Empty.interface())?;
         let hang = |direction| {
             let program = loaded.program(packet::EMPTY)?;
-            let on = |hook| attach(program.as_fd(), interface, direction, (hook, Position::Head));
-            on(Hook::Tcx).or_else(|error| if is_tcx_missing(&error) { on(Hook::Clsact) } else { Err(error) })
+            attach_somehow(program.as_fd(), interface, direction, Position::Head)
         };
         let attached = [hang(Direction::Ingress)?, hang(Direction::Egress)?];
         Ok((loaded, attached))

@@ -3,6 +3,7 @@
 use super::remote::Remote;
 use super::{Lab, Link, Veth};
 use crate::arms;
+use crate::namespace::Door;
 use crate::senders::{Generator, Maker, Packet, Senders, Udp, Walk, Xdp};
 use crate::traffic::{Frames, GeneratorKind, Schedule};
 use anyhow::{Context, Result, ensure};
@@ -11,13 +12,13 @@ use std::cell::RefCell;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::AsFd;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use weir_kernel::{Attachment, Direction, Hook, Loaded, Position, Shared, is_tcx_missing};
+use std::sync::atomic::Ordering;
+use weir_kernel::{Attachment, Direction, Loaded, Position, Shared, attach_somehow};
 
-/// 64-bit words of `struct arrived`: packets, missing, next.
+/// 64-bit words of `struct arrived`; the first is a number of packets.
 pub const ARRIVED: usize = 8;
-/// SENDERS_MAX in `traffic.bpf.c`.
-pub const SENDERS_MAX: usize = 1024;
+/// CPUS_MAX in `traffic.bpf.c`.
+pub const CPUS_MAX: usize = 1024;
 
 /// Senders, and who counts at the far end.
 pub struct Line {
@@ -26,28 +27,36 @@ pub struct Line {
     /// Packets that each sender has sent so far.
     sent: Vec<u64>,
     far: Far,
+    given_up: bool,
 }
 
 /// Who counts what arrives.
 enum Far {
     /// Our own sink.
-    Here {
-        arrivals: Shared,
-        _sink: Attachment,
-        /// The far end's device takes live frames while it has an XDP program.
-        _pass: Option<libbpf_rs::Link>,
-    },
+    Here { arrivals: Shared, hooks: Option<Hooks>, door: Door },
     /// Another host's.
     There(RefCell<Remote>),
 }
 
-/// What has arrived so far.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Arrived {
-    /// Packets.
-    pub packets: u64,
-    /// Packets whose successors have arrived.
-    pub missing: u64,
+/// What hangs on the far end's device.
+struct Hooks {
+    _sink: Attachment,
+    /// The device takes live frames while it has an XDP program.
+    _pass: Option<libbpf_rs::Link>,
+}
+
+impl Drop for Far {
+    /// A clsact filter can be taken off inside its network namespace only.
+    fn drop(&mut self) {
+        if let Self::Here { hooks, door, .. } = self {
+            let hooks = hooks.take();
+            // A namespace that is gone has taken them with it.
+            let _ = door.inside(|| {
+                drop(hooks);
+                Ok(())
+            });
+        }
+    }
 }
 
 impl Line {
@@ -61,7 +70,7 @@ impl Line {
             Lab::Link(link) => over(link, &schedule, kind)?,
         };
         let senders = Senders::start(cpus, make)?;
-        Ok(Self { senders, schedule, sent: vec![0; cpus.len()], far })
+        Ok(Self { senders, schedule, sent: vec![0; cpus.len()], far, given_up: false })
     }
 
     /// Who sends.
@@ -84,11 +93,21 @@ impl Line {
         self.sent.iter_mut().zip(packets).for_each(|(sum, packets)| *sum += packets);
     }
 
-    /// Everything that has arrived so far.
+    /// Nobody knows any more what was sent: a sender has failed.
+    pub fn give_up(&mut self) {
+        self.given_up = true;
+    }
+
+    /// Whether a sender has failed.
+    pub fn is_given_up(&self) -> bool {
+        self.given_up
+    }
+
+    /// Packets that have arrived so far.
     ///
     /// # Errors
     /// The other host does not answer.
-    pub fn arrived(&self) -> Result<Arrived> {
+    pub fn arrived(&self) -> Result<u64> {
         let arrivals = match &self.far {
             Far::Here { arrivals, .. } => arrivals,
             Far::There(remote) => return remote.borrow_mut().arrived(),
@@ -106,13 +125,9 @@ impl Line {
     }
 }
 
-/// What a sink has counted, of all senders.
-pub fn total(arrivals: &Shared) -> Arrived {
-    let word = |sender: &[AtomicU64], word: usize| sender[word].load(Ordering::Relaxed);
-    arrivals.chunks_exact(ARRIVED).fold(Arrived::default(), |sum, sender| Arrived {
-        packets: sum.packets + word(sender, 0),
-        missing: sum.missing + word(sender, 1),
-    })
+/// Packets that a sink has counted, on all CPUs.
+pub fn total(arrivals: &Shared) -> u64 {
+    arrivals.iter().step_by(ARRIVED).map(|packets| packets.load(Ordering::Relaxed)).sum()
 }
 
 fn through(
@@ -126,16 +141,16 @@ fn through(
     write_senders(&traffic, schedule, cpus)?;
     let frames = Frames::between(veth.ends);
     write_headers(&traffic, &frames)?;
-    let arrivals = Shared::new(traffic.map("arrivals")?, SENDERS_MAX * ARRIVED)?;
+    let arrivals = Shared::new(traffic.map("arrivals")?, CPUS_MAX * ARRIVED)?;
     let index = veth.far_index;
     let sink = veth.far.inside(|| attach_sink(&traffic, index))?;
     let pass = match kind {
         GeneratorKind::Xdp => Some(veth.far.inside(|| attach_pass(&traffic, index))?),
         _ => None,
     };
-    let far = Far::Here { arrivals, _sink: sink, _pass: pass };
-
     let ((near, far_door), near_index) = (veth.doors(), veth.near_index);
+    let hooks = Some(Hooks { _sink: sink, _pass: pass });
+    let far = Far::Here { arrivals, hooks, door: far_door.clone() };
     let schedule = Arc::clone(schedule);
     let length = schedule.steps.iter().map(|step| step.length).max().unwrap_or(0);
     let destination = (veth.ends.ipv4[1], veth.ends.ipv6[1]);
@@ -173,9 +188,10 @@ fn over(link: &Link, schedule: &Arc<Schedule>, kind: GeneratorKind) -> Result<(F
     let other = schedule.steps.iter().any(|step| step.ipv6 != link.to.is_ipv6());
     ensure!(!other, "this traffic is of another family than {}", link.to);
     let schedule = Arc::clone(schedule);
+    let interface = link.interface.clone();
     let make = move |sender, _| {
         let walk = Walk::new(Arc::clone(&schedule), sender);
-        Ok(Box::new(Udp::new(walk, destination)) as Box<dyn Generator>)
+        Ok(Box::new(Udp::new(walk, destination).only_through(&interface)) as Box<dyn Generator>)
     };
     Ok((Far::There(RefCell::new(Remote::new(link.to)?)), Arc::new(make)))
 }
@@ -221,10 +237,7 @@ fn write_headers(traffic: &Loaded, frames: &Frames) -> Result<()> {
 /// After all who watch.
 pub fn attach_sink(traffic: &Loaded, index: u32) -> Result<Attachment> {
     let sink = traffic.program("sink")?;
-    let on = |hook| weir_kernel::attach(sink.as_fd(), index, Direction::Ingress, (hook, Position::Tail));
-    let attached =
-        on(Hook::Tcx).or_else(|error| if is_tcx_missing(&error) { on(Hook::Clsact) } else { Err(error) });
-    attached.context("cannot attach the sink")
+    attach_somehow(sink.as_fd(), index, Direction::Ingress, Position::Tail).context("cannot attach the sink")
 }
 
 fn attach_pass(traffic: &Loaded, index: u32) -> Result<libbpf_rs::Link> {

@@ -122,6 +122,7 @@ impl Veth {
 /// Knows where the far end is without asking. Nothing but the study's packets is to be seen on the wire: a device
 /// without ARP sends no group reports and solicits no neighbours either.
 fn set_up_near(near: &Namespace, ends: &Ends) -> Result<()> {
+    write_setting(near, "disable_ipv6", "0")?;
     write_setting(near, "addr_gen_mode", "1")?;
     near.ip("link set lo up")?;
     near.ip(&format!("link set {DEVICE} arp off up"))?;

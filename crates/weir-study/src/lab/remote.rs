@@ -1,6 +1,5 @@
 //! A sink on another host, as we see it.
 
-use super::line::Arrived;
 use anyhow::{Context, Result};
 use std::io::{BufRead, BufReader, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream};
@@ -10,7 +9,7 @@ use std::time::Duration;
 pub const PORT: u16 = 7980;
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// The connection to it. Each line sent, whatever it says, is answered by one: packets, and packets missing.
+/// The connection to it. Each line sent, whatever it says, is answered by one: packets so far.
 pub struct Remote {
     answers: BufReader<TcpStream>,
     to: SocketAddr,
@@ -30,19 +29,16 @@ impl Remote {
         Ok(Self { answers: BufReader::new(stream), to })
     }
 
-    /// What has arrived there so far.
+    /// Packets that have arrived there so far.
     ///
     /// # Errors
     /// It does not answer, or not as a sink does.
-    pub fn arrived(&mut self) -> Result<Arrived> {
+    pub fn arrived(&mut self) -> Result<u64> {
         let silent = || format!("the sink at {} does not answer", self.to);
         self.answers.get_mut().write_all(b"arrived\n").with_context(silent)?;
         let mut line = String::new();
         self.answers.read_line(&mut line).with_context(silent)?;
-        let mut numbers = line.split_whitespace().map_while(|word| word.parse().ok());
-        match (numbers.next(), numbers.next()) {
-            (Some(packets), Some(missing)) => Ok(Arrived { packets, missing }),
-            _ => anyhow::bail!("what listens at {} is no sink", self.to),
-        }
+        let number = line.trim().parse();
+        number.with_context(|| format!("what listens at {} is no sink", self.to))
     }
 }

@@ -1,6 +1,6 @@
 //! The far end of a study over a real link: `weir study sink`.
 
-use super::line::{ARRIVED, SENDERS_MAX, attach_sink, total};
+use super::line::{ARRIVED, CPUS_MAX, attach_sink, total};
 use super::remote::PORT;
 use crate::{arms, interrupt};
 use anyhow::{Context, Result};
@@ -24,7 +24,7 @@ pub fn sink(interface: &str, ready: impl FnOnce(u16)) -> Result<u64> {
     interrupt::catch()?;
     let index = if_nametoindex(interface).with_context(|| format!("no interface {interface}"))?;
     let traffic = arms::traffic(1)?;
-    let arrivals = Arc::new(Shared::new(traffic.map("arrivals")?, SENDERS_MAX * ARRIVED)?);
+    let arrivals = Arc::new(Shared::new(traffic.map("arrivals")?, CPUS_MAX * ARRIVED)?);
     let _sink = attach_sink(&traffic, index)?;
     // Takes IPv4 as well.
     let listener = TcpListener::bind((Ipv6Addr::UNSPECIFIED, PORT))
@@ -42,7 +42,7 @@ pub fn sink(interface: &str, ready: impl FnOnce(u16)) -> Result<u64> {
             Err(error) => return Err(error).context("cannot accept a connection"),
         }
     }
-    Ok(total(&arrivals).packets)
+    Ok(total(&arrivals))
 }
 
 fn answer(client: TcpStream, arrivals: &Shared) -> std::io::Result<()> {
@@ -50,8 +50,7 @@ fn answer(client: TcpStream, arrivals: &Shared) -> std::io::Result<()> {
     let mut answers = client.try_clone()?;
     for line in BufReader::new(client).lines() {
         line?;
-        let arrived = total(arrivals);
-        writeln!(answers, "{} {}", arrived.packets, arrived.missing)?;
+        writeln!(answers, "{}", total(arrivals))?;
     }
     Ok(())
 }

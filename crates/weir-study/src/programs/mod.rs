@@ -109,7 +109,7 @@ impl Watching {
     /// # Errors
     /// It has ended before, does not end, or says nothing that can be read.
     pub fn stop(self) -> Result<Outcome> {
-        let cpu = self.running.process().cpu()?.saturating_sub(self.began);
+        let cpu = self.running.process().cpu_when_idle()?.saturating_sub(self.began);
         let outcome = match self.running {
             Running::Tcpdump(process) => tcpdump::stop(process)?,
             Running::Softflowd(softflowd) => softflowd.stop()?,
@@ -128,7 +128,7 @@ pub struct Outcome {
     pub packets: Option<u64>,
     /// Packets that it knows to have lost, by cause.
     pub lost: BTreeMap<&'static str, u64>,
-    /// User and system time of all its processes from when it watched until the traffic ended, in steps of 10 ms.
+    /// CPU time of all its processes from when it watched until it had worked off the traffic.
     pub cpu: Duration,
 }
 

@@ -13,6 +13,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+/// Between two looks at a program that may still be at work, how many of them there are at most, and what it may do
+/// in between and yet be idle.
+const GLANCE_AT_WORK: Duration = Duration::from_millis(20);
+const GLANCES_UNTIL_IDLE: usize = 25;
+const IDLE: Duration = Duration::from_micros(500);
 /// How long a program may take for anything.
 const PATIENCE: Duration = Duration::from_secs(20);
 const GLANCE: Duration = Duration::from_millis(10);
@@ -116,16 +121,29 @@ impl Process {
     /// User and system time so far, of the whole group and of its children that have ended, in steps of 10 ms.
     pub fn cpu(&self) -> Result<Duration> {
         let group = self.child.id();
-        let mut ticks = None;
+        let mut sum = None;
         for process in fs::read_dir("/proc").context("cannot list processes")?.flatten() {
             // It may have ended meanwhile.
             let stat = fs::read_to_string(process.path().join("stat")).unwrap_or_default();
-            if let Some(more) = ticks_of(&stat, group) {
-                ticks = Some(ticks.unwrap_or(0) + more);
+            if is_of_group(&stat, group) {
+                sum = Some(sum.unwrap_or_default() + time_of(&process.path()));
             }
         }
-        let ticks = ticks.with_context(|| format!("{} has ended: {}", self.name, self.last_words()))?;
-        Ok(Duration::from_millis(ticks * 10)) // USER_HZ is 100
+        sum.with_context(|| format!("{} has ended: {}", self.name, self.last_words()))
+    }
+
+    /// The same once it has worked off what its buffers hold, as far as it does that by itself.
+    pub fn cpu_when_idle(&self) -> Result<Duration> {
+        let mut before = self.cpu()?;
+        for _ in 0..GLANCES_UNTIL_IDLE {
+            thread::sleep(GLANCE_AT_WORK);
+            let now = self.cpu()?;
+            if now.saturating_sub(before) < IDLE {
+                return Ok(now);
+            }
+            before = now;
+        }
+        Ok(before)
     }
 
     /// Whether it handles this signal by now.
@@ -229,15 +247,19 @@ impl Said {
     }
 }
 
-/// Ticks of a process and of its children that it has waited for, if it is of this group.
-fn ticks_of(stat: &str, group: u32) -> Option<u64> {
+/// Whether a process is one of the group, by its `/proc/PID/stat`.
+fn is_of_group(stat: &str, group: u32) -> bool {
     // proc(5): the name in parentheses may hold anything; after it the state, the parent, the group, …
-    let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
-    if fields.nth(2)?.parse() != Ok(group) {
-        return None;
-    }
-    // utime, stime, cutime and cstime are fields 14 to 17.
-    Some(fields.skip(8).take(4).filter_map(|ticks| ticks.parse::<u64>().ok()).sum())
+    let fields = stat.rsplit_once(')').map(|(_, fields)| fields.split_whitespace());
+    fields.and_then(|mut fields| fields.nth(2)?.parse().ok()) == Some(group)
+}
+
+/// CPU time of all threads of a process, to the nanosecond: `/proc/PID/stat` counts in steps of 10 ms.
+fn time_of(process: &Path) -> Duration {
+    let threads = fs::read_dir(process.join("task")).into_iter().flatten().flatten();
+    let times = threads.filter_map(|thread| fs::read_to_string(thread.path().join("schedstat")).ok());
+    let nanoseconds = times.filter_map(|time| time.split_whitespace().next()?.parse::<u64>().ok());
+    Duration::from_nanos(nanoseconds.sum::<u64>())
 }
 
 #[cfg(test)]
@@ -245,11 +267,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ticks_are_those_of_the_group() {
+    fn the_group_is_the_third_word_after_the_name() {
         let stat = "29679 (a) b (c) S 29676 29674 24307 0 -1 4194560 1 2 3 4 10 20 30 40 20 0 1 0 5 6 7";
-        assert_eq!(ticks_of(stat, 29674), Some(100));
-        assert_eq!(ticks_of(stat, 29676), None);
-        assert_eq!(ticks_of("", 1), None);
+        assert!(is_of_group(stat, 29674));
+        assert!(!is_of_group(stat, 29676) && !is_of_group("", 1));
+    }
+
+    #[test]
+    fn time_is_that_of_all_threads() {
+        assert!(time_of(Path::new("/proc/self")) > Duration::ZERO);
+        assert_eq!(time_of(Path::new("/proc/nowhere")), Duration::ZERO);
     }
 
     #[test]

@@ -77,22 +77,24 @@ pub fn method(results: &Results) -> Element {
     let senders =
         if config.senders == 1 { "one thread".into() } else { format!("{} threads", config.senders) };
     let link = match config.link.as_str() {
-        "" | "veth" => "between two network namespaces of its own, over a veth pair".to_string(),
+        "" | "veth" => "into a network namespace of its own".to_string(),
         interface => format!("over the interface {interface}"),
     };
     let items = [
         ("Traffic and sink", format!("{senders}, each on a CPU of its own, sent as fast as they could {link}. A sink at the \
-            far end counted what arrived.")),
-        ("Sequence stamps", "Each packet says which of its flow it is. So it is known, not estimated, how many packets of \
-            which flow were sent and arrived, and what an arm should have reported.".into()),
+            far end counted what arrived, behind whoever watched.")),
+        ("One schedule", "All senders walk through the same list of flows, each packet stamped with its sender and its \
+            number. So it is known, not estimated, how many packets of which flow were sent, and what an arm should have \
+            reported.".into()),
         ("Interleaved rounds", format!("{} rounds of effort “{}”. In each of them every arm was measured once under each \
-            traffic, for {} at a time; so whatever else the machine did has met all arms alike.", config.rounds, config.effort,
+            traffic, for {} at a time (other tools, which take seconds to start and to end, in the first four only); so \
+            whatever else the machine did has met all arms alike.", config.rounds, config.effort,
             seconds(config.slice))),
-        ("Ratios within one round", format!("An arm is compared with `{NONE}` in the same round, never with another time. The \
+        ("Ratios within one round", format!("An arm is compared with `{NONE}` in the same round, which comes again after every five arms, never with another time. The \
             figure shown is the median of the rounds, the interval a 95 % bootstrap interval of that median: where two \
             intervals overlap, do not bet on the difference.")),
-        ("Consumers run", format!("Every arm has a process that takes in what its program leaves, every {} where it reads at \
-            intervals. What that costs counts.", seconds(config.interval))),
+        ("Consumers run", format!("Every arm has a consumer that takes in what its program leaves, every {} where it reads at \
+            intervals, and keeps a flow table of it. What that costs counts.", seconds(config.interval))),
         ("cost_ns", format!("All that watching costs: how much longer a packet took on the sending CPU than with `{NONE}` in \
             the same round, and the consumer's CPU time per packet.")),
         ("added_ns", "The program's own time per packet by the kernel's statistics, less that of an empty program.".into()),

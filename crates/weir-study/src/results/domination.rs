@@ -3,6 +3,9 @@
 use super::{EMPTY, Interval, Measured, NONE, Results, WEIR, bootstrap};
 use std::fmt;
 
+/// The kernel tells the time of live frames in whole nanoseconds per packet: two figures that are nearer than that, each
+/// a difference of two, are the same.
+const TOLD_APART: f64 = 2.0;
 /// An arm is dominated where another costs less than this share of what it costs itself.
 const CHEAPER: f64 = 0.9;
 
@@ -62,7 +65,8 @@ fn keeps_records(results: &Results, arm: &str) -> bool {
 fn beats(results: &Results, one: &Measured) -> Option<Domination> {
     let weir = results.of(WEIR, &one.traffic)?;
     let (cost, weir_cost) = (one.cost_interval(), weir.cost_interval());
-    let cheaper = weir.cost_ns > 0.0 && one.cost_ns < CHEAPER * weir.cost_ns && cost.is_below(weir_cost);
+    let apart = weir.cost_ns > 0.0 && weir.cost_ns - one.cost_ns > TOLD_APART;
+    let cheaper = apart && one.cost_ns < CHEAPER * weir.cost_ns && cost.is_below(weir_cost);
     (one.is_lossless() && cheaper).then(|| Domination {
         traffic: one.traffic.clone(),
         arm: one.arm.clone(),

@@ -304,6 +304,14 @@ pub struct Variant {
 }
 
 impl Results {
+    /// An arm that could be measured under some traffic was not left out, whatever it could not do under another.
+    pub fn forget_skips(&mut self) {
+        let measured = |arm: &str| self.results.iter().any(|one| one.arm == arm);
+        for arm in self.config.arms.iter_mut().filter(|arm| measured(&arm.name)) {
+            arm.skipped = None;
+        }
+    }
+
     /// What an arm did under a traffic.
     pub fn of(&self, arm: &str, traffic: &str) -> Option<&Measured> {
         self.results.iter().find(|one| one.arm == arm && one.traffic == traffic)

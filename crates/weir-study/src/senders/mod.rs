@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 /// Makes packets. To be used on the thread that it was made on.
 pub trait Generator {
     /// Sends about `count` packets, the next ones of the schedule.
-    fn send(&mut self, count: u32) -> Result<Batch>;
+    fn send(&mut self, count: u32) -> Result<Done>;
 
     /// Whether it keeps to so many packets per second by itself, from now on.
     fn keeps_pace(&mut self, _rate: Option<f64>) -> bool {
@@ -34,7 +34,7 @@ pub trait Generator {
 
 /// What a generator has sent at once.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Batch {
+pub struct Done {
     /// Packets.
     pub packets: u64,
     /// How long it took, without what comes once a batch.
@@ -139,14 +139,14 @@ fn work(number: u32, cpu: usize, make: &Maker, orders: &Receiver<Job>, done: &Se
     let _ = done.send(Ok(Sent { sender: number, packets: 0, time: Duration::ZERO }));
     while let Ok(job) = orders.recv() {
         let result = send(generator.as_mut(), job);
-        let _ = done.send(result.map(|Batch { packets, time }| Sent { sender: number, packets, time }));
+        let _ = done.send(result.map(|Done { packets, time }| Sent { sender: number, packets, time }));
     }
 }
 
-fn send(generator: &mut dyn Generator, job: Job) -> Result<Batch> {
+fn send(generator: &mut dyn Generator, job: Job) -> Result<Done> {
     let rate = if generator.keeps_pace(job.rate) { None } else { job.rate };
     let start = Instant::now();
-    let mut sum = Batch::default();
+    let mut sum = Done::default();
     while start.elapsed() < job.time {
         let chunk = match rate {
             None => next_chunk(generator.chunk(), sum, job.time.saturating_sub(start.elapsed())),
@@ -164,11 +164,11 @@ fn send(generator: &mut dyn Generator, job: Job) -> Result<Batch> {
         sum.time += batch.time;
     }
     // A limited rate is over the whole time, pauses included.
-    Ok(if rate.is_some() { Batch { time: start.elapsed(), ..sum } } else { sum })
+    Ok(if rate.is_some() { Done { time: start.elapsed(), ..sum } } else { sum })
 }
 
 /// As many packets as fit the time that is left, as far as that can be told.
-fn next_chunk((first, most): (u32, u32), so_far: Batch, left: Duration) -> u32 {
+fn next_chunk((first, most): (u32, u32), so_far: Done, left: Duration) -> u32 {
     if so_far.packets == 0 {
         return first;
     }

@@ -1,6 +1,6 @@
 //! A packet socket with a mapped ring (`TPACKET_V2`): frames go to the device as they are, past routing and queues.
 
-use super::{Batch, Generator, Walk};
+use super::{Done, Generator, Walk};
 use crate::traffic::Frames;
 use anyhow::{Context, Result, ensure};
 use std::time::Instant;
@@ -28,7 +28,7 @@ impl Packet {
 }
 
 impl Generator for Packet {
-    fn send(&mut self, count: u32) -> Result<Batch> {
+    fn send(&mut self, count: u32) -> Result<Done> {
         let start = Instant::now();
         let mut sent = 0;
         while sent < u64::from(count) {
@@ -44,6 +44,6 @@ impl Generator for Packet {
             sent += batch as u64;
         }
         ensure!(self.ring.refused() == 0, "the kernel has refused {} frames", self.ring.refused());
-        Ok(Batch { packets: sent, time: start.elapsed() })
+        Ok(Done { packets: sent, time: start.elapsed() })
     }
 }

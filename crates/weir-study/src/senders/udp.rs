@@ -1,10 +1,11 @@
 //! UDP sockets and `sendmmsg()`: the way of ordinary programs.
 
-use super::{Batch, Generator, Walk};
+use super::{Done, Generator, Walk};
 use crate::traffic::{STAMP, Step, ports};
 use anyhow::{Context, Result};
 use nix::errno::Errno;
-use nix::sys::socket::{MsgFlags, MultiHeaders, SockaddrStorage, sendmmsg};
+use nix::sys::socket::sockopt::{BindToDevice, ReusePort};
+use nix::sys::socket::{MsgFlags, MultiHeaders, SockaddrStorage, sendmmsg, setsockopt};
 use std::collections::HashMap;
 use std::io::IoSlice;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
@@ -23,12 +24,18 @@ pub struct Udp {
     walk: Walk,
     destination: (Ipv4Addr, Ipv6Addr),
     sockets: HashMap<(u16, bool), UdpSocket>,
+    interface: Option<String>,
 }
 
 impl Udp {
     /// To be made inside the network namespace that packets come from.
     pub fn new(walk: Walk, destination: (Ipv4Addr, Ipv6Addr)) -> Self {
-        Self { walk, destination, sockets: HashMap::new() }
+        Self { walk, destination, sockets: HashMap::new(), interface: None }
+    }
+
+    /// Whatever the routes say.
+    pub fn only_through(self, interface: &str) -> Self {
+        Self { interface: Some(interface.into()), ..self }
     }
 
     /// The next packets that one socket can send.
@@ -74,6 +81,10 @@ impl Udp {
         }
         let any: IpAddr = if step.ipv6 { Ipv6Addr::UNSPECIFIED.into() } else { Ipv4Addr::UNSPECIFIED.into() };
         let socket = bind(SocketAddr::new(any, key.0))?;
+        if let Some(interface) = &self.interface {
+            setsockopt(&socket, BindToDevice, &interface.into())
+                .with_context(|| format!("cannot send through {interface}"))?;
+        }
         let descriptor = socket.as_raw_fd();
         self.sockets.insert(key, socket);
         Ok(descriptor)
@@ -86,7 +97,7 @@ fn socket_of(step: &Step) -> (u16, bool) {
 
 /// Several senders may send the same flow.
 fn bind(address: SocketAddr) -> Result<UdpSocket> {
-    use nix::sys::socket::{AddressFamily, SockFlag, SockType, bind, setsockopt, socket, sockopt::ReusePort};
+    use nix::sys::socket::{AddressFamily, SockFlag, SockType, bind, socket};
     let family = if address.is_ipv6() { AddressFamily::Inet6 } else { AddressFamily::Inet };
     let made =
         socket(family, SockType::Datagram, SockFlag::SOCK_CLOEXEC, None).context("no socket to send from")?;
@@ -97,7 +108,7 @@ fn bind(address: SocketAddr) -> Result<UdpSocket> {
 }
 
 impl Generator for Udp {
-    fn send(&mut self, count: u32) -> Result<Batch> {
+    fn send(&mut self, count: u32) -> Result<Done> {
         let start = Instant::now();
         let mut sent = 0;
         while sent < u64::from(count) {
@@ -109,6 +120,6 @@ impl Generator for Udp {
                 break;
             }
         }
-        Ok(Batch { packets: sent, time: start.elapsed() })
+        Ok(Done { packets: sent, time: start.elapsed() })
     }
 }

@@ -1,7 +1,7 @@
 //! Live frames (5.18): the kernel runs the generator's program on pages of its own and takes what it passes as if
 //! it had come in through the far end's device. No system call per packet, no sending side at all.
 
-use super::{Batch, Generator};
+use super::{Done, Generator};
 use anyhow::{Context, Result};
 use libbpf_rs::ProgramInput;
 use std::sync::Arc;
@@ -14,6 +14,9 @@ const LIVE_FRAMES: u32 = 1 << 1;
 /// 64-bit words of `struct sender`, and which of them is the gap between packets.
 const SENDER: usize = 8;
 const GAP: usize = 3;
+
+/// Nanoseconds that the program can wait: SPINS in `traffic.bpf.c` times what reading the clock takes, at least.
+const LONGEST_GAP: f64 = 50_000.0;
 
 /// The generator's program.
 pub struct Xdp {
@@ -36,7 +39,7 @@ impl Xdp {
 }
 
 impl Generator for Xdp {
-    fn send(&mut self, count: u32) -> Result<Batch> {
+    fn send(&mut self, count: u32) -> Result<Done> {
         let input = ProgramInput {
             data_in: Some(&self.frame),
             context_in: Some(&mut self.context),
@@ -46,14 +49,16 @@ impl Generator for Xdp {
         };
         let output = self.traffic.program("generate")?.test_run(input);
         let per_packet = output.context("the kernel does not run live frames")?.duration;
-        Ok(Batch { packets: count.into(), time: per_packet * count })
+        Ok(Done { packets: count.into(), time: per_packet * count })
     }
 
-    /// The program waits before each packet. Whoever is to send less often than a run can wait is not kept up with.
+    /// The program waits before each packet, as long as it may.
     fn keeps_pace(&mut self, rate: Option<f64>) -> bool {
-        let gap = rate.map_or(0, |rate| (1e9 / rate) as u64);
-        self.senders[self.cpu * SENDER + GAP].store(gap, Ordering::Relaxed);
-        true
+        let gap = rate.map(|rate| 1e9 / rate.max(1.0));
+        let keeps = gap.is_none_or(|gap| gap < LONGEST_GAP);
+        let word = gap.filter(|_| keeps).unwrap_or(0.0) as u64;
+        self.senders[self.cpu * SENDER + GAP].store(word, Ordering::Relaxed);
+        keeps
     }
 
     /// Each run begins and ends with a grace period, about 10 ms: few and long ones. The kernel measures the

@@ -81,10 +81,20 @@ impl Record {
                 explained += packets;
             }
             if missing > explained {
-                *causes.entry("unexplained".into()).or_default() += missing - explained;
+                *causes.entry(unexplained(spec).into()).or_default() += missing - explained;
             }
         }
         causes
+    }
+}
+
+/// What becomes of packets that an arm does not know it has lost.
+fn unexplained(spec: &Spec) -> &'static str {
+    match spec.name {
+        "lru-hash" | "lru-percpu-hash" => "evicted",
+        // Two CPUs that write back what they have read overwrite each other.
+        "hash-published" => "overwritten",
+        _ => "unexplained",
     }
 }
 
@@ -101,7 +111,7 @@ fn missing(slice: &Slice) -> u64 {
 
 /// Million packets per second that arrived.
 pub fn mpps(slice: &Slice) -> f64 {
-    slice.received as f64 / slice.time.as_secs_f64() / 1e6
+    slice.rate / 1e6
 }
 
 /// Nanoseconds that a packet took on the CPU that sent it.

@@ -9,6 +9,7 @@ use crate::bench::packet::driver::Driver;
 use crate::traffic::Schedule;
 use crate::{interrupt, machine};
 use anyhow::Result;
+use std::time::Duration;
 use weir_kernel::Loaded;
 
 /// Packets between two reads of what holds a record for each: less than any of them has room for.
@@ -40,8 +41,13 @@ impl Isolated {
     ///
     /// # Errors
     /// The kernel refuses, or somebody has had enough.
-    pub fn measure(&self, arms: &mut [(&'static Spec, Watcher)], rounds: u32) -> Result<Vec<Vec<f64>>> {
-        machine::on_last_cpu(|| {
+    pub fn measure(
+        &self,
+        cpus: &[usize],
+        arms: &mut [(&'static Spec, Watcher)],
+        rounds: u32,
+    ) -> Result<Vec<Vec<f64>>> {
+        machine::on_last_of(cpus, || {
             let driver = Driver::along(&self.harness, self.ipv6)?;
             let mut times = vec![Vec::new(); arms.len()];
             for round in 0..=rounds {
@@ -65,15 +71,17 @@ impl Isolated {
 
 /// Nothing where there is no program. Readers that must keep up read in between, which does not count.
 fn run(driver: &Driver<'_>, watcher: &mut Watcher, portions: u32) -> Result<Option<f64>> {
-    let eager = watcher.pace() == Some(Pace::Eager);
+    let pace = watcher.pace();
     let Some(arm) = watcher.arm() else { return Ok(None) };
     arm.observe(LOOPBACK)?;
     arm.with_program(|program| driver.aim_at(program))?;
     let mut sum = 0.0;
     for _ in 0..portions {
         sum += driver.run(PORTION)?;
-        if eager {
-            watcher.read(NAP)?;
+        match pace {
+            Some(Pace::Eager) => watcher.read(NAP)?,
+            Some(Pace::WhenWoken) => watcher.relieve(Duration::ZERO)?,
+            _ => {}
         }
     }
     Ok(Some(sum / f64::from(portions)))

@@ -1,6 +1,7 @@
 //! Loss, and the consumer's CPU time, against the rate.
 
 use super::figures::mpps;
+use super::plan::Plan;
 use super::run::{Study, sending};
 use super::watcher::Watcher;
 use crate::results::LoadPoint;
@@ -10,6 +11,11 @@ use anyhow::Result;
 const ARMS: [&str; 7] = ["ringbuf", "perfbuf", "array", "percpu-array", "percpu-hash", "weir", "af-packet"];
 /// Shares of the rate that there is with nobody watching.
 const SHARES: [f64; 4] = [0.1, 0.25, 0.5, 0.75];
+
+/// How many slices that takes.
+pub fn steps(plan: &Plan) -> usize {
+    plan.arms().iter().filter(|spec| ARMS.contains(&spec.name)).count() * (SHARES.len() + 1)
+}
 
 /// The same slices at given rates.
 pub fn measure(study: &mut Study<'_>) -> Result<()> {
@@ -27,7 +33,13 @@ pub fn measure(study: &mut Study<'_>) -> Result<()> {
         for rate in rates {
             study.step(1, &format!("{} at given rates", spec.name))?;
             let each = rate.map(|rate| rate / senders.len() as f64);
-            let slice = study.slice_at(&mut line, &mut watcher, each)?;
+            let slice = match study.slice_at(&mut line, &mut watcher, each) {
+                Ok(slice) => slice,
+                Err(error) => {
+                    study.note_failure(&line, spec.name, error)?;
+                    continue;
+                }
+            };
             let reported = slice.reported.1.unwrap_or(slice.observed);
             let lost = slice.observed.saturating_sub(reported) as f64 / slice.observed.max(1) as f64;
             study.results.load.push(LoadPoint {

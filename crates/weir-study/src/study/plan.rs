@@ -82,16 +82,27 @@ impl Plan {
     /// The traffics to be measured.
     pub fn traffics(&self) -> Vec<Traffic> {
         if !self.traffics.is_empty() {
-            return self.traffics.clone();
+            let mut once = Vec::new();
+            for traffic in &self.traffics {
+                if !once.contains(traffic) {
+                    once.push(traffic.clone());
+                }
+            }
+            return once;
         }
         let all = self.effort.traffics().iter();
         let parsed = all.map(|text| text.parse::<Traffic>().expect("they are tested"));
+        if self.link.is_none() {
+            return parsed.collect();
+        }
         // Over a real link there are sockets only, and one family.
-        let fits = |traffic: &Traffic| match &self.link {
-            None => true,
-            Some((_, to)) => traffic.generator.is_none() && traffic.ipv6 == to.is_ipv6(),
-        };
-        parsed.filter(fits).collect()
+        let plain = parsed.filter(|traffic| traffic.generator.is_none() && !traffic.ipv6);
+        plain.map(|traffic| Traffic { ipv6: self.is_ipv6(), ..traffic }).collect()
+    }
+
+    /// Whether the link is one of IPv6.
+    pub fn is_ipv6(&self) -> bool {
+        self.link.as_ref().is_some_and(|(_, to)| to.is_ipv6())
     }
 
     /// The arms to be measured: without `none` there would be nothing to compare with. Other programs take seconds
@@ -99,8 +110,8 @@ impl Plan {
     /// know.
     pub fn arms(&self) -> Vec<&'static Spec> {
         if !self.arms.is_empty() {
-            let rest = self.arms.iter().copied().filter(|spec| spec.name != NONE);
-            return ARMS.iter().take(1).chain(rest).collect();
+            // Each once, in the order of the reports.
+            return ARMS.iter().filter(|spec| spec.name == NONE || self.arms.contains(spec)).collect();
         }
         let quick = self.effort == Effort::Quick;
         let slow = |spec: &Spec| spec.kind == Kind::Program && !["tcpdump", "af-packet"].contains(&spec.name);
@@ -121,8 +132,11 @@ mod tests {
         for effort in [Effort::Quick, Effort::Standard, Effort::Full] {
             assert_eq!(plan(effort).traffics().len(), effort.traffics().len());
         }
-        let link = Plan { link: Some(("eth0".into(), IpAddr::from([10, 0, 0, 1]))), ..plan(Effort::Full) };
-        assert!(link.traffics().iter().all(|traffic| traffic.generator.is_none() && !traffic.ipv6));
+        for to in [IpAddr::from([10, 0, 0, 1]), IpAddr::from([0; 16])] {
+            let link = Plan { link: Some(("eth0".into(), to)), ..plan(Effort::Full) }.traffics();
+            assert!(link.len() > 5);
+            assert!(link.iter().all(|traffic| traffic.generator.is_none() && traffic.ipv6 == to.is_ipv6()));
+        }
     }
 
     #[test]

@@ -82,13 +82,17 @@ pub fn run(plan: &Plan, started: String, audience: &mut dyn Audience) -> Result<
     let generator = fastest(&lab, &cpus)?;
     let results = begin(plan, &lab, &cpus, started);
     let rounds = plan.rounds() as usize;
-    // The rounds of every traffic, a step for its isolated runs, and three for what comes after.
-    let total = plan.traffics().len() * (rounds * plan.arms().len() + plan.arms().len()) + AFTERWARDS;
+    // In every traffic each arm in every round, and once more by itself; then what comes afterwards.
+    let total = plan.traffics().len() * ((rounds + 1) * plan.arms().len() - rounds)
+        + load::steps(plan)
+        + scaling::steps(plan, cpus.len())
+        + TUNING;
     let mut study = Study { plan, lab, cpus, generator, audience, results, steps: (0, total) };
     if let Err(error) = study.carry_out() {
         let reasons = study.results.partial.take().map(|reasons| reasons + "; ").unwrap_or_default();
         study.results.partial = Some(format!("{reasons}{error:#}"));
     }
+    study.results.forget_skips();
     study.results.lessons = lessons(&study.results);
     study.results.seconds = begun.elapsed().as_secs_f64();
     Ok(study.results)
@@ -109,8 +113,8 @@ pub fn survey() -> results::Machine {
     super::survey::survey(&machine::allowed().unwrap_or_default())
 }
 
-/// Steps of what comes after the rounds.
-const AFTERWARDS: usize = 60;
+/// Trying settings takes about as long as so many slices.
+const TUNING: usize = 30;
 
 /// The results of a study that has found nothing yet.
 fn begin(plan: &Plan, lab: &Lab, cpus: &[usize], started: String) -> Results {
@@ -181,10 +185,11 @@ impl Study<'_> {
         load::measure(self)?;
         scaling::measure(self)?;
         let doing = "settings of weir run";
-        self.step(0, doing)?;
+        self.step(1, doing)?;
+        machine::stay_on(&self.cpus)?;
         let variants = tuning::try_variants(tuning::PACKETS, |_, _| ())?;
         self.results.recommendation = Some(recommend(&self.results.machine, variants));
-        self.step(0, doing)
+        self.step(TUNING - 1, doing)
     }
 
     /// All arms under one traffic.
@@ -242,15 +247,18 @@ impl Study<'_> {
             match self.slice(line, watcher) {
                 Ok(slice) if round > 0 => records[number].push(slice, &none),
                 Ok(_) => {}
-                Err(error) => self.note_failure(&format!("{} under {traffic}", spec.name), error)?,
+                Err(error) => self.note_failure(line, &format!("{} under {traffic}", spec.name), error)?,
             }
         }
         Ok(())
     }
 
     /// An arm that fails is no reason not to go on with the others, unless somebody has had enough.
-    fn note_failure(&mut self, what: &str, error: anyhow::Error) -> Result<()> {
+    pub fn note_failure(&mut self, line: &Line, what: &str, error: anyhow::Error) -> Result<()> {
         interrupt::check()?;
+        if line.is_given_up() {
+            return Err(error);
+        }
         let reason = format!("{what}: {error:#}");
         match &mut self.results.partial {
             Some(reasons) if reasons.contains(&reason) => {}
@@ -275,7 +283,7 @@ impl Study<'_> {
     /// Senders on `cpus`; the others are for whoever reads.
     pub fn line(&mut self, traffic: &Traffic, cpus: &[usize]) -> Result<Line> {
         let rest: Vec<usize> = self.cpus.iter().copied().filter(|cpu| !cpus.contains(cpu)).collect();
-        machine::stay_on(if rest.is_empty() { &self.cpus } else { &rest })?;
+        machine::stay_on(if rest.is_empty() { &self.cpus } else { &rest[..1] })?;
         let replayed = match &traffic.mix {
             Mix::Replay(path) => replay(path)?,
             _ => Vec::new(),
@@ -320,14 +328,16 @@ impl Study<'_> {
         arms: &mut [(&'static Spec, Watcher)],
         records: &mut [Record],
     ) -> Result<()> {
+        for ((_, watcher), record) in arms.iter_mut().zip(records.iter_mut()) {
+            record.map_bytes = watcher.memory();
+        }
         // Linux 5.8; without it the figures are left out.
         let Ok(_statistics) = Statistics::enable() else { return Ok(()) };
         for ((spec, watcher), record) in arms.iter_mut().zip(records) {
             if let Some(arm) = watcher.arm() {
-                record.map_bytes = arm.map_bytes();
                 let before = arm.runs();
                 if let Err(error) = self.slice(line, watcher) {
-                    self.note_failure(spec.name, error)?;
+                    self.note_failure(line, spec.name, error)?;
                     continue;
                 }
                 let after = watcher.arm().map(|arm| arm.runs()).unwrap_or_default();
@@ -347,7 +357,7 @@ impl Study<'_> {
         records: &mut [Record],
     ) -> Result<()> {
         self.step(arms.len(), "programs by themselves")?;
-        let times = Isolated::new(line.schedule())?.measure(arms, ISOLATED_ROUNDS)?;
+        let times = Isolated::new(line.schedule())?.measure(&self.cpus, arms, ISOLATED_ROUNDS)?;
         records.iter_mut().zip(times).for_each(|(record, times)| record.isolated = times);
         Ok(())
     }

@@ -10,6 +10,10 @@ use std::time::{Duration, Instant};
 
 /// How long an eager reader waits for something to read.
 pub const NAP: Duration = Duration::from_millis(2);
+/// Between two looks whether anything needs to be done.
+const DOZE: Duration = Duration::from_millis(10);
+/// How long packets may be on their way.
+const SETTLE: Duration = Duration::from_millis(200);
 /// Senders that do not end within this after they should have are stuck.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -33,6 +37,8 @@ pub struct Slice {
     pub observed: u64,
     /// Packets that arrived.
     pub received: u64,
+    /// Packets that arrived per second while they were sent.
+    pub rate: f64,
     /// For how long packets were sent.
     pub time: Duration,
     /// The same, of all senders together.
@@ -48,6 +54,9 @@ pub struct Slice {
 }
 
 /// Lets `watcher` see what `line` sends.
+///
+/// # Errors
+/// A sender has failed, and the line is broken; or the watcher has, and the line goes on.
 pub fn run(
     (lab, line): (&Lab, &mut Line),
     watcher: &mut Watcher,
@@ -56,65 +65,119 @@ pub fn run(
 ) -> Result<Slice> {
     let (before, begun) = (line.arrived()?, line.begun());
     watcher.attach(lab)?;
-    let cpu_before = thread_time()?;
-    let watched = watch(line, watcher, job, consumer);
-    let finished = watcher.finish();
-    let arrived = line.arrived();
-    let cpu = thread_time()?.saturating_sub(cpu_before);
+    let (watched, cpu) = timed(|| watch(line, watcher, job, consumer))?;
+    let arrived = watched.as_ref().map_or(Ok(0), |watched| settle(line, before, watched));
+    let (finished, cpu_at_the_end) = timed(|| watcher.finish())?;
     // Before anything is given up: who watches no more must not hang there.
     let outcome = watcher.detach(lab);
-    let (sent, read, outcome) = (watched?, finished.context("cannot read what was counted")?, outcome?);
-    let received = arrived?.packets - before.packets;
-
+    let Watched { sent, complaint } = watched?;
     let packets: Vec<u64> = sent.iter().map(|sent| sent.packets).collect();
     line.advance(&packets);
+    if let Some(complaint) = complaint {
+        return Err(complaint.context("cannot read what was counted"));
+    }
+    let read = finished.context("cannot read what was counted")?;
+    let (outcome, received) = (outcome?, arrived? - before);
+
     let tally = read.is_some().then(|| watcher.tally().packets(line.schedule().flows));
     let counted = |tally: &Vec<u64>| {
         (Some(tally.iter().filter(|packets| **packets > 0).count() as u64), Some(tally.iter().sum()))
     };
+    let all = packets.iter().sum();
+    let rate: f64 = sent.iter().map(|sent| sent.packets as f64 / sent.time.as_secs_f64().max(1e-9)).sum();
     Ok(Slice {
-        sent: packets.iter().sum(),
+        sent: all,
         flows: line.schedule().packets(&begun, &packets),
-        observed: line.observed(packets.iter().sum(), received),
+        observed: line.observed(all, received),
         received,
+        rate: rate * received as f64 / (all as f64).max(1.0),
         time: sent.iter().map(|sent| sent.time).max().unwrap_or_default(),
         busy: sent.iter().map(|sent| sent.time).sum(),
         reported: tally.as_ref().map_or(outcome.reported, counted),
         tally,
-        cpu: if read.is_some() { cpu } else { outcome.cpu },
+        cpu: if read.is_some() { cpu + cpu_at_the_end } else { outcome.cpu },
         losses: read.into_iter().flatten().chain(outcome.losses).collect(),
     })
 }
 
-/// Reads until all have sent. What each has sent, by number.
-fn watch(line: &Line, watcher: &mut Watcher, job: Job, consumer: Consumer) -> Result<Vec<Sent>> {
+/// What senders have done, by number; and what a reader had to complain of meanwhile.
+struct Watched {
+    sent: Vec<Sent>,
+    complaint: Option<anyhow::Error>,
+}
+
+/// Reads until all have sent. A reader that fails reads no more, and the senders are waited for all the same.
+fn watch(line: &mut Line, watcher: &mut Watcher, job: Job, consumer: Consumer) -> Result<Watched> {
     let mut sent: Vec<Option<Sent>> = vec![None; line.senders().count()];
     let start = Instant::now();
     let mut last_read = start;
+    let mut complaint = None;
     line.senders().begin(job);
     while sent.iter().any(Option::is_none) {
-        let patience = match (watcher.pace(), consumer) {
-            (Some(Pace::Eager), Consumer::Reads(_)) => {
-                watcher.read(NAP)?;
-                Duration::ZERO
-            }
-            (Some(Pace::EveryInterval), Consumer::Reads(interval)) => {
-                if last_read.elapsed() >= interval {
-                    last_read += interval;
-                    watcher.read(Duration::ZERO)?;
-                }
-                interval.saturating_sub(last_read.elapsed())
-            }
-            _ => job.time,
+        let patience = match consumer {
+            Consumer::Reads(interval) if complaint.is_none() => read(watcher, interval, &mut last_read)
+                .unwrap_or_else(|error| {
+                    complaint = Some(error);
+                    Duration::ZERO
+                }),
+            _ => NAP,
         };
-        if let Some(done) = line.senders().wait(patience)? {
-            sent[done.sender as usize] = Some(done);
-        }
-        if start.elapsed() > job.time + PATIENCE {
-            bail!("a sender is stuck");
+        match line.senders().wait(patience) {
+            Ok(Some(done)) => sent[done.sender as usize] = Some(done),
+            Ok(None) if start.elapsed() > job.time + PATIENCE => {
+                line.give_up();
+                bail!("a sender is stuck");
+            }
+            Ok(None) => {}
+            Err(error) => {
+                line.give_up();
+                return Err(error);
+            }
         }
     }
-    Ok(sent.into_iter().flatten().collect())
+    Ok(Watched { sent: sent.into_iter().flatten().collect(), complaint })
+}
+
+/// Reads what is to be read now. How long there is nothing to do.
+fn read(watcher: &mut Watcher, interval: Duration, last_read: &mut Instant) -> Result<Duration> {
+    let Some(pace) = watcher.pace() else { return Ok(interval) };
+    if pace == Pace::Eager {
+        watcher.read(NAP)?;
+        return Ok(Duration::ZERO);
+    }
+    if last_read.elapsed() >= interval {
+        *last_read += interval;
+        watcher.read(Duration::ZERO)?;
+    }
+    let left = interval.saturating_sub(last_read.elapsed());
+    if pace == Pace::WhenWoken {
+        watcher.relieve(left.min(DOZE))?;
+        return Ok(Duration::ZERO);
+    }
+    Ok(left)
+}
+
+/// Packets may still be on their way. What has arrived when all have, or when no more come.
+fn settle(line: &Line, before: u64, watched: &Watched) -> Result<u64> {
+    let sent: u64 = watched.sent.iter().map(|sent| sent.packets).sum();
+    let start = Instant::now();
+    let mut arrived = line.arrived()?;
+    while arrived - before < sent && start.elapsed() < SETTLE {
+        std::thread::sleep(DOZE);
+        let now = line.arrived()?;
+        if now == arrived {
+            break;
+        }
+        arrived = now;
+    }
+    Ok(arrived)
+}
+
+/// What `work` comes to, and the CPU time that it took.
+fn timed<T>(work: impl FnOnce() -> T) -> Result<(T, Duration)> {
+    let before = thread_time()?;
+    let result = work();
+    Ok((result, thread_time()?.saturating_sub(before)))
 }
 
 /// CPU time of the calling thread.

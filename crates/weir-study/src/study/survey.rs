@@ -13,7 +13,7 @@ pub fn survey(cpus: &[usize]) -> Machine {
         cpu: machine::cpu_model(&cpuinfo).into(),
         cpus: cpus.len() as u32,
         siblings: siblings(cpus),
-        memory: memory(),
+        memory: machine::memory(),
         kernel: read("/proc/sys/kernel/osrelease").unwrap_or_default(),
         mitigations: mitigations(),
         hypervisor: virtual_machine.then(hypervisor),
@@ -94,13 +94,6 @@ fn siblings(cpus: &[usize]) -> Vec<Vec<u32>> {
     let cores: BTreeSet<String> = cpus.iter().map(core).collect();
     let of = |name: &String| cpus.iter().filter(|cpu| core(cpu) == *name).map(|cpu| *cpu as u32).collect();
     cores.iter().map(of).collect()
-}
-
-fn memory() -> u64 {
-    let meminfo = read("/proc/meminfo").unwrap_or_default();
-    let total = meminfo.lines().find_map(|line| line.strip_prefix("MemTotal:"));
-    let kib = total.and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok());
-    kib.unwrap_or(0) * 1024
 }
 
 fn mitigations() -> Vec<String> {

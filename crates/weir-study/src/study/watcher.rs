@@ -101,6 +101,11 @@ impl Watcher {
         self.reader().map_or(Ok(()), |(reader, tally)| reader.read(patience, tally))
     }
 
+    /// Takes what cannot wait for the next read; waits for `patience` at most.
+    pub fn relieve(&mut self, patience: Duration) -> Result<()> {
+        self.reader().map_or(Ok(()), |(reader, tally)| reader.relieve(patience, tally))
+    }
+
     /// Reads all that is left, where it reads at all. Losses that the reader knows of.
     pub fn finish(&mut self) -> Result<Option<Losses>> {
         self.reader().map(|(reader, tally)| reader.finish(tally)).transpose()
@@ -143,6 +148,15 @@ impl Watcher {
     /// What was handed out.
     pub fn tally(&self) -> &Tally {
         &self.tally
+    }
+
+    /// Kernel memory that it takes.
+    pub fn memory(&self) -> u64 {
+        match &self.who {
+            Who::Ours(arm, _) => arm.map_bytes(),
+            Who::Socket(_) => Socket::MEMORY,
+            Who::Nobody | Who::Program(..) => 0,
+        }
     }
 
     /// The program, where there is one of ours.

@@ -2,10 +2,13 @@
 //! so that what each flow got is known without counting.
 
 use super::model::{LEAST, MOST, Mix, Size, Traffic, least};
+use crate::random::SplitMix64;
 use std::ops::Range;
 
-/// Steps of a schedule: enough for a hundred thousand flows to come about as often as they should.
+/// Steps of a schedule, at least: what comes round again has left the caches.
 const STEPS: u32 = 1 << 18;
+/// At most: eight bytes each.
+const STEPS_MAX: u32 = 1 << 22;
 
 /// One packet. As `struct step` in `traffic.bpf.c`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,29 +38,31 @@ impl Schedule {
         if let Mix::Replay(_) = traffic.mix {
             return Self::replay(replayed, senders);
         }
-        let mut random = Random(0x7765_6972);
-        let draw = Draw::of(&traffic.mix, senders);
-        let steps_of = |sender: u32, random: &mut Random| {
-            let mut left = 0;
-            let mut flow = 0;
-            let count = if draw.flows == 1 { 1024 } else { STEPS / senders };
-            (0..count)
-                .map(|_| {
-                    if left == 0 {
-                        (flow, left) = (draw.next(sender, random), traffic.burst);
-                    }
-                    left -= 1;
-                    Step { flow, length: length(traffic, random), ipv6: traffic.ipv6 }
-                })
-                .collect::<Vec<_>>()
+        let mut random = SplitMix64(0x7765_6972);
+        let mut draw = Draw::of(&traffic.mix, senders);
+        let count = match draw.flows {
+            1 => 1024,
+            flows => STEPS.max(flows.saturating_mul(traffic.burst).min(STEPS_MAX)) / senders,
+        };
+        let mut steps_of = |sender: u32| {
+            let (mut flow, mut left) = (0, 0);
+            let step = |_| {
+                if left == 0 {
+                    (flow, left) = (draw.next(sender, &mut random), traffic.burst);
+                }
+                left -= 1;
+                Step { flow, length: length(traffic, &mut random), ipv6: traffic.ipv6 }
+            };
+            (0..count).map(step).collect::<Vec<_>>()
         };
         let (mut steps, mut parts) = (Vec::new(), Vec::new());
         for sender in 0..senders {
             let begin = steps.len() as u32;
-            steps.extend(steps_of(sender, &mut random));
+            steps.extend(steps_of(sender));
             parts.push(begin..steps.len() as u32);
         }
-        Self { steps, parts, flows: draw.flows }
+        let flows = draw.flows;
+        Self { steps, parts, flows }
     }
 
     /// Each sender takes a part of the file, flows of several parts included.
@@ -94,31 +99,43 @@ impl Schedule {
 /// How the next flow is found.
 struct Draw {
     flows: u32,
-    per_sender: bool,
-    /// By Zipf's law: the share of this flow and all before it.
-    shares: Vec<f64>,
+    order: Order,
+}
+
+enum Order {
+    /// Each sender has its own.
+    PerSender,
+    /// As cards from a deck, which is shuffled whenever it is through: all come up, and equally often.
+    Deck(Vec<u32>),
+    /// By Zipf's law: the share of each flow and all before it.
+    Shares(Vec<f64>),
 }
 
 impl Draw {
     fn of(mix: &Mix, senders: u32) -> Self {
-        match mix {
-            Mix::Flows(flows) => Self { flows: *flows, per_sender: false, shares: Vec::new() },
-            Mix::FlowPerCpu => Self { flows: senders, per_sender: true, shares: Vec::new() },
-            Mix::Zipf(flows) => Self { flows: *flows, per_sender: false, shares: zipf(*flows) },
-            Mix::Replay(_) => Self { flows: 0, per_sender: false, shares: Vec::new() },
-        }
+        let (flows, order) = match mix {
+            Mix::Flows(flows) => (*flows, Order::Deck(Vec::new())),
+            Mix::FlowPerCpu => (senders, Order::PerSender),
+            Mix::Zipf(flows) => (*flows, Order::Shares(zipf(*flows))),
+            Mix::Replay(_) => (0, Order::PerSender),
+        };
+        Self { flows, order }
     }
 
-    fn next(&self, sender: u32, random: &mut Random) -> u32 {
-        if self.per_sender {
-            return sender;
+    fn next(&mut self, sender: u32, random: &mut SplitMix64) -> u32 {
+        match &mut self.order {
+            Order::PerSender => sender,
+            Order::Deck(left) => {
+                if left.is_empty() {
+                    left.extend(0..self.flows);
+                }
+                left.swap_remove(random.below(left.len() as u64) as usize)
+            }
+            Order::Shares(shares) => {
+                let share = random.next() as f64 / u64::MAX as f64;
+                (shares.partition_point(|sum| *sum < share) as u32).min(self.flows - 1)
+            }
         }
-        if self.shares.is_empty() {
-            return (random.next() % u64::from(self.flows)) as u32;
-        }
-        let share = random.next() as f64 / u64::MAX as f64;
-        let flow = self.shares.partition_point(|sum| *sum < share) as u32;
-        flow.min(self.flows - 1)
     }
 }
 
@@ -133,7 +150,7 @@ fn zipf(flows: u32) -> Vec<f64> {
     sums.into_iter().map(|so_far| so_far / sum).collect()
 }
 
-fn length(traffic: &Traffic, random: &mut Random) -> u16 {
+fn length(traffic: &Traffic, random: &mut SplitMix64) -> u16 {
     let length = match traffic.size {
         Size::Fixed(bytes) => bytes,
         Size::Imix => match random.next() % 12 {
@@ -143,19 +160,6 @@ fn length(traffic: &Traffic, random: &mut Random) -> u16 {
         },
     };
     length.max(least(traffic.ipv6))
-}
-
-/// SplitMix64: the same schedule every time.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut word = self.0;
-        word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        word = (word ^ (word >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        word ^ (word >> 31)
-    }
 }
 
 #[cfg(test)]
@@ -181,6 +185,17 @@ mod tests {
         }
         assert_eq!(packets, walked);
         assert_eq!(packets.iter().sum::<u64>(), 300_008);
+    }
+
+    #[test]
+    fn every_flow_comes_up() {
+        for text in ["1-flow", "40-flows", "100000-flows", "300000-flows"] {
+            let schedule = schedule(text, 1);
+            let packets = schedule.packets(&[0], &[schedule.steps.len() as u64]);
+            assert!(packets.iter().all(|packets| *packets > 0), "{text}");
+            let (least, most) = (packets.iter().min(), packets.iter().max());
+            assert!(least.zip(most).is_some_and(|(least, most)| most - least <= 1), "{text}");
+        }
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use anyhow::{Context, Result};
 use std::fs;
 use std::path::{Path, PathBuf};
+use weir_study::recommend::tuned_yaml;
 use weir_study::report;
 use weir_study::results::{Machine, Recommendation, Results, csv};
 
@@ -21,6 +22,11 @@ impl Directory {
         fs::write(&probe, "weir\n").with_context(failed)?;
         fs::remove_file(&probe).with_context(failed)?;
         Ok(Self(path.into()))
+    }
+
+    /// Nothing was begun that would be worth a directory.
+    pub fn remove_if_empty(&self) {
+        let _ = fs::remove_dir(&self.0);
     }
 
     pub fn path(&self) -> &Path {
@@ -55,7 +61,7 @@ impl Directory {
         machine: &Machine,
         date: &str,
     ) -> Result<PathBuf> {
-        self.put(TUNED, &super::tuned(recommendation, machine, date))?;
+        self.put(TUNED, &tuned_yaml(recommendation, machine, date))?;
         Ok(self.0.join(TUNED))
     }
 

@@ -12,8 +12,8 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use weir_kernel::privilege;
 use weir_study::arms::{self, ARMS, Spec};
-use weir_study::recommend::{recommend, tuned_yaml};
-use weir_study::results::{self, Machine, Recommendation, Results, TrafficInfo, compare};
+use weir_study::recommend::recommend;
+use weir_study::results::{self, Recommendation, Results, TrafficInfo, compare};
 use weir_study::study::{Audience, Effort, Plan};
 use weir_study::traffic::Traffic;
 use weir_study::tuning;
@@ -99,15 +99,23 @@ pub fn run(arguments: Arguments) -> Result<ExitCode> {
     let started = jiff::Timestamp::now();
     let out = arguments.out.clone().unwrap_or_else(|| default_directory(started));
     let directory = Directory::create(&out)?;
+    let outcome = measure(arguments, &directory, started);
+    if outcome.is_err() {
+        directory.remove_if_empty();
+    }
+    outcome
+}
+
+fn measure(arguments: Arguments, directory: &Directory, started: jiff::Timestamp) -> Result<ExitCode> {
+    let started = started.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
     if arguments.recommend {
-        return only_recommend(&directory, &started.to_string());
+        return only_recommend(directory, &started);
     }
     let plan = plan(arguments);
-    let mut show = Show { screen: Screen::new(), directory: &directory };
-    let results =
-        weir_study::study::run(&plan, started.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(), &mut show);
+    let mut show = Show { screen: Screen::new(), directory };
+    let results = weir_study::study::run(&plan, started, &mut show);
     show.screen.clear();
-    conclude(results?, &directory)
+    conclude(results?, directory)
 }
 
 fn plan(arguments: Arguments) -> Plan {
@@ -191,11 +199,6 @@ fn print_recommendation(recommendation: &Recommendation, path: &Path) {
     for reason in &recommendation.because {
         println!("{reason}");
     }
-}
-
-/// The settings, with where they come from, as a file for `weir run --tuned`.
-fn tuned(recommendation: &Recommendation, machine: &Machine, date: &str) -> String {
-    tuned_yaml(recommendation, machine, date)
 }
 
 fn compare_files(a: &Path, b: &Path) -> Result<ExitCode> {

@@ -1,6 +1,7 @@
 //! The hash in an arena: both sides have the same memory, so that reading takes no system call.
 
-use super::super::{Tally, records};
+use super::super::load::TABLE;
+use super::super::{Key, Tally, records};
 use super::{Losses, Reader};
 use anyhow::Result;
 use std::rc::Rc;
@@ -25,10 +26,12 @@ impl Arena {
     }
 
     fn read_all(&self, tally: &mut Tally, after: impl Fn(&[AtomicU64])) -> Result<()> {
-        for entry in self.loaded.arena("arena", self.words)?.chunks_exact(ENTRY) {
-            let word = |number: usize| entry[number].load(Ordering::Relaxed);
+        for (number, entry) in self.loaded.arena("arena", self.words)?.chunks_exact(ENTRY).enumerate() {
+            let word = |at: usize| entry[at].load(Ordering::Relaxed);
             if word(KEY) > 0 {
-                let key = std::array::from_fn(word);
+                let mut key: Key = std::array::from_fn(word);
+                // Each table by itself, as with hashes.
+                key[KEY - 1] |= ((number / TABLE) as u64) << 32;
                 tally.set(key, records::value(std::array::from_fn(|number| word(KEY + number))));
                 after(entry);
             }

@@ -3,6 +3,7 @@
 use super::super::{Tally, records};
 use super::{Losses, Pace, Reader};
 use anyhow::Result;
+use std::ops::Range;
 use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::Duration;
@@ -16,6 +17,8 @@ pub const POSITIONS: usize = 16;
 const TAIL: usize = 8;
 /// 64-bit words of `struct slot`.
 pub const SLOT: usize = records::POSTCARD + 1;
+/// Slots that are read at a time.
+const CHUNK: u32 = 4096;
 /// Nobody wakes the reader of an array.
 const NAP: Duration = Duration::from_millis(1);
 
@@ -87,28 +90,47 @@ impl PerCpuArray {
         Self { positions, cards, cpus }
     }
 
+    /// Each slot holds a record of every CPU: it is read once for all of them.
     fn read_cards(&mut self, tally: &mut Tally) -> Result<u32> {
-        let mut total = 0;
-        for cpu in 0..self.cpus {
-            let head = self.positions[cpu * POSITIONS].load(Ordering::Acquire) as u32;
-            let tail = self.positions[cpu * POSITIONS + TAIL].load(Ordering::Relaxed) as u32;
-            let count = head.wrapping_sub(tail);
-            let begin = tail % SLOTS;
-            let until_end = count.min(SLOTS - begin);
-            for range in [begin..begin + until_end, 0..count - until_end] {
-                self.cards.read_range(range, |_, values| {
-                    let card = values.chunks_exact(8 * records::POSTCARD).nth(cpu);
-                    if let Some(card) = card.and_then(records::words) {
+        let unread: Vec<(u32, u32)> = (0..self.cpus).map(|cpu| self.unread(cpu)).collect();
+        for chunk in (0..SLOTS).step_by(CHUNK as usize) {
+            let Some(range) = span(&unread, chunk) else { continue };
+            let mut index = range.start;
+            self.cards.read_range(range, |_, values| {
+                for (card, (tail, count)) in values.chunks_exact(8 * records::POSTCARD).zip(&unread) {
+                    if index.wrapping_sub(*tail) % SLOTS < *count
+                        && let Some(card) = records::words(card)
+                    {
                         let (key, counters) = records::postcard(&card);
                         tally.add(key, counters);
                     }
-                })?;
-            }
-            self.positions[cpu * POSITIONS + TAIL].store(head.into(), Ordering::Release);
-            total += count;
+                }
+                index += 1;
+            })?;
         }
-        Ok(total)
+        for (cpu, (tail, count)) in unread.iter().enumerate() {
+            let head = tail.wrapping_add(*count);
+            self.positions[cpu * POSITIONS + TAIL].store(head.into(), Ordering::Release);
+        }
+        Ok(unread.iter().map(|(_, count)| count).sum())
     }
+
+    /// Where a CPU's unread records begin, and how many there are.
+    fn unread(&self, cpu: usize) -> (u32, u32) {
+        let head = self.positions[cpu * POSITIONS].load(Ordering::Acquire) as u32;
+        let tail = self.positions[cpu * POSITIONS + TAIL].load(Ordering::Relaxed) as u32;
+        (tail, head.wrapping_sub(tail))
+    }
+}
+
+/// The slots from `chunk` on that hold an unread record of some CPU, and those between.
+fn span(unread: &[(u32, u32)], chunk: u32) -> Option<Range<u32>> {
+    let is_unread =
+        |index: &u32| unread.iter().any(|(tail, count)| index.wrapping_sub(*tail) % SLOTS < *count);
+    let mut slots = chunk..chunk + CHUNK;
+    let first = slots.find(is_unread)?;
+    let last = (chunk..chunk + CHUNK).rev().find(is_unread)?;
+    Some(first..last + 1)
 }
 
 impl Reader for PerCpuArray {
@@ -126,5 +148,22 @@ impl Reader for PerCpuArray {
     fn finish(&mut self, tally: &mut Tally) -> Result<Losses> {
         self.read_cards(tally)?;
         Ok(Losses::new())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slots_are_read_that_somebody_has_written() {
+        assert_eq!(span(&[(0, 0), (7, 0)], 0), None);
+        assert_eq!(span(&[(5, 3), (0, 0)], 0), Some(5..8));
+        assert_eq!(span(&[(5, 3), (100, 1)], 0), Some(5..101));
+        // Round the end, and positions that have wrapped.
+        assert_eq!(span(&[(SLOTS - 1, 3)], 0), Some(0..2));
+        assert_eq!(span(&[(SLOTS - 1, 3)], SLOTS - CHUNK), Some(SLOTS - 1..SLOTS));
+        assert_eq!(span(&[(u32::MAX, 2)], 0), Some(0..1));
+        assert_eq!(span(&[(0, SLOTS)], CHUNK), Some(CHUNK..2 * CHUNK));
     }
 }

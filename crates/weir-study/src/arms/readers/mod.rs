@@ -29,6 +29,8 @@ pub enum Pace {
     Eager,
     /// Once an interval.
     EveryInterval,
+    /// Once an interval, and in between when the kernel wakes it.
+    WhenWoken,
 }
 
 /// Reads what an arm has counted.
@@ -40,6 +42,11 @@ pub trait Reader {
 
     /// Reads what is there, as an agent would meanwhile. An eager one waits for `patience` at most if nothing is.
     fn read(&mut self, patience: Duration, tally: &mut Tally) -> Result<()>;
+
+    /// Waits for `patience` to be woken, and takes what cannot wait for the next read.
+    fn relieve(&mut self, _patience: Duration, _tally: &mut Tally) -> Result<()> {
+        Ok(())
+    }
 
     /// After the traffic: all that is left. From here on the tally holds everything, and the maps are empty. Losses
     /// that it knows of itself.

@@ -1,7 +1,7 @@
 //! The program that `weir run` ships, read as `weir run` reads it.
 
 use super::super::{Counters, Tally};
-use super::{Losses, Reader};
+use super::{Losses, Pace, Reader};
 use anyhow::Result;
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -30,6 +30,18 @@ impl Shipped {
 }
 
 impl Reader for Shipped {
+    fn pace(&self) -> Pace {
+        Pace::WhenWoken
+    }
+
+    /// As the agent does between two drains.
+    fn relieve(&mut self, patience: Duration, tally: &mut Tally) -> Result<()> {
+        let flows = self.flows.borrow();
+        flows.wait_for_spill(patience);
+        flows.consume_spill(usize::MAX, |record| add(tally, &record.entry, addresses_of(record)))?;
+        Ok(())
+    }
+
     fn read(&mut self, _: Duration, tally: &mut Tally) -> Result<()> {
         self.drain(tally)
     }

@@ -13,6 +13,9 @@ pub struct Socket {
 }
 
 impl Socket {
+    /// What its ring takes, in bytes.
+    pub const MEMORY: u64 = weir_kernel::packet_socket::RxRing::BYTES;
+
     /// On device `index` of the network namespace that this thread is in.
     pub fn new(index: u32) -> Result<Self> {
         Ok(Self { ring: RxRing::incoming(index)? })

@@ -154,7 +154,10 @@ mod tests {
     use super::*;
 
     fn under_one_flow(arms: &[(&str, f64)]) -> Results {
-        results(arms.iter().map(|(arm, ratio)| measured(arm, ONE_FLOW, *ratio, 10.0)).collect())
+        let mut results =
+            results(arms.iter().map(|(arm, ratio)| measured(arm, ONE_FLOW, *ratio, 10.0)).collect());
+        results.config.senders = REFUTING_SENDERS;
+        results
     }
 
     fn scaling(arm: &str, rates: &[(u32, f64)]) -> Scaling {
@@ -166,7 +169,7 @@ mod tests {
     fn worst_of_all_is_confirmed() {
         let found = lesson(&under_one_flow(&[("hash", 0.3), ("percpu-hash", 0.6), ("weir", 0.9)]));
         assert_eq!(found.verdict, CONFIRMED);
-        let told = "With 2 senders of one flow `hash` reached 0.30 of the unwatched rate; the least of those that \
+        let told = "With 4 senders of one flow `hash` reached 0.30 of the unwatched rate; the least of those that \
                     are not one hash for all CPUs, `percpu-hash`, 0.60.";
         assert_eq!(found.because, told);
         assert_eq!(found.numbers["1-flow weir of the unwatched rate with 2 senders"], 0.9);
@@ -179,6 +182,15 @@ mod tests {
             REFUTED
         );
         assert_eq!(lesson(&under_one_flow(&[("hash", 0.6), ("percpu-hash", 0.6)])).verdict, REFUTED);
+    }
+
+    #[test]
+    fn a_few_senders_refute_nothing() {
+        let mut results = under_one_flow(&[("hash", 0.6), ("percpu-hash", 0.6)]);
+        results.config.senders = REFUTING_SENDERS - 1;
+        let found = lesson(&results);
+        assert_eq!(found.verdict, NOT_MEASURABLE);
+        assert!(found.because.contains("contention hardly shows"), "{}", found.because);
     }
 
     /// The hash done well counts; the published one, and others that are shared, do not speak for it.
