@@ -94,7 +94,7 @@ pub fn method(results: &Results) -> Element {
             figure shown is the median of the rounds, the interval a 95 % bootstrap interval of that median: where two \
             intervals overlap, do not bet on the difference.")),
         ("Consumers run", format!("Every arm has a consumer that takes in what its program leaves, every {} where it reads at \
-            intervals, and keeps a flow table of it. What that costs counts.", seconds(config.interval))),
+            intervals and at the end of each time, and keeps a flow table of it. What that costs counts.", seconds(config.interval))),
         ("cost_ns", format!("All that watching costs: how much longer a packet took on the sending CPU than with `{NONE}` in \
             the same round, and the consumer's CPU time per packet.")),
         ("added_ns", "The program's own time per packet by the kernel's statistics, less that of an empty program.".into()),

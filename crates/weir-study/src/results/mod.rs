@@ -105,7 +105,7 @@ pub struct Config {
     pub rounds: u32,
     /// How long an arm was measured at a time, in seconds.
     pub slice: f64,
-    /// How often consumers read what programs have counted, in seconds.
+    /// How often consumers that read at intervals do so, in seconds; at the end of each slice at least.
     pub interval: f64,
     /// Threads that sent, each on a CPU of its own.
     pub senders: u32,

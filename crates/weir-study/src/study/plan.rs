@@ -43,7 +43,7 @@ impl Effort {
         [4, 7, 9][self as usize]
     }
 
-    /// How long it is measured at a time. Consumers that read once an interval do so once meanwhile, and at the end.
+    /// How long it is measured at a time. Consumers that read at intervals do so at the end at least.
     pub fn slice(self) -> Duration {
         Duration::from_millis([80, 200, 250][self as usize])
     }

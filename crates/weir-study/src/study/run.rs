@@ -16,7 +16,7 @@ use crate::traffic::{GeneratorKind, Mix, Schedule, Step, Traffic};
 use crate::{interrupt, machine, tuning};
 use anyhow::{Context, Result, bail, ensure};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use weir_kernel::stats::Statistics;
 
 /// Other programs take seconds to start and to end: they are measured in the first rounds only.
@@ -25,6 +25,9 @@ const PROGRAM_ROUNDS: u32 = 4;
 const ARMS_PER_NONE: usize = 5;
 /// Times that arms are measured in isolation.
 const ISOLATED_ROUNDS: u32 = 5;
+
+/// How often aggregates are read, beside the end of each slice: as `weir run` does by default.
+const INTERVAL: Duration = Duration::from_secs(1);
 
 /// Who hears how far the study is.
 pub trait Audience {
@@ -130,7 +133,7 @@ fn begin(plan: &Plan, lab: &Lab, cpus: &[usize], started: String) -> Results {
             effort: plan.effort.name().into(),
             rounds: plan.rounds(),
             slice: slice.as_secs_f64(),
-            interval: slice.as_secs_f64() / 2.0,
+            interval: INTERVAL.as_secs_f64(),
             senders: sending(cpus).len() as u32,
             link: lab.name().into(),
             arms: plan.arms().iter().map(|spec| spec.info(None)).collect(),
@@ -169,7 +172,7 @@ fn try_out(lab: &Lab, traffic: &Traffic, kind: GeneratorKind, cpus: &[usize]) ->
     let schedule = Arc::new(Schedule::new(traffic, 1, Vec::new()));
     let mut line = Line::new(lab, schedule, kind, &cpus[cpus.len() - 1..])?;
     let mut nobody = Watcher::nobody();
-    let job = Job { time: std::time::Duration::from_millis(1), rate: None };
+    let job = Job { time: Duration::from_millis(1), rate: None };
     let slice = slice::run((lab, &mut line), &mut nobody, job, Consumer::Starves)?;
     if slice.received == 0 {
         bail!("packets do not arrive");
@@ -277,7 +280,7 @@ impl Study<'_> {
     pub fn slice_at(&mut self, line: &mut Line, watcher: &mut Watcher, rate: Option<f64>) -> Result<Slice> {
         interrupt::check()?;
         let time = self.plan.effort.slice();
-        slice::run((&self.lab, line), watcher, Job { time, rate }, Consumer::Reads(time / 2))
+        slice::run((&self.lab, line), watcher, Job { time, rate }, Consumer::Reads(INTERVAL))
     }
 
     /// Senders on `cpus`; the others are for whoever reads.

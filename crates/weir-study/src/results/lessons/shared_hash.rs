@@ -172,7 +172,7 @@ mod tests {
         let told = "With 4 senders of one flow `hash` reached 0.30 of the unwatched rate; the least of those that \
                     are not one hash for all CPUs, `percpu-hash`, 0.60.";
         assert_eq!(found.because, told);
-        assert_eq!(found.numbers["1-flow weir of the unwatched rate with 2 senders"], 0.9);
+        assert_eq!(found.numbers["1-flow weir of the unwatched rate with 4 senders"], 0.9);
     }
 
     #[test]
