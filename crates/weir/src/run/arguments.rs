@@ -79,7 +79,7 @@ pub struct Arguments {
     #[arg(long, value_name = "TIME", value_parser = options::duration, help_heading = "Output")]
     pub(super) duration: Option<Duration>,
 
-    /// How precise times are: to the kernel's tick (1 to 10 ms), which costs nothing, or fine (66 µs), which takes reading a clock for each packet
+    /// How precise times are: to the kernel's tick (1 to 10 ms), which costs nothing, or fine (66 microseconds), which takes reading a clock for each packet
     #[arg(long, value_name = "CLOCK", default_value = "tick", help_heading = "Timing")]
     clock: ClockName,
 

@@ -46,9 +46,8 @@ impl Reader for Shipped {
         self.drain(tally)
     }
 
-    /// Both generations: the one that is written now, and what has been spilled since.
+    /// The generation that was written last: nobody writes the next one, and each before it has been read.
     fn finish(&mut self, tally: &mut Tally) -> Result<Losses> {
-        self.drain(tally)?;
         self.drain(tally)?;
         Ok(std::mem::take(&mut self.losses))
     }
