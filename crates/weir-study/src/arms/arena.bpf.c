@@ -43,24 +43,6 @@ const volatile __u32 tables = 0;
 		     ".short 1\n .long 1\n"                    \
 		     : [reg] "+r"(pointer))
 
-static __always_inline __u32 hash(const struct plain_key *key)
-{
-	const __u64 *words = (const __u64 *)key;
-	__u64 hash = 0;
-
-#pragma unroll
-	for (int i = 0; i < 6; i++)
-		hash = (hash ^ (hash >> 32) ^ words[i]) * 0x9e3779b97f4a7c15ULL;
-	return hash >> 32;
-}
-
-static __always_inline bool same_key(const struct plain_key *a, const struct plain_key *b)
-{
-	const __u64 *x = (const __u64 *)a, *y = (const __u64 *)b;
-
-	return x[4] == y[4] && x[3] == y[3] && x[1] == y[1] && x[0] == y[0] && x[2] == y[2] && x[5] == y[5];
-}
-
 SEC("tcx/ingress")
 int arena_hash(struct __sk_buff *skb)
 {
@@ -75,7 +57,7 @@ int arena_hash(struct __sk_buff *skb)
 		return VERDICT_NEXT;
 	read(skb, &packet);
 	plain_key_of(&packet, &key);
-	place = hash(&key);
+	place = plain_hash(&key);
 	for (__u32 i = 0; i < PLACES; i++, place++) {
 		__u64 number = (__u64)cpu * TABLE + place % TABLE;
 
@@ -86,7 +68,7 @@ int arena_hash(struct __sk_buff *skb)
 			plain_start(&entry->value, &packet, now());
 			return VERDICT_NEXT;
 		}
-		if (same_key(&entry->key, &key)) {
+		if (plain_same_key(&entry->key, &key)) {
 			plain_add(&entry->value, &packet, now());
 			return VERDICT_NEXT;
 		}

@@ -27,22 +27,9 @@ struct {
 	__type(value, struct plain_value);
 } aggregates SEC(".maps");
 
-static __always_inline bool same_key(const struct plain_key *a, const struct plain_key *b)
-{
-	const __u64 *x = (const __u64 *)a, *y = (const __u64 *)b;
-
-	return x[0] == y[0] && x[1] == y[1] && x[2] == y[2] && x[3] == y[3] && x[4] == y[4] && x[5] == y[5];
-}
-
 static __always_inline __u32 slot_of(const struct plain_key *key)
 {
-	const __u64 *words = (const __u64 *)key;
-	__u64 hash = 0;
-
-#pragma unroll
-	for (int i = 0; i < 6; i++)
-		hash = (hash ^ (hash >> 32) ^ words[i]) * 0x9e3779b97f4a7c15ULL;
-	return bpf_get_smp_processor_id() * (slot_mask + 1) + ((hash >> 32) & slot_mask);
+	return bpf_get_smp_processor_id() * (slot_mask + 1) + (plain_hash(key) & slot_mask);
 }
 
 static __always_inline void fold(const struct slot *victim)
@@ -81,7 +68,7 @@ int mix(struct __sk_buff *skb)
 	slot = bpf_map_lookup_elem(&slots, &index);
 	if (!slot)
 		return VERDICT_NEXT;
-	if (same_key(&slot->key, &key)) {
+	if (plain_same_key(&slot->key, &key)) {
 		plain_add(&slot->value, &packet, now());
 		return VERDICT_NEXT;
 	}

@@ -89,6 +89,25 @@ static __always_inline void plain_key_of(const struct packet *packet, struct pla
 	key->padding = 0;
 }
 
+/* For tables of our own. */
+static __always_inline __u32 plain_hash(const struct plain_key *key)
+{
+	const __u64 *words = (const __u64 *)key;
+	__u64 hash = 0;
+
+#pragma unroll
+	for (int i = 0; i < 6; i++)
+		hash = (hash ^ (hash >> 32) ^ words[i]) * 0x9e3779b97f4a7c15ULL;
+	return hash >> 32;
+}
+
+static __always_inline bool plain_same_key(const struct plain_key *a, const struct plain_key *b)
+{
+	const __u64 *x = (const __u64 *)a, *y = (const __u64 *)b;
+
+	return x[0] == y[0] && x[1] == y[1] && x[2] == y[2] && x[3] == y[3] && x[4] == y[4] && x[5] == y[5];
+}
+
 static __always_inline void plain_start(struct plain_value *value, const struct packet *packet, __u64 now)
 {
 	value->packets = packet->count;
