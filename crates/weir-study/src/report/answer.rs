@@ -3,10 +3,7 @@
 use super::markup::{Element, element};
 use super::tables::{head, scroll};
 use super::{figures, study};
-use crate::results::{Measured, Results, TrafficInfo, WEIR};
-
-/// Another arm must be cheaper by more than this share to be called cheaper.
-const MARGIN: f64 = 0.1;
+use crate::results::{CHEAPER, Measured, Results, TrafficInfo, WEIR, dominated};
 
 /// What the answer is made of.
 struct Answer<'a> {
@@ -134,22 +131,29 @@ fn by_traffic(results: &Results) -> Vec<Element> {
     if rows.is_empty() {
         return Vec::new();
     }
-    let cheaper = |ours: &Measured, best: &Measured| best.cost_ns < ours.cost_ns * (1.0 - MARGIN);
+    let cheaper = |ours: &Measured, best: &Measured| best.cost_ns < ours.cost_ns * CHEAPER;
     let beaten: Vec<String> = rows
         .iter()
         .filter(|(_, ours, best)| best.is_some_and(|best| cheaper(ours, best)))
         .map(|(traffic, _, best)| format!("`{}` (`{}`)", traffic.name, best.map_or("", |best| &best.arm)))
         .collect();
+    let beyond_noise: Vec<String> =
+        dominated(results).iter().map(|one| format!("`{}` (`{}`)", one.traffic, one.arm)).collect();
+    let beyond_noise = match beyond_noise.len() {
+        0 if beaten.is_empty() => "",
+        0 => " Nowhere is that beyond the noise of the rounds.",
+        _ => &format!(" Beyond the noise of the rounds: {}.", figures::and(&beyond_noise)),
+    };
     let verdict = match beaten.len() {
         0 => format!(
             "In none of {} traffics was another arm that missed nothing more than {} cheaper per packet than `{WEIR}`.",
             rows.len(),
-            figures::percent(MARGIN).replace(".0", "")
+            figures::percent(1.0 - CHEAPER).replace(".0", "")
         ),
         n => format!(
             "In {n} of {} traffics another arm that missed nothing was more than {} cheaper per packet than `{WEIR}`: {}.",
             rows.len(),
-            figures::percent(MARGIN).replace(".0", ""),
+            figures::percent(1.0 - CHEAPER).replace(".0", ""),
             figures::and(&beaten)
         ),
     };
@@ -165,7 +169,7 @@ fn by_traffic(results: &Results) -> Vec<Element> {
     let table = element("table").with(head).with(body);
     vec![
         element("h3").text("Traffic by traffic"),
-        element("p").prose(&verdict),
+        element("p").prose(&(verdict + beyond_noise)),
         scroll("Cost by traffic, beside the cheapest other arm", table),
     ]
 }

@@ -7,7 +7,7 @@ use std::fmt;
 /// a difference of two, are the same.
 const TOLD_APART: f64 = 2.0;
 /// An arm is dominated where another costs less than this share of what it costs itself.
-const CHEAPER: f64 = 0.9;
+pub const CHEAPER: f64 = 0.9;
 
 /// A traffic model under which an arm without loss is more than 10 % cheaper than Weir.
 #[derive(Debug, Clone, PartialEq)]

@@ -18,7 +18,7 @@ mod usl;
 pub use article::{ARTICLE, Published};
 pub use compare::{Comparison, Figure, Judgement, compare};
 pub use csv::csv;
-pub use domination::{Domination, dominated};
+pub use domination::{CHEAPER, Domination, dominated};
 pub use lessons::{CONFIRMED, NOT_MEASURABLE, REFUTED, lessons};
 pub use read::read;
 pub use statistics::{ENOUGH_ROUNDS, Interval, bootstrap, bootstrap_difference, median};
