@@ -9,10 +9,12 @@ mod tcpdump;
 use crate::namespace::Namespace;
 use crate::traffic::ports::DESTINATIONS as PORTS;
 use anyhow::Result;
+use pmacct::Pmacct;
 use process::Process;
 use softflowd::Softflowd;
 use std::collections::BTreeMap;
 use std::time::Duration;
+use tcpdump::Tcpdump;
 
 /// [`PORTS`] as a filter that libpcap understands: whatever else passes by is not counted.
 const FILTER: &str = "udp and dst portrange 10000-42767";
@@ -68,9 +70,9 @@ impl Program {
         let path = path.ok_or_else(|| anyhow::anyhow!("{} is not installed", self.executable()))?;
         let command = namespace.command(path);
         let running = match self {
-            Self::Tcpdump => Running::Tcpdump(tcpdump::start(command, interface)?),
+            Self::Tcpdump => Running::Tcpdump(Tcpdump::start(command, interface)?),
             Self::Softflowd => Running::Softflowd(Softflowd::start(command, namespace, interface)?),
-            Self::Pmacct => Running::Pmacct(pmacct::start(command, interface)?),
+            Self::Pmacct => Running::Pmacct(Pmacct::start(command, interface)?),
         };
         let began = running.process().cpu()?;
         Ok(Watching { running, began })
@@ -85,15 +87,16 @@ pub struct Watching {
 }
 
 enum Running {
-    Tcpdump(Process),
+    Tcpdump(Tcpdump),
     Softflowd(Softflowd),
-    Pmacct(Process),
+    Pmacct(Pmacct),
 }
 
 impl Running {
     fn process(&self) -> &Process {
         match self {
-            Self::Tcpdump(process) | Self::Pmacct(process) => process,
+            Self::Tcpdump(tcpdump) => tcpdump.process(),
+            Self::Pmacct(pmacct) => pmacct.process(),
             Self::Softflowd(softflowd) => softflowd.process(),
         }
     }
@@ -111,9 +114,9 @@ impl Watching {
     pub fn stop(self) -> Result<Outcome> {
         let cpu = self.running.process().cpu_when_idle()?.saturating_sub(self.began);
         let outcome = match self.running {
-            Running::Tcpdump(process) => tcpdump::stop(process)?,
+            Running::Tcpdump(tcpdump) => tcpdump.stop()?,
             Running::Softflowd(softflowd) => softflowd.stop()?,
-            Running::Pmacct(process) => pmacct::stop(process)?,
+            Running::Pmacct(pmacct) => pmacct.stop()?,
         };
         Ok(Outcome { cpu, ..outcome })
     }

@@ -23,41 +23,68 @@ const HANDED_OVER: Duration = Duration::from_millis(1100);
 const LULL: Duration = Duration::from_millis(100);
 const PATIENCE: Duration = Duration::from_secs(10);
 
-pub fn start(mut command: Command, interface: &str) -> Result<Process> {
-    command.args(["-i", interface, "-P", "print", "-O", "csv", "-c", AGGREGATE, "-r", REFRESH, FILTER]);
-    let mut process = Process::start("pmacct", &mut command)?;
-    // Its core handles signals once it has set its filter; its plugin tells of the cache when it is ready.
-    process.wait_for("watch", |process| {
-        let ready = process.handles(Signal::SIGINT) && process.errors().contains("cache entries=");
-        Ok(ready.then_some(()))
-    })?;
-    Ok(process)
+/// One that runs.
+pub struct Pmacct {
+    process: Process,
+    /// What its socket took before it had its filter: among what was received ever after, and never read.
+    unfiltered: u64,
 }
 
-pub fn stop(mut process: Process) -> Result<Outcome> {
-    // Once told to end it reads no more.
-    thread::sleep(HANDED_OVER);
-    let start = Instant::now();
-    loop {
-        let before = process.cpu()?;
-        thread::sleep(LULL);
-        if process.cpu()? == before || start.elapsed() > PATIENCE {
-            break;
+impl Pmacct {
+    pub fn start(mut command: Command, interface: &str) -> Result<Self> {
+        command.args(["-i", interface, "-P", "print", "-O", "csv"]);
+        command.args(["-c", AGGREGATE, "-r", REFRESH, FILTER]);
+        let mut process = Process::start("pmacct", &mut command)?;
+        // Its core handles signals once it has set its filter; its plugin tells of the cache when it is ready.
+        process.wait_for("watch", |process| {
+            let ready = [Signal::SIGINT, Signal::SIGUSR1].iter().all(|&signal| process.handles(signal))
+                && process.errors().contains("cache entries=");
+            Ok(ready.then_some(()))
+        })?;
+        let (unfiltered, _) = process.wait_for("say what it has received", |process| {
+            process.signal(Signal::SIGUSR1)?;
+            Ok(said(process))
+        })?;
+        Ok(Self { process, unfiltered })
+    }
+
+    pub fn process(&self) -> &Process {
+        &self.process
+    }
+
+    pub fn stop(mut self) -> Result<Outcome> {
+        self.wait_until_read()?;
+        self.process.signal(Signal::SIGINT)?;
+        self.process.ended_well()?;
+        let printed = printed(&self.process.output())?;
+        let mut outcome =
+            Outcome { flows: Some(printed.flows), packets: Some(printed.packets), ..Outcome::default() };
+        let Some((received, dropped)) = said(&self.process) else {
+            return Err(self.process.misunderstood("does not say how many packets it has received"));
+        };
+        let handed_over = received.saturating_sub(dropped).saturating_sub(self.unfiltered);
+        outcome.lose(BUFFER_FULL, dropped);
+        outcome.lose(NOT_REPORTED, handed_over.saturating_sub(printed.packets));
+        Ok(outcome)
+    }
+
+    /// Once told to end it reads no more.
+    fn wait_until_read(&self) -> Result<()> {
+        thread::sleep(HANDED_OVER);
+        let start = Instant::now();
+        loop {
+            let before = self.process.cpu()?;
+            thread::sleep(LULL);
+            if self.process.cpu()? == before || start.elapsed() > PATIENCE {
+                return Ok(());
+            }
         }
     }
-    process.signal(Signal::SIGINT)?;
-    process.ended_well()?;
-    let output = process.output();
-    let printed = printed(&output)?;
-    let mut outcome =
-        Outcome { flows: Some(printed.flows), packets: Some(printed.packets), ..Outcome::default() };
-    let received = received(&output).or_else(|| received(&process.errors()));
-    let Some((received, dropped)) = received else {
-        return Err(process.misunderstood("does not say how many packets it has received"));
-    };
-    outcome.lose(BUFFER_FULL, dropped);
-    outcome.lose(NOT_REPORTED, received.saturating_sub(dropped).saturating_sub(printed.packets));
-    Ok(outcome)
+}
+
+/// Packets received and dropped, by what it said last.
+fn said(process: &Process) -> Option<(u64, u64)> {
+    received(&process.output()).or_else(|| received(&process.errors()))
 }
 
 /// Flows and packets of the study.

@@ -10,32 +10,52 @@ use std::time::{Duration, Instant};
 /// It is handed a block that is not full after a second.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-pub fn start(mut command: Command, interface: &str) -> Result<Process> {
-    command.args(["-i", interface, "-w", "/dev/null", FILTER]);
-    let mut process = Process::start("tcpdump", &mut command)?;
-    // It says so when it has set its filter.
-    process.wait_for("watch", |process| Ok(process.errors().contains("listening on").then_some(())))?;
-    Ok(process)
+/// One that runs.
+pub struct Tcpdump {
+    process: Process,
+    /// What its socket took before it had its filter, such as what a new interface's neighbours say: it is
+    /// among what was received ever after, and never captured.
+    unfiltered: u64,
 }
 
-pub fn stop(mut process: Process) -> Result<Outcome> {
-    let start = Instant::now();
-    process.wait_for("say what it has captured", |process| {
-        let counts = counts(&process.errors());
-        if counts.is_some_and(|counts| counts.unread() == 0) || start.elapsed() > PATIENCE {
-            return Ok(Some(()));
-        }
-        process.signal(Signal::SIGUSR1)?;
-        Ok(None)
-    })?;
-    process.signal(Signal::SIGINT)?;
-    process.ended_well()?;
-    let counts = counts(&process.errors());
-    let counts = counts.ok_or_else(|| process.misunderstood("does not say what it has captured"))?;
-    let mut outcome = Outcome { packets: Some(counts.captured), ..Outcome::default() };
-    outcome.lose(BUFFER_FULL, counts.dropped);
-    outcome.lose(NOT_REPORTED, counts.unread());
-    Ok(outcome)
+impl Tcpdump {
+    pub fn start(mut command: Command, interface: &str) -> Result<Self> {
+        command.args(["-i", interface, "-w", "/dev/null", FILTER]);
+        let mut process = Process::start("tcpdump", &mut command)?;
+        // It says so when it has set its filter.
+        process.wait_for("watch", |process| Ok(process.errors().contains("listening on").then_some(())))?;
+        let unfiltered = process.wait_for("say what it has received", |process| {
+            process.signal(Signal::SIGUSR1)?;
+            Ok(counts(&process.errors()).map(Counts::unread))
+        })?;
+        Ok(Self { process, unfiltered })
+    }
+
+    pub fn process(&self) -> &Process {
+        &self.process
+    }
+
+    pub fn stop(mut self) -> Result<Outcome> {
+        let start = Instant::now();
+        let unfiltered = self.unfiltered;
+        let old_words = self.process.errors().len();
+        self.process.wait_for("say what it has captured", |process| {
+            let counts = process.errors().get(old_words..).and_then(counts);
+            if counts.is_some_and(|counts| counts.unread() <= unfiltered) || start.elapsed() > PATIENCE {
+                return Ok(Some(()));
+            }
+            process.signal(Signal::SIGUSR1)?;
+            Ok(None)
+        })?;
+        self.process.signal(Signal::SIGINT)?;
+        self.process.ended_well()?;
+        let counts = counts(&self.process.errors());
+        let counts = counts.ok_or_else(|| self.process.misunderstood("does not say what it has captured"))?;
+        let mut outcome = Outcome { packets: Some(counts.captured), ..Outcome::default() };
+        outcome.lose(BUFFER_FULL, counts.dropped);
+        outcome.lose(NOT_REPORTED, counts.unread().saturating_sub(unfiltered));
+        Ok(outcome)
+    }
 }
 
 /// What it has counted by its own words.

@@ -3,6 +3,8 @@
 use super::*;
 use anyhow::Context;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 
 const FLOWS: u16 = 40;
 const PACKETS: u64 = 1000;
@@ -42,6 +44,25 @@ impl Pair {
         Ok(())
     }
 
+    /// Starts a program while packets that are not the study's keep coming.
+    fn start(&self, program: Program) -> Result<Watching> {
+        let started = AtomicBool::new(false);
+        thread::scope(|scope| {
+            let babble = scope.spawn(|| {
+                let socket = self.sender.inside(|| UdpSocket::bind("0.0.0.0:0").context("no socket"))?;
+                while !started.load(Ordering::Relaxed) {
+                    socket.send_to(&[0; 18], (Ipv4Addr::new(10, 77, 0, 2), 5000)).context("cannot send")?;
+                    thread::sleep(Duration::from_micros(50));
+                }
+                anyhow::Ok(())
+            });
+            let watching = program.start(&self.receiver, "link0");
+            started.store(true, Ordering::Relaxed);
+            babble.join().expect("it does not panic")?;
+            watching
+        })
+    }
+
     fn send_all(&self, ipv6: bool) -> Result<()> {
         let v4 = |end| IpAddr::from(Ipv4Addr::new(10, 77, 0, end));
         let v6 = |end| IpAddr::from(Ipv6Addr::new(0xfd77, 0, 0, 0, 0, 0, 0, end));
@@ -64,7 +85,7 @@ fn is_counted_exactly(program: Program) {
         if ipv6 && !program.sees_ipv6() {
             continue;
         }
-        let watching = program.start(&pair.receiver, "link0").expect("it starts");
+        let watching = pair.start(program).expect("it starts");
         pair.send_all(ipv6).expect("it is sent");
         let outcome = watching.stop().expect("it ends");
         assert_eq!(outcome.packets, Some(PACKETS), "{ipv6}: {outcome:?}");
