@@ -1,17 +1,14 @@
 //! The program that `weir run` ships, with other settings: what each costs in isolation, and whether it holds the
 //! flows. `recommend` chooses among them.
 
-use crate::arms::harness;
-use crate::bench::packet::arms::{EMPTY, watched};
-use crate::bench::packet::driver::Driver;
-use crate::bench::packet::traffic::{Traffic, ipv4};
-use crate::results::Variant;
+use crate::arms::{Drawn, Driver, LOOPBACK, harness, watch};
+use crate::results::{EMPTY, Variant};
 use crate::spread::Spread;
 use crate::{interrupt, machine};
 use anyhow::Result;
 use weir_kernel::privilege::online_cpus;
 use weir_kernel::{LedgerCell, Loaded, SpillRecord};
-use weir_probes::flows::{Clock, Demand, Flows, Seen, Visitor};
+use weir_probes::flows::{Clock, Demand, Flows, Layout, Seen, Visitor};
 
 /// Kernel memory for each CPU, in MiB: two of them have 8 to 128 MiB between them, as hosts with more have in
 /// proportion.
@@ -19,10 +16,16 @@ const MIB_PER_CPU: [u64; 5] = [4, 8, 16, 32, 64];
 /// However many CPUs there are.
 const MOST_MIB: u64 = 1024;
 
+/// So many flows, one packet of each at a time.
+struct Traffic {
+    name: &'static str,
+    flows: u32,
+}
+
 static TRAFFIC: [Traffic; 3] = [
-    ipv4("1 flow", 1, 1, None),
-    ipv4("1 000 flows", 1_000, 1, None),
-    ipv4("100 000 flows", 100_000, 1, None),
+    Traffic { name: "1 flow", flows: 1 },
+    Traffic { name: "1 000 flows", flows: 1_000 },
+    Traffic { name: "100 000 flows", flows: 100_000 },
 ];
 
 const ROUNDS: usize = 5;
@@ -78,7 +81,7 @@ impl Plan<'_> {
         trials: &mut [Trial],
         mut round_done: impl FnMut(usize),
     ) -> Result<()> {
-        let driver = Driver::new(harness, traffic)?;
+        let driver = Driver::drawing(harness, Drawn { flows: traffic.flows, burst: 1, ipv6: false })?;
         for round in 0..=self.rounds {
             driver.aim_at(&harness.program(EMPTY)?)?;
             let empty = in_portions(self.packets, BETWEEN_READS, |packets| driver.run(packets))?;
@@ -114,7 +117,9 @@ struct Found {
 impl Trial {
     fn load((clock, budget): (Clock, u64)) -> Result<Self> {
         let demand = Demand { clock, ..Demand::one_interface(budget, online_cpus()) };
-        Ok(Self { flows: watched(demand)?, budget, times: Vec::new(), counts: Counts::default() })
+        let mut flows = Flows::load(Layout::new(demand)?)?;
+        watch(&mut flows, LOOPBACK)?;
+        Ok(Self { flows, budget, times: Vec::new(), counts: Counts::default() })
     }
 
     /// An interval: packets, and spills read as they come; then a drain.
@@ -205,7 +210,7 @@ mod tests {
 
     #[test]
     fn root_too_little_memory_spills_and_enough_does_not() {
-        let traffics = [ipv4("few", 10, 1, None), ipv4("many", 10_000, 1, None)];
+        let traffics = [Traffic { name: "few", flows: 10 }, Traffic { name: "many", flows: 10_000 }];
         let budgets = [1 << 20, 64 << 20];
         let plan = Plan { budgets: &budgets, traffics: &traffics, rounds: 2, packets: 20_000 };
         let mut heard = Vec::new();

@@ -18,6 +18,9 @@ use weir_probes::flows::{Demand, Flows, InterfaceId, Layout, LinkLayer, Points};
 /// As much as `weir run` takes without being told.
 pub const MEMORY_BUDGET: u64 = 64 << 20;
 
+/// The interface that BPF_PROG_TEST_RUN's packets come in through.
+pub const LOOPBACK: u32 = 1;
+
 /// What programs come in.
 enum Object {
     Ours(Rc<Loaded>, &'static str),
@@ -41,7 +44,7 @@ impl Arm {
     pub fn load(spec: &Spec) -> Result<Self> {
         afford(spec)?;
         match spec.name {
-            EMPTY => Ok(Self::of(Rc::new(load::harness()?), "empty", None)),
+            EMPTY => Self::empty(),
             WEIR => Self::shipped(),
             "ringbuf" => Self::ring("ringbuf"),
             "ringbuf-wakeup" => Self::ring("ringbuf_wakeup"),
@@ -59,6 +62,14 @@ impl Arm {
             "arena" => Self::arena(),
             other => bail!("{other} has no program"),
         }
+    }
+
+    /// A program that does nothing.
+    ///
+    /// # Errors
+    /// The kernel refuses.
+    pub fn empty() -> Result<Self> {
+        Ok(Self::of(Rc::new(load::harness()?), EMPTY, None))
     }
 
     fn of(loaded: Rc<Loaded>, program: &'static str, reader: Option<Box<dyn Reader>>) -> Self {
@@ -144,11 +155,10 @@ impl Arm {
 
     /// The shipped program counts packets of interfaces that it was told of.
     pub fn observe(&self, index: u32) -> Result<()> {
-        if let Object::Shipped(flows) = &self.object {
-            let points = Points { outer: 2, inner: 0 };
-            flows.borrow_mut().watch(InterfaceId { netns: 0, index }, points, LinkLayer::Ethernet)?;
+        match &self.object {
+            Object::Shipped(flows) => watch(&mut flows.borrow_mut(), index),
+            Object::Ours(..) => Ok(()),
         }
-        Ok(())
     }
 
     /// What it has counted, for a consumer; nothing where nothing is counted.
@@ -193,6 +203,12 @@ impl Arm {
             Object::Shipped(flows) => LoadedRef::Shipped(Ref::map(flows.borrow(), |flows| flows.loaded())),
         }
     }
+}
+
+/// Has the shipped program count what comes in through interface `index` of our own network namespace.
+pub fn watch(flows: &mut Flows, index: u32) -> Result<()> {
+    let points = Points { outer: 2, inner: 0 };
+    Ok(flows.watch(InterfaceId { netns: 0, index }, points, LinkLayer::Ethernet)?)
 }
 
 /// What lies on every CPU anew: more than a share of this host's memory is not taken for a measurement.

@@ -1,12 +1,14 @@
 //! The ways to watch that a study compares. Their C lies here, too.
 
 mod arm;
+mod driver;
 mod load;
 pub mod readers;
 mod records;
 mod tally;
 
-pub use arm::Arm;
+pub use arm::{Arm, LOOPBACK, watch};
+pub use driver::{Drawn, Driver};
 pub use load::{Clock, cpus, harness, harness_along, hash_per_cpu, hashes, mix, postcards, traffic};
 pub use tally::{Counters, Key, Tally};
 

@@ -9,7 +9,7 @@ mod generator;
 mod iperf;
 mod memory;
 mod network;
-pub(crate) mod packet;
+mod packet;
 mod report;
 mod throughput;
 

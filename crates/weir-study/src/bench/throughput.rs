@@ -1,19 +1,19 @@
 //! What real traffic loses to the agent: small UDP packets, and TCP for information, through
 //! veth pairs that are alike but for who watches them.
 
+use crate::arms::Arm;
 use crate::bench::agent::Agent;
 use crate::bench::generator::Generator;
 use crate::bench::network::{Network, Pair};
 use crate::bench::report::{Report, Row, Table, Target};
-use crate::bench::{Effort, iperf, packet};
+use crate::bench::{Effort, iperf};
 use crate::namespace::Namespace;
 use crate::spread::Spread;
-use crate::{arms, interrupt, machine};
+use crate::{interrupt, machine};
 use anyhow::{Result, ensure};
 use nix::net::if_::if_nametoindex;
-use std::os::fd::AsFd;
 use std::time::Duration;
-use weir_kernel::{Attachment, Direction, Loaded, Position, attach_somehow};
+use weir_kernel::Attachment;
 
 /// Traffic changes over to the next pair this often: what disturbs the machine then disturbs all alike.
 const SLICE: Duration = Duration::from_millis(20);
@@ -97,15 +97,10 @@ fn gigabits(network: &Network, time: Duration) -> Result<Round> {
     Ok(round)
 }
 
-fn empty_programs(end: &Namespace) -> Result<(Loaded, [Attachment; 2])> {
+fn empty_programs(end: &Namespace) -> Result<(Arm, [Attachment; 2])> {
     end.inside(|| {
-        let loaded = arms::harness()?;
-        let interface = if_nametoindex(Pair::Empty.interface())?;
-        let hang = |direction| {
-            let program = loaded.program(packet::EMPTY)?;
-            attach_somehow(program.as_fd(), interface, direction, Position::Head)
-        };
-        let attached = [hang(Direction::Ingress)?, hang(Direction::Egress)?];
-        Ok((loaded, attached))
+        let arm = Arm::empty()?;
+        let attached = arm.attach(if_nametoindex(Pair::Empty.interface())?)?;
+        Ok((arm, attached))
     })
 }

@@ -4,8 +4,7 @@
 use super::slice::NAP;
 use super::watcher::Watcher;
 use crate::arms::readers::Pace;
-use crate::arms::{self, Spec};
-use crate::bench::packet::driver::Driver;
+use crate::arms::{self, Driver, LOOPBACK, Spec};
 use crate::traffic::Schedule;
 use crate::{interrupt, machine};
 use anyhow::Result;
@@ -18,8 +17,6 @@ const PORTION: u32 = 8192;
 const WARM: u32 = 32;
 /// Portions of a measurement; of a record per packet, which may wake its reader every time, one.
 const PORTIONS: u32 = 8;
-/// BPF_PROG_TEST_RUN's packets come in on the loopback device.
-const LOOPBACK: u32 = 1;
 
 /// Runs arms under one traffic.
 pub struct Isolated {

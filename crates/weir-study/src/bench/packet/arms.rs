@@ -1,14 +1,13 @@
 //! The programs that are measured.
 
-use crate::arms::{Clock, cpus, harness, hash_per_cpu, hashes, mix, postcards};
+use crate::arms::{Clock, LOOPBACK, cpus, harness, hash_per_cpu, hashes, mix, postcards, watch};
+use crate::results::EMPTY;
 use anyhow::Result;
 use libbpf_rs::{MapHandle, ProgramMut};
 use std::rc::Rc;
 use weir_kernel::Loaded;
-use weir_probes::flows::{Demand, Flows, InterfaceId, Layout, LinkLayer, Points};
+use weir_probes::flows::{Demand, Flows, Layout};
 
-/// The arm whose time is taken off that of every other.
-pub const EMPTY: &str = "empty"; // the program's name, too
 /// The arm that ratios are taken to: what the targets call the plain hash.
 pub const REFERENCE: &str = "per-CPU hash, fine clock";
 /// The shipped program.
@@ -111,13 +110,7 @@ impl Arms {
 fn shipped(change: impl FnOnce(&mut Demand)) -> Result<Rc<Object>> {
     let mut demand = Demand::one_interface(u64::from(cpus()?) * (32 << 20), cpus()?);
     change(&mut demand);
-    Ok(Rc::new(Object::Shipped(Box::new(watched(demand)?))))
-}
-
-/// The shipped program, as large as `demand` says, with an eye on what the driver sends.
-pub fn watched(demand: Demand) -> Result<Flows> {
     let mut flows = Flows::load(Layout::new(demand)?)?;
-    // BPF_PROG_TEST_RUN's packets come in on the loopback device.
-    flows.watch(InterfaceId { netns: 0, index: 1 }, Points { outer: 2, inner: 0 }, LinkLayer::Ethernet)?;
-    Ok(flows)
+    watch(&mut flows, LOOPBACK)?;
+    Ok(Rc::new(Object::Shipped(Box::new(flows))))
 }

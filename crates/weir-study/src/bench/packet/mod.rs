@@ -1,21 +1,20 @@
 //! Nanoseconds per packet of the shipped program, beside other programs that keep the same
 //! flows, each run by the kernel itself (`BPF_PROG_TEST_RUN`) under the same driver.
 
-pub(crate) mod arms;
-pub(crate) mod driver;
-mod postcards;
+mod arms;
+pub(crate) mod postcards;
 pub mod rules;
-pub(crate) mod traffic;
+mod traffic;
 
+use crate::arms::Driver;
 use crate::bench::Effort;
 use crate::bench::report::{Report, Row, Table, Target};
+use crate::results::EMPTY;
 use crate::spread::Spread;
 use crate::{interrupt, machine};
 use anyhow::Result;
-pub use arms::EMPTY;
 
 use arms::{Arm, Arms};
-use driver::Driver;
 use traffic::{TRAFFIC, Traffic};
 
 /// All traffic patterns, all arms.
@@ -29,7 +28,7 @@ pub fn run(effort: Effort, report: &mut Report) -> Result<()> {
 /// Programs and maps are loaded anew for every pattern, so that none starts with another's flows.
 fn measure(traffic: &Traffic, effort: Effort) -> Result<Table> {
     let arms = Arms::load()?;
-    let driver = Driver::new(arms.harness(), traffic)?;
+    let driver = Driver::drawing(arms.harness(), traffic.drawn)?;
     let _reader = postcards::Reader::start(arms.postcards_ring()?)?;
     for arm in arms.iter() {
         driver.aim_at(&arm.program()?)?;

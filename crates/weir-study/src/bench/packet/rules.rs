@@ -1,14 +1,14 @@
 //! What rules cost: the shipped program with none, one, sixteen and 256 of them.
 
-use super::driver::Driver;
 use super::traffic::{Traffic, ipv4, ipv6};
+use crate::arms::{self, Driver, LOOPBACK};
 use crate::bench::Effort;
 use crate::bench::report::{Report, Row as Line, Table, Target};
 use crate::spread::Spread;
 use crate::{interrupt, machine};
 use anyhow::Result;
 use weir_probes::flows::rules::{Action, Addresses, Compiled, Row, network, transport};
-use weir_probes::flows::{Demand, Flows, InterfaceId, Layout, LinkLayer, Points};
+use weir_probes::flows::{Demand, Flows, Layout};
 
 static TRAFFIC: [Traffic; 3] = [
     ipv4("one hot flow", 1, 1, None),
@@ -23,7 +23,7 @@ const WITHOUT: &str = "without rules";
 type Arm = (&'static str, Vec<Row>, Option<f64>);
 
 /// No packet of the traffic fits any of the rules, and every way through a trie is as long as it can be.
-fn arms() -> Vec<Arm> {
+fn rules() -> Vec<Arm> {
     let source = |number| deny(number, true, false);
     let both = |number| deny(number, number % 2 == 0, number % 2 == 1);
     let hosts = |number| beside(both(number), number.into());
@@ -89,9 +89,9 @@ pub fn run(effort: Effort, report: &mut Report) -> Result<()> {
 }
 
 fn measure(traffic: &Traffic, effort: Effort) -> Result<Table> {
-    let harness = crate::arms::harness()?;
-    let driver = Driver::new(&harness, traffic)?;
-    let arms: Vec<_> = arms().into_iter().map(|arm| Ok((load(&arm)?, arm))).collect::<Result<_>>()?;
+    let harness = arms::harness()?;
+    let driver = Driver::drawing(&harness, traffic.drawn)?;
+    let arms: Vec<_> = rules().into_iter().map(|arm| Ok((load(&arm)?, arm))).collect::<Result<_>>()?;
     let mut rounds: Vec<Vec<f64>> = vec![Vec::new(); arms.len()];
     for round in 0..=effort.rounds {
         for ((flows, _), times) in arms.iter().zip(&mut rounds) {
@@ -128,7 +128,7 @@ fn load((name, rows, _): &Arm) -> Result<Flows> {
     let layout = Layout::new(Demand::one_interface(u64::from(cpus) * (32 << 20), cpus))?;
     let asked = u8::from(*name != WITHOUT);
     let mut flows = Flows::load_with(layout, |opened| opened.set_constant("rules", asked))?;
-    flows.watch(InterfaceId { netns: 0, index: 1 }, Points { outer: 2, inner: 0 }, LinkLayer::Ethernet)?;
+    arms::watch(&mut flows, LOOPBACK)?;
     flows.set_rules(Compiled::new(rows, layout.rule_room)?);
     // Both generations get them.
     for _ in 0..2 {
