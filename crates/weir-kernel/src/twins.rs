@@ -183,6 +183,8 @@ const _: () = {
 pub struct PartState {
     /// C: `busy`.
     pub busy: u32,
+    /// C: `rule_words`.
+    pub rule_words: u32,
     /// C: `used`.
     pub used: u32,
     /// C: `hand`.
@@ -193,12 +195,12 @@ pub struct PartState {
     pub first_bucket: u32,
     /// C: `first_cell`.
     pub first_cell: u32,
-    /// C: `rule_words`.
-    pub rule_words: u32,
     /// C: `rules_sample`.
     pub rules_sample: u32,
+    /// C: `cpu`.
+    pub cpu: u32,
     /// C: `padding`.
-    pub padding: [u32; 8],
+    pub padding: [u32; 7],
 }
 
 // SAFETY: repr(C), integers only, no padding: the sizes of the fields add up.
@@ -207,14 +209,15 @@ unsafe impl Pod for PartState {}
 const _: () = {
     assert!(size_of::<PartState>() == 64);
     assert!(offset_of!(PartState, busy) == 0);
-    assert!(offset_of!(PartState, used) == 4);
-    assert!(offset_of!(PartState, hand) == 8);
-    assert!(offset_of!(PartState, first_entry) == 12);
-    assert!(offset_of!(PartState, first_bucket) == 16);
-    assert!(offset_of!(PartState, first_cell) == 20);
-    assert!(offset_of!(PartState, rule_words) == 24);
+    assert!(offset_of!(PartState, rule_words) == 4);
+    assert!(offset_of!(PartState, used) == 8);
+    assert!(offset_of!(PartState, hand) == 12);
+    assert!(offset_of!(PartState, first_entry) == 16);
+    assert!(offset_of!(PartState, first_bucket) == 20);
+    assert!(offset_of!(PartState, first_cell) == 24);
     assert!(offset_of!(PartState, rules_sample) == 28);
-    assert!(offset_of!(PartState, padding) == 32);
+    assert!(offset_of!(PartState, cpu) == 32);
+    assert!(offset_of!(PartState, padding) == 36);
 };
 
 /// C: `struct spill_record`.

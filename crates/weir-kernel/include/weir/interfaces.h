@@ -7,15 +7,13 @@
  * Those of the agent's own namespace by ifindex; a host that counts past the array's end, and every other
  * namespace, uses the hash beside it.
  */
-const volatile __u32 interfaces_direct = 1;
-
 /* Other namespaces are watched too; this is the inode of the agent's own. */
 const volatile bool every_netns = false;
 const volatile __u32 own_netns = 0;
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 1); /* interfaces_direct */
+	__uint(max_entries, 1);
 	__type(key, __u32);
 	__type(value, struct interface_entry);
 } interfaces SEC(".maps");
@@ -50,11 +48,12 @@ static __always_inline struct interface_entry *interface_of(struct __sk_buff *sk
 	struct interface_key key = { .netns = every_netns ? netns_of(skb) : 0, .ifindex = skb->ifindex };
 	struct interface_entry *interface;
 
-	if (likely(!key.netns && key.ifindex < interfaces_direct)) {
+	if (likely(!key.netns)) {
 		interface = bpf_map_lookup_elem(&interfaces, &key.ifindex);
 		/* Two calls, not one with either map: the kernel inlines a lookup only in a known array (18 ns). */
 		barrier_var(interface);
-		return interface;
+		if (likely(interface))
+			return interface;
 	}
 	return bpf_map_lookup_elem(&interfaces_beyond, &key);
 }

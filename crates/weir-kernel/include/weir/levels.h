@@ -13,7 +13,6 @@
 #include "spill.h"
 
 /* Set by user space before load; constants to the verifier and the compiler of the kernel. */
-const volatile __u32 cpus = 1; /* CPUs that have a part of their own in every level */
 const volatile __u32 entries_per_cpu = 1;
 const volatile __u32 bucket_mask = 0; /* buckets per CPU, a power of two, less one */
 const volatile __u64 hash_seed = 0;
@@ -56,31 +55,36 @@ const volatile bool decapsulate = false;
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(map_flags, BPF_F_MMAPABLE);
-	__uint(max_entries, 1); /* generations * cpus */
+	__uint(max_entries, 1); /* both generations of the first CPU, of the second, … */
 	__type(key, __u32);
 	__type(value, struct part_state);
 } parts SEC(".maps");
 
+/* None for a CPU that came online after the parts were laid out. */
 static __always_inline struct part_state *part_of(__u32 epoch, __u32 cpu)
 {
-	__u32 index = (epoch & 1) * cpus + cpu;
+	__u32 index = cpu << 1 | (epoch & 1);
 
-	return cpu < cpus ? bpf_map_lookup_elem(&parts, &index) : NULL;
+	return bpf_map_lookup_elem(&parts, &index);
+}
+
+/* Both words at once. */
+static __always_inline bool busy_or_ruled(const struct part_state *part)
+{
+	return *(const volatile __u64 *)&part->busy;
 }
 
 /* The key's second word: ports, point and link lie side by side. */
 static __always_inline __u64 second_word(const struct packet *packet)
 {
-	return (__u64)packet->link << 48 | (__u64)packet->point << 32 | (__u32)packet->destination_port << 16 |
-	       packet->source_port;
+	return (__u64)packet->link << 48 | (__u64)packet->point << 32 | packet->ports;
 }
 
 static __always_inline __u64 hash(const struct packet *packet)
 {
-	__u64 h = (packet->addresses ^ hash_seed) * 0x9e3779b97f4a7c15ULL;
+	__u64 h = (packet->addresses ^ hash_seed) * 0x9e3779b97f4a7c15ULL + packet->protocol * (hash_seed | 1);
 
 	h = (h ^ (h >> 32) ^ second_word(packet)) * 0xbf58476d1ce4e5b9ULL;
-	h = (h ^ (h >> 29) ^ packet->protocol) * 0x94d049bb133111ebULL;
 	return h ^ (h >> 32);
 }
 
@@ -133,8 +137,7 @@ static __always_inline void add_packet(struct flow_entry *entry, const struct pa
 	entry->packets += packet->count;
 	entry->bytes += packet->bytes;
 	entry->last = packet->now;
-	entry->tcp_flags |= flags_of(packet);
-	entry->marks |= packet->marks;
+	*(__u32 *)&entry->tcp_flags |= packet->marks << 16 | flags_of(packet); /* both, as they lie side by side */
 	entry->dscp_seen |= 1ULL << (packet->traffic_class >> 2);
 	if (packet->ttl < entry->min_ttl)
 		entry->min_ttl = packet->ttl;
@@ -242,19 +245,27 @@ static __noinline int insert(const struct packet *packet, struct part_state *par
 	return 0;
 }
 
-static __always_inline void record(const struct packet *packet, struct part_state *part)
+static __always_inline struct flow_bucket *bucket_of(const struct part_state *part, __u64 h)
 {
-	__u64 h = hash(packet);
-	__u32 index = part->first_bucket + ((__u32)h & bucket_mask), fingerprint, number, tag, way;
-	struct flow_bucket *bucket;
-	struct flow_entry *entry;
+	__u32 index = part->first_bucket + ((__u32)h & bucket_mask);
 
-	bucket = bpf_map_lookup_elem(&buckets, &index);
-	if (!bucket)
-		return;
-	fingerprint = (__u32)(h >> 32) & ~TAG_ENTRY_MASK;
-	for (way = 0; way < BUCKET_WAYS; way++) {
-		tag = bucket->tags[way];
+	return bpf_map_lookup_elem(&buckets, &index);
+}
+
+static __always_inline __u32 fingerprint_of(__u64 h)
+{
+	return (__u32)(h >> 32) & ~TAG_ENTRY_MASK;
+}
+
+/* The packet's flow; or none, and `way` is the first that is free, or BUCKET_WAYS. */
+static __always_inline struct flow_entry *find(const struct packet *packet, const struct part_state *part,
+					       const struct flow_bucket *bucket, __u32 fingerprint, __u32 *way)
+{
+	struct flow_entry *entry;
+	__u32 number, tag;
+
+	for (*way = 0; *way < BUCKET_WAYS; ++*way) {
+		tag = bucket->tags[*way];
 		if (!tag)
 			break;
 		if ((tag ^ fingerprint) & ~TAG_ENTRY_MASK)
@@ -265,8 +276,33 @@ static __always_inline void record(const struct packet *packet, struct part_stat
 			continue;
 		if ((packet->link & LINK_IPV6) && !same_addresses(number, packet))
 			continue;
-		add_packet(entry, packet);
-		return;
+		return entry;
 	}
-	insert(packet, part, bucket, way, fingerprint);
+	return NULL;
+}
+
+/* The packet's flow, or none. */
+static __always_inline struct flow_entry *known(const struct packet *packet, const struct part_state *part)
+{
+	__u64 h = hash(packet);
+	struct flow_bucket *bucket = bucket_of(part, h);
+	__u32 way;
+
+	return bucket ? find(packet, part, bucket, fingerprint_of(h), &way) : NULL;
+}
+
+static __always_inline void record(const struct packet *packet, struct part_state *part)
+{
+	__u64 h = hash(packet);
+	struct flow_bucket *bucket = bucket_of(part, h);
+	struct flow_entry *entry;
+	__u32 way;
+
+	if (!bucket)
+		return;
+	entry = find(packet, part, bucket, fingerprint_of(h), &way);
+	if (entry)
+		add_packet(entry, packet);
+	else
+		insert(packet, part, bucket, way, fingerprint_of(h));
 }

@@ -7,10 +7,18 @@
 #pragma once
 #include "record.h"
 
+/*
+ * Held in registers as long as no function that is called gets a pointer to it; see observe_known().
+ */
 struct packet {
 	__u64 addresses; /* as in flow_entry */
-	__be16 source_port;
-	__be16 destination_port;
+	union {
+		struct {
+			__be16 source_port;
+			__be16 destination_port;
+		};
+		__u32 ports; /* as they lie in TCP and UDP */
+	};
 	__u16 link; /* as in flow_entry */
 	__u8 protocol;
 	__u8 traffic_class; /* DSCP and ECN */
@@ -94,8 +102,13 @@ struct ipv6_header {
 
 /* As much of a TCP header as is looked at: up to and with the flags. */
 struct tcp_start {
-	__be16 source_port;
-	__be16 destination_port;
+	union {
+		struct {
+			__be16 source_port;
+			__be16 destination_port;
+		};
+		__u32 ports;
+	};
 	__be32 sequence;
 	__be32 acknowledgement;
 	__be16 offset_flags;

@@ -3,35 +3,48 @@
  * The short way: Ethernet, IPv4 without options or IPv6 without extension headers, TCP or
  * UDP, whole, headers in the linear part. Straight-line loads from the packet; anything
  * unexpected leaves it to read_any().
+ *
+ * The key of its flow and the rest are read one after the other: what is not in registers
+ * yet while the flow is looked for need not be kept there.
  */
 #pragma once
 #include "packet.h"
 
-static __always_inline bool read_transport(struct packet *packet, const void *l4, const void *data_end, __u32 l4_offset)
+static __always_inline bool read_transport_key(struct packet *packet, const void *l4, const void *data_end)
 {
 	const struct tcp_start *tcp = l4;
-	__u16 offset_flags;
 
 	if (packet->protocol == PROTOCOL_UDP) {
 		if (l4 + UDP_HEADER_LENGTH > data_end)
 			return false;
-		packet->header_length = l4_offset + UDP_HEADER_LENGTH;
-		packet->tcp_flags = 0;
 	} else if (packet->protocol == PROTOCOL_TCP) {
 		if (l4 + sizeof(*tcp) > data_end)
 			return false;
-		offset_flags = bpf_ntohs(tcp->offset_flags);
-		packet->header_length = l4_offset + TCP_HEADER_LENGTH(offset_flags);
-		set_tcp_flags(packet, offset_flags);
 	} else {
 		return false;
 	}
-	packet->source_port = tcp->source_port;
-	packet->destination_port = tcp->destination_port;
+	packet->ports = tcp->ports;
 	return true;
 }
 
-static __always_inline bool read_common_ipv4(struct packet *packet, const void *l3, const void *data_end)
+static __always_inline void read_transport_rest(struct packet *packet, const void *l4, const void *data_end,
+						__u32 l4_offset)
+{
+	const struct tcp_start *tcp = l4;
+	__u16 offset_flags;
+
+	packet->marks = 0;
+	packet->tcp_flags = 0;
+	packet->header_length = l4_offset + UDP_HEADER_LENGTH;
+	/* It is whole, or its key had not been read; the verifier has lost sight of that. */
+	if (packet->protocol == PROTOCOL_TCP && l4 + sizeof(*tcp) <= data_end) {
+		offset_flags = bpf_ntohs(tcp->offset_flags);
+		packet->header_length = l4_offset + TCP_HEADER_LENGTH(offset_flags);
+		set_tcp_flags(packet, offset_flags);
+	}
+}
+
+static __always_inline bool read_key_ipv4(struct packet *packet, const void *l3, const void *data_end)
 {
 	const struct ipv4_header *ip = l3;
 	__u32 total;
@@ -47,46 +60,59 @@ static __always_inline bool read_common_ipv4(struct packet *packet, const void *
 	packet->addresses = (__u64)ip->destination << 32 | ip->source;
 	packet->link |= LINK_IPV4 | LINK_PORTS;
 	packet->protocol = ip->protocol;
-	packet->traffic_class = ip->tos;
-	packet->ttl = ip->ttl;
-	return read_transport(packet, l3 + sizeof(*ip), data_end, sizeof(struct ethernet_header) + sizeof(*ip));
+	return read_transport_key(packet, l3 + sizeof(*ip), data_end);
 }
 
-static __always_inline bool read_common_ipv6(struct packet *packet, const void *l3, const void *data_end)
+static __always_inline void read_rest_ipv4(struct packet *packet, const void *l3, const void *data_end)
+{
+	const struct ipv4_header *ip = l3;
+
+	packet->traffic_class = ip->tos;
+	packet->ttl = ip->ttl;
+	read_transport_rest(packet, l3 + sizeof(*ip), data_end, sizeof(struct ethernet_header) + sizeof(*ip));
+}
+
+static __always_inline bool read_key_ipv6(struct packet *packet, const void *l3, const void *data_end)
 {
 	const struct ipv6_header *ip = l3;
-	__u32 version_class, payload;
+	__u32 payload;
 
-	if (l3 + sizeof(*ip) > data_end)
+	if (l3 + sizeof(*ip) > data_end || bpf_ntohl(ip->version_class_label) >> 28 != 6)
 		return false;
-	version_class = bpf_ntohl(ip->version_class_label);
 	payload = bpf_ntohs(ip->payload_length);
-	if (version_class >> 28 != 6)
-		return false;
 	if (payload && payload < sizeof(struct tcp_start) + 6)
 		if (ip->next_header != PROTOCOL_UDP || payload < UDP_HEADER_LENGTH)
 			return false;
 	set_ipv6_addresses(packet, ip);
 	packet->link |= LINK_IPV6 | LINK_PORTS;
 	packet->protocol = ip->next_header;
-	packet->traffic_class = version_class >> 20;
+	return read_transport_key(packet, l3 + sizeof(*ip), data_end);
+}
+
+static __always_inline void read_rest_ipv6(struct packet *packet, const void *l3, const void *data_end)
+{
+	const struct ipv6_header *ip = l3;
+
+	packet->traffic_class = bpf_ntohl(ip->version_class_label) >> 20;
 	packet->ttl = ip->hop_limit;
-	return read_transport(packet, l3 + sizeof(*ip), data_end, sizeof(struct ethernet_header) + sizeof(*ip));
+	read_transport_rest(packet, l3 + sizeof(*ip), data_end, sizeof(struct ethernet_header) + sizeof(*ip));
 }
 
 /* False: not for this reader; `packet` then holds nothing of use. */
 static __always_inline bool read_common(const struct __sk_buff *skb, struct packet *packet)
 {
 	const void *data = (void *)(long)skb->data, *data_end = (void *)(long)skb->data_end;
+	const void *l3 = data + sizeof(struct ethernet_header);
 	const struct ethernet_header *ethernet = data;
 
-	if (data + sizeof(*ethernet) > data_end)
+	if (l3 > data_end)
 		return false;
-	packet->marks = 0;
 	packet->link = metadata_vlan(skb);
-	if (ethernet->type == bpf_htons(ETHERTYPE_IPV4))
-		return read_common_ipv4(packet, data + sizeof(*ethernet), data_end);
-	if (ethernet->type == bpf_htons(ETHERTYPE_IPV6))
-		return read_common_ipv6(packet, data + sizeof(*ethernet), data_end);
-	return false;
+	if (ethernet->type == bpf_htons(ETHERTYPE_IPV4) && read_key_ipv4(packet, l3, data_end))
+		read_rest_ipv4(packet, l3, data_end);
+	else if (ethernet->type == bpf_htons(ETHERTYPE_IPV6) && read_key_ipv6(packet, l3, data_end))
+		read_rest_ipv6(packet, l3, data_end);
+	else
+		return false;
+	return true;
 }

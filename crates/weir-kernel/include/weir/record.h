@@ -69,14 +69,15 @@ struct flow_bucket {
 /* One CPU's part of every level, in one generation. Where it begins is set once, by user space. */
 struct part_state {
 	__u32 busy; /* set while a packet is on its way through: a part has one writer */
+	__u32 rule_words; /* words of a rule_set that are in use; 0: every packet is counted */
 	__u32 used; /* entries handed out */
 	__u32 hand; /* which way gives way next */
 	__u32 first_entry;
 	__u32 first_bucket;
 	__u32 first_cell; /* of the ledger */
-	__u32 rule_words; /* words of a rule_set that are in use; 0: every packet is counted */
 	__u32 rules_sample; /* some rule takes one packet in so many */
-	__u32 padding[8];
+	__u32 cpu; /* whose it is; the first one's serves CPUs that have none */
+	__u32 padding[7];
 };
 
 /* An aggregate that left the flow hash early, or found no place in it. */

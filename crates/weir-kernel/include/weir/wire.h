@@ -60,13 +60,19 @@ static __noinline int measure_super_packet(struct __sk_buff *skb, struct packet 
 	return 0;
 }
 
-static __always_inline void measure(struct __sk_buff *skb, struct packet *packet)
+/* One that is not a super-packet. */
+static __always_inline void measure_packet(const struct __sk_buff *skb, struct packet *packet)
 {
 	packet->count = 1;
 	packet->length = skb->len;
 	if (skb->vlan_present)
 		packet->length += VLAN_TAG_LENGTH;
 	packet->bytes = packet->length;
+}
+
+static __always_inline void measure(struct __sk_buff *skb, struct packet *packet)
+{
+	measure_packet(skb, packet);
 	if (unlikely(skb->gso_size))
 		measure_super_packet(skb, packet);
 }

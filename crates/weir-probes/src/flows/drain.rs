@@ -45,16 +45,27 @@ impl Left {
 }
 
 pub(super) fn drain(loaded: &Loaded, layout: &Layout, left: Left, visitor: &mut impl Visitor) -> Result<()> {
-    let cpus = layout.cpus as usize;
-    let first = (left.epoch & 1) as usize * cpus;
-    let mut parts: Window<PartState> = Window::new(loaded.map("parts")?, first..first + cpus)?;
-    for (cpu, state) in parts.iter_mut().enumerate() {
-        if state.used > 0 {
-            drain_part(loaded, layout, first + cpu, state.used as usize, visitor)?;
+    let generation = left.epoch & 1;
+    let first = (generation * layout.cpus) as usize;
+    for cpu in 0..layout.cpus {
+        let mut state = part_state(loaded, layout, generation, cpu)?;
+        for state in state.iter_mut().filter(|state| state.used > 0) {
+            drain_part(loaded, layout, first + cpu as usize, state.used as usize, visitor)?;
             (state.used, state.hand) = (0, 0);
         }
     }
     drain_ledger(loaded, layout, first, visitor)
+}
+
+/// The state of a CPU's part, by itself: the packets of now may write to what lies beside it.
+pub(super) fn part_state(
+    loaded: &Loaded,
+    layout: &Layout,
+    generation: u32,
+    cpu: u32,
+) -> Result<Window<PartState>> {
+    let key = layout.part_key(generation, cpu) as usize;
+    Window::new(loaded.map("parts")?, key..key + 1)
 }
 
 fn drain_part(

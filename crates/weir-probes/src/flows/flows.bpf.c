@@ -71,8 +71,7 @@ static __noinline int count_out(const struct packet *packet, struct ledger_cell 
 static __always_inline void count(const struct __sk_buff *skb, struct packet *packet,
 				  __u32 network __attribute__((unused)))
 {
-	bool own = likely(packet->cpu < cpus);
-	struct part_state *part = part_of(packet->epoch, own ? packet->cpu : 0);
+	struct part_state *part = part_of(packet->epoch, packet->cpu) ?: part_of(packet->epoch, 0);
 	__u32 judgement = JUDGED_COUNTED;
 	struct ledger_cell *cell;
 
@@ -91,7 +90,7 @@ static __always_inline void count(const struct __sk_buff *skb, struct packet *pa
 		 */
 		judgement = judge(packet, part->rule_words) + opaque_zero(skb);
 	}
-	if (unlikely(!own || READ_ONCE(part->busy))) {
+	if (unlikely(part->cpu != packet->cpu || READ_ONCE(part->busy))) {
 		count_nested(packet, part, judgement);
 		return;
 	}
@@ -127,13 +126,17 @@ static __noinline int observe_inner(struct __sk_buff *skb, struct packet *packet
 	return 0;
 }
 
-static __always_inline int observe(struct __sk_buff *skb, __u32 direction)
+/*
+ * Any packet. Not static: the verifier looks at such a function once, by itself, and not for each way that leads to
+ * it (Linux 5.6).
+ */
+__noinline int observe_any(struct __sk_buff *skb, __u32 direction)
 {
-	struct interface_entry *interface = interface_of(skb);
+	const struct interface_entry *interface = interface_of(skb);
 	struct packet packet;
 
-	if (!interface || !interface->point)
-		return VERDICT_NEXT;
+	if (!interface)
+		return 0;
 	__builtin_memset(&packet.wide, 0, sizeof(packet.wide));
 	packet.epoch = READ_ONCE(epoch);
 	packet.cpu = bpf_get_smp_processor_id();
@@ -144,6 +147,74 @@ static __always_inline int observe(struct __sk_buff *skb, __u32 direction)
 	count(skb, &packet, 0);
 	if (decapsulate && interface->inner_point)
 		observe_inner(skb, &packet, interface->inner_point + direction);
+	return 0;
+}
+
+/* Adds the packet to its flow if that is there; only then the rest of it is read. */
+static __always_inline bool add(const struct __sk_buff *skb, struct packet *packet, const struct part_state *part,
+				const void *l3, void (*read_rest)(struct packet *, const void *, const void *))
+{
+	struct flow_entry *entry = known(packet, part);
+	struct ledger_cell *cell;
+
+	if (!entry)
+		return false;
+	cell = ledger_of(part, packet->point);
+	if (!cell)
+		return false;
+	packet->now = ticks();
+	measure_packet(skb, packet);
+	read_rest(packet, l3, (void *)(long)skb->data_end);
+	cell->seen_packets += packet->count;
+	cell->seen_bytes += packet->bytes;
+	add_packet(entry, packet);
+	return true;
+}
+
+/* One add() for each family: what is kept while the flow is looked for differs. */
+static __always_inline bool add_known(const struct __sk_buff *skb, struct packet *packet, const struct part_state *part)
+{
+	const void *data = (void *)(long)skb->data, *data_end = (void *)(long)skb->data_end;
+	const void *l3 = data + sizeof(struct ethernet_header);
+	const struct ethernet_header *ethernet = data;
+
+	if (l3 > data_end)
+		return false;
+	packet->link = metadata_vlan(skb);
+	if (ethernet->type == bpf_htons(ETHERTYPE_IPV4))
+		return read_key_ipv4(packet, l3, data_end) && add(skb, packet, part, l3, read_rest_ipv4);
+	if (ethernet->type == bpf_htons(ETHERTYPE_IPV6))
+		return read_key_ipv6(packet, l3, data_end) && add(skb, packet, part, l3, read_rest_ipv6);
+	return false;
+}
+
+/*
+ * What most packets come to: one of a flow that is there, under no rules. False: nothing has been counted.
+ * No function that is called gets a pointer to the packet, so that it is held in registers.
+ */
+static __always_inline bool observe_known(const struct __sk_buff *skb, __u32 point)
+{
+	struct part_state *part = part_of(READ_ONCE(epoch), bpf_get_smp_processor_id());
+	struct packet packet = { .point = point };
+	bool done;
+
+	if (!part || busy_or_ruled(part) || skb->gso_size)
+		return false;
+	WRITE_ONCE(part->busy, 1);
+	done = add_known(skb, &packet, part);
+	WRITE_ONCE(part->busy, 0);
+	return done;
+}
+
+static __always_inline int observe(struct __sk_buff *skb, __u32 direction)
+{
+	const struct interface_entry *interface = interface_of(skb);
+
+	if (!interface || !interface->point)
+		return VERDICT_NEXT;
+	if ((decapsulate && interface->inner_point) || interface->link_layer != LINK_LAYER_ETHERNET ||
+	    !observe_known(skb, interface->point + direction))
+		observe_any(skb, direction);
 	return VERDICT_NEXT;
 }
 

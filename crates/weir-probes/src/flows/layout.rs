@@ -164,6 +164,11 @@ impl Layout {
         GENERATIONS as u32 * self.cpus
     }
 
+    /// Where the state of a CPU's part lies: beside that of its other generation.
+    pub(super) fn part_key(&self, generation: u32, cpu: u32) -> u32 {
+        cpu * GENERATIONS as u32 + generation
+    }
+
     /// What one flow takes, beside its tag.
     fn entry_bytes(&self) -> u64 {
         size::<FlowEntry>() + size::<FlowAddresses>() + if self.decapsulate { size::<u64>() } else { 0 }

@@ -260,7 +260,6 @@ fn own_netns() -> u32 {
 fn open(layout: &Layout, seed: u64) -> Result<Opened> {
     let mut object = Opened::new("flows", object(layout.draw_by_content))?;
     let fragment_timeout = FRAGMENT_TIMEOUT.as_nanos() / layout.clock.tick()?.as_nanos().max(1);
-    object.set_constant("cpus", layout.cpus)?;
     object.set_constant("entries_per_cpu", layout.entries_per_cpu)?;
     object.set_constant("bucket_mask", layout.buckets_per_cpu - 1)?;
     object.set_constant("hash_seed", seed)?;
@@ -271,7 +270,6 @@ fn open(layout: &Layout, seed: u64) -> Result<Opened> {
         object.set_constant("draw_seed", self::seed())?;
     }
     object.set_constant("own_netns", own_netns())?;
-    object.set_constant("interfaces_direct", layout.interfaces_direct)?;
     object.set_constant("fine_clock", u8::from(layout.clock == Clock::Fine))?;
     object.set_constant("fragment_timeout", fragment_timeout as u32)?;
     object.set_constant("spill_wakeup_bytes", u64::from(layout.spill_bytes / 4))?;
@@ -295,14 +293,17 @@ fn open(layout: &Layout, seed: u64) -> Result<Opened> {
 
 /// Tells each part where it begins in the other maps.
 fn lay_out_parts(loaded: &mut Loaded, layout: &Layout) -> Result<()> {
-    for part in 0..layout.parts() {
+    for (generation, cpu) in (0..2).flat_map(|generation| (0..layout.cpus).map(move |cpu| (generation, cpu)))
+    {
+        let part = generation * layout.cpus + cpu;
         let state = PartState {
             first_entry: part * layout.entries_per_cpu,
             first_bucket: part * layout.buckets_per_cpu,
             first_cell: part * layout.points,
+            cpu,
             ..PartState::default()
         };
-        loaded.update("parts", &part, &state)?;
+        loaded.update("parts", &layout.part_key(generation, cpu), &state)?;
     }
     Ok(())
 }

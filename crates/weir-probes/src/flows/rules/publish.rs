@@ -1,10 +1,8 @@
 //! Writes rules into the maps, each generation while nobody reads it.
 
 use super::{Compiled, Room};
-use crate::flows::Layout;
-use weir_kernel::{
-    Loaded, PartState, Pod, RULE_BLOCK, RULE_ROWS, Result, RuleBlock, RuleHead, RulePoint, Window,
-};
+use crate::flows::{Layout, drain::part_state};
+use weir_kernel::{Loaded, Pod, RULE_BLOCK, RULE_ROWS, Result, RuleBlock, RuleHead, RulePoint, Window};
 
 /// The rules, and which generations have them.
 pub(in crate::flows) struct Published {
@@ -50,11 +48,11 @@ impl Published {
         for (point, set) in points {
             put_point(loaded, layout, generation, (*point, *set))?;
         }
-        let cpus = layout.cpus as usize;
-        let first = generation * cpus;
-        let mut parts: Window<PartState> = Window::new(loaded.map("parts")?, first..first + cpus)?;
         let samples = u32::from(!self.compiled.rates().is_empty());
-        parts.iter_mut().for_each(|part| (part.rule_words, part.rules_sample) = (*words, samples));
+        for cpu in 0..layout.cpus {
+            let mut state = part_state(loaded, layout, generation as u32, cpu)?;
+            state.iter_mut().for_each(|part| (part.rule_words, part.rules_sample) = (*words, samples));
+        }
         Ok(())
     }
 
