@@ -64,7 +64,7 @@ pub fn plausible() -> Results {
     ));
     arms.push(info("softflowd", "program", "softflowd", Some("softflowd is not installed")));
     let traffics = TRAFFICS.map(|(name, flows, about)| traffic(name, flows, about)).to_vec();
-    Results {
+    let mut results = Results {
         format: FORMAT,
         weir: "0.1.0".into(),
         started: "2025-11-23T00:29:12Z".into(),
@@ -86,7 +86,10 @@ pub fn plausible() -> Results {
         scaling: scaling(),
         lessons: lessons(),
         recommendation: Some(recommendation()),
-    }
+        flow_scaling: Vec::new(),
+    };
+    results.flow_scaling = flow_scaling(&results);
+    results
 }
 
 /// As many as there can be: 22 arms under 14 traffics.
@@ -120,6 +123,7 @@ pub fn nothing() -> Results {
         results: Vec::new(),
         load: Vec::new(),
         scaling: Vec::new(),
+        flow_scaling: Vec::new(),
         lessons: Vec::new(),
         recommendation: None,
         ..plausible()

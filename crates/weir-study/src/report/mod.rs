@@ -10,6 +10,7 @@ mod figures;
 mod findings;
 mod markup;
 mod page;
+mod scaling;
 mod study;
 mod tables;
 

@@ -2,7 +2,7 @@
 
 use super::chart::{self, Chart, Layout};
 use super::markup::{Element, element};
-use super::{answer, explain, figures, findings, tables};
+use super::{answer, explain, figures, findings, scaling, tables};
 use crate::results::Results;
 
 const QUESTION: &str = "Which data structure should watch the network?";
@@ -22,6 +22,7 @@ pub fn page(results: &Results) -> Element {
         Some(answer::section(results)),
         Some(explain::arms(results)),
         Some(charts(results)),
+        scaling::section(results),
         findings::lessons(results),
         findings::recommendation(results),
         Some(tables::section(results)),
@@ -59,6 +60,7 @@ fn header(results: &Results) -> Element {
         ("#answer", "Answer", true),
         ("#arms", "Arms", true),
         ("#charts", "Charts", true),
+        ("#scaling", "Scaling", !(results.flow_scaling.is_empty() && results.scaling.is_empty())),
         ("#lessons", "Lessons", !results.lessons.is_empty()),
         ("#recommendation", "Recommended", results.recommendation.is_some()),
         ("#figures", "All figures", true),

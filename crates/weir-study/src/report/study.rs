@@ -41,19 +41,6 @@ pub fn many_flows(results: &Results) -> Option<TrafficInfo> {
     forty.or(traffics.iter().max_by_key(|traffic| traffic.flows)).cloned()
 }
 
-/// Traffics that differ in their number of flows only: `1-flow`, `40-flows`, … in order.
-pub fn by_flows(results: &Results) -> Vec<TrafficInfo> {
-    let is_plain = |name: &str| {
-        let number = name.strip_suffix("-flows").or(name.strip_suffix("-flow"));
-        number.is_some_and(|number| number.parse::<u32>().is_ok())
-    };
-    let mut plain = traffics(results);
-    plain.retain(|traffic| is_plain(&traffic.name) && traffic.flows > 0);
-    plain.sort_by_key(|traffic| traffic.flows);
-    plain.dedup_by_key(|traffic| traffic.flows);
-    plain
-}
-
 /// Whether an arm watches: all do but the baselines.
 pub fn is_watching(arm: &str) -> bool {
     ![NONE, EMPTY].contains(&arm)

@@ -36,6 +36,7 @@ pub fn results(measured: Vec<Measured>) -> Results {
         results: measured,
         load: vec![],
         scaling: vec![],
+        flow_scaling: vec![],
         lessons: vec![],
         recommendation: None,
     }

@@ -6,6 +6,7 @@ mod article;
 mod compare;
 mod csv;
 mod domination;
+mod flow_law;
 mod lessons;
 #[cfg(test)]
 mod made_up;
@@ -19,6 +20,7 @@ pub use article::{ARTICLE, Published};
 pub use compare::{Comparison, Figure, Judgement, compare};
 pub use csv::csv;
 pub use domination::{CHEAPER, Domination, dominated};
+pub use flow_law::{by_flows, flow_scaling};
 pub use lessons::{CONFIRMED, NOT_MEASURABLE, REFUTED, lessons};
 pub use read::read;
 pub use statistics::{ENOUGH_ROUNDS, Interval, bootstrap, bootstrap_difference, median};
@@ -61,6 +63,9 @@ pub struct Results {
     pub load: Vec<LoadPoint>,
     /// Some arms again with more and more senders.
     pub scaling: Vec<Scaling>,
+    /// Every arm's cost by the number of flows.
+    #[serde(default)]
+    pub flow_scaling: Vec<FlowScaling>,
     /// What the article taught, held against these figures.
     pub lessons: Vec<Lesson>,
     /// What suits this host.
@@ -253,6 +258,44 @@ pub struct Usl {
     pub sigma: f64,
     /// κ: what keeping in step costs, per pair of CPUs (coherence).
     pub kappa: f64,
+}
+
+/// What one arm costs with more and more flows.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct FlowScaling {
+    /// Name of the arm.
+    pub arm: String,
+    /// `cost_ns` by number of flows.
+    pub points: Vec<FlowPoint>,
+    /// The law that fits them; none where there are too few.
+    pub fit: Option<KneeLaw>,
+    /// By how much it misses the cost that it misses most, as a share of that cost, or of 10 ns.
+    pub miss: f64,
+    /// How far the fit is to be trusted, in a sentence.
+    pub note: String,
+}
+
+/// One number of flows.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct FlowPoint {
+    /// Flows that packets were drawn from.
+    pub flows: u32,
+    /// All that watching a packet costs the host, in nanoseconds.
+    pub cost_ns: f64,
+}
+
+/// Level up to a knee, then so much more with each doubling: `c(f) = base + slope · max(0, log2(f ÷ knee))`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct KneeLaw {
+    /// What a packet costs with few flows, in nanoseconds.
+    pub base_ns: f64,
+    /// Flows up to which that is so.
+    pub knee: f64,
+    /// What each doubling beyond adds, in nanoseconds; 0 where the cost does not rise.
+    pub per_doubling_ns: f64,
 }
 
 /// What the article taught, held against the figures of a study.

@@ -1,7 +1,10 @@
 //! The committed schema of `results.json` is that of the types. `WEIR_BLESS=1` writes it anew.
 
 use super::made_up::{losing, measured, results};
-use super::{FORMAT, LoadPoint, Recommendation, Results, Scaling, ScalingPoint, Variant, fit, lessons, read};
+use super::{
+    FORMAT, FlowPoint, FlowScaling, KneeLaw, LoadPoint, Recommendation, Results, Scaling, ScalingPoint,
+    Variant, fit, lessons, read,
+};
 use serde_json::{Value, json};
 use std::io::Write;
 use std::process::{Command, Stdio};
@@ -48,6 +51,13 @@ fn full() -> Results {
     let points = vec![ScalingPoint { senders: 1, mpps: 1.5 }, ScalingPoint { senders: 2, mpps: 2.5 }];
     let (fit, note) = fit(&points);
     full.scaling = vec![Scaling { arm: "weir".into(), points, fit, note, ..Scaling::default() }];
+    full.flow_scaling = vec![FlowScaling {
+        arm: "weir".into(),
+        points: vec![FlowPoint { flows: 40, cost_ns: 33.0 }],
+        fit: Some(KneeLaw { base_ns: 33.0, knee: 4096.0, per_doubling_ns: 20.0 }),
+        miss: 0.02,
+        note: "No more.".into(),
+    }];
     full.lessons = lessons(&full);
     let tried = vec![Variant { clock: "tick".into(), ..Variant::default() }];
     full.recommendation = Some(Recommendation { tried, ..Recommendation::default() });
@@ -91,6 +101,7 @@ fn the_schema_and_the_reader_agree() {
         changed("/results/0/ratio", json!(null)),
         changed("/results/1/lost_by_cause/full", json!(0.5)),
         changed("/scaling/0/points/1/senders", json!("two")),
+        changed("/flow_scaling/0/fit/knee", json!("late")),
     ];
     let fewer = [changed("/partial", json!(null)), changed("/recommendation", json!(null))];
     let added = changed("/config/link", json!("eth0"));

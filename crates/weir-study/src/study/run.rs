@@ -10,7 +10,7 @@ use crate::arms::{Kind, Spec};
 use crate::lab::{Lab, Line};
 use crate::pcap;
 use crate::recommend::recommend;
-use crate::results::{self, Config, EMPTY, Measured, Results, TrafficInfo, lessons};
+use crate::results::{self, Config, EMPTY, Measured, Results, TrafficInfo, flow_scaling, lessons};
 use crate::senders::Job;
 use crate::traffic::{GeneratorKind, Mix, Schedule, Step, Traffic};
 use crate::{interrupt, machine, tuning};
@@ -96,6 +96,7 @@ pub fn run(plan: &Plan, started: String, audience: &mut dyn Audience) -> Result<
         study.results.partial = Some(format!("{reasons}{error:#}"));
     }
     study.results.forget_skips();
+    study.results.flow_scaling = flow_scaling(&study.results);
     study.results.lessons = lessons(&study.results);
     study.results.seconds = begun.elapsed().as_secs_f64();
     Ok(study.results)
@@ -142,6 +143,7 @@ fn begin(plan: &Plan, lab: &Lab, cpus: &[usize], started: String) -> Results {
         results: Vec::new(),
         load: Vec::new(),
         scaling: Vec::new(),
+        flow_scaling: Vec::new(),
         lessons: Vec::new(),
         recommendation: None,
     }

@@ -5,14 +5,14 @@ use super::lines::{Axis, Lines, Look, Panel, Series};
 use super::{Chart, Drawing};
 use crate::report::figures::{self, number};
 use crate::report::study;
-use crate::results::{LoadPoint, NONE, Results, Usl, WEIR};
+use crate::results::{LoadPoint, NONE, Results, Usl, WEIR, by_flows};
 
 /// Costs below this, in nanoseconds, cannot be told from noise, and the scale has to begin somewhere.
 const FLOOR_NS: f64 = 10.0;
 
 /// What watching a packet costs, by the number of flows.
 pub fn cost(results: &Results) -> Option<Chart> {
-    let traffics = study::by_flows(results);
+    let traffics = by_flows(results);
     let mut series = Vec::new();
     for (arm, look) in arms(results).into_iter().filter(|(arm, _)| arm != NONE) {
         let of = |traffic: &str| results.of(&arm, traffic).map(|one| one.cost_ns).filter(|ns| ns.is_finite());
@@ -166,7 +166,7 @@ fn law(fit: Usl, most: f64) -> Vec<(f64, f64)> {
     const STEPS: u32 = 40;
     let at = |step: u32| {
         let n = 1.0 + f64::from(step) / f64::from(STEPS) * (2.0 * most - 1.0);
-        (n, fit.lambda * n / (1.0 + fit.sigma * (n - 1.0) + fit.kappa * n * (n - 1.0)))
+        (n, fit.throughput(n))
     };
     (0..=STEPS).map(at).filter(|point| point.1.is_finite()).collect()
 }
