@@ -191,20 +191,35 @@ static __always_inline __u64 parent_of(__u32 number)
 	return parent ? *parent : 0;
 }
 
+/*
+ * Where a flow is looked for in its bucket: from a way of its own on, round about, up to the first that is free. It
+ * is nearly always found at once, which the CPU learns to expect: it goes for the entry before the tag is compared.
+ */
+struct search {
+	__u32 fingerprint;
+	__u32 first;
+	__u32 taken; /* ways that others have */
+};
+
+static __always_inline __u32 way_of(const struct search *search, __u32 step)
+{
+	return (search->first + step) & (BUCKET_WAYS - 1);
+}
+
 /* The bucket or the entries are full: the next flow in turn leaves, its entry changes hands. */
 static __noinline int replace_entry(const struct packet *packet, struct part_state *part, struct flow_bucket *bucket,
-				    __u32 taken, __u32 fingerprint)
+				    const struct search *search)
 {
 	struct flow_addresses *wide;
 	struct flow_entry *entry;
 	__u32 way, number, tag;
 
-	if (!taken) { /* a free bucket, but no free entry */
+	if (!search->taken) { /* a free bucket, but no free entry */
 		if (spill_packet(packet))
 			count_lost(part, packet->point, packet->count, packet->bytes);
 		return 0;
 	}
-	way = part->hand++ % taken & (BUCKET_WAYS - 1);
+	way = way_of(search, part->hand++ % search->taken);
 	tag = bucket->tags[way];
 	number = part->first_entry + (tag & TAG_ENTRY_MASK) - 1;
 	entry = bpf_map_lookup_elem(&entries, &number);
@@ -217,20 +232,20 @@ static __noinline int replace_entry(const struct packet *packet, struct part_sta
 	set_parent(number, packet);
 	if (packet->link & LINK_IPV6)
 		*wide = packet->wide;
-	bucket->tags[way] = fingerprint | (tag & TAG_ENTRY_MASK);
+	bucket->tags[way] = search->fingerprint | (tag & TAG_ENTRY_MASK);
 	return 0;
 }
 
 /* A flow's first packet. Out of line: what most packets run through should be short and lie together. */
 static __noinline int insert(const struct packet *packet, struct part_state *part, struct flow_bucket *bucket,
-			     __u32 way, __u32 fingerprint)
+			     const struct search *search)
 {
 	__u32 number = part->first_entry + part->used;
 	struct flow_addresses *wide;
 	struct flow_entry *entry;
 
-	if (way >= BUCKET_WAYS || part->used >= entries_per_cpu)
-		return replace_entry(packet, part, bucket, way, fingerprint);
+	if (search->taken >= BUCKET_WAYS || part->used >= entries_per_cpu)
+		return replace_entry(packet, part, bucket, search);
 	entry = bpf_map_lookup_elem(&entries, &number);
 	if (!entry)
 		return 0;
@@ -241,7 +256,7 @@ static __noinline int insert(const struct packet *packet, struct part_state *par
 		if (wide)
 			*wide = packet->wide;
 	}
-	bucket->tags[way] = fingerprint | ++part->used;
+	bucket->tags[way_of(search, search->taken)] = search->fingerprint | ++part->used;
 	return 0;
 }
 
@@ -252,23 +267,23 @@ static __always_inline struct flow_bucket *bucket_of(const struct part_state *pa
 	return bpf_map_lookup_elem(&buckets, &index);
 }
 
-static __always_inline __u32 fingerprint_of(__u64 h)
+static __always_inline struct search search_for(__u64 h)
 {
-	return (__u32)(h >> 32) & ~TAG_ENTRY_MASK;
+	return (struct search){ .fingerprint = (__u32)(h >> 32) & ~TAG_ENTRY_MASK, .first = h >> 48 };
 }
 
-/* The packet's flow; or none, and `way` is the first that is free, or BUCKET_WAYS. */
+/* The packet's flow; or none, and `search` says how far it was looked for. */
 static __always_inline struct flow_entry *find(const struct packet *packet, const struct part_state *part,
-					       const struct flow_bucket *bucket, __u32 fingerprint, __u32 *way)
+					       const struct flow_bucket *bucket, struct search *search)
 {
 	struct flow_entry *entry;
 	__u32 number, tag;
 
-	for (*way = 0; *way < BUCKET_WAYS; ++*way) {
-		tag = bucket->tags[*way];
+	for (search->taken = 0; search->taken < BUCKET_WAYS; search->taken++) {
+		tag = bucket->tags[way_of(search, search->taken)];
 		if (!tag)
 			break;
-		if ((tag ^ fingerprint) & ~TAG_ENTRY_MASK)
+		if ((tag ^ search->fingerprint) & ~TAG_ENTRY_MASK)
 			continue;
 		number = part->first_entry + (tag & TAG_ENTRY_MASK) - 1;
 		entry = bpf_map_lookup_elem(&entries, &number);
@@ -286,23 +301,23 @@ static __always_inline struct flow_entry *known(const struct packet *packet, con
 {
 	__u64 h = hash(packet);
 	struct flow_bucket *bucket = bucket_of(part, h);
-	__u32 way;
+	struct search search = search_for(h);
 
-	return bucket ? find(packet, part, bucket, fingerprint_of(h), &way) : NULL;
+	return bucket ? find(packet, part, bucket, &search) : NULL;
 }
 
 static __always_inline void record(const struct packet *packet, struct part_state *part)
 {
 	__u64 h = hash(packet);
 	struct flow_bucket *bucket = bucket_of(part, h);
+	struct search search = search_for(h);
 	struct flow_entry *entry;
-	__u32 way;
 
 	if (!bucket)
 		return;
-	entry = find(packet, part, bucket, fingerprint_of(h), &way);
+	entry = find(packet, part, bucket, &search);
 	if (entry)
 		add_packet(entry, packet);
 	else
-		insert(packet, part, bucket, way, fingerprint_of(h));
+		insert(packet, part, bucket, &search);
 }
