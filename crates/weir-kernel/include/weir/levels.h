@@ -192,34 +192,28 @@ static __always_inline __u64 parent_of(__u32 number)
 }
 
 /*
- * Where a flow is looked for in its bucket: from a way of its own on, round about, up to the first that is free. It
- * is nearly always found at once, which the CPU learns to expect: it goes for the entry before the tag is compared.
+ * A flow is looked for in its bucket from a way of its own on, round about, up to the first that is free. It is nearly
+ * always found at once, which the CPU learns to expect: it goes for the entry before it has compared the tag.
  */
-struct search {
-	__u32 fingerprint;
-	__u32 first;
-	__u32 taken; /* ways that others have */
-};
-
-static __always_inline __u32 way_of(const struct search *search, __u32 step)
+static __always_inline __u32 way_of(__u32 fingerprint, __u32 step)
 {
-	return (search->first + step) & (BUCKET_WAYS - 1);
+	return ((fingerprint >> 28) + step) & (BUCKET_WAYS - 1);
 }
 
 /* The bucket or the entries are full: the next flow in turn leaves, its entry changes hands. */
 static __noinline int replace_entry(const struct packet *packet, struct part_state *part, struct flow_bucket *bucket,
-				    const struct search *search)
+				    __u32 taken, __u32 fingerprint)
 {
 	struct flow_addresses *wide;
 	struct flow_entry *entry;
 	__u32 way, number, tag;
 
-	if (!search->taken) { /* a free bucket, but no free entry */
+	if (!taken) { /* a free bucket, but no free entry */
 		if (spill_packet(packet))
 			count_lost(part, packet->point, packet->count, packet->bytes);
 		return 0;
 	}
-	way = way_of(search, part->hand++ % search->taken);
+	way = way_of(fingerprint, part->hand++ % taken);
 	tag = bucket->tags[way];
 	number = part->first_entry + (tag & TAG_ENTRY_MASK) - 1;
 	entry = bpf_map_lookup_elem(&entries, &number);
@@ -232,20 +226,24 @@ static __noinline int replace_entry(const struct packet *packet, struct part_sta
 	set_parent(number, packet);
 	if (packet->link & LINK_IPV6)
 		*wide = packet->wide;
-	bucket->tags[way] = search->fingerprint | (tag & TAG_ENTRY_MASK);
+	bucket->tags[way] = fingerprint | (tag & TAG_ENTRY_MASK);
 	return 0;
 }
 
-/* A flow's first packet. Out of line: what most packets run through should be short and lie together. */
+/*
+ * A flow's first packet. Out of line: what most packets run through should be short and lie together. `taken` is a
+ * number and not a pointer to one: through that, Linux 6.1 and older lose sight of it, and take ways out that are
+ * gone.
+ */
 static __noinline int insert(const struct packet *packet, struct part_state *part, struct flow_bucket *bucket,
-			     const struct search *search)
+			     __u32 taken, __u32 fingerprint)
 {
 	__u32 number = part->first_entry + part->used;
 	struct flow_addresses *wide;
 	struct flow_entry *entry;
 
-	if (search->taken >= BUCKET_WAYS || part->used >= entries_per_cpu)
-		return replace_entry(packet, part, bucket, search);
+	if (taken >= BUCKET_WAYS || part->used >= entries_per_cpu)
+		return replace_entry(packet, part, bucket, taken, fingerprint);
 	entry = bpf_map_lookup_elem(&entries, &number);
 	if (!entry)
 		return 0;
@@ -256,7 +254,7 @@ static __noinline int insert(const struct packet *packet, struct part_state *par
 		if (wide)
 			*wide = packet->wide;
 	}
-	bucket->tags[way_of(search, search->taken)] = search->fingerprint | ++part->used;
+	bucket->tags[way_of(fingerprint, taken)] = fingerprint | ++part->used;
 	return 0;
 }
 
@@ -267,23 +265,23 @@ static __always_inline struct flow_bucket *bucket_of(const struct part_state *pa
 	return bpf_map_lookup_elem(&buckets, &index);
 }
 
-static __always_inline struct search search_for(__u64 h)
+static __always_inline __u32 fingerprint_of(__u64 h)
 {
-	return (struct search){ .fingerprint = (__u32)(h >> 32) & ~TAG_ENTRY_MASK, .first = h >> 48 };
+	return (__u32)(h >> 32) & ~TAG_ENTRY_MASK;
 }
 
-/* The packet's flow; or none, and `search` says how far it was looked for. */
+/* The packet's flow; or none, and so many ways are taken by others. */
 static __always_inline struct flow_entry *find(const struct packet *packet, const struct part_state *part,
-					       const struct flow_bucket *bucket, struct search *search)
+					       const struct flow_bucket *bucket, __u32 fingerprint, __u32 *taken)
 {
 	struct flow_entry *entry;
 	__u32 number, tag;
 
-	for (search->taken = 0; search->taken < BUCKET_WAYS; search->taken++) {
-		tag = bucket->tags[way_of(search, search->taken)];
+	for (*taken = 0; *taken < BUCKET_WAYS; ++*taken) {
+		tag = bucket->tags[way_of(fingerprint, *taken)];
 		if (!tag)
 			break;
-		if ((tag ^ search->fingerprint) & ~TAG_ENTRY_MASK)
+		if ((tag ^ fingerprint) & ~TAG_ENTRY_MASK)
 			continue;
 		number = part->first_entry + (tag & TAG_ENTRY_MASK) - 1;
 		entry = bpf_map_lookup_elem(&entries, &number);
@@ -301,23 +299,23 @@ static __always_inline struct flow_entry *known(const struct packet *packet, con
 {
 	__u64 h = hash(packet);
 	struct flow_bucket *bucket = bucket_of(part, h);
-	struct search search = search_for(h);
+	__u32 taken;
 
-	return bucket ? find(packet, part, bucket, &search) : NULL;
+	return bucket ? find(packet, part, bucket, fingerprint_of(h), &taken) : NULL;
 }
 
 static __always_inline void record(const struct packet *packet, struct part_state *part)
 {
 	__u64 h = hash(packet);
 	struct flow_bucket *bucket = bucket_of(part, h);
-	struct search search = search_for(h);
 	struct flow_entry *entry;
+	__u32 taken;
 
 	if (!bucket)
 		return;
-	entry = find(packet, part, bucket, &search);
+	entry = find(packet, part, bucket, fingerprint_of(h), &taken);
 	if (entry)
 		add_packet(entry, packet);
 	else
-		insert(packet, part, bucket, &search);
+		insert(packet, part, bucket, taken, fingerprint_of(h));
 }
