@@ -26,7 +26,24 @@ pub struct Conversation {
     pub community_id: Option<String>,
     pub flow_end_reason: String,
     pub interface: String,
+    pub source_process: Option<Process>,
+    pub destination_process: Option<Process>,
     pub observations: Vec<Observation>,
+}
+
+/// Who used the socket at one end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "named as in the JSON")]
+pub struct Process {
+    pub process: String,
+    pub pid: u32,
+    pub user_id: u32,
+    pub executable: Option<String>,
+    pub arguments: Option<String>,
+    pub unit: Option<String>,
+    pub container: Option<String>,
+    pub container_runtime: Option<String>,
+    pub pod_uid: Option<String>,
 }
 
 /// What one point saw of one direction.
@@ -83,8 +100,29 @@ impl Conversation {
             community_id: optional(value, "community_id", text)?,
             flow_end_reason: text(value, "flow_end_reason")?,
             interface: text(value, "interface")?,
+            source_process: Process::of(value, "source")?,
+            destination_process: Process::of(value, "destination")?,
             observations: observations.iter().map(Observation::of).collect::<Result<_, _>>()?,
         })
+    }
+}
+
+impl Process {
+    fn of(value: &Value, end: &str) -> Result<Option<Self>, String> {
+        let name = |field: &str| format!("{end}_{field}");
+        let words = |field: &str| optional(value, &name(field), text);
+        let Some(process) = words("process")? else { return Ok(None) };
+        Ok(Some(Self {
+            process,
+            pid: number(value, &name("pid"))?,
+            user_id: number(value, &name("user_id"))?,
+            executable: words("executable")?,
+            arguments: words("arguments")?,
+            unit: words("unit")?,
+            container: words("container")?,
+            container_runtime: words("container_runtime")?,
+            pod_uid: words("pod_uid")?,
+        }))
     }
 }
 

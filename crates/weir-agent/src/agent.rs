@@ -9,6 +9,7 @@ pub use change::reloaded;
 
 use crate::books::Notify;
 use crate::conversations::{Counted, Ending, LiveFlow, Table, live, record};
+use crate::identity::Identity;
 use crate::interfaces::{Inventory, Link};
 use crate::policy::Selector;
 use crate::status::DrainWatch;
@@ -60,6 +61,7 @@ pub struct Agent {
     inventory: Inventory,
     following: Following,
     selector: Selector,
+    identity: Identity,
     ticks: Ticks,
     started: Instant,
     drains: DrainWatch,
@@ -74,7 +76,8 @@ impl Agent {
     /// A privilege or a kernel feature is missing, a glob selects no interface, the budget is too small.
     pub fn attach(settings: Settings, notify: Notify) -> Result<(Self, Start)> {
         require_privileges()?;
-        let addresses = !settings.selection.addresses.is_empty();
+        // Who serves every address serves those that are here.
+        let addresses = settings.identity || !settings.selection.addresses.is_empty();
         let inventory = Inventory::open(settings.namespaces.clone(), addresses)?;
         let found = settings.selection.choose(inventory.links())?;
         let mut flows = Flows::load(Layout::new(demand(&settings, &found))?)?;
@@ -89,6 +92,8 @@ impl Agent {
         for _ in 0..2 {
             flows.flip()?;
         }
+        let mut remarks = Vec::new();
+        let identity = Identity::open(&settings, &mut remarks);
         let (started, drains, entries_used) = (Instant::now(), DrainWatch::new(settings.interval), 0);
         let mut agent = Self {
             settings,
@@ -99,12 +104,13 @@ impl Agent {
             inventory,
             following,
             selector,
+            identity,
             ticks,
             started,
             drains,
             entries_used,
         };
-        let mut remarks = agent.attach_first(&found)?;
+        remarks.extend(agent.attach_first(&found)?);
         remarks.extend_from_slice(agent.selector.remarks());
         let (interfaces, namespaces) = agent.following.names();
         let start =
@@ -127,6 +133,7 @@ impl Agent {
         let mut next = Instant::now() + self.settings.interval;
         while !stop() {
             self.wait(next)?;
+            self.identity.hear()?;
             self.follow(&mut outlet)?;
             let now = Instant::now();
             if now >= next {
@@ -167,8 +174,8 @@ impl Agent {
         // Two generations: a packet may still have been on its way into the second.
         self.drain(&mut outlet)?;
         self.drain(&mut outlet)?;
-        let Self { mut table, mut books, selector, .. } = self;
-        table.force(|_| true, |ending| export((ending, &selector), &mut outlet, &mut books));
+        let Self { mut table, mut books, selector, identity, .. } = self;
+        table.force(|_| true, |ending| export((ending, &selector, &identity), &mut outlet, &mut books));
         let output = outlet.finish(&mut books);
         books.speak();
         Ok(Report { books, output })
@@ -181,12 +188,15 @@ impl Agent {
         self.ticks = self.flows.ticks()?;
         // All spills of the generation that was left are in the ring by now.
         self.take_spills(self.ring_capacity())?;
-        let Self { flows, table, books, ticks, selector, entries_used, .. } = self;
+        // Whoever sent these packets has been told of by now.
+        self.identity.hear()?;
+        self.identity.settle(&self.inventory);
+        let Self { flows, table, books, ticks, selector, identity, entries_used, .. } = self;
         let (rates, digester) = (flows.rates(epoch).clone(), flows.digester());
         *entries_used = 0;
         flows.drain(left, &mut Merge { table, books, ticks, entries_used, rates, digester })?;
         books.end_epoch(epoch);
-        table.expire(ticks.unix(), |ending| export((ending, selector), outlet, books));
+        table.expire(ticks.unix(), |ending| export((ending, selector, identity), outlet, books));
         self.retire(outlet);
         outlet.send(&mut self.books);
         outlet.collect(&mut self.books);
@@ -221,6 +231,7 @@ impl Agent {
     pub fn busiest(&self, most: usize) -> Vec<LiveFlow> {
         let mut flows = Vec::new();
         self.table.busiest(most, |ending, recent| flows.extend(live(ending, recent, &self.books)));
+        flows.iter_mut().for_each(|flow| self.identity.attribute(&mut flow.record));
         flows
     }
 
@@ -270,8 +281,16 @@ impl Visitor for Merge<'_> {
 }
 
 /// A record on its way out, unless the filter does not want it.
-fn export((ending, selector): (Ending<'_>, &Selector), outlet: &mut Outlet, books: &mut Books) {
-    match record(ending, books) {
+fn export(
+    (ending, selector, identity): (Ending<'_>, &Selector, &Identity),
+    outlet: &mut Outlet,
+    books: &mut Books,
+) {
+    let record = record(ending, books).map(|mut record| {
+        identity.attribute(&mut record);
+        record
+    });
+    match record {
         Some(record) if selector.writes(&record) => outlet.push(record, books),
         Some(record) => books.filter_out(&record),
         None => {}

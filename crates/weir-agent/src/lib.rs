@@ -16,6 +16,7 @@ mod control;
 mod conversations;
 mod decode;
 mod error;
+mod identity;
 mod interfaces;
 #[cfg(test)]
 mod nested;
@@ -35,6 +36,7 @@ pub use control::{
 };
 pub use conversations::{Dedup, Joining, LiveFlow};
 pub use error::{Error, Result};
+pub use identity::{Arguments, IdentityState};
 pub use interfaces::{KindRule, Namespaces, Selection};
 pub use outlet::{Outlet, Sink};
 pub use policy::Policy;

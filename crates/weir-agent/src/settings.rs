@@ -1,7 +1,7 @@
 //! What the user can decide.
 
 use crate::policy::Selector;
-use crate::{Error, Joining, Namespaces, Policy, Selection};
+use crate::{Arguments, Error, Joining, Namespaces, Policy, Selection};
 use std::time::Duration;
 use weir_kernel::Position;
 use weir_probes::flows::Clock;
@@ -37,6 +37,10 @@ pub struct Settings {
     pub policy: Policy,
     /// What stamps packets; cannot be changed while running.
     pub clock: Clock,
+    /// Whether records say which processes talk; cannot be changed while running.
+    pub identity: bool,
+    /// How much of their command lines.
+    pub arguments: Arguments,
     /// Time between drains.
     pub interval: Duration,
     /// A flow without packets for this long ends.
@@ -67,6 +71,8 @@ impl Settings {
             ("biflow", self.joining.biflow != wanted.joining.biflow),
             ("dedup", self.joining.dedup != wanted.joining.dedup),
             ("clock", self.clock != wanted.clock),
+            ("identity", self.identity != wanted.identity),
+            ("process-arguments", self.arguments != wanted.arguments),
             ("memory-budget", self.memory_budget != wanted.memory_budget),
         ];
         if let Some((name, _)) = fixed.iter().find(|(_, differs)| *differs) {
@@ -136,6 +142,8 @@ pub(crate) fn sample() -> Settings {
         decapsulate: false,
         policy: Policy::default(),
         clock: Clock::Tick,
+        identity: false,
+        arguments: Arguments::Hidden,
         interval: Duration::from_secs(1),
         idle_timeout: Duration::from_secs(15),
         active_timeout: Duration::from_secs(60),

@@ -1,6 +1,6 @@
 //! The agent's state at one moment, as `weir status` shows it.
 
-use crate::Settings;
+use crate::{IdentityState, Settings};
 use serde::{Deserialize, Serialize, Serializer};
 use std::io;
 use std::path::PathBuf;
@@ -35,6 +35,9 @@ pub struct Status<L = Entry> {
     pub drains: Drains,
     /// Where records go.
     pub sinks: Vec<SinkState>,
+    /// What it knows of processes.
+    #[serde(default)]
+    pub identity: IdentityState,
     /// What it costs.
     pub cost: Cost,
     /// What it was told, as far as it can be read here.

@@ -159,7 +159,14 @@ fn parsed(text: String) -> Filter {
 /// Texts of filters over those of the fields that are asked for.
 pub fn texts_of(wanted: fn(&Field) -> bool) -> impl Strategy<Value = String> {
     let mut tests: Vec<BoxedStrategy<String>> = fields().filter(|field| wanted(field)).map(test).collect();
-    for (name, of) in [("port", "source_port"), ("address", "source_address"), ("host", "source_address")] {
+    let either = [
+        ("port", "source_port"),
+        ("address", "source_address"),
+        ("host", "source_address"),
+        ("process", "source_process"),
+        ("pid", "source_pid"),
+    ];
+    for (name, of) in either {
         let field = fields().find(|field| field.name == of).filter(|field| wanted(field));
         tests.extend(field.map(|field| named_test(name, field)));
     }

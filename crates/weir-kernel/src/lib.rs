@@ -16,6 +16,7 @@ pub mod packet_socket;
 pub mod privilege;
 mod ring;
 pub mod stats;
+mod trace;
 mod twins;
 mod window;
 
@@ -27,6 +28,7 @@ pub use error::{Error, Result};
 pub use grace::GracePeriod;
 pub use object::{Loaded, Opened, memory_of};
 pub use ring::Ring;
+pub use trace::Traced;
 pub use twins::*;
 pub use window::{Shared, Window, page_size};
 

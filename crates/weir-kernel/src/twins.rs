@@ -72,6 +72,15 @@ pub const RULE_POINT: u32 = 0x40;
 /// C: `RULE_BLOCK`: on to this block; otherwise this is the number of a set.
 pub const RULE_BLOCK: u32 = 0x8000;
 
+/// C: `SOCKET_USED`: that process uses it.
+pub const SOCKET_USED: u32 = 1;
+
+/// C: `SOCKET_LISTENS`.
+pub const SOCKET_LISTENS: u32 = 2;
+
+/// C: `SOCKET_CLOSED`.
+pub const SOCKET_CLOSED: u32 = 3;
+
 /// C: `struct flow_entry`.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
@@ -517,4 +526,81 @@ const _: () = {
     assert!(offset_of!(FragmentOrigin, seen) == 4);
     assert!(offset_of!(FragmentOrigin, protocol) == 8);
     assert!(offset_of!(FragmentOrigin, padding) == 9);
+};
+
+/// C: `struct socket_owner`.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub struct SocketOwner {
+    /// C: `started`.
+    pub started: u64,
+    /// C: `cgroup`.
+    pub cgroup: u64,
+    /// C: `pid`.
+    pub pid: u32,
+    /// C: `user_id`.
+    pub user_id: u32,
+    /// C: `is_kernel`.
+    pub is_kernel: u32,
+    /// C: `padding`.
+    pub padding: u32,
+    /// C: `command`.
+    pub command: [u8; 16],
+}
+
+// SAFETY: repr(C), integers only, no padding: the sizes of the fields add up.
+unsafe impl Pod for SocketOwner {}
+
+const _: () = {
+    assert!(size_of::<SocketOwner>() == 48);
+    assert!(offset_of!(SocketOwner, started) == 0);
+    assert!(offset_of!(SocketOwner, cgroup) == 8);
+    assert!(offset_of!(SocketOwner, pid) == 16);
+    assert!(offset_of!(SocketOwner, user_id) == 20);
+    assert!(offset_of!(SocketOwner, is_kernel) == 24);
+    assert!(offset_of!(SocketOwner, padding) == 28);
+    assert!(offset_of!(SocketOwner, command) == 32);
+};
+
+/// C: `struct socket_event`.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub struct SocketEvent {
+    /// C: `socket`.
+    pub socket: u64,
+    /// C: `local`.
+    pub local: [u64; 2],
+    /// C: `remote`.
+    pub remote: [u64; 2],
+    /// C: `netns`.
+    pub netns: u32,
+    /// C: `local_port`.
+    pub local_port: u16,
+    /// C: `remote_port`.
+    pub remote_port: u16,
+    /// C: `owner`.
+    pub owner: SocketOwner,
+    /// C: `protocol`.
+    pub protocol: u8,
+    /// C: `change`.
+    pub change: u8,
+    /// C: `padding`.
+    pub padding: [u8; 6],
+}
+
+// SAFETY: repr(C), integers only, no padding: the sizes of the fields add up.
+unsafe impl Pod for SocketEvent {}
+
+const _: () = {
+    assert!(size_of::<SocketEvent>() == 104);
+    assert!(offset_of!(SocketEvent, socket) == 0);
+    assert!(offset_of!(SocketEvent, local) == 8);
+    assert!(offset_of!(SocketEvent, remote) == 24);
+    assert!(offset_of!(SocketEvent, netns) == 40);
+    assert!(offset_of!(SocketEvent, local_port) == 44);
+    assert!(offset_of!(SocketEvent, remote_port) == 46);
+    assert!(offset_of!(SocketEvent, owner) == 48);
+    assert!(offset_of!(SocketEvent, protocol) == 96);
+    assert!(offset_of!(SocketEvent, change) == 97);
+    assert!(offset_of!(SocketEvent, padding) == 98);
 };

@@ -7,7 +7,7 @@ use std::fmt::Write;
 use std::path::Path;
 use std::{env, fs};
 
-const STRUCTS: [&str; 15] = [
+const STRUCTS: [&str; 17] = [
     "flow_entry",
     "flow_addresses",
     "flow_bucket",
@@ -23,6 +23,8 @@ const STRUCTS: [&str; 15] = [
     "rule_action",
     "fragment_key",
     "fragment_origin",
+    "socket_owner",
+    "socket_event",
 ];
 
 /// An object that uses every record, so that its type information describes them all.

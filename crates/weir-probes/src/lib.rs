@@ -1,3 +1,4 @@
 //! Weir's probes. One directory each: its C, its Rust, side by side.
 
 pub mod flows;
+pub mod sockets;

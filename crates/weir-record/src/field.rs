@@ -144,6 +144,7 @@ impl fmt::Display for Element {
 }
 
 /// One entry of the vocabulary.
+#[derive(Clone, Copy)]
 pub struct Field {
     /// Name in JSON, SQL and filters.
     pub name: &'static str,
@@ -178,7 +179,7 @@ impl Serialize for FlowRecord {
 pub fn fields_page() -> String {
     let mut page = String::from(
         "# Fields of a flow record\n\n\
-         Generated from the field table (`crates/weir-record/src/fields.rs`) by `make generate`: do not edit.\n\n\
+         Generated from the field table (`crates/weir-record/src/fields/`) by `make generate`: do not edit.\n\n\
          In JSON each record has `\"type\": \"flow\"` and all of these, in this order; a field that does not\n\
          apply is null. OpenTelemetry names are those of its semantic conventions where it has one.\n\
          How directions and observation points are joined in a record: [conversations.md](conversations.md).\n\n\

@@ -1,6 +1,7 @@
 //! Flows: the key that tells them apart, and the record that describes one.
 
 use crate::Interface;
+use crate::Process;
 use crate::icmp::{self, Role};
 use crate::protocol::protocol_name;
 use crate::{Observations, Reverse, TcpState};
@@ -276,6 +277,10 @@ pub struct FlowRecord {
     pub end_reason: FlowEndReason,
     /// What each observation point has counted of each direction.
     pub observations: Observations,
+    /// Who used the socket at the source, where that is known.
+    pub source_process: Option<Arc<Process>>,
+    /// Who used the socket at the destination, where that is known.
+    pub destination_process: Option<Arc<Process>>,
 }
 
 impl FlowRecord {

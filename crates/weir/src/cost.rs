@@ -69,9 +69,14 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     }
 }
 
-/// Ours, as far as they are attached: the clock program is run by hand, and the empty one is never.
+/// Ours, as far as they are attached: the clock and the iterator are run by hand, and the empty one is never.
 fn is_attached(name: &str) -> bool {
-    name.starts_with("weir_") && name != "weir_clock" && name != NO_OP
+    name.starts_with("weir_") && !["weir_clock", "weir_existing", NO_OP].contains(&name)
+}
+
+/// Those that run for packets; the others run for system calls.
+fn is_for_packets(cost: &&Cost) -> bool {
+    ["weir_ingress", "weir_egress"].contains(&cost.name.as_str())
 }
 
 fn programs() -> Result<Vec<Runs>> {
@@ -245,8 +250,8 @@ fn summaries(measurement: &Measurement) -> Vec<String> {
 }
 
 fn summary(programs: &[Cost], seconds: f64) -> String {
-    let runs: u64 = programs.iter().map(|cost| cost.runs).sum();
-    let nanoseconds: u64 = programs.iter().map(|cost| cost.run_time_ns).sum();
+    let runs: u64 = programs.iter().filter(is_for_packets).map(|cost| cost.runs).sum();
+    let nanoseconds: u64 = programs.iter().filter(is_for_packets).map(|cost| cost.run_time_ns).sum();
     let over = text::time(Duration::from_secs_f64(seconds));
     if runs == 0 {
         return format!("nothing to measure in {over}: weir's programs did not run");

@@ -322,7 +322,7 @@ impl Agent {
     /// Ends the flows of interfaces that are gone, and closes their accounts when the last
     /// record is out.
     pub(super) fn retire(&mut self, outlet: &mut Outlet) {
-        let Self { table, books, following, selector, .. } = self;
+        let Self { table, books, following, selector, identity, .. } = self;
         following.retiring.iter_mut().for_each(|one| one.drains += 1);
         let over: BTreeSet<_> =
             following.retiring.iter().filter(|one| one.drains >= 2).map(|one| one.point).collect();
@@ -330,7 +330,7 @@ impl Agent {
             return;
         }
         let of_them = |point: u16| over.contains(&(point & !1));
-        table.force(of_them, |ending| export((ending, selector), outlet, books));
+        table.force(of_them, |ending| export((ending, selector, identity), outlet, books));
         following.retiring.retain(|one| {
             let settled = over.contains(&one.point) && books.is_settled(one.point);
             if settled {

@@ -46,8 +46,8 @@ impl Agent {
         self.flows.set_rules(compiled);
         self.drain(outlet)?;
         // What the old rules have sampled is in no record with what the new ones will.
-        let Self { table, books, selector, .. } = self;
-        table.cut(|ending| export((ending, selector), outlet, books));
+        let Self { table, books, selector, identity, .. } = self;
+        table.cut(|ending| export((ending, selector, identity), outlet, books));
         self.drain(outlet)
     }
 }

@@ -37,13 +37,20 @@ impl Agent {
             flows: self.table.len() as u64,
             drains: self.drains.report(),
             sinks: vec![outlet.state()],
+            identity: self.identity.state(),
             cost: self.cost(),
             settings: (&self.settings).into(),
         }
     }
 
     fn cost(&self) -> Cost {
-        let runs = PROGRAMS.iter().filter_map(|name| stats::runs_of(self.flows.loaded(), name));
+        let of_flows = PROGRAMS.iter().filter_map(|name| stats::runs_of(self.flows.loaded(), name));
+        let of_sockets = self
+            .identity
+            .probe()
+            .into_iter()
+            .flat_map(|probe| probe.programs().filter_map(|name| stats::runs_of(probe.loaded(), name)));
+        let runs = of_flows.chain(of_sockets);
         let programs = runs.map(|runs| ProgramRuns {
             name: runs.name,
             id: runs.id,

@@ -20,10 +20,14 @@ const DEEPEST: usize = 64;
 const LONGEST: usize = 1 << 20;
 
 /// Names that stand for a field of either end. `host` is to match names, too, when records have them.
-const EITHER: [(&str, &str, &str); 3] = [
+const EITHER: [(&str, &str, &str); 7] = [
     ("port", "source_port", "destination_port"),
     ("address", "source_address", "destination_address"),
     ("host", "source_address", "destination_address"),
+    ("process", "source_process", "destination_process"),
+    ("pid", "source_pid", "destination_pid"),
+    ("unit", "source_unit", "destination_unit"),
+    ("container", "source_container", "destination_container"),
 ];
 
 /// Reads a filter.

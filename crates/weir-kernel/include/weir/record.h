@@ -201,6 +201,36 @@ struct fragment_origin {
 	__u8 padding[3];
 };
 
+/* The process that uses a socket. */
+struct socket_owner {
+	__u64 started; /* nanoseconds since boot: tells two processes of one number apart */
+	__u64 cgroup; /* number in the default hierarchy */
+	__u32 pid; /* of the process, not of the thread */
+	__u32 user_id;
+	__u32 is_kernel; /* a thread of the kernel's own */
+	__u32 padding;
+	__u8 command[16]; /* ends with a zero */
+};
+
+/* socket_event.change */
+#define SOCKET_USED 1 /* that process uses it */
+#define SOCKET_LISTENS 2
+#define SOCKET_CLOSED 3
+
+/* Whose a socket is. Addresses as in IPv6: those of IPv4 are mapped into it. */
+struct socket_event {
+	__u64 socket; /* its number, as long as it is open */
+	__u64 local[2];
+	__u64 remote[2];
+	__u32 netns; /* inode */
+	__u16 local_port;
+	__u16 remote_port; /* 0: not connected */
+	struct socket_owner owner;
+	__u8 protocol;
+	__u8 change;
+	__u8 padding[6];
+};
+
 #define PIN_SIZE(type, size) _Static_assert(sizeof(struct type) == (size), #type " changed size")
 PIN_SIZE(flow_entry, 64);
 PIN_SIZE(flow_addresses, 32);
@@ -215,5 +245,7 @@ PIN_SIZE(rule_block, 512);
 PIN_SIZE(rule_set, 128);
 PIN_SIZE(rule_point, 8);
 PIN_SIZE(rule_action, 8);
+PIN_SIZE(socket_owner, 48);
+PIN_SIZE(socket_event, 104);
 PIN_SIZE(fragment_key, 40);
 PIN_SIZE(fragment_origin, 12);

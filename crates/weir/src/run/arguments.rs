@@ -63,6 +63,14 @@ pub struct Arguments {
     #[arg(long, help_heading = "What is one conversation")]
     decapsulate: bool,
 
+    /// Say which processes talk: name, unit and container of both ends, of those of this host
+    #[arg(long, value_name = "SWITCH", default_value = "on", help_heading = "Who talks")]
+    identity: Switch,
+
+    /// How many characters of a process's command line are kept, secrets masked; 0 for none
+    #[arg(long, value_name = "COUNT", default_value_t = 256, value_parser = clap::value_parser!(u32).range(..=4096), help_heading = "Who talks")]
+    process_arguments: u32,
+
     /// Count these packets or leave them out: deny EXPR, allow EXPR, allow 1/100 EXPR; the first that fits decides
     #[arg(long, value_name = "RULE", help_heading = "What is counted and written")]
     rule: Vec<Rule>,
@@ -206,6 +214,11 @@ pub fn settings(arguments: Arguments) -> Settings {
         clock: match arguments.clock {
             ClockName::Tick => Clock::Tick,
             ClockName::Fine => Clock::Fine,
+        },
+        identity: arguments.identity == Switch::On,
+        arguments: match arguments.process_arguments {
+            0 => weir_agent::Arguments::Hidden,
+            most => weir_agent::Arguments::UpTo(most as usize),
         },
         interval: arguments.interval,
         idle_timeout: arguments.idle_timeout,

@@ -29,7 +29,7 @@ pub struct Totals {
 }
 
 /// Interfaces that are shown: with all the rest and a balance of one line, 24 lines.
-const MOST_INTERFACES: usize = 9;
+const MOST_INTERFACES: usize = 8;
 /// Room for a fact on an 80-column terminal.
 const POLICY_WIDTH: usize = 66;
 
@@ -61,6 +61,7 @@ pub fn lines(status: &Status<Totals>, width: usize) -> Vec<String> {
     let sinks = status.sinks.iter().map(|sink| ("sink", self::sink(sink)));
     let rest = [
         ("programs", programs(status)),
+        ("identity", identity(status)),
         ("agent", process(status)),
         ("timeouts", timeouts(status)),
         ("policy", policy(status)),
@@ -207,8 +208,29 @@ fn sink(sink: &SinkState) -> String {
     line
 }
 
+fn identity(status: &Status<Totals>) -> String {
+    let identity = &status.identity;
+    if identity.sockets == 0 && ["", "off"].contains(&identity.hooks.as_str()) {
+        return format!("{QUIET}off: records do not say which processes talk{QUIET:#}");
+    }
+    let lost = match (identity.evicted_sockets, identity.lost_events) {
+        (0, 0) => "none forgotten".into(),
+        (evicted, lost) => {
+            let (evicted, lost) = (text::grouped(evicted), text::grouped(lost));
+            format!("{ALARM}{evicted} sockets forgotten, {lost} events lost{ALARM:#}")
+        }
+    };
+    let (sockets, processes) = (text::grouped(identity.sockets), text::grouped(identity.processes));
+    format!("{sockets} sockets of {processes} processes by {}, {lost}", identity.hooks)
+}
+
 fn programs(status: &Status<Totals>) -> String {
-    let programs = &status.cost.programs;
+    let programs: Vec<_> = status
+        .cost
+        .programs
+        .iter()
+        .filter(|program| ["weir_ingress", "weir_egress"].contains(&program.name.as_str()))
+        .collect();
     let runs: u64 = programs.iter().map(|program| program.runs).sum();
     let nanoseconds: u64 = programs.iter().map(|program| program.run_time_ns).sum();
     if status.cost.timed && runs > 0 {
@@ -313,9 +335,9 @@ mod tests {
     #[test]
     fn the_busiest_interfaces_are_shown_and_the_others_counted() {
         let lines = lines(&status(12, 1_000), 80);
-        assert!(lines.iter().any(|line| line.contains("… and 4 more, -o json lists all")), "{lines:#?}");
+        assert!(lines.iter().any(|line| line.contains("… and 5 more, -o json lists all")), "{lines:#?}");
         let shown = |name: &str| lines.iter().any(|line| line.starts_with(name));
-        assert!(shown("veth12 ") && shown("veth5 ") && !shown("veth4 "), "{lines:#?}");
+        assert!(shown("veth12 ") && shown("veth6 ") && !shown("veth5 "), "{lines:#?}");
     }
 
     #[test]

@@ -1,12 +1,11 @@
-//! The one table of fields. Every output, the filter language and the reference page come from
-//! it: a new field is one new entry.
+//! What packets tell.
 
 use crate::community_id::community_id;
 use crate::field::{Element, Field, Kind, Unit, Value};
 use std::borrow::Cow;
 
-/// Every field of a flow record, in the order of output.
-pub static FIELDS: &[Field] = &[
+/// In the order of output.
+pub const FIELDS: &[Field] = &[
     Field {
         name: "flow_id",
         kind: Kind::Text,

@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* CO-RE: what the sockets probe reads of sockets and processes, wherever the running kernel keeps it. */
+#pragma once
+#include "record.h"
+
+#define FAMILY_IPV4 2
+#define FAMILY_IPV6 10
+#define PROTOCOL_TCP 6
+
+/* include/net/tcp_states.h */
+#define STATE_ESTABLISHED 1
+#define STATE_SYN_SENT 2
+#define STATE_CLOSE 7
+#define STATE_LISTEN 10
+
+#define IS_KERNEL_THREAD 0x00200000 /* PF_KTHREAD */
+
+struct in6_addr {
+	union {
+		__be32 u6_addr32[4];
+	} in6_u;
+} __attribute__((preserve_access_index));
+
+struct sock_common {
+	unsigned short skc_family;
+	volatile unsigned char skc_state;
+	__be32 skc_daddr;
+	__be32 skc_rcv_saddr;
+	__be16 skc_dport;
+	possible_net_t skc_net;
+	struct in6_addr skc_v6_daddr;
+	struct in6_addr skc_v6_rcv_saddr;
+} __attribute__((preserve_access_index));
+
+struct sock {
+	struct sock_common __sk_common;
+	__u16 sk_protocol; /* a bit field before 5.6 */
+} __attribute__((preserve_access_index));
+
+struct inet_sock {
+	__be16 inet_sport; /* stays when skc_num has been given back */
+} __attribute__((preserve_access_index));
+
+struct socket {
+	struct sock *sk;
+} __attribute__((preserve_access_index));
+
+typedef struct {
+	unsigned int val;
+} __attribute__((preserve_access_index)) kuid_t;
+
+struct cred {
+	kuid_t uid;
+} __attribute__((preserve_access_index));
+
+struct kernfs_node {
+	__u64 id;
+} __attribute__((preserve_access_index));
+
+struct cgroup {
+	struct kernfs_node *kn;
+} __attribute__((preserve_access_index));
+
+struct css_set {
+	struct cgroup *dfl_cgrp;
+} __attribute__((preserve_access_index));
+
+struct task_struct {
+	unsigned int flags;
+	int tgid;
+	struct task_struct *group_leader;
+	__u64 start_boottime;
+	const struct cred *cred;
+	struct css_set *cgroups;
+	char comm[16];
+} __attribute__((preserve_access_index));
+
+struct seq_file;
+struct file;
+
+struct bpf_iter_meta {
+	struct seq_file *seq;
+} __attribute__((preserve_access_index));
+
+struct bpf_iter__task_file {
+	struct bpf_iter_meta *meta;
+	struct task_struct *task;
+	__u32 fd;
+	struct file *file;
+} __attribute__((preserve_access_index));
+
+static __always_inline void describe_owner(struct socket_owner *owner, struct task_struct *task)
+{
+	struct task_struct *leader = BPF_CORE_READ(task, group_leader);
+
+	owner->pid = BPF_CORE_READ(task, tgid);
+	owner->started = BPF_CORE_READ(leader, start_boottime);
+	owner->cgroup = BPF_CORE_READ(task, cgroups, dfl_cgrp, kn, id);
+	owner->user_id = BPF_CORE_READ(task, cred, uid.val);
+	owner->is_kernel = !!(BPF_CORE_READ(task, flags) & IS_KERNEL_THREAD);
+	owner->padding = 0;
+	bpf_core_read(owner->command, sizeof(owner->command), &leader->comm);
+}
+
+static __always_inline void map_ipv4(__u64 *to, __be32 address)
+{
+	to[0] = 0;
+	to[1] = (__u64)address << 32 | 0xffff0000ULL;
+}
+
+/* False: it is of neither family. */
+static __always_inline bool describe_socket(struct socket_event *event, struct sock *sk)
+{
+	__u16 family = BPF_CORE_READ(sk, __sk_common.skc_family);
+
+	if (family == FAMILY_IPV4) {
+		map_ipv4(event->local, BPF_CORE_READ(sk, __sk_common.skc_rcv_saddr));
+		map_ipv4(event->remote, BPF_CORE_READ(sk, __sk_common.skc_daddr));
+	} else if (family == FAMILY_IPV6) {
+		bpf_core_read(event->local, sizeof(event->local), &sk->__sk_common.skc_v6_rcv_saddr);
+		bpf_core_read(event->remote, sizeof(event->remote), &sk->__sk_common.skc_v6_daddr);
+	} else {
+		return false;
+	}
+	event->socket = (__u64)sk;
+	event->netns = BPF_CORE_READ(sk, __sk_common.skc_net.net, ns.inum);
+	event->local_port = bpf_ntohs(BPF_CORE_READ((struct inet_sock *)sk, inet_sport));
+	event->remote_port = bpf_ntohs(BPF_CORE_READ(sk, __sk_common.skc_dport));
+	event->protocol = BPF_CORE_READ(sk, sk_protocol);
+	__builtin_memset(event->padding, 0, sizeof(event->padding));
+	return true;
+}

@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * The sockets probe: which process uses a socket. A note on the socket itself says who used it last, so that what
+ * was accepted, inherited or passed on belongs to who uses it now; the note dies with the socket. User space hears
+ * of a socket when its user changes, not with every packet.
+ */
+#include <weir/socket.h>
+
+/* What is known of a socket's user, and whether user space has heard of it. */
+struct note {
+	struct socket_owner owner;
+	__u64 told; /* when, in nanoseconds; 0: not yet */
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct note);
+} notes SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 1 << 21); /* twenty thousand events */
+} events SEC(".maps");
+
+/* What the ring had no room for. */
+__u64 lost_events;
+
+/* Two processes that take turns at one socket are told of ten times a second. */
+#define TURN (100 * 1000 * 1000)
+
+static __always_inline bool tell(struct sock *sk, const struct socket_owner *owner, __u8 change)
+{
+	struct socket_event *event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
+
+	if (!event) {
+		__sync_fetch_and_add(&lost_events, 1);
+		return false;
+	}
+	if (!describe_socket(event, sk)) {
+		bpf_ringbuf_discard(event, BPF_RB_NO_WAKEUP);
+		return true;
+	}
+	event->owner = *owner;
+	event->change = change;
+	bpf_ringbuf_submit(event, BPF_RB_NO_WAKEUP);
+	return true;
+}
+
+static __always_inline bool is_internet(struct sock *sk)
+{
+	__u16 family = BPF_CORE_READ(sk, __sk_common.skc_family);
+
+	return family == FAMILY_IPV4 || family == FAMILY_IPV6;
+}
+
+/* The running process uses the socket. */
+static __always_inline void use(struct sock *sk)
+{
+	__u32 pid = bpf_get_current_pid_tgid() >> 32;
+	struct note *note;
+	__u64 now;
+
+	if (!sk || !is_internet(sk))
+		return;
+	note = bpf_sk_storage_get(&notes, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
+	if (!note || (note->told && note->owner.pid == pid))
+		return;
+	now = bpf_ktime_get_ns();
+	if (note->told && now - note->told < TURN)
+		return;
+	describe_owner(&note->owner, bpf_get_current_task_btf());
+	if (tell(sk, &note->owner, SOCKET_USED))
+		note->told = now;
+}
+
+/* Linux 6.3: after every send and receive of a process. */
+SEC("tp_btf/sock_send_length")
+int weir_sent(__u64 *arguments)
+{
+	use((struct sock *)arguments[0]);
+	return 0;
+}
+
+SEC("tp_btf/sock_recv_length")
+int weir_received(__u64 *arguments)
+{
+	use((struct sock *)arguments[0]);
+	return 0;
+}
+
+/* The same before it: at the beginning of each. */
+SEC("fentry/inet_sendmsg")
+int weir_sends(__u64 *arguments)
+{
+	use(((struct socket *)arguments[0])->sk);
+	return 0;
+}
+
+SEC("fentry/inet_recvmsg")
+int weir_receives(__u64 *arguments)
+{
+	use(((struct socket *)arguments[0])->sk);
+	return 0;
+}
+
+SEC("fentry/inet6_sendmsg")
+int weir_sends6(__u64 *arguments)
+{
+	use(((struct socket *)arguments[0])->sk);
+	return 0;
+}
+
+SEC("fentry/inet6_recvmsg")
+int weir_receives6(__u64 *arguments)
+{
+	use(((struct socket *)arguments[0])->sk);
+	return 0;
+}
+
+/* Who connects or listens does so by itself; what comes afterwards may happen in anybody's name. */
+SEC("tp_btf/inet_sock_set_state")
+int weir_state(__u64 *arguments)
+{
+	struct sock *sk = (struct sock *)arguments[0];
+	int after = arguments[2];
+	bool by_itself = after == STATE_SYN_SENT || after == STATE_LISTEN;
+	struct note *note;
+
+	note = bpf_sk_storage_get(&notes, sk, NULL, by_itself ? BPF_SK_STORAGE_GET_F_CREATE : 0);
+	if (!note)
+		return 0;
+	if (by_itself)
+		describe_owner(&note->owner, bpf_get_current_task_btf());
+	if (after == STATE_LISTEN)
+		tell(sk, &note->owner, SOCKET_LISTENS);
+	else if (after == STATE_ESTABLISHED && tell(sk, &note->owner, SOCKET_USED))
+		note->told = bpf_ktime_get_ns();
+	else if (after == STATE_CLOSE)
+		tell(sk, &note->owner, SOCKET_CLOSED);
+	return 0;
+}
+
+/* Sockets that were there before us. */
+SEC("iter/task_file")
+int weir_existing(struct bpf_iter__task_file *context)
+{
+	struct task_struct *task = context->task;
+	struct file *file = context->file;
+	struct socket_event event = {};
+	struct socket *socket;
+	__u8 state;
+
+	if (!task || !file)
+		return 0;
+	socket = bpf_sock_from_file(file);
+	if (!socket || !socket->sk || !describe_socket(&event, socket->sk) || !event.local_port)
+		return 0;
+	state = BPF_CORE_READ(socket, sk, __sk_common.skc_state);
+	event.change = event.protocol == PROTOCOL_TCP && state == STATE_LISTEN ? SOCKET_LISTENS : SOCKET_USED;
+	describe_owner(&event.owner, task);
+	bpf_seq_write(context->meta->seq, &event, sizeof(event));
+	return 0;
+}
+
+/* bpf_probe_read_kernel() is for GPL-compatible programs. */
+char LICENSE[] SEC("license") = "Dual BSD/GPL";

@@ -1,0 +1,176 @@
+//! Who talks: held against the processes that talked, and `ss`.
+
+use std::collections::BTreeMap;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream, UdpSocket};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+use weir_tests::agent::{Agent, Outcome};
+use weir_tests::conversation::Conversation;
+use weir_tests::netns::Namespace;
+use weir_tests::pair::{INTERFACE, LEFT, Pair, RIGHT};
+use weir_tests::wait_for;
+use weir_tests::witness::settled;
+
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A shell that runs `script` in a namespace.
+fn shell(namespace: &Namespace, script: &str) -> Child {
+    let mut command = Command::new("bash");
+    command.args(["-c", script]).stdin(Stdio::piped()).stdout(Stdio::piped());
+    namespace.enter(|| command.spawn()).expect("bash is there")
+}
+
+fn from_port(outcome: &Outcome, port: u16) -> &Conversation {
+    let mut found = outcome.conversations.iter().filter(|one| one.source.1 == Some(port));
+    found.next().unwrap_or_else(|| panic!("none from {port}: {:?}", outcome.conversations))
+}
+
+fn pids(conversation: &Conversation) -> (Option<u32>, Option<u32>) {
+    let pid = |process: &Option<weir_tests::conversation::Process>| process.as_ref().map(|one| one.pid);
+    (pid(&conversation.source_process), pid(&conversation.destination_process))
+}
+
+/// The process that `ss` shows for the socket that is bound to this local port.
+fn by_ss(namespace: &Namespace, port: u16) -> u32 {
+    let shown = namespace.run("ss", &["-tunpH", "state", "connected", "sport", "=", &format!(":{port}")]);
+    let pid = shown.split("pid=").nth(1).and_then(|rest| rest.split(',').next()?.parse().ok());
+    pid.unwrap_or_else(|| panic!("ss shows no process of {port}: {shown}"))
+}
+
+/// One connection was there before the agent, one came after it; both are still open when it ends.
+#[test]
+fn root_old_and_new_connections_are_those_that_ss_shows() {
+    let pair = Pair::new();
+    let listener = pair.right.enter(|| TcpListener::bind((RIGHT, 5000)).expect("a port"));
+    let talk = format!("exec 3<>/dev/tcp/{RIGHT}/5000; read; echo a >&3; read");
+    let mut old = shell(&pair.left, &talk);
+    let (mut old_socket, old_peer) = listener.accept().expect("the old one");
+    let agent = Agent::start_joined(&pair.left, &["-i", INTERFACE]);
+    let mut new = shell(&pair.left, &talk);
+    let (mut new_socket, new_peer) = listener.accept().expect("the new one");
+    for (shell, socket) in [(&mut old, &mut old_socket), (&mut new, &mut new_socket)] {
+        let input = shell.stdin.as_mut().expect("a pipe");
+        input.write_all(b"go\n").expect("it reads");
+        socket.read_exact(&mut [0; 2]).expect("it writes");
+    }
+    let shown = [old_peer.port(), new_peer.port()].map(|port| by_ss(&pair.left, port));
+    settled(&pair.left, INTERFACE);
+    let outcome = agent.stop();
+    assert_eq!(shown, [old.id(), new.id()]);
+    for (peer, shell) in [(old_peer, &mut old), (new_peer, &mut new)] {
+        let found = from_port(&outcome, peer.port());
+        assert_eq!(pids(found), (Some(shell.id()), Some(std::process::id())), "{found:?}");
+        let process = found.source_process.as_ref().expect("it is there");
+        assert_eq!(process.process, "bash");
+        assert!(process.executable.as_deref().is_some_and(|path| path.ends_with("/bash")), "{process:?}");
+        assert!(
+            process.arguments.as_deref().is_some_and(|all| all.starts_with("bash -c exec 3<>")),
+            "{process:?}"
+        );
+        shell.kill().expect("it runs");
+        shell.wait().expect("it has run");
+    }
+}
+
+/// Each connects, says who it is, and is gone at once.
+#[test]
+fn root_processes_that_are_gone_keep_their_names() {
+    const PROCESSES: usize = 100;
+    let pair = Pair::new();
+    let agent = Agent::start_joined(&pair.left, &["-i", INTERFACE]);
+    let listener = pair.right.enter(|| TcpListener::bind((RIGHT, 5000)).expect("a port"));
+    let loop_ = format!("for i in $(seq {PROCESSES}); do bash -c 'echo $$ >/dev/tcp/{RIGHT}/5000'; done");
+    let mut shell = shell(&pair.left, &loop_);
+    let mut truth = BTreeMap::new();
+    for _ in 0..PROCESSES {
+        let (mut socket, peer) = listener.accept().expect("they come");
+        let mut said = String::new();
+        socket.read_to_string(&mut said).expect("it speaks");
+        truth.insert(peer.port(), said.trim().parse::<u32>().expect("its number"));
+    }
+    assert!(shell.wait().expect("it ends").success());
+    settled(&pair.left, INTERFACE);
+    let outcome = agent.stop();
+    for (port, pid) in truth {
+        let found = from_port(&outcome, port);
+        assert_eq!(pids(found), (Some(pid), Some(std::process::id())), "{found:?}");
+        assert_eq!(found.source_process.as_ref().map(|one| one.process.as_str()), Some("bash"));
+    }
+}
+
+/// A server of every address has one socket for all; it is told by the port, in its own namespace only.
+#[test]
+fn root_datagrams_belong_to_who_sends_and_serves_them() {
+    let pair = Pair::new();
+    let agent = Agent::start_joined(&pair.right, &["-i", INTERFACE]);
+    let server = pair.right.enter(|| UdpSocket::bind(("0.0.0.0", 5353)).expect("a port"));
+    // Another server of the same port, elsewhere.
+    let other = pair.left.enter(|| UdpSocket::bind(("0.0.0.0", 5353)).expect("a port"));
+    other.send_to(b"to nobody", ("127.0.0.1", 9)).expect("it is sent");
+    let mut shell = shell(
+        &pair.left,
+        &format!("exec 3<>/dev/udp/{RIGHT}/5353; echo hello >&3; read -r answer <&3; read"),
+    );
+    let (_, peer) = server.recv_from(&mut [0; 64]).expect("hello");
+    server.send_to(b"hello yourself\n", peer).expect("it is sent");
+    settled(&pair.right, INTERFACE);
+    let outcome = agent.stop();
+    let found = from_port(&outcome, peer.port());
+    assert_eq!(pids(found), (Some(shell.id()), Some(std::process::id())), "{found:?}");
+    shell.kill().expect("it runs");
+    shell.wait().expect("it has run");
+}
+
+/// A connection that nobody takes is still somebody's; nobody is at an end that is another host's.
+#[test]
+fn root_a_refused_connection_has_one_who_wanted_it() {
+    let pair = Pair::new();
+    let agent = Agent::start_joined(&pair.right, &["-i", INTERFACE]);
+    let refused = pair.left.enter(|| TcpStream::connect((RIGHT, 5001)));
+    assert_eq!(refused.expect_err("nobody listens").kind(), std::io::ErrorKind::ConnectionRefused);
+    settled(&pair.right, INTERFACE);
+    let outcome = agent.stop();
+    let found =
+        outcome.conversations.iter().find(|one| one.destination.1 == Some(5001)).expect("it was tried");
+    assert_eq!(pids(found), (Some(std::process::id()), None), "{found:?}");
+}
+
+/// What one process opened, another uses.
+#[test]
+fn root_a_socket_that_was_passed_on_is_the_users() {
+    let pair = Pair::new();
+    let listener = pair.right.enter(|| TcpListener::bind((RIGHT, 5000)).expect("a port"));
+    let agent = Agent::start_joined(&pair.left, &["-i", INTERFACE]);
+    // The child inherits it, and speaks a while after its parent.
+    let script = format!(
+        "exec 3<>/dev/tcp/{RIGHT}/5000; echo $BASHPID >&3; sleep 0.5; (echo $BASHPID >&3; sleep 0.5); read"
+    );
+    let mut shell = shell(&pair.left, &script);
+    let (mut socket, peer) = listener.accept().expect("it connects");
+    let mut said = String::new();
+    wait_for("both speak", PATIENCE, || {
+        let mut some = [0; 64];
+        let count = socket.read(&mut some).expect("it is open");
+        said.push_str(&String::from_utf8_lossy(&some[..count]));
+        (said.lines().count() == 2).then_some(())
+    });
+    let speakers: Vec<u32> = said.lines().map(|line| line.parse().expect("a number")).collect();
+    assert_eq!(speakers[0], shell.id());
+    settled(&pair.left, INTERFACE);
+    let outcome = agent.stop();
+    assert_eq!(pids(from_port(&outcome, peer.port())).0, Some(speakers[1]));
+    shell.kill().expect("it runs");
+    shell.wait().expect("it has run");
+}
+
+#[test]
+fn root_identity_can_be_left_out() {
+    let pair = Pair::new();
+    let agent = Agent::start_joined(&pair.left, &["-i", INTERFACE, "--identity", "off"]);
+    let socket = pair.left.enter(|| UdpSocket::bind((LEFT, 0)).expect("a port"));
+    socket.send_to(b"hello", (RIGHT, 9)).expect("it is sent");
+    settled(&pair.left, INTERFACE);
+    let outcome = agent.stop();
+    assert_eq!(pids(from_port(&outcome, socket.local_addr().expect("bound").port())), (None, None));
+}
