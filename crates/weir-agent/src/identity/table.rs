@@ -26,7 +26,16 @@ struct Owned {
     netns: u32,
     socket: u64,
     process: Arc<Process>,
+    told: Instant,
 }
+
+/// Only TCP's sockets have an end that the kernel tells of.
+const TCP: u8 = 6;
+/// Others are forgotten when they have not been used for so long. The kernel tells again of one that is in use
+/// every minute.
+const UNUSED: Duration = Duration::from_secs(180);
+/// Sockets that are looked at in each turn, for those that are not used any more.
+const ROUND: usize = 2048;
 
 /// What holds it in its place in the queue.
 type Ticket = (Ends, u64);
@@ -35,8 +44,8 @@ type Ticket = (Ends, u64);
 #[derive(Debug)]
 pub struct SocketTable {
     owned: HashMap<Ends, Vec<Owned>>,
-    /// In the order in which they came.
-    arrivals: VecDeque<Ticket>,
+    /// In the order in which they came, or were last looked at.
+    queue: VecDeque<Ticket>,
     /// What has been closed, and when: its records may still be on their way.
     closed: VecDeque<(Instant, Ticket)>,
     len: usize,
@@ -50,7 +59,7 @@ impl SocketTable {
     pub fn new(capacity: usize, linger: Duration) -> Self {
         Self {
             owned: HashMap::new(),
-            arrivals: VecDeque::new(),
+            queue: VecDeque::new(),
             closed: VecDeque::new(),
             len: 0,
             capacity,
@@ -72,26 +81,26 @@ impl SocketTable {
     /// Takes in what the kernel said; `netns` is 0 for the agent's own namespace.
     pub fn learn(&mut self, event: &SocketEvent, netns: u32, process: Arc<Process>, now: Instant) {
         let ends = ends(event);
-        let owned = Owned { netns, socket: event.socket, process };
+        let owned = Owned { netns, socket: event.socket, process, told: now };
         let list = self.owned.entry(ends).or_default();
         match list.iter_mut().find(|one| one.socket == event.socket) {
             Some(known) => *known = owned,
             None => {
                 list.push(owned);
                 self.len += 1;
-                self.arrivals.push_back((ends, event.socket));
+                self.queue.push_back((ends, event.socket));
             }
         }
         if u32::from(event.change) == SOCKET_CLOSED {
             self.closed.push_back((now, (ends, event.socket)));
         }
         while self.len > self.capacity {
-            let Some(oldest) = self.arrivals.pop_front() else { break };
+            let Some(oldest) = self.queue.pop_front() else { break };
             self.evicted += u64::from(self.remove(oldest));
         }
     }
 
-    /// Forgets what was closed long enough ago.
+    /// Forgets what was closed long enough ago, and what nobody uses.
     pub fn expire(&mut self, now: Instant) {
         while let Some(&(when, ticket)) = self.closed.front() {
             if now.duration_since(when) < self.linger {
@@ -100,14 +109,21 @@ impl SocketTable {
             self.closed.pop_front();
             self.remove(ticket);
         }
-        // Tickets of those that are gone are left behind.
-        if self.arrivals.len() > 2 * self.len + 1024 {
-            let owned = &self.owned;
-            let lives = |(ends, socket): &Ticket| {
-                owned.get(ends).is_some_and(|list| list.iter().any(|one| one.socket == *socket))
-            };
-            self.arrivals.retain(lives);
+        for _ in 0..ROUND.min(self.queue.len()) {
+            let Some(ticket) = self.queue.pop_front() else { break };
+            match self.find(&ticket) {
+                // Its ticket was left behind.
+                None => {}
+                Some(one) if ticket.0.protocol != TCP && now.duration_since(one.told) > UNUSED => {
+                    self.remove(ticket);
+                }
+                Some(_) => self.queue.push_back(ticket),
+            }
         }
+    }
+
+    fn find(&self, (ends, socket): &Ticket) -> Option<&Owned> {
+        self.owned.get(ends)?.iter().find(|one| one.socket == *socket)
     }
 
     fn remove(&mut self, (ends, socket): Ticket) -> bool {
@@ -232,7 +248,29 @@ mod tests {
             sockets.learn(&closed, 0, process(1), now);
             sockets.expire(now);
         }
-        assert!(sockets.len() == 0 && sockets.arrivals.len() <= 1025, "{}", sockets.arrivals.len());
+        assert_eq!((sockets.len(), sockets.queue.len()), (0, 0));
+    }
+
+    #[test]
+    fn what_has_no_end_is_forgotten_when_nobody_uses_it() {
+        let mut sockets = SocketTable::new(10, Duration::ZERO);
+        let now = Instant::now();
+        let datagrams = |socket| SocketEvent {
+            protocol: 17,
+            ..event(socket, SOCKET_USED, (LOCAL, 80), (REMOTE, 4000 + socket as u16))
+        };
+        sockets.learn(&datagrams(1), 0, process(1), now);
+        sockets.learn(&datagrams(2), 0, process(1), now);
+        sockets.learn(&event(3, SOCKET_USED, (LOCAL, 80), (REMOTE, 4000)), 0, process(1), now);
+        let later = now + UNUSED;
+        sockets.learn(&datagrams(2), 0, process(1), later);
+        sockets.expire(later);
+        assert_eq!(sockets.len(), 3);
+        sockets.expire(later + Duration::from_secs(1));
+        let left = sockets.owned.keys().map(|ends| (ends.protocol, ends.remote.map(|remote| remote.1)));
+        let mut left: Vec<_> = left.collect();
+        left.sort_unstable();
+        assert_eq!(left, [(6, Some(4000)), (17, Some(4002))]);
     }
 
     #[test]

@@ -9,7 +9,7 @@
 /* What is known of a socket's user, and whether user space has heard of it. */
 struct note {
 	struct socket_owner owner;
-	__u64 told; /* when, in nanoseconds; 0: not yet */
+	__u64 told; /* when, by the coarse clock in nanoseconds; 0: not yet */
 };
 
 struct {
@@ -29,6 +29,8 @@ __u64 lost_events;
 
 /* Two processes that take turns at one socket are told of ten times a second. */
 #define TURN (100 * 1000 * 1000)
+/* What is in use is told of again now and then: user space forgets what has no end to be told of, such as UDP's. */
+#define RENEWAL (60ULL * 1000 * 1000 * 1000)
 
 static __always_inline bool tell(struct sock *sk, const struct socket_owner *owner, __u8 change)
 {
@@ -65,10 +67,10 @@ static __always_inline void use(struct sock *sk)
 	if (!sk || !is_internet(sk))
 		return;
 	note = bpf_sk_storage_get(&notes, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
-	if (!note || (note->told && note->owner.pid == pid))
+	if (!note)
 		return;
-	now = bpf_ktime_get_ns();
-	if (note->told && now - note->told < TURN)
+	now = bpf_ktime_get_coarse_ns();
+	if (note->told && now - note->told < (note->owner.pid == pid ? RENEWAL : TURN))
 		return;
 	describe_owner(&note->owner, bpf_get_current_task_btf());
 	if (tell(sk, &note->owner, SOCKET_USED))
@@ -136,7 +138,7 @@ int weir_state(__u64 *arguments)
 	if (after == STATE_LISTEN)
 		tell(sk, &note->owner, SOCKET_LISTENS);
 	else if (after == STATE_ESTABLISHED && tell(sk, &note->owner, SOCKET_USED))
-		note->told = bpf_ktime_get_ns();
+		note->told = bpf_ktime_get_coarse_ns();
 	else if (after == STATE_CLOSE)
 		tell(sk, &note->owner, SOCKET_CLOSED);
 	return 0;
