@@ -31,8 +31,8 @@ struct Owned {
 
 /// Only TCP's sockets have an end that the kernel tells of.
 const TCP: u8 = 6;
-/// Others are forgotten when they have not been used for so long. The kernel tells again of one that is in use
-/// every minute.
+/// Others are forgotten when they have not been used for so long. The kernel tells again of one that is in use,
+/// after 150 seconds at most.
 const UNUSED: Duration = Duration::from_secs(180);
 /// Sockets that are looked at in each turn, for those that are not used any more.
 const ROUND: usize = 2048;

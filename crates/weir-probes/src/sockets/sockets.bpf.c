@@ -9,7 +9,7 @@
 /* What is known of a socket's user, and whether user space has heard of it. */
 struct note {
 	struct socket_owner owner;
-	__u64 told; /* when, by the coarse clock in nanoseconds; 0: not yet */
+	__u64 told; /* when, in jiffies, which cost nothing to read; 0: not yet */
 };
 
 struct {
@@ -27,10 +27,13 @@ struct {
 /* What the ring had no room for. */
 __u64 lost_events;
 
-/* Two processes that take turns at one socket are told of ten times a second. */
-#define TURN (100 * 1000 * 1000)
-/* What is in use is told of again now and then: user space forgets what has no end to be told of, such as UDP's. */
-#define RENEWAL (60ULL * 1000 * 1000 * 1000)
+/* Two processes that take turns at one socket are told of ten times a second at most: 100 to 1000 are a second. */
+#define TURN 100
+/*
+ * What is in use is told of again now and then, after 15 to 150 seconds: user space forgets what has no end to be told
+ * of, such as UDP's sockets.
+ */
+#define RENEWAL 15000
 
 static __always_inline bool tell(struct sock *sk, const struct socket_owner *owner, __u8 change)
 {
@@ -69,7 +72,7 @@ static __always_inline void use(struct sock *sk)
 	note = bpf_sk_storage_get(&notes, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
 	if (!note)
 		return;
-	now = bpf_ktime_get_coarse_ns();
+	now = bpf_jiffies64();
 	if (note->told && now - note->told < (note->owner.pid == pid ? RENEWAL : TURN))
 		return;
 	describe_owner(&note->owner, bpf_get_current_task_btf());
@@ -138,7 +141,7 @@ int weir_state(__u64 *arguments)
 	if (after == STATE_LISTEN)
 		tell(sk, &note->owner, SOCKET_LISTENS);
 	else if (after == STATE_ESTABLISHED && tell(sk, &note->owner, SOCKET_USED))
-		note->told = bpf_ktime_get_coarse_ns();
+		note->told = bpf_jiffies64();
 	else if (after == STATE_CLOSE)
 		tell(sk, &note->owner, SOCKET_CLOSED);
 	return 0;
