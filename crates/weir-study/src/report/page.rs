@@ -60,7 +60,7 @@ fn header(results: &Results) -> Element {
         ("#answer", "Answer", true),
         ("#arms", "Arms", true),
         ("#charts", "Charts", true),
-        ("#scaling", "Scaling", !(results.flow_scaling.is_empty() && results.scaling.is_empty())),
+        ("#scaling", "Scaling", scaling::section(results).is_some()),
         ("#lessons", "Lessons", !results.lessons.is_empty()),
         ("#recommendation", "Recommended", results.recommendation.is_some()),
         ("#figures", "All figures", true),

@@ -209,6 +209,20 @@ fn what_is_no_number_is_not_shown_as_one() {
     }
 }
 
+/// A quick study has too few numbers of flows and of CPUs for any law.
+#[test]
+fn every_link_leads_somewhere() {
+    let mut without_laws = fixture::plausible();
+    without_laws.flow_scaling.iter_mut().for_each(|one| one.fit = None);
+    without_laws.scaling.iter_mut().for_each(|one| one.fit = None);
+    for results in [fixture::plausible(), without_laws, fixture::nothing()] {
+        let page = html(&results);
+        for target in page.split("href=\"#").skip(1).filter_map(|rest| rest.split('"').next()) {
+            assert!(page.contains(&format!("id=\"{target}\"")), "{target}");
+        }
+    }
+}
+
 #[test]
 fn a_partial_study_says_so() {
     let mut results = fixture::plausible();
