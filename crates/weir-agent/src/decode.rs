@@ -32,7 +32,8 @@ fn ipv4(raw: u32) -> Ipv4Addr {
     Ipv4Addr::from(raw.to_ne_bytes())
 }
 
-fn ipv6(raw: [u64; 2]) -> Ipv6Addr {
+/// An address as it lies in a packet, in two words.
+pub fn ipv6(raw: [u64; 2]) -> Ipv6Addr {
     let mut octets = [0; 16];
     let words = raw.into_iter().flat_map(|half| [half as u32, (half >> 32) as u32]);
     for (place, word) in octets.chunks_exact_mut(4).zip(words) {

@@ -1,9 +1,10 @@
 //! Whose sockets are: a bounded table by both ends, from the kernel's events.
 
+use crate::decode::ipv6;
 use hashbrown::HashMap;
 use hashbrown::hash_map::Entry;
 use std::collections::VecDeque;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use weir_kernel::{SOCKET_CLOSED, SocketEvent};
@@ -27,6 +28,7 @@ struct Owned {
     socket: u64,
     process: Arc<Process>,
     told: Instant,
+    closed: bool,
 }
 
 /// Only TCP's sockets have an end that the kernel tells of.
@@ -81,7 +83,8 @@ impl SocketTable {
     /// Takes in what the kernel said; `netns` is 0 for the agent's own namespace.
     pub fn learn(&mut self, event: &SocketEvent, netns: u32, process: Arc<Process>, now: Instant) {
         let ends = ends(event);
-        let owned = Owned { netns, socket: event.socket, process, told: now };
+        let closed = u32::from(event.change) == SOCKET_CLOSED;
+        let owned = Owned { netns, socket: event.socket, process, told: now, closed };
         let list = self.owned.entry(ends).or_default();
         match list.iter_mut().find(|one| one.socket == event.socket) {
             Some(known) => *known = owned,
@@ -91,7 +94,7 @@ impl SocketTable {
                 self.queue.push_back((ends, event.socket));
             }
         }
-        if u32::from(event.change) == SOCKET_CLOSED {
+        if closed {
             self.closed.push_back((now, (ends, event.socket)));
         }
         while self.len > self.capacity {
@@ -107,7 +110,10 @@ impl SocketTable {
                 break;
             }
             self.closed.pop_front();
-            self.remove(ticket);
+            // Another one with the same ends may have taken its place.
+            if self.find(&ticket).is_some_and(|one| one.closed) {
+                self.remove(ticket);
+            }
         }
         for _ in 0..ROUND.min(self.queue.len()) {
             let Some(ticket) = self.queue.pop_front() else { break };
@@ -157,12 +163,9 @@ fn ends(event: &SocketEvent) -> Ends {
     Ends { protocol: event.protocol, local, remote }
 }
 
-/// As it lies in memory; IPv4 comes out of IPv6.
+/// IPv4 comes out of IPv6.
 fn address(words: [u64; 2]) -> IpAddr {
-    let mut bytes = [0; 16];
-    bytes[..8].copy_from_slice(&words[0].to_ne_bytes());
-    bytes[8..].copy_from_slice(&words[1].to_ne_bytes());
-    Ipv6Addr::from(bytes).to_canonical()
+    ipv6(words).to_canonical()
 }
 
 #[cfg(test)]
@@ -226,6 +229,16 @@ mod tests {
         assert_eq!(pid(&sockets, &connected(), 0), Some(7));
         sockets.expire(now + Duration::from_secs(2));
         assert_eq!((pid(&sockets, &connected(), 0), sockets.len(), sockets.evicted()), (None, 0, 0));
+    }
+
+    #[test]
+    fn one_that_has_taken_the_place_of_a_closed_one_stays() {
+        let mut sockets = SocketTable::new(10, Duration::from_secs(2));
+        let now = Instant::now();
+        sockets.learn(&event(1, SOCKET_CLOSED, (LOCAL, 80), (REMOTE, 4000)), 0, process(7), now);
+        sockets.learn(&event(1, SOCKET_USED, (LOCAL, 80), (REMOTE, 4000)), 0, process(8), now);
+        sockets.expire(now + Duration::from_secs(3));
+        assert_eq!(pid(&sockets, &connected(), 0), Some(8));
     }
 
     #[test]
