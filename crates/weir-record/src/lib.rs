@@ -19,6 +19,6 @@ pub use fields::FIELDS;
 pub use flow::{Addresses, Direction, FlowEndReason, FlowKey, FlowRecord, Layer};
 pub use interface::{Interface, InterfaceKind};
 pub use ledger::{Account, Cause, Count, Statement};
-pub use process::{Container, Process};
+pub use process::{Container, Process, Runtime};
 pub use protocol::protocol_name;
 pub use tcp::{TcpEnd, TcpState};

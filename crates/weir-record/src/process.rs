@@ -24,8 +24,40 @@ pub struct Process {
 /// A container, as its control group names it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Container {
-    /// The runtime's name for it.
+    /// Its id; for LXC and machines of systemd, which have none, its name.
     pub id: String,
-    /// `docker`, `podman`, …; `unknown` where the control group does not tell.
-    pub runtime: &'static str,
+    /// What runs it.
+    pub runtime: Runtime,
+}
+
+/// What runs a container, as far as the path tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Runtime {
+    /// Docker.
+    Docker,
+    /// Podman.
+    Podman,
+    /// containerd, for Kubernetes or nerdctl.
+    Containerd,
+    /// CRI-O.
+    CriO,
+    /// LXC, LXD, Incus, Proxmox.
+    Lxc,
+    /// The path does not say.
+    Unknown,
+}
+
+impl Runtime {
+    /// Its name, as it writes it itself.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Docker => "docker",
+            Self::Podman => "podman",
+            Self::Containerd => "containerd",
+            Self::CriO => "cri-o",
+            Self::Lxc => "lxc",
+            Self::Unknown => "unknown",
+        }
+    }
 }

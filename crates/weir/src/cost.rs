@@ -12,6 +12,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 use weir_kernel::feature::{self, NO_OP, NoOp};
 use weir_kernel::stats::{self, Runs, Statistics};
+use weir_probes::flows::PROGRAMS;
 
 /// Flags of `weir cost`.
 #[derive(Args)]
@@ -76,7 +77,7 @@ fn is_attached(name: &str) -> bool {
 
 /// Those that run for packets; the others run for system calls.
 fn is_for_packets(cost: &&Cost) -> bool {
-    ["weir_ingress", "weir_egress"].contains(&cost.name.as_str())
+    PROGRAMS.contains(&cost.name.as_str())
 }
 
 fn programs() -> Result<Vec<Runs>> {

@@ -8,8 +8,7 @@ use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeVal;
 use std::time::Duration;
 use weir_kernel::{Hook, stats};
-
-const PROGRAMS: [&str; 2] = ["weir_ingress", "weir_egress"];
+use weir_probes::flows::PROGRAMS;
 
 impl Agent {
     /// Everything that can be said of the agent now; which instance it is, [`Control`](crate::Control) adds.

@@ -10,6 +10,8 @@
 //!
 //! A path is what its owner made of it: who may make cgroups may also choose their names.
 
+use weir_record::{Container, Runtime};
+
 /// No id and no name is longer. The kernel's own limit for one part of a path is 255.
 const LONGEST: usize = 256;
 /// Digits of a full id, and how few of them are still taken for one where the runtime is named.
@@ -26,47 +28,6 @@ pub struct Owner {
     pub container: Option<Container>,
     /// The Kubernetes pod, as the API writes its uid.
     pub pod_uid: Option<String>,
-}
-
-/// A container.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Container {
-    /// Its id; for LXC and machines of systemd, which have none, its name.
-    pub id: String,
-    /// What runs it.
-    pub runtime: Runtime,
-}
-
-/// What runs a container, as far as the path tells.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Runtime {
-    /// Docker.
-    Docker,
-    /// Podman.
-    Podman,
-    /// containerd, for Kubernetes or nerdctl.
-    Containerd,
-    /// CRI-O.
-    CriO,
-    /// LXC, LXD, Incus, Proxmox.
-    Lxc,
-    /// The path does not say.
-    Unknown,
-}
-
-impl Runtime {
-    /// Its name, as it writes it itself.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Docker => "docker",
-            Self::Podman => "podman",
-            Self::Containerd => "containerd",
-            Self::CriO => "cri-o",
-            Self::Lxc => "lxc",
-            Self::Unknown => "unknown",
-        }
-    }
 }
 
 /// Whose cgroup this is. The path begins at the root of the hierarchy, with or without its slash.

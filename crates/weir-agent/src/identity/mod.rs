@@ -6,7 +6,7 @@ mod process;
 mod processes;
 mod table;
 
-use crate::interfaces::{Inventory, Link};
+use crate::interfaces::Inventory;
 use crate::{Result, Settings};
 use places::Places;
 pub use process::Arguments;
@@ -17,6 +17,7 @@ use std::sync::Arc;
 use std::time::Instant;
 use table::{Ends, SocketTable};
 use weir_kernel::SocketEvent;
+use weir_probes::flows::own_netns;
 use weir_probes::sockets::Sockets;
 use weir_record::{Direction, FlowRecord, Process};
 
@@ -53,7 +54,7 @@ pub struct Identity {
 
 impl Identity {
     /// Attaches the probe and takes in the sockets that there are; or does not, and says why.
-    pub fn open(settings: &Settings, remarks: &mut Vec<String>) -> Self {
+    pub fn open(settings: &Settings) -> (Self, Option<String>) {
         let linger = settings.idle_timeout + 3 * settings.interval;
         let mut identity = Self {
             probe: None,
@@ -63,7 +64,7 @@ impl Identity {
             places: Places::default(),
         };
         if !settings.identity {
-            return identity;
+            return (identity, None);
         }
         // Attached first: a socket that comes meanwhile is told of twice rather than not at all.
         let existing = Sockets::attach().and_then(|probe| {
@@ -71,11 +72,14 @@ impl Identity {
             identity.probe = Some(probe);
             Ok(existing)
         });
-        match existing {
-            Ok(existing) => existing.iter().for_each(|event| identity.learn(event)),
-            Err(error) => remarks.push(format!("processes stay unknown: {error}")),
-        }
-        identity
+        let remark = match existing {
+            Ok(existing) => {
+                existing.iter().for_each(|event| identity.learn(event));
+                None
+            }
+            Err(error) => Some(format!("processes stay unknown: {error}")),
+        };
+        (identity, remark)
     }
 
     fn learn(&mut self, event: &SocketEvent) {
@@ -96,12 +100,16 @@ impl Identity {
         Ok(())
     }
 
-    /// Where addresses are now, and who is gone.
-    pub fn settle(&mut self, inventory: &Inventory) {
+    /// Where addresses are from now on.
+    pub fn place(&mut self, inventory: &Inventory) {
         if self.probe.is_some() {
             self.places = Places::of(inventory.links());
-            self.sockets.expire(Instant::now());
         }
+    }
+
+    /// Forgets who is gone.
+    pub fn expire(&mut self) {
+        self.sockets.expire(Instant::now());
     }
 
     /// Enters the processes at both ends.
@@ -117,24 +125,22 @@ impl Identity {
         // What leaves an interface may come from a process here, what comes in may go to one.
         let (source_here, destination_here) =
             (record.direction == Direction::Egress, record.direction == Direction::Ingress);
-        let one = End { protocol, local: (source, from), remote: (destination, to), netns };
-        let other = End { local: one.remote, remote: one.local, ..one };
-        record.source_process = self.process_at(one, source_here);
-        record.destination_process = self.process_at(other, destination_here);
+        let one = Ends { protocol, local: (source, from), remote: Some((destination, to)) };
+        let other = Ends { protocol, local: (destination, to), remote: Some((source, from)) };
+        record.source_process = self.process_at(one, netns, source_here);
+        record.destination_process = self.process_at(other, netns, destination_here);
     }
 
-    fn process_at(&self, end: End, is_here: bool) -> Option<Arc<Process>> {
-        let user = |local: (IpAddr, u16), remote| {
-            self.sockets.user(&Ends { protocol: end.protocol, local, remote }, end.netns)
-        };
-        let (address, port) = end.local;
-        let found = user(end.local, Some(end.remote)).or_else(|| user(end.local, None));
+    fn process_at(&self, ends: Ends, netns: u32, is_here: bool) -> Option<Arc<Process>> {
+        let unconnected = Ends { remote: None, ..ends };
+        let user = |ends: Ends| self.sockets.user(&ends, netns);
+        let (address, port) = ends.local;
         // Who serves every address serves those of its own namespace.
-        let serves_any = || match self.places.is_local(end.netns, address, is_here) {
-            true => unspecified(address).find_map(|any| user((any, port), None)),
+        let serves_any = || match self.places.is_local(netns, address, is_here) {
+            true => unspecified(address).find_map(|any| user(Ends { local: (any, port), ..unconnected })),
             false => None,
         };
-        found.or_else(serves_any).cloned()
+        user(ends).or_else(|| user(unconnected)).or_else(serves_any).cloned()
     }
 
     /// What can be said of it; nothing where it is off.
@@ -155,32 +161,9 @@ impl Identity {
     }
 }
 
-/// One end of a conversation.
-#[derive(Clone, Copy)]
-struct End {
-    protocol: u8,
-    local: (IpAddr, u16),
-    remote: (IpAddr, u16),
-    netns: u32,
-}
-
 /// "Any address" as sockets have it that would take packets for this one.
 fn unspecified(address: IpAddr) -> impl Iterator<Item = IpAddr> {
     let v6 = IpAddr::from(std::net::Ipv6Addr::UNSPECIFIED);
     let v4 = IpAddr::from(std::net::Ipv4Addr::UNSPECIFIED);
     address.is_ipv4().then_some(v4).into_iter().chain([v6])
-}
-
-/// Inode of the network namespace that the agent runs in.
-fn own_netns() -> u32 {
-    use std::os::unix::fs::MetadataExt;
-    std::fs::metadata("/proc/self/ns/net").map_or(0, |namespace| namespace.ino() as u32)
-}
-
-impl<'a> Places {
-    fn of(links: impl Iterator<Item = &'a Link>) -> Self {
-        let mut places = Self::default();
-        links.for_each(|link| places.add(link));
-        places
-    }
 }

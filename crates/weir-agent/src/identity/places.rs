@@ -15,12 +15,16 @@ pub struct Places {
 }
 
 impl Places {
-    /// Takes in an interface.
-    pub(crate) fn add(&mut self, link: &Link) {
-        if !link.interface.own_netns {
-            self.namespaces.insert(Arc::clone(&link.interface.netns), link.id.netns);
+    /// Of these interfaces.
+    pub(crate) fn of<'a>(links: impl Iterator<Item = &'a Link>) -> Self {
+        let mut places = Self::default();
+        for link in links {
+            if !link.interface.own_netns {
+                places.namespaces.insert(Arc::clone(&link.interface.netns), link.id.netns);
+            }
+            places.addresses.extend(link.addresses.iter().map(|address| (link.id.netns, *address)));
         }
-        self.addresses.extend(link.addresses.iter().map(|address| (link.id.netns, *address)));
+        places
     }
 
     /// The namespace of an interface: 0 for the agent's own.

@@ -3,10 +3,11 @@
 use super::cgroup;
 use super::process::{self, Arguments};
 use hashbrown::HashMap;
+use std::borrow::Cow;
 use std::path::Path;
 use std::sync::Arc;
 use weir_kernel::SocketOwner;
-use weir_record::{Container, Process};
+use weir_record::Process;
 
 /// What the kernel's own threads are called: what they send is nobody's.
 const KERNEL: &str = "kernel";
@@ -41,7 +42,7 @@ impl Processes {
         if self.known.len() >= self.capacity {
             self.known.retain(|_, process| Arc::strong_count(process) > 1);
         }
-        let process = Arc::new(self.look_at(owner, command));
+        let process = Arc::new(self.look_at(owner, command.into_owned()));
         self.known.insert(key, Arc::clone(&process));
         process
     }
@@ -60,21 +61,19 @@ impl Processes {
             executable: found.executable,
             arguments: found.arguments,
             unit: owner.unit,
-            container: owner
-                .container
-                .map(|container| Container { id: container.id, runtime: container.runtime.as_str() }),
+            container: owner.container,
             pod_uid: owner.pod_uid,
             ..told
         }
     }
 }
 
-fn command(owner: &SocketOwner) -> String {
+fn command(owner: &SocketOwner) -> Cow<'_, str> {
     if owner.is_kernel != 0 {
         return KERNEL.into();
     }
     let end = owner.command.iter().position(|byte| *byte == 0).unwrap_or(owner.command.len());
-    String::from_utf8_lossy(&owner.command[..end]).into_owned()
+    String::from_utf8_lossy(&owner.command[..end])
 }
 
 /// /proc counts the start in hundredths of a second, the kernel in nanoseconds.

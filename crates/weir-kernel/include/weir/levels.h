@@ -68,7 +68,9 @@ static __always_inline struct part_state *part_of(__u32 epoch, __u32 cpu)
 	return bpf_map_lookup_elem(&parts, &index);
 }
 
-/* Both words at once. */
+_Static_assert(__builtin_offsetof(struct part_state, rule_words) == __builtin_offsetof(struct part_state, busy) + 4,
+	       "both are read at once");
+
 static __always_inline bool busy_or_ruled(const struct part_state *part)
 {
 	return *(const volatile __u64 *)&part->busy;
@@ -131,6 +133,9 @@ static __always_inline void start_entry(struct flow_entry *entry, const struct p
 	entry->max_length = packet->length;
 	entry->dscp_seen = 1ULL << (packet->traffic_class >> 2);
 }
+
+_Static_assert(__builtin_offsetof(struct flow_entry, marks) == __builtin_offsetof(struct flow_entry, tcp_flags) + 2,
+	       "both are written at once");
 
 static __always_inline void add_packet(struct flow_entry *entry, const struct packet *packet)
 {

@@ -13,7 +13,7 @@ mod ticks;
 pub use digest::Digester;
 pub use drain::{Left, Seen, Visitor};
 pub use layout::{Demand, Layout, TooSmall};
-pub use programs::Programs;
+pub use programs::{PROGRAMS, Programs};
 pub use ticks::{Clock, Ticks};
 
 use rules::{Compiled, Published, Rates};
@@ -252,7 +252,7 @@ fn key_of(id: InterfaceId) -> InterfaceKey {
 }
 
 /// The inode of this process's network namespace.
-fn own_netns() -> u32 {
+pub fn own_netns() -> u32 {
     use std::os::unix::fs::MetadataExt;
     std::fs::metadata("/proc/self/ns/net").map_or(0, |of| of.ino() as u32)
 }

@@ -4,6 +4,9 @@
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use weir_kernel::{Attachment, Direction, Error, Hook, Loaded, Position, Result};
 
+/// What runs for packets, by name: those that come in, those that go out.
+pub const PROGRAMS: [&str; 2] = ["weir_ingress", "weir_egress"];
+
 /// One program for each direction.
 #[derive(Debug)]
 pub struct Programs {
@@ -17,7 +20,8 @@ impl Programs {
             let copy = loaded.program(name)?.as_fd().try_clone_to_owned();
             copy.map_err(|error| Error::kernel(format!("cannot copy the descriptor of {name}"), error))
         };
-        Ok(Self { ingress: descriptor("weir_ingress")?, egress: descriptor("weir_egress")? })
+        let [ingress, egress] = PROGRAMS;
+        Ok(Self { ingress: descriptor(ingress)?, egress: descriptor(egress)? })
     }
 
     /// Hangs both programs on interface `ifindex` of the network namespace that this thread is in, or none.

@@ -6,20 +6,18 @@ mod process;
 
 use crate::field::Field;
 
-const COUNT: usize = flow::FIELDS.len() + process::FIELDS.len();
+static ALL: [Field; flow::FIELDS.len() + process::FIELDS.len()] = joined(flow::FIELDS, process::FIELDS);
 
-static ALL: [Field; COUNT] = {
-    let mut all = [flow::FIELDS[0]; COUNT];
+/// Both, one after the other: `COUNT` altogether.
+const fn joined<const COUNT: usize>(first: &[Field], second: &[Field]) -> [Field; COUNT] {
+    let mut all = [first[0]; COUNT];
     let mut at = 0;
     while at < COUNT {
-        all[at] = match at.checked_sub(flow::FIELDS.len()) {
-            Some(beyond) => process::FIELDS[beyond],
-            None => flow::FIELDS[at],
-        };
+        all[at] = if at < first.len() { first[at] } else { second[at - first.len()] };
         at += 1;
     }
     all
-};
+}
 
 /// Every field of a flow record, in the order of output.
 pub static FIELDS: &[Field] = &ALL;

@@ -1,26 +1,15 @@
 //! Who talks: the processes at both ends, as far as they are of this host.
 
+use super::joined;
 use crate::Process;
 use crate::field::{Field, Kind, Unit, Value};
 use std::borrow::Cow;
 use std::sync::Arc;
 
-/// In the order of output.
-pub const FIELDS: &[Field] = &both();
-
 const OF_EACH_END: usize = 9;
 
-const fn both() -> [Field; 2 * OF_EACH_END] {
-    let (source, destination) = (SOURCE, DESTINATION);
-    let mut both = [source[0]; 2 * OF_EACH_END];
-    let mut at = 0;
-    while at < OF_EACH_END {
-        both[at] = source[at];
-        both[OF_EACH_END + at] = destination[at];
-        at += 1;
-    }
-    both
-}
+/// In the order of output.
+pub const FIELDS: &[Field] = &joined::<{ 2 * OF_EACH_END }>(&SOURCE, &DESTINATION);
 
 fn text<'r>(process: &'r Option<Arc<Process>>, of: impl Fn(&'r Process) -> Option<&'r str>) -> Value<'r> {
     process.as_deref().and_then(of).map_or(Value::Absent, |text| Value::Text(Cow::Borrowed(text)))
@@ -56,7 +45,7 @@ macro_rules! fields_of {
                 text(&record.$process, |process| Some(&process.container.as_ref()?.id))
             }),
             field!($end, "_container_runtime", "container.runtime.name", Kind::Text, "Whose container that is: `docker`, `podman`, `containerd`, `cri-o`, `lxc`; `unknown` where its control group does not tell.", |record| {
-                text(&record.$process, |process| Some(process.container.as_ref()?.runtime))
+                text(&record.$process, |process| Some(process.container.as_ref()?.runtime.as_str()))
             }),
             field!($end, "_pod_uid", "k8s.pod.uid", Kind::Text, "Uid of the Kubernetes pod it is in.", |record| {
                 text(&record.$process, |process| process.pod_uid.as_deref())

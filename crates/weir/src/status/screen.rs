@@ -6,6 +6,7 @@ use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::time::Duration;
 use weir_agent::{Effective, SinkState, Status, WatchedInterface};
+use weir_probes::flows::PROGRAMS;
 
 /// What the screen takes from an entry of the ledger.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -225,12 +226,8 @@ fn identity(status: &Status<Totals>) -> String {
 }
 
 fn programs(status: &Status<Totals>) -> String {
-    let programs: Vec<_> = status
-        .cost
-        .programs
-        .iter()
-        .filter(|program| ["weir_ingress", "weir_egress"].contains(&program.name.as_str()))
-        .collect();
+    let programs: Vec<_> =
+        status.cost.programs.iter().filter(|program| PROGRAMS.contains(&program.name.as_str())).collect();
     let runs: u64 = programs.iter().map(|program| program.runs).sum();
     let nanoseconds: u64 = programs.iter().map(|program| program.run_time_ns).sum();
     if status.cost.timed && runs > 0 {
