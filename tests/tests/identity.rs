@@ -3,22 +3,33 @@
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream, UdpSocket};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 use weir_tests::agent::{Agent, Outcome};
-use weir_tests::conversation::Conversation;
-use weir_tests::netns::Namespace;
+use weir_tests::conversation::{Conversation, Process};
+use weir_tests::netns::{Namespace, succeed};
 use weir_tests::pair::{INTERFACE, LEFT, Pair, RIGHT};
 use weir_tests::wait_for;
 use weir_tests::witness::settled;
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// A shell that runs `script` in a namespace.
-fn shell(namespace: &Namespace, script: &str) -> Child {
+/// A shell in a namespace, killed on drop.
+struct Shell(Child);
+
+impl Drop for Shell {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Runs `script`.
+fn shell(namespace: &Namespace, script: &str) -> Shell {
     let mut command = Command::new("bash");
     command.args(["-c", script]).stdin(Stdio::piped()).stdout(Stdio::piped());
-    namespace.enter(|| command.spawn()).expect("bash is there")
+    Shell(namespace.enter(|| command.spawn()).expect("bash is there"))
 }
 
 fn from_port(outcome: &Outcome, port: u16) -> &Conversation {
@@ -27,7 +38,7 @@ fn from_port(outcome: &Outcome, port: u16) -> &Conversation {
 }
 
 fn pids(conversation: &Conversation) -> (Option<u32>, Option<u32>) {
-    let pid = |process: &Option<weir_tests::conversation::Process>| process.as_ref().map(|one| one.pid);
+    let pid = |process: &Option<Process>| process.as_ref().map(|one| one.pid);
     (pid(&conversation.source_process), pid(&conversation.destination_process))
 }
 
@@ -50,17 +61,17 @@ fn root_old_and_new_connections_are_those_that_ss_shows() {
     let mut new = shell(&pair.left, &talk);
     let (mut new_socket, new_peer) = listener.accept().expect("the new one");
     for (shell, socket) in [(&mut old, &mut old_socket), (&mut new, &mut new_socket)] {
-        let input = shell.stdin.as_mut().expect("a pipe");
+        let input = shell.0.stdin.as_mut().expect("a pipe");
         input.write_all(b"go\n").expect("it reads");
         socket.read_exact(&mut [0; 2]).expect("it writes");
     }
     let shown = [old_peer.port(), new_peer.port()].map(|port| by_ss(&pair.left, port));
     settled(&pair.left, INTERFACE);
     let outcome = agent.stop();
-    assert_eq!(shown, [old.id(), new.id()]);
+    assert_eq!(shown, [old.0.id(), new.0.id()]);
     for (peer, shell) in [(old_peer, &mut old), (new_peer, &mut new)] {
         let found = from_port(&outcome, peer.port());
-        assert_eq!(pids(found), (Some(shell.id()), Some(std::process::id())), "{found:?}");
+        assert_eq!(pids(found), (Some(shell.0.id()), Some(std::process::id())), "{found:?}");
         let process = found.source_process.as_ref().expect("it is there");
         assert_eq!(process.process, "bash");
         assert!(process.executable.as_deref().is_some_and(|path| path.ends_with("/bash")), "{process:?}");
@@ -68,8 +79,6 @@ fn root_old_and_new_connections_are_those_that_ss_shows() {
             process.arguments.as_deref().is_some_and(|all| all.starts_with("bash -c exec 3<>")),
             "{process:?}"
         );
-        shell.kill().expect("it runs");
-        shell.wait().expect("it has run");
     }
 }
 
@@ -89,7 +98,7 @@ fn root_processes_that_are_gone_keep_their_names() {
         socket.read_to_string(&mut said).expect("it speaks");
         truth.insert(peer.port(), said.trim().parse::<u32>().expect("its number"));
     }
-    assert!(shell.wait().expect("it ends").success());
+    assert!(shell.0.wait().expect("it ends").success());
     settled(&pair.left, INTERFACE);
     let outcome = agent.stop();
     for (port, pid) in truth {
@@ -108,7 +117,7 @@ fn root_datagrams_belong_to_who_sends_and_serves_them() {
     // Another server of the same port, elsewhere.
     let other = pair.left.enter(|| UdpSocket::bind(("0.0.0.0", 5353)).expect("a port"));
     other.send_to(b"to nobody", ("127.0.0.1", 9)).expect("it is sent");
-    let mut shell = shell(
+    let shell = shell(
         &pair.left,
         &format!("exec 3<>/dev/udp/{RIGHT}/5353; echo hello >&3; read -r answer <&3; read"),
     );
@@ -117,9 +126,7 @@ fn root_datagrams_belong_to_who_sends_and_serves_them() {
     settled(&pair.right, INTERFACE);
     let outcome = agent.stop();
     let found = from_port(&outcome, peer.port());
-    assert_eq!(pids(found), (Some(shell.id()), Some(std::process::id())), "{found:?}");
-    shell.kill().expect("it runs");
-    shell.wait().expect("it has run");
+    assert_eq!(pids(found), (Some(shell.0.id()), Some(std::process::id())), "{found:?}");
 }
 
 /// A connection that nobody takes is still somebody's; nobody is at an end that is another host's.
@@ -146,7 +153,7 @@ fn root_a_socket_that_was_passed_on_is_the_users() {
     let script = format!(
         "exec 3<>/dev/tcp/{RIGHT}/5000; echo $BASHPID >&3; sleep 0.5; (echo $BASHPID >&3; sleep 0.5); read"
     );
-    let mut shell = shell(&pair.left, &script);
+    let shell = shell(&pair.left, &script);
     let (mut socket, peer) = listener.accept().expect("it connects");
     let mut said = String::new();
     wait_for("both speak", PATIENCE, || {
@@ -156,12 +163,85 @@ fn root_a_socket_that_was_passed_on_is_the_users() {
         (said.lines().count() == 2).then_some(())
     });
     let speakers: Vec<u32> = said.lines().map(|line| line.parse().expect("a number")).collect();
-    assert_eq!(speakers[0], shell.id());
+    assert_eq!(speakers[0], shell.0.id());
     settled(&pair.left, INTERFACE);
     let outcome = agent.stop();
     assert_eq!(pids(from_port(&outcome, peer.port())).0, Some(speakers[1]));
-    shell.kill().expect("it runs");
-    shell.wait().expect("it has run");
+}
+
+/// Control groups of the test's own, taken down with it.
+struct Groups {
+    mount: PathBuf,
+    made: Vec<PathBuf>,
+}
+
+impl Groups {
+    fn new() -> Self {
+        let mount = std::env::temp_dir().join(format!("weirt-groups-{}", std::process::id()));
+        std::fs::create_dir(&mount).expect("a folder");
+        succeed(Command::new("mount").args(["-t", "cgroup2", "none"]).arg(&mount));
+        Self { mount, made: Vec::new() }
+    }
+
+    /// Makes the group at this path, and all above it. Where one joins it.
+    fn make(&mut self, path: &str) -> PathBuf {
+        let mut group = self.mount.clone();
+        for part in path.split('/') {
+            group.push(part);
+            if std::fs::create_dir(&group).is_ok() {
+                self.made.push(group.clone());
+            }
+        }
+        group.join("cgroup.procs")
+    }
+}
+
+impl Drop for Groups {
+    fn drop(&mut self) {
+        // The kernel lets go of a group a moment after its last process.
+        for group in self.made.iter().rev() {
+            let gone = || std::fs::remove_dir(group).is_ok() || !group.exists();
+            (0..100).take_while(|_| !gone()).for_each(|_| std::thread::sleep(Duration::from_millis(20)));
+        }
+        let _ = Command::new("umount").arg(&self.mount).status();
+        let _ = std::fs::remove_dir(&self.mount);
+    }
+}
+
+/// Control groups as Docker and, in a pod, containerd name them.
+#[test]
+fn root_two_containers_are_told_at_both_ends() {
+    let (web, client) =
+        ("4f1d2a7c9be3".repeat(6)[..64].to_owned(), "0123456789ab".repeat(6)[..64].to_owned());
+    let pair = Pair::new();
+    let mut groups = Groups::new();
+    let in_docker = groups.make(&format!("weirt.slice/docker-{web}.scope"));
+    let in_pod = groups.make(&format!(
+        "kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod0a1b2c3d_0000_4000_8000_0123456789ab.slice/\
+         cri-containerd-{client}.scope"
+    ));
+    let agent = Agent::start_joined(&pair.left, &["-i", INTERFACE]);
+    let serve = format!("echo $$ >{}; exec busybox nc -l -p 5000", in_docker.display());
+    let mut server = shell(&pair.right, &serve);
+    wait_for("somebody listens", PATIENCE, || {
+        pair.right.run("ss", &["-tlnH"]).contains(":5000").then_some(())
+    });
+    let talk = format!("echo $$ >{}; exec 3<>/dev/tcp/{RIGHT}/5000; echo hello >&3; read", in_pod.display());
+    let talker = shell(&pair.left, &talk);
+    let mut heard = [0; 6];
+    server.0.stdout.as_mut().expect("a pipe").read_exact(&mut heard).expect("it hears");
+    settled(&pair.left, INTERFACE);
+    let outcome = agent.stop();
+    let found =
+        outcome.conversations.iter().find(|one| one.destination.1 == Some(5000)).expect("they talked");
+    assert_eq!(pids(found), (Some(talker.0.id()), Some(server.0.id())), "{found:?}");
+    let of = |process: &Option<Process>| {
+        let process = process.clone().expect("it is told");
+        (process.container, process.container_runtime, process.pod_uid, process.unit)
+    };
+    let pod = "0a1b2c3d-0000-4000-8000-0123456789ab";
+    assert_eq!(of(&found.source_process), (Some(client), Some("containerd".into()), Some(pod.into()), None));
+    assert_eq!(of(&found.destination_process), (Some(web), Some("docker".into()), None, None));
 }
 
 #[test]
