@@ -13,12 +13,14 @@ pub mod conversation;
 pub mod flood;
 pub mod frames;
 pub mod frames_ipv6;
+pub mod groups;
 pub mod inject;
 pub mod iperf;
 pub mod lines;
 pub mod netns;
 pub mod output;
 pub mod pair;
+pub mod shell;
 pub mod witness;
 
 use std::thread::sleep;

@@ -3,34 +3,17 @@
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream, UdpSocket};
-use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 use weir_tests::agent::{Agent, Outcome};
 use weir_tests::conversation::{Conversation, Process};
-use weir_tests::netns::{Namespace, succeed};
+use weir_tests::groups::Groups;
+use weir_tests::netns::Namespace;
 use weir_tests::pair::{INTERFACE, LEFT, Pair, RIGHT};
+use weir_tests::shell::shell;
 use weir_tests::wait_for;
 use weir_tests::witness::settled;
 
 const PATIENCE: Duration = Duration::from_secs(10);
-
-/// A shell in a namespace, killed on drop.
-struct Shell(Child);
-
-impl Drop for Shell {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-/// Runs `script`.
-fn shell(namespace: &Namespace, script: &str) -> Shell {
-    let mut command = Command::new("bash");
-    command.args(["-c", script]).stdin(Stdio::piped()).stdout(Stdio::piped());
-    Shell(namespace.enter(|| command.spawn()).expect("bash is there"))
-}
 
 fn from_port(outcome: &Outcome, port: u16) -> &Conversation {
     let mut found = outcome.conversations.iter().filter(|one| one.source.1 == Some(port));
@@ -167,45 +150,6 @@ fn root_a_socket_that_was_passed_on_is_the_users() {
     settled(&pair.left, INTERFACE);
     let outcome = agent.stop();
     assert_eq!(pids(from_port(&outcome, peer.port())).0, Some(speakers[1]));
-}
-
-/// Control groups of the test's own, taken down with it.
-struct Groups {
-    mount: PathBuf,
-    made: Vec<PathBuf>,
-}
-
-impl Groups {
-    fn new() -> Self {
-        let mount = std::env::temp_dir().join(format!("weirt-groups-{}", std::process::id()));
-        std::fs::create_dir(&mount).expect("a folder");
-        succeed(Command::new("mount").args(["-t", "cgroup2", "none"]).arg(&mount));
-        Self { mount, made: Vec::new() }
-    }
-
-    /// Makes the group at this path, and all above it. Where one joins it.
-    fn make(&mut self, path: &str) -> PathBuf {
-        let mut group = self.mount.clone();
-        for part in path.split('/') {
-            group.push(part);
-            if std::fs::create_dir(&group).is_ok() {
-                self.made.push(group.clone());
-            }
-        }
-        group.join("cgroup.procs")
-    }
-}
-
-impl Drop for Groups {
-    fn drop(&mut self) {
-        // The kernel lets go of a group a moment after its last process.
-        for group in self.made.iter().rev() {
-            let gone = || std::fs::remove_dir(group).is_ok() || !group.exists();
-            (0..100).take_while(|_| !gone()).for_each(|_| std::thread::sleep(Duration::from_millis(20)));
-        }
-        let _ = Command::new("umount").arg(&self.mount).status();
-        let _ = std::fs::remove_dir(&self.mount);
-    }
 }
 
 /// Control groups as Docker and, in a pod, containerd name them.

@@ -1,10 +1,9 @@
 //! Flows: the key that tells them apart, and the record that describes one.
 
 use crate::Interface;
-use crate::Process;
 use crate::icmp::{self, Role};
 use crate::protocol::protocol_name;
-use crate::{Observations, Reverse, TcpState};
+use crate::{End, Observations, Reverse, TcpState};
 use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -277,10 +276,10 @@ pub struct FlowRecord {
     pub end_reason: FlowEndReason,
     /// What each observation point has counted of each direction.
     pub observations: Observations,
-    /// Who used the socket at the source, where that is known.
-    pub source_process: Option<Arc<Process>>,
-    /// Who used the socket at the destination, where that is known.
-    pub destination_process: Option<Arc<Process>>,
+    /// Who is at the source.
+    pub source: End,
+    /// Who is at the destination.
+    pub destination: End,
 }
 
 impl FlowRecord {

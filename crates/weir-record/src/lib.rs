@@ -3,6 +3,7 @@
 
 mod community_id;
 mod conversation;
+mod end;
 mod field;
 mod fields;
 mod flow;
@@ -14,6 +15,7 @@ mod protocol;
 mod tcp;
 
 pub use conversation::{Evidence, Observation, Observations, Reverse};
+pub use end::End;
 pub use field::{Element, Field, Kind, Unit, Value, fields_page};
 pub use fields::FIELDS;
 pub use flow::{Addresses, Direction, FlowEndReason, FlowKey, FlowRecord, Layer};

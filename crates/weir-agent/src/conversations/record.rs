@@ -66,8 +66,8 @@ pub(crate) fn record(ending: Ending<'_>, books: &Books) -> Option<FlowRecord> {
         sampling_rate: counted.map_or(1, |tally| tally.spot.rate),
         end_reason: reason,
         observations: tallies.iter().filter_map(|t| observation(t, initiator.reverse, books)).collect(),
-        source_process: None,
-        destination_process: None,
+        source: Default::default(),
+        destination: Default::default(),
     })
 }
 

@@ -5,6 +5,7 @@ mod places;
 mod process;
 mod processes;
 mod table;
+mod text;
 
 use crate::interfaces::Inventory;
 use crate::{Result, Settings};
@@ -127,8 +128,8 @@ impl Identity {
             (record.direction == Direction::Egress, record.direction == Direction::Ingress);
         let one = Ends { protocol, local: (source, from), remote: Some((destination, to)) };
         let other = Ends { protocol, local: (destination, to), remote: Some((source, from)) };
-        record.source_process = self.process_at(one, netns, source_here);
-        record.destination_process = self.process_at(other, netns, destination_here);
+        record.source.process = self.process_at(one, netns, source_here);
+        record.destination.process = self.process_at(other, netns, destination_here);
     }
 
     fn process_at(&self, ends: Ends, netns: u32, is_here: bool) -> Option<Arc<Process>> {

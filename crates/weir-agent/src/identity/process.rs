@@ -5,6 +5,7 @@
 //! any further. Masking rather hides too much: from a secret on, the rest of an argument is hidden.
 
 use super::cgroup;
+use super::text::printable;
 use nix::fcntl::{OFlag, openat, readlinkat};
 use nix::sys::stat::Mode;
 use std::fs::File;
@@ -139,19 +140,6 @@ fn cut(mut line: String, limit: usize, incomplete: bool) -> String {
     }
     line.push(CUT);
     line
-}
-
-/// Control characters as Rust writes them in a literal, all others as they are.
-fn printable(text: &str) -> String {
-    let mut printable = String::with_capacity(text.len());
-    for character in text.chars() {
-        if character.is_control() {
-            printable.extend(character.escape_debug());
-        } else {
-            printable.push(character);
-        }
-    }
-    printable
 }
 
 /// Where secrets begin in a piece, and whether the next piece is one.

@@ -20,7 +20,7 @@ const DEEPEST: usize = 64;
 const LONGEST: usize = 1 << 20;
 
 /// Names that stand for a field of either end. `host` is to match names, too, when records have them.
-const EITHER: [(&str, &str, &str); 7] = [
+const EITHER: &[(&str, &str, &str)] = &[
     ("port", "source_port", "destination_port"),
     ("address", "source_address", "destination_address"),
     ("host", "source_address", "destination_address"),
@@ -67,7 +67,7 @@ fn subject(name: &str, column: usize) -> Result<Subject, Mistake> {
         if FIELDS.iter().any(|field| field.name == name) {
             return Mistake::new(column, format!("{name} is a list: a filter cannot test it"));
         }
-        let known = fields().map(|field| field.name).chain(EITHER.map(|either| either.0));
+        let known = fields().map(|field| field.name).chain(EITHER.iter().map(|either| either.0));
         let meant = did_you_mean(name, known).unwrap_or_else(|| ": docs/fields.md lists them".into());
         Mistake::new(column, format!("there is no field {}{meant}", quoted(name)))
     })

@@ -1,20 +1,53 @@
 //! The one table of fields. Every output, the filter language and the reference page come from
 //! it: a new field is one new entry.
 
+/// A field of one end of a conversation. Its name begins with the end's, which is also where it lies in a record;
+/// an end need not be known.
+macro_rules! end_field {
+    ($end:ident, $name:literal, $otel:literal, $kind:expr, $doc:literal, $read:expr) => {
+        $crate::field::Field {
+            name: concat!(stringify!($end), $name),
+            kind: $kind,
+            nullable: true,
+            unit: $crate::field::Unit::None,
+            otel: concat!(stringify!($end), ".", $otel),
+            ipfix: None,
+            doc: $doc,
+            read: $read,
+        }
+    };
+}
+
 mod flow;
 mod process;
 
 use crate::field::Field;
 
-static ALL: [Field; flow::FIELDS.len() + process::FIELDS.len()] = joined(flow::FIELDS, process::FIELDS);
+const GROUPS: &[&[Field]] = &[flow::FIELDS, process::SOURCE, process::DESTINATION];
 
-/// Both, one after the other: `COUNT` altogether.
-const fn joined<const COUNT: usize>(first: &[Field], second: &[Field]) -> [Field; COUNT] {
-    let mut all = [first[0]; COUNT];
-    let mut at = 0;
-    while at < COUNT {
-        all[at] = if at < first.len() { first[at] } else { second[at - first.len()] };
-        at += 1;
+static ALL: [Field; count(GROUPS)] = joined(GROUPS);
+
+const fn count(groups: &[&[Field]]) -> usize {
+    let (mut all, mut group) = (0, 0);
+    while group < groups.len() {
+        all += groups[group].len();
+        group += 1;
+    }
+    all
+}
+
+/// One group after the other: `COUNT` fields altogether.
+const fn joined<const COUNT: usize>(groups: &[&[Field]]) -> [Field; COUNT] {
+    let mut all = [groups[0][0]; COUNT];
+    let (mut at, mut group) = (0, 0);
+    while group < groups.len() {
+        let mut one = 0;
+        while one < groups[group].len() {
+            all[at] = groups[group][one];
+            at += 1;
+            one += 1;
+        }
+        group += 1;
     }
     all
 }

@@ -152,8 +152,8 @@ pub fn record(ends: [(&str, u16); 2], packets: [u64; 2], tcp_flags: [u16; 2]) ->
         sampling_rate: 1,
         end_reason: FlowEndReason::ForcedEnd,
         observations: Default::default(),
-        source_process: None,
-        destination_process: None,
+        source: Default::default(),
+        destination: Default::default(),
     }
 }
 
