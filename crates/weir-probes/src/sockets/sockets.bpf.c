@@ -53,11 +53,18 @@ static __always_inline bool tell(struct sock *sk, const struct socket_owner *own
 	return true;
 }
 
-static __always_inline bool is_internet(struct sock *sk)
+/* Its note, if it is of the internet. Most have one: nothing else is read of them then. */
+static __always_inline struct note *note_of(struct sock *sk)
 {
-	__u16 family = BPF_CORE_READ(sk, __sk_common.skc_family);
+	struct note *note = bpf_sk_storage_get(&notes, sk, NULL, 0);
+	__u16 family;
 
-	return family == FAMILY_IPV4 || family == FAMILY_IPV6;
+	if (note)
+		return note;
+	family = sk->__sk_common.skc_family;
+	if (family != FAMILY_IPV4 && family != FAMILY_IPV6)
+		return NULL;
+	return bpf_sk_storage_get(&notes, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
 }
 
 /* The running process uses the socket. */
@@ -67,9 +74,9 @@ static __always_inline void use(struct sock *sk)
 	struct note *note;
 	__u64 now;
 
-	if (!sk || !is_internet(sk))
+	if (!sk)
 		return;
-	note = bpf_sk_storage_get(&notes, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
+	note = note_of(sk);
 	if (!note)
 		return;
 	now = bpf_jiffies64();
