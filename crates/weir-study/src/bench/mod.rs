@@ -6,12 +6,14 @@
 mod agent;
 mod drain;
 mod generator;
+mod identity;
 mod iperf;
 mod memory;
 mod network;
 mod packet;
 mod report;
 mod throughput;
+mod web;
 
 use crate::{interrupt, machine};
 use anyhow::{Context, Result};
@@ -43,6 +45,8 @@ enum What {
     Rules,
     /// Packets per second through a veth pair, with and without the agent
     Throughput,
+    /// The same, with connections by the thousand: what saying who talks adds
+    Identity,
     /// The agent's CPU time per flow
     Drain,
     /// The agent's resident memory
@@ -95,6 +99,9 @@ fn run(arguments: &Arguments) -> Result<()> {
     }
     if wants(What::Throughput) {
         throughput::run(effort, &mut report)?;
+    }
+    if wants(What::Identity) {
+        identity::run(effort, &mut report)?;
     }
     if wants(What::Drain) {
         drain::run(effort, &mut report)?;
