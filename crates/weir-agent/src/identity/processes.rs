@@ -2,8 +2,8 @@
 
 use super::cgroup;
 use super::process::{self, Arguments};
+use super::text::printable;
 use hashbrown::HashMap;
-use std::borrow::Cow;
 use std::path::Path;
 use std::sync::Arc;
 use weir_kernel::SocketOwner;
@@ -42,7 +42,7 @@ impl Processes {
         if self.known.len() >= self.capacity {
             self.known.retain(|_, process| Arc::strong_count(process) > 1);
         }
-        let process = Arc::new(self.look_at(owner, command.into_owned()));
+        let process = Arc::new(self.look_at(owner, command));
         self.known.insert(key, Arc::clone(&process));
         process
     }
@@ -68,12 +68,12 @@ impl Processes {
     }
 }
 
-fn command(owner: &SocketOwner) -> Cow<'_, str> {
+fn command(owner: &SocketOwner) -> String {
     if owner.is_kernel != 0 {
         return KERNEL.into();
     }
     let end = owner.command.iter().position(|byte| *byte == 0).unwrap_or(owner.command.len());
-    String::from_utf8_lossy(&owner.command[..end])
+    printable(&String::from_utf8_lossy(&owner.command[..end]))
 }
 
 /// /proc counts the start in hundredths of a second, the kernel in nanoseconds.
@@ -142,6 +142,6 @@ mod tests {
         let hostile = [0xff, 0x1b, b'[', b'2', b'J', b'\n', 0x80, 0xc3, 1, 2, 3, 4, 5, 6, 7, 8];
         let found =
             processes().of(&SocketOwner { command: hostile, pid: u32::MAX, ..SocketOwner::default() });
-        assert!(found.command.starts_with('\u{fffd}'));
+        assert!(found.command.starts_with("\u{fffd}\\u{1b}[2J\\n"), "{}", found.command);
     }
 }

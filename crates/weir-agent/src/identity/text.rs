@@ -1,14 +1,33 @@
 //! Text that others have chosen: it is made harmless where it is read, and goes anywhere from there.
 
-/// Control characters as Rust writes them in a literal, all others as they are.
+/// What shows as nothing, moves the cursor or turns the line around (control and format characters, combining marks)
+/// as Rust writes it in a literal; all others as they are.
 pub fn printable(text: &str) -> String {
     let mut printable = String::with_capacity(text.len());
     for character in text.chars() {
-        if character.is_control() {
-            printable.extend(character.escape_debug());
-        } else {
-            printable.push(character);
+        match character {
+            '\\' | '\'' | '"' => printable.push(character),
+            _ => printable.extend(character.escape_debug()),
         }
     }
     printable
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_could_deceive_is_spelled_out() {
+        assert_eq!(printable("sh\x1b[2J\r\n\0"), "sh\\u{1b}[2J\\r\\n\\0");
+        assert_eq!(printable("gpj.\u{202e}exe\u{200b}"), "gpj.\\u{202e}exe\\u{200b}");
+        assert_eq!(printable("a\u{0301}"), "a\\u{301}");
+    }
+
+    #[test]
+    fn all_else_stays() {
+        for text in ["nginx: worker", r#"sh -c 'echo "C:\dir"'"#, "größe", "日本語", "µ²"] {
+            assert_eq!(printable(text), text);
+        }
+    }
 }
