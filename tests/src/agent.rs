@@ -4,7 +4,7 @@ use crate::control;
 use crate::conversation::Conversation;
 use crate::lines::Lines;
 use crate::netns::Namespace;
-use crate::output::{Count, Flow, Ledger, Line};
+use crate::output::{Count, Flow, Ledger, Line, Probe};
 use crate::wait_for;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -55,6 +55,8 @@ pub struct Outcome {
     pub conversations: Vec<Conversation>,
     /// The ledger: one entry per observation point and direction.
     pub ledgers: Vec<Ledger>,
+    /// What the other probes have told.
+    pub probes: Vec<Probe>,
     /// Its messages.
     pub stderr: Vec<String>,
 }
@@ -205,8 +207,8 @@ impl Agent {
         let status = self.wait_for_exit();
         let stderr = self.stderr.take().map(Lines::finish).unwrap_or_default();
         assert!(status.success(), "{status}: {stderr:?}");
-        let (flows, conversations) = (Vec::new(), Vec::new());
-        let mut outcome = Outcome { status, flows, conversations, ledgers: Vec::new(), stderr };
+        let (flows, conversations, ledgers, probes) = Default::default();
+        let mut outcome = Outcome { status, flows, conversations, ledgers, probes, stderr };
         for line in self.stdout.take().map(Lines::finish).unwrap_or_default() {
             match Line::read(&line) {
                 Line::Flow(flow) => {
@@ -214,6 +216,7 @@ impl Agent {
                     outcome.flows.push(*flow);
                 }
                 Line::Ledger(ledger) => outcome.ledgers.push(ledger),
+                Line::Probe(probe) => outcome.probes.push(probe),
             }
         }
         outcome

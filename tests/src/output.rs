@@ -80,6 +80,24 @@ pub enum Line {
     Flow(Box<Flow>),
     /// `"type":"ledger"`
     Ledger(Ledger),
+    /// `"type":"probe"`
+    Probe(Probe),
+}
+
+/// What a probe beside the flow probe has told, and what of it was lost.
+#[derive(Clone, Debug)]
+#[expect(missing_docs, reason = "named as in the JSON")]
+pub struct Probe {
+    pub probe: String,
+    pub events: u64,
+    pub lost_events: u64,
+}
+
+impl Probe {
+    fn read(value: &Value) -> Result<Self, String> {
+        let (events, lost_events) = (number(value, "events")?, number(value, "lost_events")?);
+        Ok(Self { probe: text(value, "probe")?, events, lost_events })
+    }
 }
 
 impl Line {
@@ -90,6 +108,7 @@ impl Line {
             match text(&value, "type")?.as_str() {
                 "flow" => Ok(Self::Flow(Box::new(Flow::read(&value)?))),
                 "ledger" => Ok(Self::Ledger(Ledger::read(&value)?)),
+                "probe" => Ok(Self::Probe(Probe::read(&value)?)),
                 other => Err(format!("a line of type {other}")),
             }
         };

@@ -1,5 +1,6 @@
 //! Who talks: held against the processes that talked, and `ss`.
 
+use nix::sys::signal::Signal;
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream, UdpSocket};
@@ -186,6 +187,25 @@ fn root_two_containers_are_told_at_both_ends() {
     let pod = "0a1b2c3d-0000-4000-8000-0123456789ab";
     assert_eq!(of(&found.source_process), (Some(client), Some("containerd".into()), Some(pod.into()), None));
     assert_eq!(of(&found.destination_process), (Some(web), Some("docker".into()), None, None));
+}
+
+/// An agent that is held up while sockets are used by the thousand misses some, and says how many.
+#[test]
+fn root_events_that_were_lost_are_counted() {
+    const USED: u64 = 40_000;
+    let pair = Pair::new();
+    let agent = Agent::start_joined(&pair.left, &["-i", INTERFACE]);
+    agent.signal(Signal::SIGSTOP);
+    for _ in 0..USED {
+        let socket = pair.left.enter(|| UdpSocket::bind((LEFT, 0))).expect("a port");
+        socket.send_to(b"hello", (LEFT, 9)).expect("it is sent");
+    }
+    agent.signal(Signal::SIGCONT);
+    let said = agent.wait_for_line("events lost (sockets)", PATIENCE);
+    let outcome = agent.stop();
+    let sockets = outcome.probes.iter().find(|one| one.probe == "sockets").expect("it has its books");
+    assert!(sockets.lost_events > 0 && sockets.events + sockets.lost_events >= USED, "{sockets:?}");
+    assert!(said.contains(&format!("weir: {} events lost", sockets.lost_events)), "{said}, {sockets:?}");
 }
 
 #[test]

@@ -201,6 +201,7 @@ impl Agent {
         self.retire(outlet);
         outlet.send(&mut self.books);
         outlet.collect(&mut self.books);
+        self.books.set_probes(self.identity.accounts());
         self.books.audit();
         self.books.speak();
         Ok(())

@@ -2,18 +2,25 @@
 
 mod closed;
 
+use crate::Closing;
 use closed::Closed;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use weir_kernel::LedgerCell;
-use weir_record::{Account, Cause, Count, Direction, FlowRecord, Interface, Layer, Observation};
+use weir_record::{
+    Account, Cause, Count, Direction, FlowRecord, Interface, Layer, Observation, ProbeAccount,
+};
 
 /// Where the agent's own few lines go: standard error, or the foot of a live view.
 pub type Notify = Box<dyn FnMut(String)>;
 
 /// A loss that goes on is spoken of this often.
 const LOSS_LINE_EVERY: Duration = Duration::from_secs(10);
+
+/// What it means that events were lost.
+pub const LOST_EVENTS: &str =
+    "more came in a tenth of a second than the kernel's ring holds: some records do not say who talked";
 
 /// A loss, and when it was last spoken of.
 #[derive(Debug, Default)]
@@ -30,6 +37,9 @@ pub struct Books {
     /// What came through the spill ring of each of two epochs, before the drain that says it was seen.
     ahead: [BTreeMap<u16, Count>; 2],
     unspoken: BTreeMap<(u16, Cause), Unspoken>,
+    probes: Vec<ProbeAccount>,
+    /// Events whose loss has been spoken of, and when last.
+    spoken_events: (u64, Option<Instant>),
     notify: Notify,
     /// Said once.
     out_of_balance: bool,
@@ -48,7 +58,8 @@ impl Books {
         let free = (2..last.saturating_sub(1)).step_by(2).collect();
         let (accounts, closed) = (BTreeMap::new(), Closed::default());
         let (ahead, unspoken) = (Default::default(), BTreeMap::new());
-        Self { accounts, closed, free, ahead, unspoken, notify, out_of_balance: false }
+        let (probes, spoken_events) = (Vec::new(), (0, None));
+        Self { accounts, closed, free, ahead, unspoken, probes, spoken_events, notify, out_of_balance: false }
     }
 
     /// Opens two accounts for an interface. The number of the first; none where the probe's ledger is full.
@@ -184,6 +195,21 @@ impl Books {
         }
     }
 
+    /// What the probes beside the flow probe have told and lost so far.
+    pub fn set_probes(&mut self, probes: Vec<ProbeAccount>) {
+        self.probes = probes;
+    }
+
+    /// As they were last set.
+    pub fn probes(&self) -> &[ProbeAccount] {
+        &self.probes
+    }
+
+    /// What a sink is given at the end.
+    pub fn closing(&self) -> Closing {
+        Closing { accounts: self.accounts().cloned().collect(), probes: self.probes.clone() }
+    }
+
     /// Says a line of each loss since the last call, and of none more often than every ten seconds.
     pub fn speak(&mut self) {
         let now = Instant::now();
@@ -202,6 +228,18 @@ impl Books {
                 cause.remedy(),
             ));
             *loss = Unspoken { count: Count::default(), spoken: Some(now) };
+        }
+        self.speak_of_events(now);
+    }
+
+    fn speak_of_events(&mut self, now: Instant) {
+        let lost: u64 = self.probes.iter().map(|probe| probe.lost_events).sum();
+        let (spoken, when) = self.spoken_events;
+        if lost > spoken && when.is_none_or(|when| now - when >= LOSS_LINE_EVERY) {
+            let losers = self.probes.iter().filter(|probe| probe.lost_events > 0);
+            let losers: Vec<_> = losers.map(|probe| probe.probe).collect();
+            (self.notify)(format!("{} events lost ({}): {LOST_EVENTS}", lost - spoken, losers.join(", ")));
+            self.spoken_events = (lost, Some(now));
         }
     }
 

@@ -30,7 +30,7 @@ mod tunnels;
 mod witness;
 
 pub use agent::{Agent, Report, Start, reloaded};
-pub use books::{Books, Notify};
+pub use books::{Books, LOST_EVENTS, Notify};
 pub use control::{
     Answer, Control, Instance, PROTOCOL, Reload, Reply, Request, Unanswered, Unclaimed, ask, sockets,
 };
@@ -38,7 +38,7 @@ pub use conversations::{Dedup, Joining, LiveFlow};
 pub use error::{Error, Result};
 pub use identity::{Arguments, IdentityState};
 pub use interfaces::{KindRule, Namespaces, Selection};
-pub use outlet::{Outlet, Sink};
+pub use outlet::{Closing, Outlet, Sink};
 pub use policy::Policy;
 pub use settings::{HookChoice, Settings};
 pub use status::{

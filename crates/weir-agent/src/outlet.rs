@@ -5,7 +5,7 @@ use std::io;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
-use weir_record::{Account, Cause, FlowRecord};
+use weir_record::{Account, Cause, FlowRecord, ProbeAccount};
 
 /// Where records go. Called from a thread of its own; may block.
 pub trait Sink: Send + 'static {
@@ -22,7 +22,16 @@ pub trait Sink: Send + 'static {
     ///
     /// # Errors
     /// They could not be written.
-    fn finish(&mut self, accounts: &[Account]) -> io::Result<()>;
+    fn finish(&mut self, closing: &Closing) -> io::Result<()>;
+}
+
+/// The books at the end.
+#[derive(Debug, Clone, Default)]
+pub struct Closing {
+    /// Of every observation point.
+    pub accounts: Vec<Account>,
+    /// Of every probe that tells of something else than packets.
+    pub probes: Vec<ProbeAccount>,
 }
 
 /// Records in a batch: large enough to be worth a wake-up, small enough to be reused.
@@ -34,7 +43,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 enum Order {
     Write(Vec<FlowRecord>),
-    Finish(Vec<Account>),
+    Finish(Closing),
 }
 
 struct Done {
@@ -158,8 +167,7 @@ impl Outlet {
                 }
             }
         }
-        let accounts = books.accounts().cloned().collect();
-        let _ = self.orders.send(Order::Finish(accounts));
+        let _ = self.orders.send(Order::Finish(books.closing()));
         let deadline = Instant::now() + PATIENCE;
         while !self.thread.is_finished() && Instant::now() < deadline {
             match self.done.recv_timeout(PATIENCE) {
@@ -185,8 +193,8 @@ fn serve(mut sink: impl Sink, inbox: &Receiver<Order>, outbox: &Sender<Done>) {
                 broken = outcome.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::BrokenPipe);
                 Done { batch, outcome }
             }
-            Order::Finish(accounts) => {
-                let outcome = if broken { Ok(()) } else { sink.finish(&accounts) };
+            Order::Finish(closing) => {
+                let outcome = if broken { Ok(()) } else { sink.finish(&closing) };
                 let _ = outbox.send(Done { batch: Vec::new(), outcome });
                 return;
             }
@@ -211,7 +219,7 @@ impl Sink for Nowhere {
         Ok(())
     }
 
-    fn finish(&mut self, _accounts: &[Account]) -> io::Result<()> {
+    fn finish(&mut self, _closing: &Closing) -> io::Result<()> {
         Ok(())
     }
 }

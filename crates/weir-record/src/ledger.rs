@@ -5,7 +5,8 @@
 //! so that a sum that does not balance is a bug that shows.
 
 use crate::{Direction, Interface, Layer};
-use serde::ser::{Serialize, SerializeMap, Serializer};
+use serde::Serialize;
+use serde::ser::{SerializeMap, Serializer};
 use std::collections::BTreeMap;
 use std::ops::{AddAssign, SubAssign};
 use std::sync::Arc;
@@ -147,6 +148,18 @@ impl Account {
         known += self.ahead;
         known == in_books
     }
+}
+
+/// The books of a probe that tells of something else than packets: the kernel told of `events + lost_events`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(tag = "type", rename = "probe")]
+pub struct ProbeAccount {
+    /// Its name.
+    pub probe: &'static str,
+    /// What was taken in.
+    pub events: u64,
+    /// What the kernel's ring had no room for.
+    pub lost_events: u64,
 }
 
 /// An account as it is printed.

@@ -20,7 +20,7 @@ pub use field::{Element, Field, Kind, Unit, Value, fields_page};
 pub use fields::FIELDS;
 pub use flow::{Addresses, Direction, FlowEndReason, FlowKey, FlowRecord, Layer};
 pub use interface::{Interface, InterfaceKind};
-pub use ledger::{Account, Cause, Count, Statement};
+pub use ledger::{Account, Cause, Count, ProbeAccount, Statement};
 pub use process::{Container, Process, Runtime};
 pub use protocol::protocol_name;
 pub use tcp::{TcpEnd, TcpState};

@@ -2,8 +2,8 @@
 
 use serde::Serialize;
 use std::io::{self, BufWriter, Stdout, Write};
-use weir_agent::Sink;
-use weir_record::{Account, FlowRecord, Statement};
+use weir_agent::{Closing, Sink};
+use weir_record::{FlowRecord, Statement};
 
 /// Writes records as they end, and the ledger at exit.
 pub struct JsonLines {
@@ -34,9 +34,12 @@ impl Sink for JsonLines {
         self.out.flush()
     }
 
-    fn finish(&mut self, accounts: &[Account]) -> io::Result<()> {
-        for account in accounts {
+    fn finish(&mut self, closing: &Closing) -> io::Result<()> {
+        for account in &closing.accounts {
             self.line(&Statement(account))?;
+        }
+        for probe in &closing.probes {
+            self.line(probe)?;
         }
         self.out.flush()
     }

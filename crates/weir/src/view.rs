@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use std::io::{self, Write};
 use std::sync::mpsc::{Receiver, Sender, SyncSender, TrySendError, channel, sync_channel};
 use std::time::Duration;
-use weir_agent::{Agent, Books, LiveFlow, Notify, Sink};
+use weir_agent::{Agent, Books, Closing, LOST_EVENTS, LiveFlow, Notify, Sink};
 use weir_record::{Account, Count, FlowRecord};
 
 /// More than any terminal has lines.
@@ -160,7 +160,7 @@ impl Sink for Rows {
         out.flush()
     }
 
-    fn finish(&mut self, _accounts: &[Account]) -> io::Result<()> {
+    fn finish(&mut self, _closing: &Closing) -> io::Result<()> {
         Ok(())
     }
 }
@@ -183,7 +183,7 @@ impl Sink for Nowhere {
         Ok(())
     }
 
-    fn finish(&mut self, _accounts: &[Account]) -> io::Result<()> {
+    fn finish(&mut self, _closing: &Closing) -> io::Result<()> {
         Ok(())
     }
 }
@@ -233,5 +233,10 @@ pub fn print_balance(books: &Books) {
                 cause.remedy(),
             );
         }
+    }
+    for probe in books.probes().iter().filter(|probe| probe.lost_events > 0) {
+        let lost = text::grouped(probe.lost_events);
+        let _ =
+            writeln!(out, "weir: probe {}: {ALARM}{lost} events lost{ALARM:#}: {LOST_EVENTS}", probe.probe);
     }
 }

@@ -20,7 +20,7 @@ use table::{Ends, SocketTable};
 use weir_kernel::SocketEvent;
 use weir_probes::flows::own_netns;
 use weir_probes::sockets::Sockets;
-use weir_record::{Direction, FlowRecord, Process};
+use weir_record::{Direction, FlowRecord, ProbeAccount, Process};
 
 /// Sockets that are remembered: about 400 bytes each.
 const SOCKETS: usize = 262_144;
@@ -51,6 +51,7 @@ pub struct Identity {
     sockets: SocketTable,
     processes: Processes,
     places: Places,
+    heard: u64,
 }
 
 impl Identity {
@@ -63,6 +64,7 @@ impl Identity {
             sockets: SocketTable::new(SOCKETS, linger),
             processes: Processes::new(PROCESSES, settings.arguments),
             places: Places::default(),
+            heard: 0,
         };
         if !settings.identity {
             return (identity, None);
@@ -97,7 +99,7 @@ impl Identity {
         let Some(probe) = self.probe.take() else { return Ok(()) };
         let heard = probe.consume(AT_A_TIME, |event| self.learn(event));
         self.probe = Some(probe);
-        heard?;
+        self.heard += heard? as u64;
         Ok(())
     }
 
@@ -154,6 +156,16 @@ impl Identity {
             evicted_sockets: self.sockets.evicted(),
             lost_events: probe.and_then(|probe| probe.lost().ok()).unwrap_or(0),
         }
+    }
+
+    /// What the probes have told, and what of it was lost.
+    pub fn accounts(&self) -> Vec<ProbeAccount> {
+        let sockets = self.probe.as_ref().map(|probe| ProbeAccount {
+            probe: "sockets",
+            events: self.heard,
+            lost_events: probe.lost().unwrap_or(0),
+        });
+        sockets.into_iter().collect()
     }
 
     /// The probe, for its statistics.

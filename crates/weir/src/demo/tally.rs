@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::io;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
-use weir_agent::Sink;
-use weir_record::{Account, Count, FlowRecord};
+use weir_agent::{Closing, Sink};
+use weir_record::{Count, FlowRecord};
 
 const SYN: u16 = 2;
 const ACK: u16 = 16;
@@ -105,8 +105,8 @@ impl<S: Sink> Sink for Overheard<S> {
         self.inner.write(records)
     }
 
-    fn finish(&mut self, accounts: &[Account]) -> io::Result<()> {
-        self.inner.finish(accounts)
+    fn finish(&mut self, closing: &Closing) -> io::Result<()> {
+        self.inner.finish(closing)
     }
 }
 
