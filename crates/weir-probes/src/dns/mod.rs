@@ -23,8 +23,8 @@ pub struct Dns {
 }
 
 impl Dns {
-    /// Loads it and hangs it on the root of the control groups, which in a container is the container's. It takes the
-    /// first [`MOST_PORTS`] of the `ports` that servers answer from.
+    /// Loads it and hangs it on the root of the control groups, as far up as this process can see. It takes the first
+    /// [`MOST_PORTS`] of the `ports` that servers answer from.
     ///
     /// # Errors
     /// The kernel's refusal, or control groups of version 2 are not mounted.
