@@ -83,7 +83,12 @@ impl Agent {
 
     /// As [`Agent::start_unread`], but with a subcommand of the caller's choice.
     pub fn start_command(namespace: &Namespace, args: &[&str]) -> Self {
-        let mut agent = Self::spawn(namespace, &[], args);
+        Self::start_under(namespace, &[], args)
+    }
+
+    /// As [`Agent::start_command`], under a command that executes it.
+    pub fn start_under(namespace: &Namespace, wrapper: &[&str], args: &[&str]) -> Self {
+        let mut agent = Self::spawn(namespace, wrapper, args);
         let Self { child, stderr, .. } = &mut agent;
         let stderr = stderr.as_ref().expect("its messages are read");
         wait_for("weir attaches", START, || {
@@ -200,6 +205,13 @@ impl Agent {
     pub fn stop_with(self, signal: Signal) -> Outcome {
         self.signal(signal);
         self.wait()
+    }
+
+    /// Asks it to stop and returns the lines that it has written, whatever they are.
+    pub fn stop_and_read(mut self) -> Vec<String> {
+        self.signal(Signal::SIGINT);
+        self.wait_for_exit();
+        self.stdout.take().map(Lines::finish).unwrap_or_default()
     }
 
     /// Waits until it stops by itself, in order.

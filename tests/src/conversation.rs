@@ -28,6 +28,8 @@ pub struct Conversation {
     pub interface: String,
     pub source_process: Option<Process>,
     pub destination_process: Option<Process>,
+    pub source_names: Names,
+    pub destination_names: Names,
     pub observations: Vec<Observation>,
 }
 
@@ -44,6 +46,19 @@ pub struct Process {
     pub container: Option<String>,
     pub container_runtime: Option<String>,
     pub pod_uid: Option<String>,
+}
+
+/// What the address at one end is called, and where it is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[expect(missing_docs, reason = "named as in the JSON")]
+pub struct Names {
+    pub name: Option<String>,
+    pub name_origin: Option<String>,
+    pub label: Option<String>,
+    pub country: Option<String>,
+    pub city: Option<String>,
+    pub as_number: Option<u32>,
+    pub as_organization: Option<String>,
 }
 
 /// What one point saw of one direction.
@@ -102,6 +117,8 @@ impl Conversation {
             interface: text(value, "interface")?,
             source_process: Process::of(value, "source")?,
             destination_process: Process::of(value, "destination")?,
+            source_names: Names::of(value, "source")?,
+            destination_names: Names::of(value, "destination")?,
             observations: observations.iter().map(Observation::of).collect::<Result<_, _>>()?,
         })
     }
@@ -123,6 +140,21 @@ impl Process {
             container_runtime: words("container_runtime")?,
             pod_uid: words("pod_uid")?,
         }))
+    }
+}
+
+impl Names {
+    fn of(value: &Value, end: &str) -> Result<Self, String> {
+        let words = |field: &str| optional(value, &format!("{end}_{field}"), text);
+        Ok(Self {
+            name: words("name")?,
+            name_origin: words("name_origin")?,
+            label: words("label")?,
+            country: words("country")?,
+            city: words("city")?,
+            as_number: optional(value, &format!("{end}_as_number"), number)?,
+            as_organization: words("as_organization")?,
+        })
     }
 }
 

@@ -17,6 +17,7 @@ pub mod groups;
 pub mod inject;
 pub mod iperf;
 pub mod lines;
+pub mod mmdb;
 pub mod netns;
 pub mod output;
 pub mod pair;

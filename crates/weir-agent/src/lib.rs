@@ -36,7 +36,7 @@ pub use control::{
 };
 pub use conversations::{Dedup, Joining, LiveFlow};
 pub use error::{Error, Result};
-pub use identity::{Arguments, IdentityState};
+pub use identity::{Arguments, IdentityState, Label, NamesState, Naming};
 pub use interfaces::{KindRule, Namespaces, Selection};
 pub use outlet::{Closing, Outlet, Sink};
 pub use policy::Policy;

@@ -1,9 +1,10 @@
 //! What the user can decide.
 
 use crate::policy::Selector;
-use crate::{Arguments, Error, Joining, Namespaces, Policy, Selection};
+use crate::{Arguments, Error, Joining, Namespaces, Naming, Policy, Selection};
 use std::time::Duration;
 use weir_kernel::Position;
+use weir_probes::dns::MOST_PORTS;
 use weir_probes::flows::Clock;
 use weir_probes::flows::rules::Room;
 
@@ -41,6 +42,8 @@ pub struct Settings {
     pub identity: bool,
     /// How much of their command lines.
     pub arguments: Arguments,
+    /// Where names of addresses are taken from; only labels can be changed while running.
+    pub naming: Naming,
     /// Time between drains.
     pub interval: Duration,
     /// A flow without packets for this long ends.
@@ -73,6 +76,11 @@ impl Settings {
             ("clock", self.clock != wanted.clock),
             ("identity", self.identity != wanted.identity),
             ("process-arguments", self.arguments != wanted.arguments),
+            ("dns", self.naming.dns != wanted.naming.dns),
+            ("dns-port", self.naming.dns_ports != wanted.naming.dns_ports),
+            ("hosts-file", self.naming.hosts_file != wanted.naming.hosts_file),
+            ("geoip", self.naming.geoip != wanted.naming.geoip),
+            ("reverse-dns", self.naming.reverse_dns != wanted.naming.reverse_dns),
             ("memory-budget", self.memory_budget != wanted.memory_budget),
         ];
         if let Some((name, _)) = fixed.iter().find(|(_, differs)| *differs) {
@@ -97,6 +105,13 @@ impl Settings {
             } else {
                 format!("rule ({new}, were {old})")
             });
+        }
+        if self.naming.labels != wanted.naming.labels {
+            changes.push(format!(
+                "label ({}, were {})",
+                wanted.naming.labels.len(),
+                self.naming.labels.len()
+            ));
         }
         if self.policy.filter != wanted.policy.filter {
             changes.push("filter".into());
@@ -123,6 +138,9 @@ impl Settings {
             ("active-timeout", !self.active_timeout.is_zero()),
             ("max-flows", self.max_flows > 0),
         ];
+        if !(1..=MOST_PORTS).contains(&self.naming.dns_ports.len()) {
+            return Err(format!("--dns-port takes from one to {MOST_PORTS} ports"));
+        }
         match positive.iter().find(|(_, holds)| !holds) {
             Some((name, _)) => Err(format!("--{name} must be more than nothing")),
             None => Ok(()),
@@ -144,6 +162,14 @@ pub(crate) fn sample() -> Settings {
         clock: Clock::Tick,
         identity: false,
         arguments: Arguments::Hidden,
+        naming: Naming {
+            dns: false,
+            dns_ports: vec![53],
+            hosts_file: Default::default(),
+            labels: Vec::new(),
+            geoip: Vec::new(),
+            reverse_dns: false,
+        },
         interval: Duration::from_secs(1),
         idle_timeout: Duration::from_secs(15),
         active_timeout: Duration::from_secs(60),

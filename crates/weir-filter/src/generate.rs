@@ -165,6 +165,7 @@ pub fn texts_of(wanted: fn(&Field) -> bool) -> impl Strategy<Value = String> {
         ("host", "source_address"),
         ("process", "source_process"),
         ("pid", "source_pid"),
+        ("name", "source_name"),
     ];
     for (name, of) in either {
         let field = fields().find(|field| field.name == of).filter(|field| wanted(field));

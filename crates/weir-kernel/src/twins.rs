@@ -81,6 +81,12 @@ pub const SOCKET_LISTENS: u32 = 2;
 /// C: `SOCKET_CLOSED`.
 pub const SOCKET_CLOSED: u32 = 3;
 
+/// C: `DNS_HEADER`.
+pub const DNS_HEADER: u32 = 12;
+
+/// C: `DNS_BYTES`: what a message may have that crosses Ethernet over IPv6 in one packet.
+pub const DNS_BYTES: u32 = 1432;
+
 /// C: `struct flow_entry`.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
@@ -603,4 +609,29 @@ const _: () = {
     assert!(offset_of!(SocketEvent, protocol) == 96);
     assert!(offset_of!(SocketEvent, change) == 97);
     assert!(offset_of!(SocketEvent, padding) == 98);
+};
+
+/// C: `struct dns_message`.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct DnsMessage {
+    /// C: `time`.
+    pub time: u64,
+    /// C: `length`.
+    pub length: u32,
+    /// C: `padding`.
+    pub padding: u32,
+    /// C: `bytes`.
+    pub bytes: [u8; 1432],
+}
+
+// SAFETY: repr(C), integers only, no padding: the sizes of the fields add up.
+unsafe impl Pod for DnsMessage {}
+
+const _: () = {
+    assert!(size_of::<DnsMessage>() == 1448);
+    assert!(offset_of!(DnsMessage, time) == 0);
+    assert!(offset_of!(DnsMessage, length) == 8);
+    assert!(offset_of!(DnsMessage, padding) == 12);
+    assert!(offset_of!(DnsMessage, bytes) == 16);
 };

@@ -1,4 +1,5 @@
 //! Weir's probes. One directory each: its C, its Rust, side by side.
 
+pub mod dns;
 pub mod flows;
 pub mod sockets;

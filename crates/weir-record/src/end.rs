@@ -1,6 +1,6 @@
 //! Who is at an end of a conversation.
 
-use crate::Process;
+use crate::{Name, Place, Process};
 use std::sync::Arc;
 
 /// What is known of one end beyond its address and port.
@@ -8,4 +8,10 @@ use std::sync::Arc;
 pub struct End {
     /// Who used the socket there, of the processes of this host.
     pub process: Option<Arc<Process>>,
+    /// What the address is called.
+    pub name: Option<Arc<Name>>,
+    /// What the user calls the network that it is in.
+    pub label: Option<Arc<str>>,
+    /// Where it is.
+    pub place: Option<Arc<Place>>,
 }

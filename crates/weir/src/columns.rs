@@ -4,7 +4,10 @@ use crate::table::{Align, Column};
 use crate::text;
 use std::net::IpAddr;
 use std::time::Duration;
-use weir_record::{Direction, FlowKey, FlowRecord};
+use weir_record::{Direction, End, FlowKey, FlowRecord};
+
+/// Characters of a name that are shown.
+const LONGEST_NAME: usize = 30;
 
 /// Titles, and how a record fills them, given bytes and the time in which they came.
 #[derive(Clone, Copy)]
@@ -57,7 +60,7 @@ const CONVERSATION: [Column; 11] = [
 fn flow(record: &FlowRecord, (bytes, time): (u64, Duration)) -> Vec<String> {
     let shown = Shown { one_in: record.sampling_rate.into() };
     let direction = if record.direction == Direction::Ingress { "in" } else { "out" };
-    let (source, destination) = ends(&record.key);
+    let (source, destination) = ends(record);
     vec![
         record.interface.to_string(),
         direction.into(),
@@ -72,7 +75,7 @@ fn flow(record: &FlowRecord, (bytes, time): (u64, Duration)) -> Vec<String> {
 }
 
 fn conversation(record: &FlowRecord, (bytes, time): (u64, Duration)) -> Vec<String> {
-    let (source, destination) = ends(&record.key);
+    let (source, destination) = ends(record);
     let shown = Shown { one_in: record.sampling_rate.into() };
     let back = record.reverse.map(|reverse| (reverse.count, Shown { one_in: reverse.sampling_rate.into() }));
     vec![
@@ -120,12 +123,13 @@ fn age(record: &FlowRecord) -> String {
     text::time(Duration::from_nanos(record.end.saturating_sub(record.start)))
 }
 
-fn ends(key: &FlowKey) -> (String, String) {
-    let ports = key.ports();
-    match key.addresses() {
-        Some((source, destination)) => {
-            (end(source, ports.map(|ports| ports.0)), end(destination, ports.map(|ports| ports.1)))
-        }
+fn ends(record: &FlowRecord) -> (String, String) {
+    let ports = record.key.ports();
+    match record.key.addresses() {
+        Some((source, destination)) => (
+            end(&record.source, source, ports.map(|ports| ports.0)),
+            end(&record.destination, destination, ports.map(|ports| ports.1)),
+        ),
         None => ("-".into(), "-".into()),
     }
 }
@@ -143,10 +147,45 @@ fn protocol(key: &FlowKey) -> String {
     }
 }
 
-fn end(address: IpAddr, port: Option<u16>) -> String {
-    match (address, port) {
-        (address, None) => address.to_string(),
-        (IpAddr::V4(address), Some(port)) => format!("{address}:{port}"),
-        (IpAddr::V6(address), Some(port)) => format!("[{address}]:{port}"),
+/// By its name where there is one.
+fn end(end: &End, address: IpAddr, port: Option<u16>) -> String {
+    let named = end.name.as_ref().map(|name| shortened(&name.text));
+    match (named, address, port) {
+        (Some(name), _, None) => name,
+        (Some(name), _, Some(port)) => format!("{name}:{port}"),
+        (None, address, None) => address.to_string(),
+        (None, IpAddr::V4(address), Some(port)) => format!("{address}:{port}"),
+        (None, IpAddr::V6(address), Some(port)) => format!("[{address}]:{port}"),
+    }
+}
+
+/// A long name without its middle: the host stands at its beginning, and whose it is at its end.
+fn shortened(name: &str) -> String {
+    let characters: Vec<_> = name.chars().collect();
+    if characters.len() <= LONGEST_NAME {
+        return name.to_owned();
+    }
+    let kept = LONGEST_NAME - 1;
+    let (start, end) = (kept / 2, characters.len() - kept.div_ceil(2));
+    characters[..start].iter().chain(&['…']).chain(&characters[end..]).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+    use weir_record::{Name, NameOrigin};
+
+    #[test]
+    fn names_stand_before_addresses() {
+        let address = IpAddr::from([192, 0, 2, 1]);
+        assert_eq!(end(&End::default(), address, Some(80)), "192.0.2.1:80");
+        let name = |text: &str| Some(Arc::new(Name { text: text.into(), origin: NameOrigin::Dns }));
+        let named = |text: &str| End { name: name(text), ..End::default() };
+        assert_eq!(end(&named("web.example"), address, Some(80)), "web.example:80");
+        assert_eq!(end(&named("web.example"), address, None), "web.example");
+        let long =
+            end(&named("a-host-with-a-long-name.somewhere.in.a.deep.domain.example.org"), address, None);
+        assert_eq!((long.as_str(), long.chars().count()), ("a-host-with-a-…ain.example.org", LONGEST_NAME));
     }
 }

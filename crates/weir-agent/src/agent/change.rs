@@ -36,6 +36,7 @@ impl Agent {
             self.select(wanted.selection.clone(), outlet).map_err(|error| error.to_string())?;
         }
         self.table.limit(&wanted);
+        self.identity.change(&wanted);
         self.settings = wanted;
         Ok(changes)
     }

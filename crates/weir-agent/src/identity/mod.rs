@@ -1,6 +1,7 @@
 //! Who talks: joins records with the processes at their ends.
 
 mod cgroup;
+mod names;
 mod places;
 mod process;
 mod processes;
@@ -9,6 +10,8 @@ mod text;
 
 use crate::interfaces::Inventory;
 use crate::{Result, Settings};
+use names::Names;
+pub use names::{Label, NamesState, Naming};
 use places::Places;
 pub use process::Arguments;
 use processes::Processes;
@@ -17,7 +20,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 use table::{Ends, SocketTable};
-use weir_kernel::SocketEvent;
+use weir_kernel::{Loaded, SocketEvent};
 use weir_probes::flows::own_netns;
 use weir_probes::sockets::Sockets;
 use weir_record::{Direction, FlowRecord, ProbeAccount, Process};
@@ -42,6 +45,9 @@ pub struct IdentityState {
     pub evicted_sockets: u64,
     /// Events that the kernel's ring had no room for.
     pub lost_events: u64,
+    /// What it knows of names.
+    #[serde(default)]
+    pub names: NamesState,
 }
 
 /// Whose the ends of conversations are.
@@ -52,11 +58,13 @@ pub struct Identity {
     processes: Processes,
     places: Places,
     heard: u64,
+    names: Names,
 }
 
 impl Identity {
-    /// Attaches the probe and takes in the sockets that there are; or does not, and says why.
-    pub fn open(settings: &Settings) -> (Self, Option<String>) {
+    /// Attaches the probes and takes in the sockets that there are; what cannot be had is left out, and
+    /// there is a remark why.
+    pub fn open(settings: &Settings) -> (Self, Vec<String>) {
         let linger = settings.idle_timeout + 3 * settings.interval;
         let mut identity = Self {
             probe: None,
@@ -65,9 +73,11 @@ impl Identity {
             processes: Processes::new(PROCESSES, settings.arguments),
             places: Places::default(),
             heard: 0,
+            names: Names::open(&settings.naming),
         };
+        let mut remarks = identity.names.remarks();
         if !settings.identity {
-            return (identity, None);
+            return (identity, remarks);
         }
         // Attached first: a socket that comes meanwhile is told of twice rather than not at all.
         let existing = Sockets::attach().and_then(|probe| {
@@ -75,14 +85,11 @@ impl Identity {
             identity.probe = Some(probe);
             Ok(existing)
         });
-        let remark = match existing {
-            Ok(existing) => {
-                existing.iter().for_each(|event| identity.learn(event));
-                None
-            }
-            Err(error) => Some(format!("processes stay unknown: {error}")),
-        };
-        (identity, remark)
+        match existing {
+            Ok(existing) => existing.iter().for_each(|event| identity.learn(event)),
+            Err(error) => remarks.push(format!("processes stay unknown: {error}")),
+        }
+        (identity, remarks)
     }
 
     fn learn(&mut self, event: &SocketEvent) {
@@ -96,6 +103,7 @@ impl Identity {
     /// # Errors
     /// The kernel refuses to be read.
     pub fn hear(&mut self) -> Result<()> {
+        self.names.hear()?;
         let Some(probe) = self.probe.take() else { return Ok(()) };
         let heard = probe.consume(AT_A_TIME, |event| self.learn(event));
         self.probe = Some(probe);
@@ -113,10 +121,26 @@ impl Identity {
     /// Forgets who is gone.
     pub fn expire(&mut self) {
         self.sockets.expire(Instant::now());
+        self.names.expire();
     }
 
-    /// Enters the processes at both ends.
+    /// Follows settings that can change.
+    pub fn change(&mut self, settings: &Settings) {
+        self.names.relabel(&settings.naming.labels);
+    }
+
+    /// What there is to be said since the last time.
+    pub fn remarks(&mut self) -> Vec<String> {
+        self.names.remarks()
+    }
+
+    /// Enters who is at both ends.
     pub fn attribute(&self, record: &mut FlowRecord) {
+        self.names.attribute(record);
+        self.attribute_processes(record);
+    }
+
+    fn attribute_processes(&self, record: &mut FlowRecord) {
         if self.probe.is_none() {
             return;
         }
@@ -155,22 +179,25 @@ impl Identity {
             processes: self.processes.len() as u64,
             evicted_sockets: self.sockets.evicted(),
             lost_events: probe.and_then(|probe| probe.lost().ok()).unwrap_or(0),
+            names: self.names.state(),
         }
     }
 
     /// What the probes have told, and what of it was lost.
     pub fn accounts(&self) -> Vec<ProbeAccount> {
-        let sockets = self.probe.as_ref().map(|probe| ProbeAccount {
-            probe: "sockets",
-            events: self.heard,
-            lost_events: probe.lost().unwrap_or(0),
-        });
-        sockets.into_iter().collect()
+        let of = |probe, events, lost_events| ProbeAccount { probe, events, lost_events };
+        let sockets =
+            self.probe.as_ref().map(|probe| of("sockets", self.heard, probe.lost().unwrap_or(0)));
+        let names = self.names.state();
+        let dns = self.names.probe().map(|_| of("dns", names.dns_answers, names.lost_dns_answers));
+        sockets.into_iter().chain(dns).collect()
     }
 
-    /// The probe, for its statistics.
-    pub fn probe(&self) -> Option<&Sockets> {
-        self.probe.as_ref()
+    /// The objects of the probes and the names of their programs, for statistics.
+    pub fn programs(&self) -> impl Iterator<Item = (&Loaded, &'static str)> {
+        let sockets = self.probe.iter().flat_map(|probe| probe.programs().map(|name| (probe.loaded(), name)));
+        let dns = self.names.probe().map(|probe| (probe.loaded(), weir_probes::dns::PROGRAM));
+        sockets.chain(dns)
     }
 }
 

@@ -13,6 +13,16 @@ pub fn printable(text: &str) -> String {
     printable
 }
 
+/// The same, as long as it is at most, with a sign that there was more.
+pub fn printable_start(text: &str, most: usize) -> String {
+    let mut start = printable(&text[..text.floor_char_boundary(most)]);
+    if start.len() > most || text.len() > most {
+        start.truncate(start.floor_char_boundary(most));
+        start.push('…');
+    }
+    start
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -29,5 +39,12 @@ mod tests {
         for text in ["nginx: worker", r#"sh -c 'echo "C:\dir"'"#, "größe", "日本語", "µ²"] {
             assert_eq!(printable(text), text);
         }
+    }
+
+    #[test]
+    fn text_is_harmless_and_short() {
+        assert_eq!(printable_start("Zürich\n", 20), "Zürich\\n");
+        assert_eq!(printable_start("Zürich", 2), "Z…");
+        assert_eq!(printable_start("\u{1b}[2J", 4), "\\u{1…");
     }
 }

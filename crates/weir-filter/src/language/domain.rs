@@ -4,7 +4,7 @@ use super::operator::Operator;
 use std::collections::HashMap;
 use std::sync::LazyLock;
 use weir_record::{
-    Direction, Evidence, Field, FlowEndReason, InterfaceKind, Kind, TcpState, Unit, protocol_name,
+    Direction, Evidence, Field, FlowEndReason, InterfaceKind, Kind, NameOrigin, TcpState, Unit, protocol_name,
 };
 
 /// What the values of a field are, as far as the language tells them apart.
@@ -104,6 +104,9 @@ pub(crate) fn words(field: &Field) -> Option<Vec<&'static str>> {
         "biflow_evidence" => Some([None, Time, Ports, Request, Syn].map(Evidence::as_str).to_vec()),
         "interface_kind" => Some(InterfaceKind::words().collect()),
         "tcp_state" => Some([Attempted, HalfOpen, Established, Closed, Reset].map(TcpState::as_str).to_vec()),
+        "source_name_origin" | "destination_name_origin" => {
+            Some(NameOrigin::ALL.map(NameOrigin::as_str).to_vec())
+        }
         _ => Option::None,
     }
 }
@@ -115,7 +118,7 @@ fn most(field: &Field) -> u64 {
         "vlan" => 0xfff,
         "icmp_type" | "icmp_code" | "min_ttl" | "max_ttl" => 0xff,
         "dscp" => 0x3f,
-        "interface_index" => u32::MAX.into(),
+        "interface_index" | "source_as_number" | "destination_as_number" => u32::MAX.into(),
         _ => u64::MAX,
     }
 }

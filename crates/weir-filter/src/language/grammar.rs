@@ -5,7 +5,7 @@
 use super::operator::Operator;
 use super::tokens::{Lexeme, Token};
 use super::{DEEPEST, subject, values};
-use crate::expression::{Check, Expression, Test};
+use crate::expression::{Check, Expression, Subject, Test};
 use crate::mistake::Mistake;
 use weir_record::Kind;
 use winnow::Parser;
@@ -144,9 +144,13 @@ fn test(input: &mut Tokens<'_>) -> Parsed<Expression> {
     };
     input.next_token();
     values::admit(subject, operator, next.column)?;
-    let (check, negate) = values::check(subject, operator, &list(input)?)?;
-    let test = Expression::Test(of(check));
-    Ok(if negate { test.negated() } else { test })
+    let parts = values::by_kind(subject, operator, list(input)?)?;
+    let test = |(subject, values): (Subject, Vec<&Token<'_>>)| {
+        let (check, negate) = values::check(subject, operator, &values)?;
+        let test = Expression::Test(Test { subject, ..of(check) });
+        Ok(if negate { test.negated() } else { test })
+    };
+    Ok(Expression::any(parts.into_iter().map(test).collect::<Parsed<_>>()?))
 }
 
 /// One value or several, with or without brackets around.

@@ -95,6 +95,13 @@ impl Addresses {
     }
 }
 
+/// Whether a text can only be meant as a host's name, rather than as an address with a mistake in it.
+pub(super) fn is_name(text: &str) -> bool {
+    text.contains(|one: char| one.is_alphabetic())
+        && !text.contains([':', '/'])
+        && !text.eq_ignore_ascii_case("null")
+}
+
 /// An address, a network, or a range of addresses.
 pub(super) fn addresses(text: &str) -> Option<Addresses> {
     if let Some((first, last)) = text.split_once('-') {

@@ -19,7 +19,7 @@ const DEEPEST: usize = 64;
 /// How many bytes a filter may have: enough for some 50 000 networks.
 const LONGEST: usize = 1 << 20;
 
-/// Names that stand for a field of either end. `host` is to match names, too, when records have them.
+/// Names that stand for a field of either end. `host` becomes `name` where it is compared with one.
 const EITHER: &[(&str, &str, &str)] = &[
     ("port", "source_port", "destination_port"),
     ("address", "source_address", "destination_address"),
@@ -28,6 +28,9 @@ const EITHER: &[(&str, &str, &str)] = &[
     ("pid", "source_pid", "destination_pid"),
     ("unit", "source_unit", "destination_unit"),
     ("container", "source_container", "destination_container"),
+    ("name", "source_name", "destination_name"),
+    ("label", "source_label", "destination_label"),
+    ("country", "source_country", "destination_country"),
 ];
 
 /// Reads a filter.

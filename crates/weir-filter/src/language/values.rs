@@ -29,6 +29,23 @@ fn spelled(operators: &[Operator]) -> String {
     operators.iter().map(|one| one.as_str()).collect::<Vec<_>>().join(" ")
 }
 
+/// Values by what they are compared with: those of `host` may be addresses and names.
+pub(super) fn by_kind<'t>(
+    subject: Subject,
+    operator: Operator,
+    values: Vec<&'t Token<'t>>,
+) -> Result<Vec<(Subject, Vec<&'t Token<'t>>)>, Mistake> {
+    let is_name = |value: &&Token<'_>| value.text().is_some_and(|(text, _)| literals::is_name(text));
+    let is_list = operator == Operator::In || values.len() == 1;
+    if subject.name() != "host" || !is_list {
+        return Ok(vec![(subject, values)]);
+    }
+    let column = values.first().map_or(1, |value| value.column);
+    let (names, addresses): (Vec<_>, Vec<_>) = values.into_iter().partition(is_name);
+    let parts = [(subject, addresses), (super::subject("name", column)?, names)];
+    Ok(parts.into_iter().filter(|(_, values)| !values.is_empty()).collect())
+}
+
 /// What `subject operator values` asks, and whether for the opposite.
 pub(super) fn check(
     subject: Subject,

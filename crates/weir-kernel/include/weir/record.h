@@ -231,6 +231,17 @@ struct socket_event {
 	__u8 padding[6];
 };
 
+#define DNS_HEADER 12
+#define DNS_BYTES 1432 /* what a message may have that crosses Ethernet over IPv6 in one packet */
+
+/* A DNS answer that was delivered to a socket. */
+struct dns_message {
+	__u64 time; /* nanoseconds of the monotonic clock */
+	__u32 length; /* more than DNS_BYTES where it was cut */
+	__u32 padding;
+	__u8 bytes[DNS_BYTES];
+};
+
 #define PIN_SIZE(type, size) _Static_assert(sizeof(struct type) == (size), #type " changed size")
 PIN_SIZE(flow_entry, 64);
 PIN_SIZE(flow_addresses, 32);
@@ -247,5 +258,6 @@ PIN_SIZE(rule_point, 8);
 PIN_SIZE(rule_action, 8);
 PIN_SIZE(socket_owner, 48);
 PIN_SIZE(socket_event, 104);
+PIN_SIZE(dns_message, 1448);
 PIN_SIZE(fragment_key, 40);
 PIN_SIZE(fragment_origin, 12);

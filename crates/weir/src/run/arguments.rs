@@ -6,7 +6,9 @@ use glob::Pattern;
 use ipnet::IpNet;
 use std::path::PathBuf;
 use std::time::Duration;
-use weir_agent::{Dedup, HookChoice, Joining, KindRule, Namespaces, Policy, Selection, Settings};
+use weir_agent::{
+    Dedup, HookChoice, Joining, KindRule, Label, Namespaces, Naming, Policy, Selection, Settings,
+};
 use weir_filter::{Filter, Rule};
 use weir_kernel::Position;
 use weir_probes::flows::Clock;
@@ -70,6 +72,30 @@ pub struct Arguments {
     /// How many characters of a process's command line are kept, secrets masked; 0 for none
     #[arg(long, value_name = "COUNT", default_value_t = 256, value_parser = clap::value_parser!(u32).range(..=4096), help_heading = "Who talks")]
     process_arguments: u32,
+
+    /// Name addresses by the DNS answers that this host receives
+    #[arg(long, value_name = "SWITCH", default_value = "on", help_heading = "Names")]
+    dns: Switch,
+
+    /// Ports that DNS answers come from, four at most
+    #[arg(long, value_name = "PORT", default_values_t = [53, 5353], value_parser = clap::value_parser!(u16).range(1..), help_heading = "Names")]
+    dns_port: Vec<u16>,
+
+    /// Name addresses by this file; it is read again when it changes
+    #[arg(long, value_name = "FILE", default_value = "/etc/hosts", value_hint = ValueHint::FilePath, help_heading = "Names")]
+    hosts_file: PathBuf,
+
+    /// Call a network by a label of your own: 10.1.0.0/16=db-subnet; the narrowest around an address counts
+    #[arg(long, value_name = "CIDR=LABEL", help_heading = "Names")]
+    label: Vec<Label>,
+
+    /// Say where addresses are and whose, by this database in MaxMind's format; it is read again when it is replaced
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = "Names")]
+    geoip: Vec<PathBuf>,
+
+    /// Ask DNS for the names of addresses that nobody here has a name for
+    #[arg(long, value_name = "SWITCH", default_value = "off", help_heading = "Names")]
+    reverse_dns: Switch,
 
     /// Count these packets or leave them out: deny EXPR, allow EXPR, allow 1/100 EXPR; the first that fits decides
     #[arg(long, value_name = "RULE", help_heading = "What is counted and written")]
@@ -219,6 +245,14 @@ pub fn settings(arguments: Arguments) -> Settings {
         arguments: match arguments.process_arguments {
             0 => weir_agent::Arguments::Hidden,
             most => weir_agent::Arguments::UpTo(most as usize),
+        },
+        naming: Naming {
+            dns: arguments.dns == Switch::On,
+            dns_ports: arguments.dns_port,
+            hosts_file: arguments.hosts_file,
+            labels: arguments.label,
+            geoip: arguments.geoip,
+            reverse_dns: arguments.reverse_dns == Switch::On,
         },
         interval: arguments.interval,
         idle_timeout: arguments.idle_timeout,

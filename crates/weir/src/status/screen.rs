@@ -5,7 +5,7 @@ use crate::text;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::time::Duration;
-use weir_agent::{Effective, SinkState, Status, WatchedInterface};
+use weir_agent::{Effective, NamesState, SinkState, Status, WatchedInterface};
 use weir_probes::flows::PROGRAMS;
 
 /// What the screen takes from an entry of the ledger.
@@ -30,7 +30,7 @@ pub struct Totals {
 }
 
 /// Interfaces that are shown: with all the rest and a balance of one line, 24 lines.
-const MOST_INTERFACES: usize = 8;
+const MOST_INTERFACES: usize = 7;
 /// Room for a fact on an 80-column terminal.
 const POLICY_WIDTH: usize = 66;
 
@@ -63,6 +63,7 @@ pub fn lines(status: &Status<Totals>, width: usize) -> Vec<String> {
     let rest = [
         ("programs", programs(status)),
         ("identity", identity(status)),
+        ("names", names(&status.identity.names)),
         ("agent", process(status)),
         ("timeouts", timeouts(status)),
         ("policy", policy(status)),
@@ -225,6 +226,32 @@ fn identity(status: &Status<Totals>) -> String {
     format!("{sockets} sockets of {processes} processes by {}, {lost}", identity.hooks)
 }
 
+/// Addresses that have a name or a place, by source.
+fn names(names: &NamesState) -> String {
+    let sources = [
+        (names.dns, names.dns_addresses, "by DNS"),
+        (names.hosts > 0, names.hosts, "by the hosts file"),
+        (names.labels > 0, names.labels, "labels"),
+        (names.databases > 0, names.databases, "databases"),
+        (names.reverse_dns_addresses > 0, names.reverse_dns_addresses, "asked for"),
+    ];
+    let sources = sources.into_iter().filter(|(is_used, ..)| *is_used);
+    let mut parts: Vec<_> =
+        sources.map(|(_, number, source)| format!("{} {source}", text::count(number))).collect();
+    if parts.is_empty() {
+        parts.push(format!("{QUIET}none{QUIET:#}"));
+    }
+    let lost = [
+        (names.lost_dns_answers, "answers lost"),
+        (names.malformed_dns_answers, "malformed"),
+        (names.evicted_dns_addresses, "forgotten"),
+        (names.dropped_reverse_dns_questions, "not asked"),
+    ];
+    let lost = lost.into_iter().filter(|(number, _)| *number > 0);
+    parts.extend(lost.map(|(number, what)| format!("{ALARM}{} {what}{ALARM:#}", text::count(number))));
+    parts.join(", ")
+}
+
 fn programs(status: &Status<Totals>) -> String {
     let programs: Vec<_> =
         status.cost.programs.iter().filter(|program| PROGRAMS.contains(&program.name.as_str())).collect();
@@ -332,9 +359,9 @@ mod tests {
     #[test]
     fn the_busiest_interfaces_are_shown_and_the_others_counted() {
         let lines = lines(&status(12, 1_000), 80);
-        assert!(lines.iter().any(|line| line.contains("… and 5 more, -o json lists all")), "{lines:#?}");
+        assert!(lines.iter().any(|line| line.contains("… and 6 more, -o json lists all")), "{lines:#?}");
         let shown = |name: &str| lines.iter().any(|line| line.starts_with(name));
-        assert!(shown("veth12 ") && shown("veth6 ") && !shown("veth5 "), "{lines:#?}");
+        assert!(shown("veth12 ") && shown("veth7 ") && !shown("veth6 "), "{lines:#?}");
     }
 
     #[test]

@@ -1,0 +1,207 @@
+//! Names for addresses, from every source that knows one, and where the addresses are.
+//!
+//! A file for each source. What is slow (files, servers) has threads of its own; records are only looked up in memory.
+
+mod answers;
+mod atlas;
+mod files;
+mod hosts;
+mod labels;
+mod listener;
+mod message;
+mod reverse;
+
+use crate::Result;
+use atlas::Atlas;
+use files::{Content, News, Watched};
+use hosts::Hosts;
+pub use labels::Label;
+use labels::Labels;
+use listener::Listener;
+use reverse::Reverse;
+use serde::{Deserialize, Serialize};
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::mpsc::Receiver;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use weir_probes::dns::Dns;
+use weir_record::{End, FlowRecord, Name};
+
+/// Bytes of a name or a label that are kept. Names in DNS are not longer.
+const LONGEST: usize = 255;
+
+/// Where names and places are taken from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Naming {
+    /// Whether answers from DNS are listened to.
+    pub dns: bool,
+    /// The ports that they come from.
+    pub dns_ports: Vec<u16>,
+    /// The hosts file.
+    pub hosts_file: PathBuf,
+    /// What networks are called.
+    pub labels: Vec<Label>,
+    /// Databases of places, the best first.
+    pub geoip: Vec<PathBuf>,
+    /// Whether servers are asked for names that nobody here has asked for.
+    pub reverse_dns: bool,
+}
+
+/// What can be said of names.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NamesState {
+    /// Whether answers from DNS are listened to.
+    pub dns: bool,
+    /// Addresses that have a name from there.
+    pub dns_addresses: u64,
+    /// Answers that were heard.
+    pub dns_answers: u64,
+    /// Answers that the kernel's ring had no room for.
+    pub lost_dns_answers: u64,
+    /// Answers that could not be read.
+    pub malformed_dns_answers: u64,
+    /// Addresses that were forgotten while their names held.
+    pub evicted_dns_addresses: u64,
+    /// Addresses in the hosts file.
+    pub hosts: u64,
+    /// Networks with a label.
+    pub labels: u64,
+    /// Databases of places.
+    pub databases: u64,
+    /// Addresses that servers were asked for, where they are.
+    pub reverse_dns_addresses: u64,
+    /// Addresses that they were not asked for, since too many waited.
+    pub dropped_reverse_dns_questions: u64,
+}
+
+/// All sources.
+#[derive(Default)]
+pub struct Names {
+    dns: Option<Listener>,
+    hosts: Hosts,
+    labels: Labels,
+    atlas: Atlas,
+    news: Option<Receiver<News>>,
+    reverse: Option<Reverse>,
+    remarks: Vec<String>,
+}
+
+impl Names {
+    /// Opens the sources; what cannot be opened is left out, and there is a remark why.
+    pub fn open(naming: &Naming) -> Self {
+        let mut names = Self { labels: Labels::new(&naming.labels), ..Self::default() };
+        if naming.dns {
+            match Listener::attach(&naming.dns_ports) {
+                Ok(dns) => names.dns = Some(dns),
+                Err(error) => names.remarks.push(format!("names from DNS answers stay unknown: {error}")),
+            }
+        }
+        let maps = naming.geoip.iter().enumerate().map(|(place, path)| (path, Content::Map(place)));
+        let all = [(&naming.hosts_file, Content::Hosts)].into_iter().chain(maps);
+        let mut all: Vec<_> = all.map(|(path, content)| Watched::new(path.clone(), content)).collect();
+        all.iter_mut().filter_map(Watched::look).for_each(|news| names.take(news));
+        match files::watch(all) {
+            Ok(news) => names.news = Some(news),
+            Err(error) => names.remarks.push(format!("changes of files with names are not seen: {error}")),
+        }
+        if naming.reverse_dns {
+            match Reverse::start(reverse::by_resolver) {
+                Ok(reverse) => names.reverse = Some(reverse),
+                Err(error) => names.remarks.push(format!("no server is asked for names: {error}")),
+            }
+        }
+        names
+    }
+
+    fn take(&mut self, news: News) {
+        match news {
+            News::Hosts(hosts) => self.hosts = hosts,
+            News::Map(place, map) => self.atlas.replace(place, map),
+            News::Unreadable(remark) => self.remarks.push(remark),
+        }
+    }
+
+    /// Takes in what there is to hear.
+    ///
+    /// # Errors
+    /// The kernel refuses to be read.
+    pub fn hear(&mut self) -> Result<()> {
+        while let Some(news) = self.news.as_ref().and_then(|news| news.try_recv().ok()) {
+            self.take(news);
+        }
+        if let Some(reverse) = &mut self.reverse {
+            reverse.hear();
+        }
+        match &mut self.dns {
+            Some(dns) => dns.hear(),
+            None => Ok(()),
+        }
+    }
+
+    /// What there is to be said since the last time.
+    pub fn remarks(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.remarks)
+    }
+
+    /// Calls networks otherwise from now on.
+    pub fn relabel(&mut self, labels: &[Label]) {
+        self.labels = Labels::new(labels);
+    }
+
+    /// Forgets names that do not hold any more.
+    pub fn expire(&mut self) {
+        if let Some(dns) = &mut self.dns {
+            dns.answers.expire(unix_now());
+        }
+    }
+
+    /// Enters what the addresses at both ends are called, and where they are.
+    pub fn attribute(&self, record: &mut FlowRecord) {
+        let Some((source, destination)) = record.key.addresses() else { return };
+        let time = (record.start, record.end);
+        self.describe(&mut record.source, source, time);
+        self.describe(&mut record.destination, destination, time);
+    }
+
+    fn describe(&self, end: &mut End, address: IpAddr, time: (u64, u64)) {
+        end.name = self.name(address, time);
+        end.label = self.labels.of(address).cloned();
+        end.place = self.atlas.of(address);
+    }
+
+    /// The name of an address: what was asked for tells most; what this host has been told by hand comes next.
+    fn name(&self, address: IpAddr, (start, end): (u64, u64)) -> Option<Arc<Name>> {
+        let asked_for = || self.dns.as_ref()?.answers.of(address, start, end).cloned();
+        let by_hand = || self.hosts.of(address).cloned();
+        let by_server = || self.reverse.as_ref()?.of(address);
+        asked_for().or_else(by_hand).or_else(by_server)
+    }
+
+    /// What can be said of it.
+    pub fn state(&self) -> NamesState {
+        let of_dns = |of: fn(&Listener) -> u64| self.dns.as_ref().map_or(0, of);
+        NamesState {
+            dns: self.dns.is_some(),
+            dns_addresses: of_dns(|dns| dns.answers.len() as u64),
+            dns_answers: of_dns(|dns| dns.heard),
+            lost_dns_answers: of_dns(Listener::lost),
+            malformed_dns_answers: of_dns(|dns| dns.malformed),
+            evicted_dns_addresses: of_dns(|dns| dns.answers.evicted()),
+            hosts: self.hosts.len() as u64,
+            labels: self.labels.len() as u64,
+            databases: self.atlas.len() as u64,
+            reverse_dns_addresses: self.reverse.as_ref().map_or(0, Reverse::len) as u64,
+            dropped_reverse_dns_questions: self.reverse.as_ref().map_or(0, Reverse::dropped),
+        }
+    }
+
+    /// The DNS probe, for its statistics.
+    pub fn probe(&self) -> Option<&Dns> {
+        self.dns.as_ref().map(|dns| &dns.probe)
+    }
+}
+
+fn unix_now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO).as_nanos() as u64
+}

@@ -1,0 +1,52 @@
+//! What the addresses at both ends are called, and where they are.
+
+use crate::field::{Field, Kind, Value};
+use crate::{Name, Place};
+use std::borrow::Cow;
+use std::sync::Arc;
+
+fn text(text: Option<&str>) -> Value<'_> {
+    text.map_or(Value::Absent, |text| Value::Text(Cow::Borrowed(text)))
+}
+
+fn name<'r>(name: &'r Option<Arc<Name>>, of: impl Fn(&'r Name) -> &'r str) -> Value<'r> {
+    text(name.as_deref().map(of))
+}
+
+fn place<'r>(place: &'r Option<Arc<Place>>, of: impl Fn(&'r Place) -> &'r Option<String>) -> Value<'r> {
+    text(place.as_deref().and_then(|place| of(place).as_deref()))
+}
+
+/// The same of either end: what differs is its name and where it lies in a record.
+macro_rules! fields_of {
+    ($end:ident) => {
+        [
+            end_field!($end, "_name", "domain", Kind::Text, "Name of the address while the flow lived: the one that was asked for, where a process of this host asked DNS for it. Characters that are not printable ASCII are written `\\DDD`, as in zone files.", |record| {
+                name(&record.$end.name, |name| &name.text)
+            }),
+            end_field!($end, "_name_origin", "domain.origin", Kind::Text, "Where that name comes from: `dns` (an answer that this host received), `hosts` (the hosts file), `reverse_dns` (asked for by Weir).", |record| {
+                name(&record.$end.name, |name| name.origin.as_str())
+            }),
+            end_field!($end, "_label", "label", Kind::Text, "What `--label` calls the narrowest network around the address.", |record| {
+                text(record.$end.label.as_deref())
+            }),
+            end_field!($end, "_country", "geo.country.iso_code", Kind::Text, "ISO 3166-1 code of the country where the address is, by the databases that `--geoip` names.", |record| {
+                place(&record.$end.place, |place| &place.country)
+            }),
+            end_field!($end, "_city", "geo.locality.name", Kind::Text, "The city, likewise, in English.", |record| {
+                place(&record.$end.place, |place| &place.city)
+            }),
+            end_field!($end, "_as_number", "as.number", Kind::Number, "Number of the autonomous system that the address belongs to, likewise.", |record| {
+                record.$end.place.as_deref().and_then(|place| place.as_number).into()
+            }),
+            end_field!($end, "_as_organization", "as.organization.name", Kind::Text, "Who runs that, likewise.", |record| {
+                place(&record.$end.place, |place| &place.as_organization)
+            }),
+        ]
+    };
+}
+
+/// In the order of output.
+pub const SOURCE: &[Field] = &fields_of!(source);
+/// The same of the other end.
+pub const DESTINATION: &[Field] = &fields_of!(destination);
