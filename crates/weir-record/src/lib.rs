@@ -13,6 +13,8 @@ mod ledger;
 mod process;
 mod protocol;
 mod tcp;
+mod text;
+mod workload;
 
 pub use conversation::{Evidence, Observation, Observations, Reverse};
 pub use end::End;
@@ -24,3 +26,5 @@ pub use ledger::{Account, Cause, Count, Statement};
 pub use process::{Container, Process, Runtime};
 pub use protocol::protocol_name;
 pub use tcp::{TcpEnd, TcpState};
+pub use text::printable;
+pub use workload::{Workload, WorkloadOwner};

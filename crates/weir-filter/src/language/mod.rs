@@ -28,6 +28,10 @@ const EITHER: &[(&str, &str, &str)] = &[
     ("pid", "source_pid", "destination_pid"),
     ("unit", "source_unit", "destination_unit"),
     ("container", "source_container", "destination_container"),
+    ("pod", "source_pod", "destination_pod"),
+    ("namespace", "source_namespace", "destination_namespace"),
+    ("service", "source_service", "destination_service"),
+    ("owner", "source_owner", "destination_owner"),
 ];
 
 /// Reads a filter.

@@ -19,11 +19,13 @@ macro_rules! end_field {
 }
 
 mod flow;
+mod kubernetes;
 mod process;
 
 use crate::field::Field;
 
-const GROUPS: &[&[Field]] = &[flow::FIELDS, process::SOURCE, process::DESTINATION];
+const GROUPS: &[&[Field]] =
+    &[flow::FIELDS, process::SOURCE, process::DESTINATION, kubernetes::SOURCE, kubernetes::DESTINATION];
 
 static ALL: [Field; count(GROUPS)] = joined(GROUPS);
 
