@@ -1,6 +1,7 @@
 //! What a record says of the conversation: both directions, and who saw them.
 
 use crate::output::{Count, boolean, field, number, optional, text};
+use crate::workload::Workload;
 use serde_json::Value;
 
 /// A flow record, as far as it is about a conversation.
@@ -28,6 +29,8 @@ pub struct Conversation {
     pub interface: String,
     pub source_process: Option<Process>,
     pub destination_process: Option<Process>,
+    pub source_workload: Workload,
+    pub destination_workload: Workload,
     pub observations: Vec<Observation>,
 }
 
@@ -102,6 +105,8 @@ impl Conversation {
             interface: text(value, "interface")?,
             source_process: Process::of(value, "source")?,
             destination_process: Process::of(value, "destination")?,
+            source_workload: Workload::of(value, "source")?,
+            destination_workload: Workload::of(value, "destination")?,
             observations: observations.iter().map(Observation::of).collect::<Result<_, _>>()?,
         })
     }
