@@ -111,6 +111,7 @@ impl Agent {
             entries_used,
         };
         let mut remarks = Vec::from_iter(remark);
+        remarks.extend(agent.identity.remarks());
         remarks.extend(agent.attach_first(&found)?);
         remarks.extend_from_slice(agent.selector.remarks());
         let (interfaces, namespaces) = agent.following.names();
@@ -135,6 +136,7 @@ impl Agent {
         while !stop() {
             self.wait(next)?;
             self.identity.hear()?;
+            self.identity.remarks().into_iter().for_each(|line| self.books.notice(line));
             self.follow(&mut outlet)?;
             let now = Instant::now();
             if now >= next {

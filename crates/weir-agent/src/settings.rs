@@ -4,6 +4,7 @@ use crate::policy::Selector;
 use crate::{Arguments, Error, Joining, Namespaces, Policy, Selection};
 use std::time::Duration;
 use weir_kernel::Position;
+use weir_kubernetes::Options;
 use weir_probes::flows::Clock;
 use weir_probes::flows::rules::Room;
 
@@ -41,6 +42,8 @@ pub struct Settings {
     pub identity: bool,
     /// How much of their command lines.
     pub arguments: Arguments,
+    /// Who is asked about pods and services; cannot be changed while running.
+    pub kubernetes: Options,
     /// Time between drains.
     pub interval: Duration,
     /// A flow without packets for this long ends.
@@ -73,6 +76,8 @@ impl Settings {
             ("clock", self.clock != wanted.clock),
             ("identity", self.identity != wanted.identity),
             ("process-arguments", self.arguments != wanted.arguments),
+            ("kubernetes", self.kubernetes.source != wanted.kubernetes.source),
+            ("kubernetes-node", self.kubernetes.node != wanted.kubernetes.node),
             ("memory-budget", self.memory_budget != wanted.memory_budget),
         ];
         if let Some((name, _)) = fixed.iter().find(|(_, differs)| *differs) {
@@ -144,6 +149,7 @@ pub(crate) fn sample() -> Settings {
         clock: Clock::Tick,
         identity: false,
         arguments: Arguments::Hidden,
+        kubernetes: Options::default(),
         interval: Duration::from_secs(1),
         idle_timeout: Duration::from_secs(15),
         active_timeout: Duration::from_secs(60),

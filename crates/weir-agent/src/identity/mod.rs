@@ -1,6 +1,7 @@
 //! Who talks: joins records with the processes at their ends.
 
 mod cgroup;
+mod kubernetes;
 mod places;
 mod process;
 mod processes;
@@ -18,6 +19,7 @@ use std::sync::Arc;
 use std::time::Instant;
 use table::{Ends, SocketTable};
 use weir_kernel::SocketEvent;
+use weir_kubernetes::{Kubernetes, KubernetesState};
 use weir_probes::flows::own_netns;
 use weir_probes::sockets::Sockets;
 use weir_record::{Direction, FlowRecord, Process};
@@ -30,7 +32,7 @@ const PROCESSES: usize = 65_536;
 const AT_A_TIME: usize = 65_536;
 
 /// What it can say of itself.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct IdentityState {
     /// How the kernel tells: `tracepoints`, `fentry`, `off`.
     pub hooks: String,
@@ -42,6 +44,9 @@ pub struct IdentityState {
     pub evicted_sockets: u64,
     /// Events that the kernel's ring had no room for.
     pub lost_events: u64,
+    /// What is known of Kubernetes.
+    #[serde(default)]
+    pub kubernetes: KubernetesState,
 }
 
 /// Whose the ends of conversations are.
@@ -51,6 +56,9 @@ pub struct Identity {
     sockets: SocketTable,
     processes: Processes,
     places: Places,
+    kubernetes: Option<Kubernetes>,
+    /// What a person should know, and was not told yet.
+    remarks: Vec<String>,
 }
 
 impl Identity {
@@ -63,10 +71,13 @@ impl Identity {
             sockets: SocketTable::new(SOCKETS, linger),
             processes: Processes::new(PROCESSES, settings.arguments),
             places: Places::default(),
+            kubernetes: None,
+            remarks: Vec::new(),
         };
         if !settings.identity {
             return (identity, None);
         }
+        identity.open_kubernetes(settings);
         // Attached first: a socket that comes meanwhile is told of twice rather than not at all.
         let existing = Sockets::attach().and_then(|probe| {
             let existing = probe.existing()?;
@@ -94,6 +105,7 @@ impl Identity {
     /// # Errors
     /// The kernel refuses to be read.
     pub fn hear(&mut self) -> Result<()> {
+        self.hear_kubernetes();
         let Some(probe) = self.probe.take() else { return Ok(()) };
         let heard = probe.consume(AT_A_TIME, |event| self.learn(event));
         self.probe = Some(probe);
@@ -111,10 +123,21 @@ impl Identity {
     /// Forgets who is gone.
     pub fn expire(&mut self) {
         self.sockets.expire(Instant::now());
+        self.expire_kubernetes();
     }
 
-    /// Enters the processes at both ends.
+    /// What a person should know, a line each, once.
+    pub fn remarks(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.remarks)
+    }
+
+    /// Enters who is at both ends.
     pub fn attribute(&self, record: &mut FlowRecord) {
+        self.enter_processes(record);
+        self.enter_workloads(record);
+    }
+
+    fn enter_processes(&self, record: &mut FlowRecord) {
         if self.probe.is_none() {
             return;
         }
@@ -153,6 +176,7 @@ impl Identity {
             processes: self.processes.len() as u64,
             evicted_sockets: self.sockets.evicted(),
             lost_events: probe.and_then(|probe| probe.lost().ok()).unwrap_or(0),
+            kubernetes: self.kubernetes.as_ref().map(Kubernetes::state).unwrap_or_default(),
         }
     }
 

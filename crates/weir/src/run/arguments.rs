@@ -6,7 +6,10 @@ use glob::Pattern;
 use ipnet::IpNet;
 use std::path::PathBuf;
 use std::time::Duration;
-use weir_agent::{Dedup, HookChoice, Joining, KindRule, Namespaces, Policy, Selection, Settings};
+use weir_agent::{
+    Dedup, HookChoice, Joining, KindRule, KubernetesOptions, KubernetesSource, Namespaces, Policy, Selection,
+    Settings,
+};
 use weir_filter::{Filter, Rule};
 use weir_kernel::Position;
 use weir_probes::flows::Clock;
@@ -70,6 +73,14 @@ pub struct Arguments {
     /// How many characters of a process's command line are kept, secrets masked; 0 for none
     #[arg(long, value_name = "COUNT", default_value_t = 256, value_parser = clap::value_parser!(u32).range(..=4096), help_heading = "Who talks")]
     process_arguments: u32,
+
+    /// Whom to ask about pods and services: auto (the API server, if the agent runs in a pod), off, kubelet, or a kubeconfig file
+    #[arg(long, value_name = "auto|off|kubelet|FILE", default_value = "auto", value_parser = options::kubernetes, value_hint = ValueHint::FilePath, help_heading = "Who talks")]
+    kubernetes: KubernetesSource,
+
+    /// What Kubernetes calls this node; NODE_NAME, else the host's name without this
+    #[arg(long, value_name = "NAME", help_heading = "Who talks")]
+    kubernetes_node: Option<String>,
 
     /// Count these packets or leave them out: deny EXPR, allow EXPR, allow 1/100 EXPR; the first that fits decides
     #[arg(long, value_name = "RULE", help_heading = "What is counted and written")]
@@ -220,6 +231,7 @@ pub fn settings(arguments: Arguments) -> Settings {
             0 => weir_agent::Arguments::Hidden,
             most => weir_agent::Arguments::UpTo(most as usize),
         },
+        kubernetes: KubernetesOptions { source: arguments.kubernetes, node: arguments.kubernetes_node },
         interval: arguments.interval,
         idle_timeout: arguments.idle_timeout,
         active_timeout: arguments.active_timeout,

@@ -63,12 +63,13 @@ pub fn lines(status: &Status<Totals>, width: usize) -> Vec<String> {
     let rest = [
         ("programs", programs(status)),
         ("identity", identity(status)),
+        ("kubernetes", kubernetes(status)),
         ("agent", process(status)),
         ("timeouts", timeouts(status)),
         ("policy", policy(status)),
         ("socket", status.socket.display().to_string()),
     ];
-    let facts = facts.into_iter().chain(sinks).chain(rest);
+    let facts = facts.into_iter().chain(sinks).chain(rest).filter(|(_, fact)| !fact.is_empty());
     lines.extend(facts.map(|(name, fact)| format!("{TITLE}{name:<13}{TITLE:#}{fact}")));
     lines
 }
@@ -223,6 +224,27 @@ fn identity(status: &Status<Totals>) -> String {
     };
     let (sockets, processes) = (text::grouped(identity.sockets), text::grouped(identity.processes));
     format!("{sockets} sockets of {processes} processes by {}, {lost}", identity.hooks)
+}
+
+/// Nothing where nobody is asked, as on most hosts.
+fn kubernetes(status: &Status<Totals>) -> String {
+    let state = &status.identity.kubernetes;
+    if state.server.is_empty() {
+        return String::new();
+    }
+    let since = seconds(state.since_seconds);
+    let (pods, services, nodes) =
+        (text::grouped(state.pods), text::grouped(state.services), text::grouped(state.nodes));
+    let known = format!("{pods} pods, {services} services, {nodes} nodes");
+    let left_out = match state.left_out {
+        0 => String::new(),
+        some => format!(", {ALARM}{} left out{ALARM:#}", text::grouped(some)),
+    };
+    if state.connected {
+        return format!("{known} by {} for {since}{left_out}", state.server);
+    }
+    let why = state.last_error.as_deref().unwrap_or("no answer yet");
+    format!("{ALARM}not told of changes for {since}: {why}{ALARM:#}; {known} known{left_out}")
 }
 
 fn programs(status: &Status<Totals>) -> String {
