@@ -181,7 +181,7 @@ fn root_the_server_may_come_late_and_go_away() {
     assert_eq!(state["pods"], 3, "{state}");
     let screen =
         succeed(std::process::Command::new(binary()).args(["status", "--socket"]).arg(agent.socket()));
-    assert!(screen.contains("not told of changes for") && screen.contains("3 pods"), "{screen}");
+    assert!(screen.contains("not told of changes for") && screen.contains("pods: 3,"), "{screen}");
     send(&pair, REMOTE, 6000);
     agent.wait_for_flow("a record all the same", PATIENCE, |flow| flow.destination_port == Some(6000));
     let outcome = agent.stop();

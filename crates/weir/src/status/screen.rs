@@ -1,5 +1,6 @@
 //! The screen: at most 24 lines, 80 columns wide, for a host as they mostly are.
 
+use super::kubernetes;
 use crate::table::{self, ALARM, Align, Column, FINE, QUIET, TITLE};
 use crate::text;
 use serde::Deserialize;
@@ -32,7 +33,7 @@ pub struct Totals {
 /// Interfaces that are shown: with all the rest and a balance of one line, 24 lines.
 const MOST_INTERFACES: usize = 8;
 /// Room for a fact on an 80-column terminal.
-const POLICY_WIDTH: usize = 66;
+const FACT_WIDTH: usize = 66;
 
 const COLUMNS: [Column; 7] = [
     ("INTERFACE", Align::Left),
@@ -48,7 +49,8 @@ const EXPENDABLE: [&str; 1] = ["ATTACHED"];
 /// The lines of one agent.
 pub fn lines(status: &Status<Totals>, width: usize) -> Vec<String> {
     let balance = balance(&status.ledger, width);
-    let room = MOST_INTERFACES + 1 - balance.len();
+    let kubernetes = kubernetes::facts(&status.identity.kubernetes);
+    let room = MOST_INTERFACES + 1 - balance.len() - kubernetes.len();
     let mut lines = vec![head(status)];
     lines.extend(balance);
     lines.push(String::new());
@@ -63,13 +65,12 @@ pub fn lines(status: &Status<Totals>, width: usize) -> Vec<String> {
     let rest = [
         ("programs", programs(status)),
         ("identity", identity(status)),
-        ("kubernetes", kubernetes(status)),
         ("agent", process(status)),
         ("timeouts", timeouts(status)),
         ("policy", policy(status)),
         ("socket", status.socket.display().to_string()),
     ];
-    let facts = facts.into_iter().chain(sinks).chain(rest).filter(|(_, fact)| !fact.is_empty());
+    let facts = facts.into_iter().chain(sinks).chain(rest).chain(kubernetes);
     lines.extend(facts.map(|(name, fact)| format!("{TITLE}{name:<13}{TITLE:#}{fact}")));
     lines
 }
@@ -226,27 +227,6 @@ fn identity(status: &Status<Totals>) -> String {
     format!("{sockets} sockets of {processes} processes by {}, {lost}", identity.hooks)
 }
 
-/// Nothing where nobody is asked, as on most hosts.
-fn kubernetes(status: &Status<Totals>) -> String {
-    let state = &status.identity.kubernetes;
-    if state.server.is_empty() {
-        return String::new();
-    }
-    let since = seconds(state.since_seconds);
-    let (pods, services, nodes) =
-        (text::grouped(state.pods), text::grouped(state.services), text::grouped(state.nodes));
-    let known = format!("{pods} pods, {services} services, {nodes} nodes");
-    let left_out = match state.left_out {
-        0 => String::new(),
-        some => format!(", {ALARM}{} left out{ALARM:#}", text::grouped(some)),
-    };
-    if state.connected {
-        return format!("{known} by {} for {since}{left_out}", state.server);
-    }
-    let why = state.last_error.as_deref().unwrap_or("no answer yet");
-    format!("{ALARM}not told of changes for {since}: {why}{ALARM:#}; {known} known{left_out}")
-}
-
 fn programs(status: &Status<Totals>) -> String {
     let programs: Vec<_> =
         status.cost.programs.iter().filter(|program| PROGRAMS.contains(&program.name.as_str())).collect();
@@ -287,19 +267,23 @@ fn policy(status: &Status<Totals>) -> String {
         1 => format!("1 rule: {}", rules[0]),
         more => format!("{more} rules"),
     };
-    let line = match filter {
+    cut(match filter {
         Some(filter) => format!("{rules}; written: {filter}"),
         None => format!("{rules}, every record written"),
-    };
-    if line.chars().count() <= POLICY_WIDTH {
-        return line;
+    })
+}
+
+/// As much of a fact as there is room for.
+pub(super) fn cut(fact: String) -> String {
+    if fact.chars().count() <= FACT_WIDTH {
+        return fact;
     }
-    let start: String = line.chars().take(POLICY_WIDTH - 1).collect();
+    let start: String = fact.chars().take(FACT_WIDTH - 1).collect();
     format!("{start}…")
 }
 
 /// The agent may be another version's, or somebody else's program: any number is shown.
-fn seconds(seconds: f64) -> String {
+pub(super) fn seconds(seconds: f64) -> String {
     Duration::try_from_secs_f64(seconds).map_or_else(|_| "?".into(), text::time)
 }
 
@@ -349,6 +333,24 @@ mod tests {
                 assert!(lines.iter().all(|line| console_width(line) <= 80), "{lines:#?}");
             }
         }
+    }
+
+    #[test]
+    fn kubernetes_has_lines_of_its_own_and_all_fits() {
+        let mut status = status(400, 7);
+        let known = json!({"server": "https://10.96.0.1:443", "connected": true, "since_seconds": 200.0,
+            "last_error": null, "pods": 131_072, "services": 32_768, "nodes": 16_384, "left_out": 0});
+        status.identity.kubernetes = serde_json::from_value(known).expect("a state");
+        let text = lines(&status, 80).join("\n");
+        assert!(text.contains("pods: 131 072, services: 32 768, nodes: 16 384; none left out"), "{text}");
+        assert!(text.contains("https://10.96.0.1:443, told of changes for "), "{text}");
+        let kubernetes = &mut status.identity.kubernetes;
+        (kubernetes.connected, kubernetes.left_out) = (false, 1_234_567);
+        kubernetes.last_error = Some("x".repeat(500));
+        let lines = lines(&status, 80);
+        assert!(lines.iter().any(|line| line.contains("1 234 567 left out")), "{lines:#?}");
+        assert!(lines.iter().any(|line| line.contains("not told of changes for ")), "{lines:#?}");
+        assert!(lines.len() <= 23 && lines.iter().all(|line| console_width(line) <= 80), "{lines:#?}");
     }
 
     #[test]
