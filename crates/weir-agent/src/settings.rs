@@ -201,6 +201,10 @@ mod tests {
         assert!(refused(wanted).contains("--memory-budget cannot change"));
         assert!(refused(Settings { hook: HookChoice::Tcx, ..settings() }).contains("--hook cannot change"));
         assert!(refused(Settings { clock: Clock::Fine, ..settings() }).contains("--clock cannot change"));
+        let kubelet = Options { source: weir_kubernetes::Source::Kubelet, node: None };
+        assert!(
+            refused(Settings { kubernetes: kubelet, ..settings() }).contains("--kubernetes cannot change")
+        );
         let others = Namespaces::Every;
         assert!(refused(Settings { namespaces: others, ..settings() }).contains("--netns cannot change"));
     }

@@ -250,3 +250,19 @@ fn client_certificate(chain: &[u8], key: &[u8]) -> Result<ClientCert, Failure> {
         .map_err(|_| Failure::Configuration("the client's key is none (PEM)".into()))?;
     Ok(ClientCert::new_with_certs(&certificates(chain).collect::<Vec<_>>(), key))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_without_end_takes_no_memory() {
+        let endless = std::io::repeat(b'x').take(64 << 20);
+        let body = endless.chain(&b"\nshort\nhalf"[..]);
+        let mut lines = Lines { body: BufReader::new(Box::new(body)), line: Vec::new() };
+        assert_eq!(lines.next(), Some(&b""[..]));
+        assert!(lines.line.capacity() <= 2 * LONGEST_LINE, "{}", lines.line.capacity());
+        assert_eq!(lines.next(), Some(&b"short"[..]));
+        assert_eq!(lines.next(), None, "a line that was cut off says nothing");
+    }
+}

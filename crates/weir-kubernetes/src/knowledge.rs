@@ -164,7 +164,7 @@ impl Knowledge {
     pub fn workload(&self, sought: &Sought<'_>) -> Option<Workload> {
         let Sought { pod_uid, address, span } = *sought;
         let pod = match pod_uid {
-            Some(uid) => Some(self.pods.at(&Arc::from(uid), span)?),
+            Some(uid) => Some(self.pods.at(uid, span)?),
             None => self.addresses.at(&address, span),
         };
         if let Some(pod) = pod {

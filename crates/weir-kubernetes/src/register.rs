@@ -2,6 +2,7 @@
 
 use hashbrown::HashMap;
 use smallvec::{SmallVec, smallvec};
+use std::borrow::Borrow;
 use std::collections::VecDeque;
 use std::hash::Hash;
 use std::time::{Duration, Instant};
@@ -86,7 +87,10 @@ impl<K: Eq + Hash + Clone, V: PartialEq> Register<K, V> {
     }
 
     /// What the key led to when this began; of several, what came last. Else what came while it went on.
-    pub fn at(&self, key: &K, span: Span) -> Option<&V> {
+    pub fn at<Q: Eq + Hash + ?Sized>(&self, key: &Q, span: Span) -> Option<&V>
+    where
+        K: Borrow<Q>,
+    {
         let tenures = self.tenures.get(key)?;
         let held = tenures.iter().filter(|one| (one.from..=one.until).contains(&span.start));
         let came = || {
