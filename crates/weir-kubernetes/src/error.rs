@@ -84,6 +84,7 @@ fn certificate(error: &ureq::Error) -> Option<String> {
     }
 }
 
+/// Without the library's word for where it comes from.
 fn plain(error: &ureq::Error) -> String {
     match error {
         ureq::Error::Io(error) => error.to_string(),

@@ -95,7 +95,6 @@ impl Knowledge {
             known.into_iter().flatten().for_each(|claim| self.end(&claim));
             return;
         }
-        shelf.claims = shelf.claims - had + claims.len();
         let known = known.unwrap_or_default();
         // What is said again keeps its place, and its memory.
         let (kept, ended): (SmallVec<[Claim; 2]>, SmallVec<[Claim; 2]>) =
@@ -107,6 +106,8 @@ impl Knowledge {
         claims.extend(begun);
         claims.shrink_to_fit();
         let shelf = self.shelf(resource);
+        // Of what is said twice in one object, more may be kept than is said now.
+        shelf.claims = shelf.claims - had + claims.len();
         if claims.is_empty() {
             shelf.objects.remove(&uid);
         } else {

@@ -137,3 +137,16 @@ fn what_has_no_room_is_left_out_and_counted() {
     known.object(Resource::PodsHere, stated("new", [Claim::Pod("new".into(), pod("new"))]));
     assert_eq!((known.count(Resource::PodsHere), known.left_out()), (room as u64 - 19, 10));
 }
+
+#[test]
+fn what_is_said_twice_takes_no_room_for_ever() {
+    let mut known = knowledge();
+    let claim = || Claim::Address(ADDRESS, pod("a"));
+    for claims in [vec![claim(), claim()], vec![claim()], vec![claim(), claim(), claim()], vec![claim()]] {
+        known.object(Resource::PodsElsewhere, stated("a", claims));
+    }
+    known.gone(Resource::PodsElsewhere, "a");
+    assert_eq!(known.shelf(Resource::PodsElsewhere).claims, 0);
+    std::thread::sleep(Duration::from_millis(2));
+    assert_eq!(known.workload(&at(ADDRESS)), None);
+}
