@@ -1,6 +1,7 @@
 //! What a record says of the conversation: both directions, and who saw them.
 
 use crate::output::{Count, boolean, field, number, optional, text};
+use crate::workload::Workload;
 use serde_json::Value;
 
 /// A flow record, as far as it is about a conversation.
@@ -30,6 +31,8 @@ pub struct Conversation {
     pub destination_process: Option<Process>,
     pub source_names: Names,
     pub destination_names: Names,
+    pub source_workload: Workload,
+    pub destination_workload: Workload,
     pub observations: Vec<Observation>,
 }
 
@@ -119,6 +122,8 @@ impl Conversation {
             destination_process: Process::of(value, "destination")?,
             source_names: Names::of(value, "source")?,
             destination_names: Names::of(value, "destination")?,
+            source_workload: Workload::of(value, "source")?,
+            destination_workload: Workload::of(value, "destination")?,
             observations: observations.iter().map(Observation::of).collect::<Result<_, _>>()?,
         })
     }

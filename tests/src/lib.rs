@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 pub mod agent;
+pub mod api_server;
 pub mod bridge;
 pub mod control;
 pub mod conversation;
@@ -23,6 +24,7 @@ pub mod output;
 pub mod pair;
 pub mod shell;
 pub mod witness;
+pub mod workload;
 
 use std::thread::sleep;
 use std::time::{Duration, Instant};

@@ -92,7 +92,7 @@ impl Agent {
         for _ in 0..2 {
             flows.flip()?;
         }
-        let (mut identity, mut remarks) = Identity::open(&settings);
+        let mut identity = Identity::open(&settings);
         identity.place(&inventory);
         let (started, drains, entries_used) = (Instant::now(), DrainWatch::new(settings.interval), 0);
         let mut agent = Self {
@@ -110,6 +110,7 @@ impl Agent {
             drains,
             entries_used,
         };
+        let mut remarks = agent.identity.remarks();
         remarks.extend(agent.attach_first(&found)?);
         remarks.extend_from_slice(agent.selector.remarks());
         let (interfaces, namespaces) = agent.following.names();
@@ -134,6 +135,7 @@ impl Agent {
         while !stop() {
             self.wait(next)?;
             self.identity.hear()?;
+            self.identity.remarks().into_iter().for_each(|line| self.books.notice(line));
             self.follow(&mut outlet)?;
             let now = Instant::now();
             if now >= next {
@@ -191,7 +193,6 @@ impl Agent {
         // Whoever sent these packets has been told of by now.
         self.identity.hear()?;
         self.identity.expire();
-        self.identity.remarks().into_iter().for_each(|remark| self.books.notice(remark));
         let Self { flows, table, books, ticks, selector, identity, entries_used, .. } = self;
         let (rates, digester) = (flows.rates(epoch).clone(), flows.digester());
         *entries_used = 0;

@@ -44,3 +44,4 @@ pub use settings::{HookChoice, Settings};
 pub use status::{
     Cost, Drains, Effective, Entry, KernelMaps, ProgramRuns, SinkState, Status, WatchedInterface,
 };
+pub use weir_kubernetes::{KubernetesState, Options as KubernetesOptions, Source as KubernetesSource};

@@ -4,6 +4,7 @@ use crate::policy::Selector;
 use crate::{Arguments, Error, Joining, Namespaces, Naming, Policy, Selection};
 use std::time::Duration;
 use weir_kernel::Position;
+use weir_kubernetes::Options;
 use weir_probes::dns::MOST_PORTS;
 use weir_probes::flows::Clock;
 use weir_probes::flows::rules::Room;
@@ -44,6 +45,8 @@ pub struct Settings {
     pub arguments: Arguments,
     /// Where names of addresses are taken from; only labels can be changed while running.
     pub naming: Naming,
+    /// Who is asked about pods and services; cannot be changed while running.
+    pub kubernetes: Options,
     /// Time between drains.
     pub interval: Duration,
     /// A flow without packets for this long ends.
@@ -81,6 +84,8 @@ impl Settings {
             ("hosts-file", self.naming.hosts_file != wanted.naming.hosts_file),
             ("geoip", self.naming.geoip != wanted.naming.geoip),
             ("reverse-dns", self.naming.reverse_dns != wanted.naming.reverse_dns),
+            ("kubernetes", self.kubernetes.source != wanted.kubernetes.source),
+            ("kubernetes-node", self.kubernetes.node != wanted.kubernetes.node),
             ("memory-budget", self.memory_budget != wanted.memory_budget),
         ];
         if let Some((name, _)) = fixed.iter().find(|(_, differs)| *differs) {
@@ -170,6 +175,7 @@ pub(crate) fn sample() -> Settings {
             geoip: Vec::new(),
             reverse_dns: false,
         },
+        kubernetes: Options::default(),
         interval: Duration::from_secs(1),
         idle_timeout: Duration::from_secs(15),
         active_timeout: Duration::from_secs(60),
@@ -221,6 +227,10 @@ mod tests {
         assert!(refused(wanted).contains("--memory-budget cannot change"));
         assert!(refused(Settings { hook: HookChoice::Tcx, ..settings() }).contains("--hook cannot change"));
         assert!(refused(Settings { clock: Clock::Fine, ..settings() }).contains("--clock cannot change"));
+        let kubelet = Options { source: weir_kubernetes::Source::Kubelet, node: None };
+        assert!(
+            refused(Settings { kubernetes: kubelet, ..settings() }).contains("--kubernetes cannot change")
+        );
         let others = Namespaces::Every;
         assert!(refused(Settings { namespaces: others, ..settings() }).contains("--netns cannot change"));
     }

@@ -1,6 +1,6 @@
 //! Who is at an end of a conversation.
 
-use crate::{Name, Place, Process};
+use crate::{Name, Place, Process, Workload};
 use std::sync::Arc;
 
 /// What is known of one end beyond its address and port.
@@ -14,4 +14,6 @@ pub struct End {
     pub label: Option<Arc<str>>,
     /// Where it is.
     pub place: Option<Arc<Place>>,
+    /// What it is to Kubernetes.
+    pub workload: Option<Arc<Workload>>,
 }

@@ -14,6 +14,8 @@ mod name;
 mod process;
 mod protocol;
 mod tcp;
+mod text;
+mod workload;
 
 pub use conversation::{Evidence, Observation, Observations, Reverse};
 pub use end::End;
@@ -26,3 +28,5 @@ pub use name::{Name, NameOrigin, Place};
 pub use process::{Container, Process, Runtime};
 pub use protocol::protocol_name;
 pub use tcp::{TcpEnd, TcpState};
+pub use text::{printable, printable_start};
+pub use workload::{Workload, WorkloadOwner};

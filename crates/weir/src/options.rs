@@ -5,6 +5,7 @@ use ipnet::IpNet;
 use jiff::SignedDuration;
 use std::net::IpAddr;
 use std::time::Duration;
+use weir_agent::KubernetesSource;
 
 /// `100ms`, `15s`, `1m30s`; more than nothing.
 pub fn duration(text: &str) -> Result<Duration, String> {
@@ -46,6 +47,17 @@ pub fn network(text: &str) -> Result<IpNet, String> {
         .map_err(|_| "not a network: write it like 10.0.0.0/8 or fd00::/8".into())
 }
 
+/// Whom to ask about Kubernetes.
+pub fn kubernetes(text: &str) -> Result<KubernetesSource, String> {
+    match text {
+        "auto" => Ok(KubernetesSource::Auto),
+        "off" => Ok(KubernetesSource::Off),
+        "kubelet" => Ok(KubernetesSource::Kubelet),
+        "" => Err("expected auto, off, kubelet, or the path of a kubeconfig file".into()),
+        path => Ok(KubernetesSource::File(path.into())),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -73,5 +85,12 @@ mod tests {
         assert_eq!(network("192.0.2.1").map(|net| net.prefix_len()), Ok(32));
         assert_eq!(network("fd00::1").map(|net| net.prefix_len()), Ok(128));
         assert!(network("10.0.0.0/33").is_err() && network("home").is_err());
+    }
+
+    #[test]
+    fn sources() {
+        assert_eq!(kubernetes("auto"), Ok(KubernetesSource::Auto));
+        assert_eq!(kubernetes("./kubelet"), Ok(KubernetesSource::File("./kubelet".into())));
+        assert!(kubernetes("").is_err());
     }
 }

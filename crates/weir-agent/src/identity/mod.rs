@@ -1,12 +1,12 @@
 //! Who talks: joins records with the processes at their ends.
 
 mod cgroup;
+mod kubernetes;
 mod names;
 mod places;
 mod process;
 mod processes;
 mod table;
-mod text;
 
 use crate::interfaces::Inventory;
 use crate::{Result, Settings};
@@ -21,6 +21,7 @@ use std::sync::Arc;
 use std::time::Instant;
 use table::{Ends, SocketTable};
 use weir_kernel::{Loaded, SocketEvent};
+use weir_kubernetes::{Kubernetes, KubernetesState};
 use weir_probes::flows::own_netns;
 use weir_probes::sockets::Sockets;
 use weir_record::{Direction, FlowRecord, ProbeAccount, Process};
@@ -33,7 +34,7 @@ const PROCESSES: usize = 65_536;
 const AT_A_TIME: usize = 65_536;
 
 /// What it can say of itself.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct IdentityState {
     /// How the kernel tells: `tracepoints`, `fentry`, `off`.
     pub hooks: String,
@@ -48,6 +49,9 @@ pub struct IdentityState {
     /// What it knows of names.
     #[serde(default)]
     pub names: NamesState,
+    /// What is known of Kubernetes.
+    #[serde(default)]
+    pub kubernetes: KubernetesState,
 }
 
 /// Whose the ends of conversations are.
@@ -59,12 +63,15 @@ pub struct Identity {
     places: Places,
     heard: u64,
     names: Names,
+    kubernetes: Option<Kubernetes>,
+    /// What a person should know, and was not told yet.
+    remarks: Vec<String>,
 }
 
 impl Identity {
     /// Attaches the probes and takes in the sockets that there are; what cannot be had is left out, and
     /// there is a remark why.
-    pub fn open(settings: &Settings) -> (Self, Vec<String>) {
+    pub fn open(settings: &Settings) -> Self {
         let linger = settings.idle_timeout + 3 * settings.interval;
         let mut identity = Self {
             probe: None,
@@ -74,11 +81,13 @@ impl Identity {
             places: Places::default(),
             heard: 0,
             names: Names::open(&settings.naming),
+            kubernetes: None,
+            remarks: Vec::new(),
         };
-        let mut remarks = identity.names.remarks();
         if !settings.identity {
-            return (identity, remarks);
+            return identity;
         }
+        identity.open_kubernetes(settings);
         // Attached first: a socket that comes meanwhile is told of twice rather than not at all.
         let existing = Sockets::attach().and_then(|probe| {
             let existing = probe.existing()?;
@@ -87,9 +96,9 @@ impl Identity {
         });
         match existing {
             Ok(existing) => existing.iter().for_each(|event| identity.learn(event)),
-            Err(error) => remarks.push(format!("processes stay unknown: {error}")),
+            Err(error) => identity.remarks.push(format!("processes stay unknown: {error}")),
         }
-        (identity, remarks)
+        identity
     }
 
     fn learn(&mut self, event: &SocketEvent) {
@@ -104,6 +113,7 @@ impl Identity {
     /// The kernel refuses to be read.
     pub fn hear(&mut self) -> Result<()> {
         self.names.hear()?;
+        self.hear_kubernetes();
         let Some(probe) = self.probe.take() else { return Ok(()) };
         let heard = probe.consume(AT_A_TIME, |event| self.learn(event));
         self.probe = Some(probe);
@@ -122,6 +132,7 @@ impl Identity {
     pub fn expire(&mut self) {
         self.sockets.expire(Instant::now());
         self.names.expire();
+        self.expire_kubernetes();
     }
 
     /// Follows settings that can change.
@@ -131,16 +142,19 @@ impl Identity {
 
     /// What there is to be said since the last time.
     pub fn remarks(&mut self) -> Vec<String> {
-        self.names.remarks()
+        let mut remarks = std::mem::take(&mut self.remarks);
+        remarks.extend(self.names.remarks());
+        remarks
     }
 
     /// Enters who is at both ends.
     pub fn attribute(&self, record: &mut FlowRecord) {
         self.names.attribute(record);
-        self.attribute_processes(record);
+        self.enter_processes(record);
+        self.enter_workloads(record);
     }
 
-    fn attribute_processes(&self, record: &mut FlowRecord) {
+    fn enter_processes(&self, record: &mut FlowRecord) {
         if self.probe.is_none() {
             return;
         }
@@ -180,14 +194,14 @@ impl Identity {
             evicted_sockets: self.sockets.evicted(),
             lost_events: probe.and_then(|probe| probe.lost().ok()).unwrap_or(0),
             names: self.names.state(),
+            kubernetes: self.kubernetes.as_ref().map(Kubernetes::state).unwrap_or_default(),
         }
     }
 
     /// What the probes have told, and what of it was lost.
     pub fn accounts(&self) -> Vec<ProbeAccount> {
         let of = |probe, events, lost_events| ProbeAccount { probe, events, lost_events };
-        let sockets =
-            self.probe.as_ref().map(|probe| of("sockets", self.heard, probe.lost().unwrap_or(0)));
+        let sockets = self.probe.as_ref().map(|probe| of("sockets", self.heard, probe.lost().unwrap_or(0)));
         let names = self.names.state();
         let dns = self.names.probe().map(|_| of("dns", names.dns_answers, names.lost_dns_answers));
         sockets.into_iter().chain(dns).collect()

@@ -2,12 +2,12 @@
 
 use super::cgroup;
 use super::process::{self, Arguments};
-use super::text::printable;
 use hashbrown::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 use weir_kernel::SocketOwner;
 use weir_record::Process;
+use weir_record::printable;
 
 /// What the kernel's own threads are called: what they send is nobody's.
 const KERNEL: &str = "kernel";

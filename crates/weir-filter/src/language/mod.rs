@@ -31,6 +31,10 @@ const EITHER: &[(&str, &str, &str)] = &[
     ("name", "source_name", "destination_name"),
     ("label", "source_label", "destination_label"),
     ("country", "source_country", "destination_country"),
+    ("pod", "source_pod", "destination_pod"),
+    ("namespace", "source_namespace", "destination_namespace"),
+    ("service", "source_service", "destination_service"),
+    ("owner", "source_owner", "destination_owner"),
 ];
 
 /// Reads a filter.

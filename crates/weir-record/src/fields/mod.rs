@@ -19,13 +19,21 @@ macro_rules! end_field {
 }
 
 mod flow;
+mod kubernetes;
 mod name;
 mod process;
 
 use crate::field::Field;
 
-const GROUPS: &[&[Field]] =
-    &[flow::FIELDS, process::SOURCE, process::DESTINATION, name::SOURCE, name::DESTINATION];
+const GROUPS: &[&[Field]] = &[
+    flow::FIELDS,
+    process::SOURCE,
+    process::DESTINATION,
+    kubernetes::SOURCE,
+    kubernetes::DESTINATION,
+    name::SOURCE,
+    name::DESTINATION,
+];
 
 static ALL: [Field; count(GROUPS)] = joined(GROUPS);
 

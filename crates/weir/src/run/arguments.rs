@@ -7,7 +7,8 @@ use ipnet::IpNet;
 use std::path::PathBuf;
 use std::time::Duration;
 use weir_agent::{
-    Dedup, HookChoice, Joining, KindRule, Label, Namespaces, Naming, Policy, Selection, Settings,
+    Dedup, HookChoice, Joining, KindRule, KubernetesOptions, KubernetesSource, Label, Namespaces, Naming,
+    Policy, Selection, Settings,
 };
 use weir_filter::{Filter, Rule};
 use weir_kernel::Position;
@@ -96,6 +97,13 @@ pub struct Arguments {
     /// Ask DNS for the names of addresses that nobody here has a name for
     #[arg(long, value_name = "SWITCH", default_value = "off", help_heading = "Names")]
     reverse_dns: Switch,
+    /// Whom to ask about pods and services: auto (the API server, if the agent runs in a pod), off, kubelet, or a kubeconfig file
+    #[arg(long, value_name = "auto|off|kubelet|FILE", default_value = "auto", value_parser = options::kubernetes, value_hint = ValueHint::FilePath, help_heading = "Who talks")]
+    kubernetes: KubernetesSource,
+
+    /// What Kubernetes calls this node; NODE_NAME, else the host's name without this
+    #[arg(long, value_name = "NAME", help_heading = "Who talks")]
+    kubernetes_node: Option<String>,
 
     /// Count these packets or leave them out: deny EXPR, allow EXPR, allow 1/100 EXPR; the first that fits decides
     #[arg(long, value_name = "RULE", help_heading = "What is counted and written")]
@@ -254,6 +262,7 @@ pub fn settings(arguments: Arguments) -> Settings {
             geoip: arguments.geoip,
             reverse_dns: arguments.reverse_dns == Switch::On,
         },
+        kubernetes: KubernetesOptions { source: arguments.kubernetes, node: arguments.kubernetes_node },
         interval: arguments.interval,
         idle_timeout: arguments.idle_timeout,
         active_timeout: arguments.active_timeout,

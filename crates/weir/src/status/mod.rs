@@ -1,5 +1,6 @@
 //! `weir status`: the running agent's state in one screen.
 
+mod kubernetes;
 mod screen;
 
 use anyhow::{Context, Result, bail};

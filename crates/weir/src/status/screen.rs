@@ -1,5 +1,6 @@
 //! The screen: at most 24 lines, 80 columns wide, for a host as they mostly are.
 
+use super::kubernetes;
 use crate::table::{self, ALARM, Align, Column, FINE, QUIET, TITLE};
 use crate::text;
 use serde::Deserialize;
@@ -32,7 +33,7 @@ pub struct Totals {
 /// Interfaces that are shown: with all the rest and a balance of one line, 24 lines.
 const MOST_INTERFACES: usize = 7;
 /// Room for a fact on an 80-column terminal.
-const POLICY_WIDTH: usize = 66;
+const FACT_WIDTH: usize = 66;
 
 const COLUMNS: [Column; 7] = [
     ("INTERFACE", Align::Left),
@@ -48,7 +49,8 @@ const EXPENDABLE: [&str; 1] = ["ATTACHED"];
 /// The lines of one agent.
 pub fn lines(status: &Status<Totals>, width: usize) -> Vec<String> {
     let balance = balance(&status.ledger, width);
-    let room = MOST_INTERFACES + 1 - balance.len();
+    let kubernetes = kubernetes::facts(&status.identity.kubernetes);
+    let room = MOST_INTERFACES + 1 - balance.len() - kubernetes.len();
     let mut lines = vec![head(status)];
     lines.extend(balance);
     lines.push(String::new());
@@ -69,7 +71,7 @@ pub fn lines(status: &Status<Totals>, width: usize) -> Vec<String> {
         ("policy", policy(status)),
         ("socket", status.socket.display().to_string()),
     ];
-    let facts = facts.into_iter().chain(sinks).chain(rest);
+    let facts = facts.into_iter().chain(sinks).chain(rest).chain(kubernetes);
     lines.extend(facts.map(|(name, fact)| format!("{TITLE}{name:<13}{TITLE:#}{fact}")));
     lines
 }
@@ -292,19 +294,23 @@ fn policy(status: &Status<Totals>) -> String {
         1 => format!("1 rule: {}", rules[0]),
         more => format!("{more} rules"),
     };
-    let line = match filter {
+    cut(match filter {
         Some(filter) => format!("{rules}; written: {filter}"),
         None => format!("{rules}, every record written"),
-    };
-    if line.chars().count() <= POLICY_WIDTH {
-        return line;
+    })
+}
+
+/// As much of a fact as there is room for.
+pub(super) fn cut(fact: String) -> String {
+    if fact.chars().count() <= FACT_WIDTH {
+        return fact;
     }
-    let start: String = line.chars().take(POLICY_WIDTH - 1).collect();
+    let start: String = fact.chars().take(FACT_WIDTH - 1).collect();
     format!("{start}…")
 }
 
 /// The agent may be another version's, or somebody else's program: any number is shown.
-fn seconds(seconds: f64) -> String {
+pub(super) fn seconds(seconds: f64) -> String {
     Duration::try_from_secs_f64(seconds).map_or_else(|_| "?".into(), text::time)
 }
 
@@ -354,6 +360,24 @@ mod tests {
                 assert!(lines.iter().all(|line| console_width(line) <= 80), "{lines:#?}");
             }
         }
+    }
+
+    #[test]
+    fn kubernetes_has_lines_of_its_own_and_all_fits() {
+        let mut status = status(400, 7);
+        let known = json!({"server": "https://10.96.0.1:443", "connected": true, "since_seconds": 200.0,
+            "last_error": null, "pods": 131_072, "services": 32_768, "nodes": 16_384, "left_out": 0});
+        status.identity.kubernetes = serde_json::from_value(known).expect("a state");
+        let text = lines(&status, 80).join("\n");
+        assert!(text.contains("pods: 131 072, services: 32 768, nodes: 16 384; none left out"), "{text}");
+        assert!(text.contains("https://10.96.0.1:443, told of changes for "), "{text}");
+        let kubernetes = &mut status.identity.kubernetes;
+        (kubernetes.connected, kubernetes.left_out) = (false, 1_234_567);
+        kubernetes.last_error = Some("x".repeat(500));
+        let lines = lines(&status, 80);
+        assert!(lines.iter().any(|line| line.contains("1 234 567 left out")), "{lines:#?}");
+        assert!(lines.iter().any(|line| line.contains("not told of changes for ")), "{lines:#?}");
+        assert!(lines.len() <= 23 && lines.iter().all(|line| console_width(line) <= 80), "{lines:#?}");
     }
 
     #[test]

@@ -1,7 +1,6 @@
 //! Where addresses are, by databases in MaxMind's format.
 
 use super::LONGEST;
-use crate::identity::text::printable_start;
 use hashbrown::HashMap;
 use maxminddb::{MaxMindDbError, Reader, geoip2};
 use serde::Deserialize;
@@ -9,6 +8,7 @@ use std::cell::RefCell;
 use std::net::IpAddr;
 use std::sync::Arc;
 use weir_record::Place;
+use weir_record::printable_start;
 
 /// Answers that are remembered. When there are more, it begins anew: they are only a shortcut.
 const REMEMBERED: usize = 16_384;

@@ -1,10 +1,10 @@
 //! The hosts file: names that this host gives to addresses by itself.
 
 use super::LONGEST;
-use crate::identity::text::printable_start;
 use hashbrown::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
+use weir_record::printable_start;
 use weir_record::{Name, NameOrigin};
 
 /// Addresses that are taken from it.

@@ -1,6 +1,5 @@
 //! What the user calls networks.
 
-use crate::identity::text::printable;
 use hashbrown::HashMap;
 use ipnet::IpNet;
 use std::collections::BTreeSet;
@@ -8,6 +7,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
 use std::sync::Arc;
+use weir_record::printable;
 
 /// A network and its label: `10.1.0.0/16=db-subnet`.
 #[derive(Debug, Clone, PartialEq, Eq)]

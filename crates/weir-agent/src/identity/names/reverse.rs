@@ -4,7 +4,6 @@
 //! bounded, and so is what is remembered.
 
 use super::LONGEST;
-use crate::identity::text::printable_start;
 use hashbrown::HashMap;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -13,6 +12,7 @@ use std::net::IpAddr;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
+use weir_record::printable_start;
 use weir_record::{Name, NameOrigin};
 
 /// Who asks.

@@ -2,6 +2,7 @@
 
 /// What shows as nothing, moves the cursor or turns the line around (control and format characters, combining marks)
 /// as Rust writes it in a literal; all others as they are.
+#[must_use]
 pub fn printable(text: &str) -> String {
     let mut printable = String::with_capacity(text.len());
     for character in text.chars() {
@@ -14,6 +15,7 @@ pub fn printable(text: &str) -> String {
 }
 
 /// The same, as long as it is at most, with a sign that there was more.
+#[must_use]
 pub fn printable_start(text: &str, most: usize) -> String {
     let mut start = printable(&text[..text.floor_char_boundary(most)]);
     if start.len() > most || text.len() > most {
