@@ -7,7 +7,7 @@ use std::fmt::Write;
 use std::path::Path;
 use std::{env, fs};
 
-const STRUCTS: [&str; 17] = [
+const STRUCTS: [&str; 18] = [
     "flow_entry",
     "flow_addresses",
     "flow_bucket",
@@ -25,6 +25,7 @@ const STRUCTS: [&str; 17] = [
     "fragment_origin",
     "socket_owner",
     "socket_event",
+    "process_event",
 ];
 
 /// An object that uses every record, so that its type information describes them all.

@@ -1,4 +1,5 @@
 //! Weir's probes. One directory each: its C, its Rust, side by side.
 
 pub mod flows;
+pub mod processes;
 pub mod sockets;
