@@ -39,6 +39,8 @@ pub struct Settings {
     pub clock: Clock,
     /// Whether records say which processes talk; cannot be changed while running.
     pub identity: bool,
+    /// Whether the kernel tells what processes run; cannot be changed while running.
+    pub processes: bool,
     /// How much of their command lines.
     pub arguments: Arguments,
     /// Time between drains.
@@ -72,6 +74,7 @@ impl Settings {
             ("dedup", self.joining.dedup != wanted.joining.dedup),
             ("clock", self.clock != wanted.clock),
             ("identity", self.identity != wanted.identity),
+            ("processes", self.processes != wanted.processes),
             ("process-arguments", self.arguments != wanted.arguments),
             ("memory-budget", self.memory_budget != wanted.memory_budget),
         ];
@@ -143,6 +146,7 @@ pub(crate) fn sample() -> Settings {
         policy: Policy::default(),
         clock: Clock::Tick,
         identity: false,
+        processes: false,
         arguments: Arguments::Hidden,
         interval: Duration::from_secs(1),
         idle_timeout: Duration::from_secs(15),

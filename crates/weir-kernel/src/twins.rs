@@ -611,8 +611,10 @@ pub struct SocketEvent {
     pub protocol: u8,
     /// C: `change`.
     pub change: u8,
+    /// C: `is_raw`.
+    pub is_raw: u8,
     /// C: `padding`.
-    pub padding: [u8; 6],
+    pub padding: [u8; 5],
 }
 
 // SAFETY: repr(C), integers only, no padding: the sizes of the fields add up.
@@ -629,7 +631,8 @@ const _: () = {
     assert!(offset_of!(SocketEvent, owner) == 48);
     assert!(offset_of!(SocketEvent, protocol) == 104);
     assert!(offset_of!(SocketEvent, change) == 105);
-    assert!(offset_of!(SocketEvent, padding) == 106);
+    assert!(offset_of!(SocketEvent, is_raw) == 106);
+    assert!(offset_of!(SocketEvent, padding) == 107);
 };
 
 /// C: `struct process_event`.

@@ -44,12 +44,8 @@ impl Agent {
 
     fn cost(&self) -> Cost {
         let of_flows = PROGRAMS.iter().filter_map(|name| stats::runs_of(self.flows.loaded(), name));
-        let of_sockets = self
-            .identity
-            .probe()
-            .into_iter()
-            .flat_map(|probe| probe.programs().filter_map(|name| stats::runs_of(probe.loaded(), name)));
-        let runs = of_flows.chain(of_sockets);
+        let of_identity = self.identity.programs().filter_map(|(loaded, name)| stats::runs_of(loaded, name));
+        let runs = of_flows.chain(of_identity);
         let programs = runs.map(|runs| ProgramRuns {
             name: runs.name,
             id: runs.id,

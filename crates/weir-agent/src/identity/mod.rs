@@ -1,24 +1,29 @@
 //! Who talks: joins records with the processes at their ends.
 
 mod cgroup;
+mod groups;
 mod places;
+mod portless;
 mod process;
 mod processes;
+mod programs;
 mod table;
 mod text;
 
 use crate::interfaces::Inventory;
 use crate::{Result, Settings};
 use places::Places;
+use portless::{Portless, Side};
 pub use process::Arguments;
 use processes::Processes;
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 use table::{Ends, SocketTable};
-use weir_kernel::SocketEvent;
+use weir_kernel::{Loaded, SocketEvent};
 use weir_probes::flows::own_netns;
+use weir_probes::processes::PROGRAMS;
 use weir_probes::sockets::Sockets;
 use weir_record::{Direction, FlowRecord, Process};
 
@@ -31,6 +36,7 @@ const AT_A_TIME: usize = 65_536;
 
 /// What it can say of itself.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct IdentityState {
     /// How the kernel tells: `tracepoints`, `fentry`, `off`.
     pub hooks: String,
@@ -42,6 +48,12 @@ pub struct IdentityState {
     pub evicted_sockets: u64,
     /// Events that the kernel's ring had no room for.
     pub lost_events: u64,
+    /// How it hears of processes: `tracepoints`; `proc` where it reads /proc only.
+    pub process_hooks: String,
+    /// Programs and control groups that were forgotten while they were there.
+    pub evicted_processes: u64,
+    /// Events of processes that the kernel's ring had no room for.
+    pub lost_process_events: u64,
 }
 
 /// Whose the ends of conversations are.
@@ -50,22 +62,28 @@ pub struct Identity {
     own_netns: u32,
     sockets: SocketTable,
     processes: Processes,
+    portless: Portless,
     places: Places,
+    /// Events that are to be understood with what is known of processes by now.
+    heard: Vec<SocketEvent>,
 }
 
 impl Identity {
-    /// Attaches the probe and takes in the sockets that there are; or does not, and says why.
-    pub fn open(settings: &Settings) -> (Self, Option<String>) {
+    /// Attaches the probes and takes in the sockets that there are; or does not, and says why.
+    pub fn open(settings: &Settings) -> (Self, Vec<String>) {
         let linger = settings.idle_timeout + 3 * settings.interval;
         let mut identity = Self {
             probe: None,
             own_netns: own_netns(),
             sockets: SocketTable::new(SOCKETS, linger),
             processes: Processes::new(PROCESSES, settings.arguments),
+            portless: Portless::new(),
             places: Places::default(),
+            heard: Vec::new(),
         };
+        let mut remarks = Vec::new();
         if !settings.identity {
-            return (identity, None);
+            return (identity, remarks);
         }
         // Attached first: a socket that comes meanwhile is told of twice rather than not at all.
         let existing = Sockets::attach().and_then(|probe| {
@@ -73,20 +91,29 @@ impl Identity {
             identity.probe = Some(probe);
             Ok(existing)
         });
-        let remark = match existing {
-            Ok(existing) => {
-                existing.iter().for_each(|event| identity.learn(event));
-                None
+        match existing {
+            Ok(_) if settings.processes => {
+                if let Err(error) = identity.processes.attach() {
+                    remarks.push(format!(
+                        "what processes run is read from /proc, of those that are still there: {error}"
+                    ));
+                }
             }
-            Err(error) => Some(format!("processes stay unknown: {error}")),
-        };
-        (identity, remark)
+            Ok(_) => {}
+            Err(ref error) => remarks.push(format!("processes stay unknown: {error}")),
+        }
+        existing.iter().flatten().for_each(|event| identity.learn(event));
+        (identity, remarks)
     }
 
     fn learn(&mut self, event: &SocketEvent) {
-        let Self { sockets, processes, .. } = self;
         let netns = if event.netns == self.own_netns { 0 } else { event.netns };
-        sockets.learn(event, netns, processes.of(&event.owner), Instant::now());
+        let process = self.processes.of(&event.owner);
+        if Portless::is_for(event) {
+            self.portless.learn(event, netns, process, unix_now());
+        } else {
+            self.sockets.learn(event, netns, process, Instant::now());
+        }
     }
 
     /// Takes in what the kernel has said meanwhile.
@@ -94,10 +121,14 @@ impl Identity {
     /// # Errors
     /// The kernel refuses to be read.
     pub fn hear(&mut self) -> Result<()> {
-        let Some(probe) = self.probe.take() else { return Ok(()) };
-        let heard = probe.consume(AT_A_TIME, |event| self.learn(event));
-        self.probe = Some(probe);
-        heard?;
+        let Self { probe: Some(probe), processes, portless, heard, .. } = self else { return Ok(()) };
+        // Sockets first: what their processes were before that is among the events of processes by then.
+        probe.consume(AT_A_TIME, |event| heard.push(*event))?;
+        let now = unix_now();
+        processes.hear(|id| portless.end(id, now))?;
+        let mut heard = std::mem::take(heard);
+        heard.drain(..).for_each(|event| self.learn(&event));
+        self.heard = heard;
         Ok(())
     }
 
@@ -111,6 +142,8 @@ impl Identity {
     /// Forgets who is gone.
     pub fn expire(&mut self) {
         self.sockets.expire(Instant::now());
+        self.processes.expire();
+        self.portless.expire(unix_now());
     }
 
     /// Enters the processes at both ends.
@@ -118,18 +151,28 @@ impl Identity {
         if self.probe.is_none() {
             return;
         }
-        let Some(((source, destination), (from, to))) = record.key.addresses().zip(record.key.ports()) else {
-            return;
-        };
-        let protocol = record.key.protocol().unwrap_or(0);
+        let Some((source, destination)) = record.key.addresses() else { return };
         let netns = self.places.netns(&record.interface);
         // What leaves an interface may come from a process here, what comes in may go to one.
         let (source_here, destination_here) =
             (record.direction == Direction::Egress, record.direction == Direction::Ingress);
+        let Some((from, to)) = record.key.ports() else {
+            let one = Side { netns, address: source, other: destination, is_source: true };
+            let other = Side { netns, address: destination, other: source, is_source: false };
+            record.source.process = self.portless_at(record, one, source_here);
+            record.destination.process = self.portless_at(record, other, destination_here);
+            return;
+        };
+        let protocol = record.key.protocol().unwrap_or(0);
         let one = Ends { protocol, local: (source, from), remote: Some((destination, to)) };
         let other = Ends { protocol, local: (destination, to), remote: Some((source, from)) };
         record.source.process = self.process_at(one, netns, source_here);
         record.destination.process = self.process_at(other, netns, destination_here);
+    }
+
+    fn portless_at(&self, record: &FlowRecord, side: Side, is_here: bool) -> Option<Arc<Process>> {
+        let is_local = self.places.is_local(side.netns, side.address, is_here);
+        is_local.then(|| self.portless.user(record, &side))?
     }
 
     fn process_at(&self, ends: Ends, netns: u32, is_here: bool) -> Option<Arc<Process>> {
@@ -151,15 +194,32 @@ impl Identity {
             hooks: probe.map_or("off", |probe| probe.hooks().as_str()).into(),
             sockets: self.sockets.len() as u64,
             processes: self.processes.len() as u64,
-            evicted_sockets: self.sockets.evicted(),
+            evicted_sockets: self.sockets.evicted() + self.portless.evicted(),
             lost_events: probe.and_then(|probe| probe.lost().ok()).unwrap_or(0),
+            process_hooks: match (probe, self.processes.loaded()) {
+                (None, _) => "off".into(),
+                (_, None) => "proc".into(),
+                _ => "tracepoints".into(),
+            },
+            evicted_processes: self.processes.evicted(),
+            lost_process_events: self.processes.lost(),
         }
     }
 
-    /// The probe, for its statistics.
-    pub fn probe(&self) -> Option<&Sockets> {
-        self.probe.as_ref()
+    /// The programs that run, for their statistics.
+    pub fn programs(&self) -> impl Iterator<Item = (&Loaded, &'static str)> {
+        let of_sockets =
+            self.probe.iter().flat_map(|probe| probe.programs().map(|name| (probe.loaded(), name)));
+        let of_processes =
+            self.processes.loaded().into_iter().flat_map(|loaded| PROGRAMS.map(|name| (loaded, name)));
+        of_sockets.chain(of_processes)
     }
+}
+
+/// Nanoseconds since the Unix epoch.
+fn unix_now() -> u64 {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(now.as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// "Any address" as sockets have it that would take packets for this one.

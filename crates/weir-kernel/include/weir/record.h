@@ -230,7 +230,8 @@ struct socket_event {
 	struct socket_owner owner;
 	__u8 protocol;
 	__u8 change;
-	__u8 padding[6];
+	__u8 is_raw; /* what it sends may be of another protocol */
+	__u8 padding[5];
 };
 
 /* process_event.change */

@@ -6,6 +6,7 @@
 #define FAMILY_IPV4 2
 #define FAMILY_IPV6 10
 #define PROTOCOL_TCP 6
+#define TYPE_RAW 3 /* SOCK_RAW */
 
 /* include/net/tcp_states.h */
 #define STATE_ESTABLISHED 1
@@ -33,6 +34,7 @@ struct sock_common {
 struct sock {
 	struct sock_common __sk_common;
 	__u16 sk_protocol; /* a bit field before 5.6 */
+	__u16 sk_type;
 } __attribute__((preserve_access_index));
 
 struct inet_sock {
@@ -81,6 +83,7 @@ static __always_inline bool describe_socket(struct socket_event *event, struct s
 	event->local_port = bpf_ntohs(BPF_CORE_READ((struct inet_sock *)sk, inet_sport));
 	event->remote_port = bpf_ntohs(BPF_CORE_READ(sk, __sk_common.skc_dport));
 	event->protocol = BPF_CORE_READ(sk, sk_protocol);
+	event->is_raw = BPF_CORE_READ(sk, sk_type) == TYPE_RAW;
 	__builtin_memset(event->padding, 0, sizeof(event->padding));
 	return true;
 }
