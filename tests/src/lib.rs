@@ -8,6 +8,7 @@
 
 pub mod agent;
 pub mod bridge;
+pub mod clients;
 pub mod control;
 pub mod conversation;
 pub mod flood;
@@ -18,6 +19,7 @@ pub mod inject;
 pub mod iperf;
 pub mod lines;
 pub mod netns;
+pub mod oci;
 pub mod output;
 pub mod pair;
 pub mod shell;
