@@ -7,8 +7,13 @@ use std::env;
 use std::path::{Path, PathBuf};
 
 /// Directory and source of each object.
-const PROBES: [(&str, &str); 4] =
-    [("flows", "flows"), ("flows", "flows_drawn"), ("sockets", "sockets"), ("dns", "dns")];
+const PROBES: [(&str, &str); 5] = [
+    ("flows", "flows"),
+    ("flows", "flows_drawn"),
+    ("sockets", "sockets"),
+    ("processes", "processes"),
+    ("dns", "dns"),
+];
 
 fn main() {
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
@@ -21,6 +26,7 @@ fn main() {
     }
     println!("cargo::rerun-if-changed=src/flows");
     println!("cargo::rerun-if-changed=src/dns");
+    println!("cargo::rerun-if-changed=src/processes");
     println!("cargo::rerun-if-changed=src/sockets");
     println!("cargo::rerun-if-changed={ours}");
     println!("cargo::rerun-if-env-changed=CLANG");

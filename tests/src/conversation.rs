@@ -41,10 +41,14 @@ pub struct Conversation {
 #[expect(missing_docs, reason = "named as in the JSON")]
 pub struct Process {
     pub process: String,
+    /// 0 for the kernel.
     pub pid: u32,
-    pub user_id: u32,
+    pub parent_pid: Option<u32>,
+    pub process_start: Option<String>,
+    pub user_id: Option<u32>,
     pub executable: Option<String>,
     pub arguments: Option<String>,
+    pub cgroup: Option<String>,
     pub unit: Option<String>,
     pub container: Option<String>,
     pub container_runtime: Option<String>,
@@ -136,10 +140,13 @@ impl Process {
         let Some(process) = words("process")? else { return Ok(None) };
         Ok(Some(Self {
             process,
-            pid: number(value, &name("pid"))?,
-            user_id: number(value, &name("user_id"))?,
+            pid: optional(value, &name("pid"), number)?.unwrap_or(0),
+            parent_pid: optional(value, &name("parent_pid"), number)?,
+            process_start: words("process_start")?,
+            user_id: optional(value, &name("user_id"), number)?,
             executable: words("executable")?,
             arguments: words("arguments")?,
+            cgroup: words("cgroup")?,
             unit: words("unit")?,
             container: words("container")?,
             container_runtime: words("container_runtime")?,

@@ -9,6 +9,7 @@
 pub mod agent;
 pub mod api_server;
 pub mod bridge;
+pub mod clients;
 pub mod control;
 pub mod conversation;
 pub mod flood;
@@ -20,6 +21,7 @@ pub mod iperf;
 pub mod lines;
 pub mod mmdb;
 pub mod netns;
+pub mod oci;
 pub mod output;
 pub mod pair;
 pub mod shell;

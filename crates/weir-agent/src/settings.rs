@@ -41,6 +41,8 @@ pub struct Settings {
     pub clock: Clock,
     /// Whether records say which processes talk; cannot be changed while running.
     pub identity: bool,
+    /// Whether the kernel tells what processes run; cannot be changed while running.
+    pub processes: bool,
     /// How much of their command lines.
     pub arguments: Arguments,
     /// Where names of addresses are taken from; only labels can be changed while running.
@@ -78,6 +80,7 @@ impl Settings {
             ("dedup", self.joining.dedup != wanted.joining.dedup),
             ("clock", self.clock != wanted.clock),
             ("identity", self.identity != wanted.identity),
+            ("processes", self.processes != wanted.processes),
             ("process-arguments", self.arguments != wanted.arguments),
             ("dns", self.naming.dns != wanted.naming.dns),
             ("dns-port", self.naming.dns_ports != wanted.naming.dns_ports),
@@ -166,6 +169,7 @@ pub(crate) fn sample() -> Settings {
         policy: Policy::default(),
         clock: Clock::Tick,
         identity: false,
+        processes: false,
         arguments: Arguments::Hidden,
         naming: Naming {
             dns: false,

@@ -19,6 +19,14 @@ pub fn monotonic() -> Result<Duration> {
     read(libc::CLOCK_MONOTONIC)
 }
 
+/// `CLOCK_BOOTTIME`, by which the kernel dates processes.
+///
+/// # Errors
+/// The system has no such clock.
+pub fn since_boot() -> Result<Duration> {
+    read(libc::CLOCK_BOOTTIME)
+}
+
 /// How long a tick is: the resolution of the coarse clock, and the length of a jiffy.
 ///
 /// # Errors

@@ -1,4 +1,4 @@
-//! Reading a BPF ring buffer of fixed-size records.
+//! Reading a BPF ring buffer of records of one kind.
 
 use crate::error::from_libbpf;
 use crate::{Error, Loaded, Pod, Result};
@@ -7,10 +7,17 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
-/// The reading end of a ring that carries `T`s (5.8).
+/// The reading end of a ring that carries `T`s, and text of any length behind them (5.8).
 pub struct Ring<T> {
     ring: RingBuffer<'static>,
-    read: Rc<RefCell<Vec<T>>>,
+    read: Rc<RefCell<Read<T>>>,
+}
+
+/// What has been read and not yet handed on.
+struct Read<T> {
+    /// Each with the end of its text.
+    records: Vec<(T, usize)>,
+    text: Vec<u8>,
 }
 
 /// Records taken at a time, so that memory stays bounded while producers keep up.
@@ -22,15 +29,18 @@ impl<T: Pod> Ring<T> {
     /// # Errors
     /// There is no such map, or it is not a ring.
     pub fn new(loaded: &Loaded, map: &str) -> Result<Self> {
-        let read = Rc::new(RefCell::new(Vec::with_capacity(BATCH)));
+        let read = Rc::new(RefCell::new(Read { records: Vec::with_capacity(BATCH), text: Vec::new() }));
         let written = Rc::clone(&read);
         let map = loaded.find_map(map)?;
         let mut builder = RingBufferBuilder::new();
         builder
             .add(&map, move |bytes| {
-                if bytes.len() >= size_of::<T>() {
-                    // SAFETY: at least the size of T, and any bytes are a value of a Pod.
-                    written.borrow_mut().push(unsafe { bytes.as_ptr().cast::<T>().read_unaligned() });
+                if let Some((record, text)) = bytes.split_at_checked(size_of::<T>()) {
+                    let mut written = written.borrow_mut();
+                    written.text.extend_from_slice(text);
+                    let end = written.text.len();
+                    // SAFETY: of the size of T, and any bytes are a value of a Pod.
+                    written.records.push((unsafe { record.as_ptr().cast::<T>().read_unaligned() }, end));
                 }
                 0
             })
@@ -44,6 +54,14 @@ impl<T: Pod> Ring<T> {
     /// # Errors
     /// The kernel refuses to be read.
     pub fn consume(&self, limit: usize, mut visit: impl FnMut(&T)) -> Result<usize> {
+        self.consume_with_text(limit, |record, _| visit(record))
+    }
+
+    /// As [`consume`](Self::consume), with what follows each record.
+    ///
+    /// # Errors
+    /// The kernel refuses to be read.
+    pub fn consume_with_text(&self, limit: usize, mut visit: impl FnMut(&T, &[u8])) -> Result<usize> {
         let mut total = 0;
         while total < limit {
             let count = self.ring.consume_raw_n(BATCH.min(limit - total));
@@ -55,8 +73,13 @@ impl<T: Pod> Ring<T> {
                 break;
             }
             let mut read = self.read.borrow_mut();
-            read.iter().for_each(&mut visit);
-            read.clear();
+            let mut start = 0;
+            for (record, end) in &read.records {
+                visit(record, &read.text[start..*end]);
+                start = *end;
+            }
+            read.records.clear();
+            read.text.clear();
             total += count as usize;
         }
         Ok(total)

@@ -81,6 +81,27 @@ pub const SOCKET_LISTENS: u32 = 2;
 /// C: `SOCKET_CLOSED`.
 pub const SOCKET_CLOSED: u32 = 3;
 
+/// C: `PROCESS_COPIED`: by fork(2): it runs what `origin` runs.
+pub const PROCESS_COPIED: u32 = 1;
+
+/// C: `PROCESS_BECAME`: by execve(2); text follows.
+pub const PROCESS_BECAME: u32 = 2;
+
+/// C: `PROCESS_ENDED`.
+pub const PROCESS_ENDED: u32 = 3;
+
+/// C: `GROUP_MADE`: its path follows.
+pub const GROUP_MADE: u32 = 4;
+
+/// C: `GROUP_GONE`.
+pub const GROUP_GONE: u32 = 5;
+
+/// C: `LONGEST_PATH`.
+pub const LONGEST_PATH: u32 = 1024;
+
+/// C: `LONGEST_ARGUMENTS`.
+pub const LONGEST_ARGUMENTS: u32 = 4608;
+
 /// C: `DNS_HEADER`.
 pub const DNS_HEADER: u32 = 12;
 
@@ -544,6 +565,10 @@ pub struct SocketOwner {
     pub cgroup: u64,
     /// C: `pid`.
     pub pid: u32,
+    /// C: `parent`.
+    pub parent: u32,
+    /// C: `program`.
+    pub program: u32,
     /// C: `user_id`.
     pub user_id: u32,
     /// C: `is_kernel`.
@@ -558,14 +583,16 @@ pub struct SocketOwner {
 unsafe impl Pod for SocketOwner {}
 
 const _: () = {
-    assert!(size_of::<SocketOwner>() == 48);
+    assert!(size_of::<SocketOwner>() == 56);
     assert!(offset_of!(SocketOwner, started) == 0);
     assert!(offset_of!(SocketOwner, cgroup) == 8);
     assert!(offset_of!(SocketOwner, pid) == 16);
-    assert!(offset_of!(SocketOwner, user_id) == 20);
-    assert!(offset_of!(SocketOwner, is_kernel) == 24);
-    assert!(offset_of!(SocketOwner, padding) == 28);
-    assert!(offset_of!(SocketOwner, command) == 32);
+    assert!(offset_of!(SocketOwner, parent) == 20);
+    assert!(offset_of!(SocketOwner, program) == 24);
+    assert!(offset_of!(SocketOwner, user_id) == 28);
+    assert!(offset_of!(SocketOwner, is_kernel) == 32);
+    assert!(offset_of!(SocketOwner, padding) == 36);
+    assert!(offset_of!(SocketOwner, command) == 40);
 };
 
 /// C: `struct socket_event`.
@@ -590,15 +617,17 @@ pub struct SocketEvent {
     pub protocol: u8,
     /// C: `change`.
     pub change: u8,
+    /// C: `is_raw`.
+    pub is_raw: u8,
     /// C: `padding`.
-    pub padding: [u8; 6],
+    pub padding: [u8; 5],
 }
 
 // SAFETY: repr(C), integers only, no padding: the sizes of the fields add up.
 unsafe impl Pod for SocketEvent {}
 
 const _: () = {
-    assert!(size_of::<SocketEvent>() == 104);
+    assert!(size_of::<SocketEvent>() == 112);
     assert!(offset_of!(SocketEvent, socket) == 0);
     assert!(offset_of!(SocketEvent, local) == 8);
     assert!(offset_of!(SocketEvent, remote) == 24);
@@ -606,9 +635,10 @@ const _: () = {
     assert!(offset_of!(SocketEvent, local_port) == 44);
     assert!(offset_of!(SocketEvent, remote_port) == 46);
     assert!(offset_of!(SocketEvent, owner) == 48);
-    assert!(offset_of!(SocketEvent, protocol) == 96);
-    assert!(offset_of!(SocketEvent, change) == 97);
-    assert!(offset_of!(SocketEvent, padding) == 98);
+    assert!(offset_of!(SocketEvent, protocol) == 104);
+    assert!(offset_of!(SocketEvent, change) == 105);
+    assert!(offset_of!(SocketEvent, is_raw) == 106);
+    assert!(offset_of!(SocketEvent, padding) == 107);
 };
 
 /// C: `struct dns_message`.
@@ -634,4 +664,38 @@ const _: () = {
     assert!(offset_of!(DnsMessage, length) == 8);
     assert!(offset_of!(DnsMessage, padding) == 12);
     assert!(offset_of!(DnsMessage, bytes) == 16);
+};
+
+/// C: `struct process_event`.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub struct ProcessEvent {
+    /// C: `started`.
+    pub started: u64,
+    /// C: `origin`.
+    pub origin: u64,
+    /// C: `pid`.
+    pub pid: u32,
+    /// C: `parent`.
+    pub parent: u32,
+    /// C: `program`.
+    pub program: u32,
+    /// C: `change`.
+    pub change: u16,
+    /// C: `path`.
+    pub path: u16,
+}
+
+// SAFETY: repr(C), integers only, no padding: the sizes of the fields add up.
+unsafe impl Pod for ProcessEvent {}
+
+const _: () = {
+    assert!(size_of::<ProcessEvent>() == 32);
+    assert!(offset_of!(ProcessEvent, started) == 0);
+    assert!(offset_of!(ProcessEvent, origin) == 8);
+    assert!(offset_of!(ProcessEvent, pid) == 16);
+    assert!(offset_of!(ProcessEvent, parent) == 20);
+    assert!(offset_of!(ProcessEvent, program) == 24);
+    assert!(offset_of!(ProcessEvent, change) == 28);
+    assert!(offset_of!(ProcessEvent, path) == 30);
 };

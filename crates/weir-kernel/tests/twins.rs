@@ -7,7 +7,7 @@ use std::fmt::Write;
 use std::path::Path;
 use std::{env, fs};
 
-const STRUCTS: [&str; 18] = [
+const STRUCTS: [&str; 19] = [
     "flow_entry",
     "flow_addresses",
     "flow_bucket",
@@ -26,6 +26,7 @@ const STRUCTS: [&str; 18] = [
     "socket_owner",
     "socket_event",
     "dns_message",
+    "process_event",
 ];
 
 /// An object that uses every record, so that its type information describes them all.

@@ -2,4 +2,5 @@
 
 pub mod dns;
 pub mod flows;
+pub mod processes;
 pub mod sockets;

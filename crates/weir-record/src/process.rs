@@ -3,8 +3,12 @@
 /// The process that used a socket.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Process {
-    /// Its number in the agent's PID namespace.
+    /// Its number, as the host counts; 0 for the kernel itself.
     pub pid: u32,
+    /// Whose child it was when it was heard of.
+    pub parent_pid: Option<u32>,
+    /// When it began, in nanoseconds since the Unix epoch.
+    pub started: Option<u64>,
     /// Its user's.
     pub user_id: u32,
     /// Its name (comm), at most fifteen bytes; `kernel` for the kernel's own threads.
@@ -13,6 +17,8 @@ pub struct Process {
     pub executable: Option<String>,
     /// Its command line, secrets masked, cut to a length.
     pub arguments: Option<String>,
+    /// The path of its control group.
+    pub cgroup: Option<String>,
     /// The systemd unit that it belongs to.
     pub unit: Option<String>,
     /// The container that it is in.

@@ -1,35 +1,41 @@
 //! Joins records with the pods and services at their ends.
 
-use super::Identity;
 use crate::Settings;
 use std::net::IpAddr;
 use std::sync::Arc;
-use weir_kubernetes::{Kubernetes, Sought, Span};
+use weir_kubernetes::{Kubernetes, KubernetesState, Sought, Span};
 use weir_record::{End, FlowRecord};
 
-impl Identity {
-    /// Begins to follow Kubernetes, if there is one to follow.
-    pub(super) fn open_kubernetes(&mut self, settings: &Settings) {
+/// What Kubernetes says, where there is one to follow.
+pub struct Workloads(Option<Kubernetes>);
+
+impl Workloads {
+    /// Begins to follow it; or does not, and says why.
+    pub fn open(settings: &Settings) -> (Self, Option<String>) {
+        if !settings.identity {
+            return (Self(None), None);
+        }
         // A record that leaves late begins as long ago as this.
         let linger = settings.active_timeout + settings.idle_timeout + 3 * settings.interval;
         match Kubernetes::start(&settings.kubernetes, linger) {
-            Ok(kubernetes) => self.kubernetes = kubernetes,
-            Err(error) => self.remarks.push(format!("pods and services stay unknown: {error}")),
+            Ok(kubernetes) => (Self(kubernetes), None),
+            Err(error) => (Self(None), Some(format!("pods and services stay unknown: {error}"))),
         }
     }
 
-    pub(super) fn hear_kubernetes(&mut self) {
-        self.remarks.extend(self.kubernetes.iter_mut().flat_map(Kubernetes::hear));
+    /// Takes in what it has said meanwhile; what a person should know of that.
+    pub fn hear(&mut self) -> impl Iterator<Item = String> {
+        self.0.iter_mut().flat_map(Kubernetes::hear)
     }
 
-    pub(super) fn expire_kubernetes(&mut self) {
-        self.kubernetes.iter_mut().for_each(Kubernetes::expire);
+    /// Forgets who is gone.
+    pub fn expire(&mut self) {
+        self.0.iter_mut().for_each(Kubernetes::expire);
     }
 
     /// Enters the pods and services at both ends.
-    pub(super) fn enter_workloads(&self, record: &mut FlowRecord) {
-        let (Some(kubernetes), Some((source, destination))) = (&self.kubernetes, record.key.addresses())
-        else {
+    pub fn attribute(&self, record: &mut FlowRecord) {
+        let (Some(kubernetes), Some((source, destination))) = (&self.0, record.key.addresses()) else {
             return;
         };
         let span = Span { start: record.start, end: record.end };
@@ -39,5 +45,10 @@ impl Identity {
         };
         enter(&mut record.source, source);
         enter(&mut record.destination, destination);
+    }
+
+    /// What can be said of it.
+    pub fn state(&self) -> KubernetesState {
+        self.0.as_ref().map(Kubernetes::state).unwrap_or_default()
     }
 }

@@ -14,7 +14,7 @@ use weir_record::printable;
 
 /// Bytes of the arguments that are read at most: more than are worth showing, so that a secret at
 /// their end can still be told from its beginning.
-const ARGUMENTS: usize = 4096 + 512;
+const ARGUMENTS: usize = weir_kernel::LONGEST_ARGUMENTS as usize;
 /// The same for other files. A line per hierarchy may each hold a path of 4 KiB.
 const FILE: usize = 64 * 1024;
 /// What stands in a secret's place.
@@ -67,7 +67,9 @@ pub fn read(proc: &Path, pid: u32, arguments: Arguments) -> Option<Process> {
     let command = text(&folder, "comm")?;
     let arguments = match arguments {
         Arguments::Hidden => None,
-        Arguments::UpTo(limit) => content(&folder, "cmdline", ARGUMENTS).and_then(|raw| joined(raw, limit)),
+        Arguments::UpTo(limit) => {
+            content(&folder, "cmdline", ARGUMENTS).and_then(|raw| command_line(raw, limit))
+        }
     };
     Some(Process {
         pid,
@@ -79,6 +81,14 @@ pub fn read(proc: &Path, pid: u32, arguments: Arguments) -> Option<Process> {
         arguments,
         cgroup: text(&folder, "cgroup").and_then(|text| cgroup::path_of(&text).map(str::to_owned)),
     })
+}
+
+/// When the process of this number began, and [`Process::cgroup`]: for who knows the rest.
+#[must_use]
+pub fn read_cgroup(proc: &Path, pid: u32) -> Option<(u64, String)> {
+    let folder = File::open(proc.join(pid.to_string())).ok()?;
+    let (_, start_ticks) = parse_stat(&content(&folder, "stat", FILE)?)?;
+    Some((start_ticks, cgroup::path_of(&text(&folder, "cgroup")?)?.to_owned()))
 }
 
 fn content(folder: &File, name: &str, limit: usize) -> Option<Vec<u8>> {
@@ -112,8 +122,8 @@ fn effective_user(status: &str) -> Option<u32> {
     users.split_ascii_whitespace().nth(1)?.parse().ok()
 }
 
-/// Arguments as one line, without secrets.
-fn joined(mut raw: Vec<u8>, limit: usize) -> Option<String> {
+/// Arguments as one line, without secrets, from how they lie in the process.
+pub fn command_line(mut raw: Vec<u8>, limit: usize) -> Option<String> {
     let incomplete = raw.len() >= ARGUMENTS;
     if incomplete {
         // What a word is may only show at its end, as with a password before the @ of a URL.

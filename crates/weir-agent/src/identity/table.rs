@@ -164,7 +164,7 @@ fn ends(event: &SocketEvent) -> Ends {
 }
 
 /// IPv4 comes out of IPv6.
-fn address(words: [u64; 2]) -> IpAddr {
+pub fn address(words: [u64; 2]) -> IpAddr {
     ipv6(words).to_canonical()
 }
 

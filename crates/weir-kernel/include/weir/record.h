@@ -206,6 +206,8 @@ struct socket_owner {
 	__u64 started; /* nanoseconds since boot: tells two processes of one number apart */
 	__u64 cgroup; /* number in the default hierarchy */
 	__u32 pid; /* of the process, not of the thread */
+	__u32 parent; /* whose child it is */
+	__u32 program; /* how often it, and those that it is a copy of, became another program */
 	__u32 user_id;
 	__u32 is_kernel; /* a thread of the kernel's own */
 	__u32 padding;
@@ -228,7 +230,34 @@ struct socket_event {
 	struct socket_owner owner;
 	__u8 protocol;
 	__u8 change;
-	__u8 padding[6];
+	__u8 is_raw; /* what it sends may be of another protocol */
+	__u8 padding[5];
+};
+
+/* process_event.change */
+#define PROCESS_COPIED 1 /* by fork(2): it runs what `origin` runs */
+#define PROCESS_BECAME 2 /* by execve(2); text follows */
+#define PROCESS_ENDED 3
+#define GROUP_MADE 4 /* its path follows */
+#define GROUP_GONE 5
+
+/* A path of the default hierarchy is not longer, nor are the parts of an executable's together. */
+#define LONGEST_PATH 1024
+/* What is read of a command line. */
+#define LONGEST_ARGUMENTS 4608
+
+/*
+ * What became of a process, or of a control group. Bytes may follow. Of an executable's path: its parts, the last one
+ * first, each with a zero behind it. Then the arguments, as they lie in the process.
+ */
+struct process_event {
+	__u64 started; /* as in socket_owner */
+	__u64 origin; /* when the one that it is a copy of started, or a control group's number */
+	__u32 pid;
+	__u32 parent; /* whose copy or child it is */
+	__u32 program; /* as in socket_owner */
+	__u16 change;
+	__u16 path; /* bytes of the path; those behind them are arguments */
 };
 
 #define DNS_HEADER 12
@@ -256,8 +285,9 @@ PIN_SIZE(rule_block, 512);
 PIN_SIZE(rule_set, 128);
 PIN_SIZE(rule_point, 8);
 PIN_SIZE(rule_action, 8);
-PIN_SIZE(socket_owner, 48);
-PIN_SIZE(socket_event, 104);
+PIN_SIZE(socket_owner, 56);
+PIN_SIZE(socket_event, 112);
+PIN_SIZE(process_event, 32);
 PIN_SIZE(dns_message, 1448);
 PIN_SIZE(fragment_key, 40);
 PIN_SIZE(fragment_origin, 12);

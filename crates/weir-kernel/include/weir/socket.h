@@ -1,19 +1,18 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* CO-RE: what the sockets probe reads of sockets and processes, wherever the running kernel keeps it. */
+/* CO-RE: what the sockets probe reads of sockets, wherever the running kernel keeps it. */
 #pragma once
-#include "record.h"
+#include "process.h"
 
 #define FAMILY_IPV4 2
 #define FAMILY_IPV6 10
 #define PROTOCOL_TCP 6
+#define TYPE_RAW 3 /* SOCK_RAW */
 
 /* include/net/tcp_states.h */
 #define STATE_ESTABLISHED 1
 #define STATE_SYN_SENT 2
 #define STATE_CLOSE 7
 #define STATE_LISTEN 10
-
-#define IS_KERNEL_THREAD 0x00200000 /* PF_KTHREAD */
 
 struct in6_addr {
 	union {
@@ -35,6 +34,7 @@ struct sock_common {
 struct sock {
 	struct sock_common __sk_common;
 	__u16 sk_protocol; /* a bit field before 5.6 */
+	__u16 sk_type;
 } __attribute__((preserve_access_index));
 
 struct inet_sock {
@@ -45,38 +45,7 @@ struct socket {
 	struct sock *sk;
 } __attribute__((preserve_access_index));
 
-typedef struct {
-	unsigned int val;
-} __attribute__((preserve_access_index)) kuid_t;
-
-struct cred {
-	kuid_t uid;
-} __attribute__((preserve_access_index));
-
-struct kernfs_node {
-	__u64 id;
-} __attribute__((preserve_access_index));
-
-struct cgroup {
-	struct kernfs_node *kn;
-} __attribute__((preserve_access_index));
-
-struct css_set {
-	struct cgroup *dfl_cgrp;
-} __attribute__((preserve_access_index));
-
-struct task_struct {
-	unsigned int flags;
-	int tgid;
-	struct task_struct *group_leader;
-	__u64 start_boottime;
-	const struct cred *cred;
-	struct css_set *cgroups;
-	char comm[16];
-} __attribute__((preserve_access_index));
-
 struct seq_file;
-struct file;
 
 struct bpf_iter_meta {
 	struct seq_file *seq;
@@ -88,19 +57,6 @@ struct bpf_iter__task_file {
 	__u32 fd;
 	struct file *file;
 } __attribute__((preserve_access_index));
-
-static __always_inline void describe_owner(struct socket_owner *owner, struct task_struct *task)
-{
-	struct task_struct *leader = BPF_CORE_READ(task, group_leader);
-
-	owner->pid = BPF_CORE_READ(task, tgid);
-	owner->started = BPF_CORE_READ(leader, start_boottime);
-	owner->cgroup = BPF_CORE_READ(task, cgroups, dfl_cgrp, kn, id);
-	owner->user_id = BPF_CORE_READ(task, cred, uid.val);
-	owner->is_kernel = !!(BPF_CORE_READ(task, flags) & IS_KERNEL_THREAD);
-	owner->padding = 0;
-	bpf_core_read(owner->command, sizeof(owner->command), &leader->comm);
-}
 
 static __always_inline void map_ipv4(__u64 *to, __be32 address)
 {
@@ -127,6 +83,7 @@ static __always_inline bool describe_socket(struct socket_event *event, struct s
 	event->local_port = bpf_ntohs(BPF_CORE_READ((struct inet_sock *)sk, inet_sport));
 	event->remote_port = bpf_ntohs(BPF_CORE_READ(sk, __sk_common.skc_dport));
 	event->protocol = BPF_CORE_READ(sk, sk_protocol);
+	event->is_raw = BPF_CORE_READ(sk, sk_type) == TYPE_RAW;
 	__builtin_memset(event->padding, 0, sizeof(event->padding));
 	return true;
 }

@@ -56,7 +56,11 @@ impl Sockets {
         Self::attach_to(first).or_else(|_| Self::attach_to(second))
     }
 
-    fn attach_to(hooks: Hooks) -> Result<Self> {
+    /// As [`attach`](Self::attach), with these hooks or none.
+    ///
+    /// # Errors
+    /// The kernel's refusal.
+    pub fn attach_to(hooks: Hooks) -> Result<Self> {
         let mut opened = Opened::new("sockets", OBJECT)?;
         let wanted = |name: &str| [STATE, EXISTING].contains(&name) || hooks.programs().contains(&name);
         opened.only_programs(wanted);

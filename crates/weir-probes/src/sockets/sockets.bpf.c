@@ -70,8 +70,9 @@ static __always_inline struct note *note_of(struct sock *sk)
 /* The running process uses the socket. */
 static __always_inline void use(struct sock *sk)
 {
-	__u32 pid = bpf_get_current_pid_tgid() >> 32;
+	struct task_struct *task = bpf_get_current_task_btf();
 	struct note *note;
+	bool is_same;
 	__u64 now;
 
 	if (!sk)
@@ -80,9 +81,10 @@ static __always_inline void use(struct sock *sk)
 	if (!note)
 		return;
 	now = bpf_jiffies64();
-	if (note->told && now - note->told < (note->owner.pid == pid ? RENEWAL : TURN))
+	is_same = note->owner.pid == (__u32)task->tgid && note->owner.program == (__u32)task->self_exec_id;
+	if (note->told && now - note->told < (is_same ? RENEWAL : TURN))
 		return;
-	describe_owner(&note->owner, bpf_get_current_task_btf());
+	describe_owner(&note->owner, task);
 	if (tell(sk, &note->owner, SOCKET_USED))
 		note->told = now;
 }

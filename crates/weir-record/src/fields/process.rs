@@ -1,7 +1,7 @@
 //! Who talks: the processes at both ends, as far as they are of this host.
 
 use crate::Process;
-use crate::field::{Field, Kind, Value};
+use crate::field::{Field, Kind, Unit, Value};
 use std::borrow::Cow;
 use std::sync::Arc;
 
@@ -9,28 +9,45 @@ fn text<'r>(process: &'r Option<Arc<Process>>, of: impl Fn(&'r Process) -> Optio
     process.as_deref().and_then(of).map_or(Value::Absent, |text| Value::Text(Cow::Borrowed(text)))
 }
 
-fn number(process: &Option<Arc<Process>>, of: impl Fn(&Process) -> u32) -> Value<'_> {
-    process.as_deref().map(of).into()
+/// The kernel itself has no numbers.
+fn number(process: &Option<Arc<Process>>, of: impl Fn(&Process) -> Option<u32>) -> Value<'_> {
+    process.as_deref().filter(|process| process.pid != 0).and_then(of).into()
+}
+
+fn start(process: &Option<Arc<Process>>) -> Value<'_> {
+    process.as_ref().and_then(|process| process.started).map_or(Value::Absent, Value::Time)
 }
 
 /// The same of either end: what differs is its name and where it lies in a record.
 macro_rules! fields_of {
     ($end:ident) => {
         [
-            end_field!($end, "_process", "process.name", Kind::Text, "Name (comm) of the process that used the socket at this end, of those of this host; `kernel` for the kernel's own. Null where that is not known: the other end is another host, nothing has used the socket, or `--identity off`.", |record| {
+            end_field!($end, "_process", "process.name", Kind::Text, "Name (comm) of the process that used the socket at this end, of those of this host; `kernel` for the kernel itself and its threads. Null where that is not known: the other end is another host, nothing has used the socket, or `--identity off`.", |record| {
                 text(&record.$end.process, |process| Some(&process.command))
             }),
-            end_field!($end, "_pid", "process.pid", Kind::Number, "Its number.", |record| {
-                number(&record.$end.process, |process| process.pid)
+            end_field!($end, "_pid", "process.pid", Kind::Number, "Its number. Null for the kernel itself.", |record| {
+                number(&record.$end.process, |process| Some(process.pid))
             }),
+            end_field!($end, "_parent_pid", "process.parent_pid", Kind::Number, "The number of the process whose child it was when it was heard of.", |record| {
+                number(&record.$end.process, |process| process.parent_pid)
+            }),
+            Field {
+                unit: Unit::Time,
+                ..end_field!($end, "_process_start", "process.creation.time", Kind::Time, "When it began.", |record| {
+                    start(&record.$end.process)
+                })
+            },
             end_field!($end, "_user_id", "process.user.id", Kind::Number, "The user it runs as.", |record| {
-                number(&record.$end.process, |process| process.user_id)
+                number(&record.$end.process, |process| Some(process.user_id))
             }),
-            end_field!($end, "_executable", "process.executable.path", Kind::Text, "The file it runs. Null too where it had ended before it could be looked at.", |record| {
+            end_field!($end, "_executable", "process.executable.path", Kind::Text, "The file it runs. Null too where it had ended before it could be looked at: without `--processes`, or when the kernel's events were lost.", |record| {
                 text(&record.$end.process, |process| process.executable.as_deref())
             }),
             end_field!($end, "_arguments", "process.command_line", Kind::Text, "Its command line, as long as `--process-arguments` allows, secrets replaced by `***`.", |record| {
                 text(&record.$end.process, |process| process.arguments.as_deref())
+            }),
+            end_field!($end, "_cgroup", "process.linux.cgroup", Kind::Text, "The path of its control group, of several the one that says most about its owner.", |record| {
+                text(&record.$end.process, |process| process.cgroup.as_deref())
             }),
             end_field!($end, "_unit", "systemd.unit", Kind::Text, "The systemd unit it belongs to.", |record| {
                 text(&record.$end.process, |process| process.unit.as_deref())

@@ -5,6 +5,8 @@ use weir_kernel::feature::{self, Map, NoOp};
 use weir_kernel::privilege::{has_btf, missing_capabilities, online_cpus};
 use weir_kernel::{Error, GracePeriod, Result, stats};
 use weir_probes::flows::{self, Demand, Flows, Layout};
+use weir_probes::processes::{CommandLines, Processes};
+use weir_probes::sockets::{Hooks, Sockets};
 
 /// The programs of the flow probe.
 pub const PROGRAMS: [&str; 3] = ["weir_ingress", "weir_egress", "weir_clock"];
@@ -56,13 +58,18 @@ pub struct Findings {
     pub tcx: Tried,
     /// Looked for where TCX is not to be had.
     pub clsact: Option<bool>,
+    /// The sockets probe by its first choice.
+    pub socket_tracepoints: Tried,
+    /// By its second, where that was refused.
+    pub socket_functions: Option<Tried>,
+    pub processes: Tried,
     pub statistics: Tried,
     /// The kernel keeps its memory from root too, and so from programs.
     pub is_confidential: bool,
 }
 
 impl Findings {
-    /// Tries everything. Nothing is attached, and nothing is left behind.
+    /// Tries everything. Nothing is left behind, and only what hears of system calls is attached, for a moment.
     pub fn gather() -> Self {
         let (probe, programs) = load_probe();
         let no_op = NoOp::load().map_err(Refusal::from);
@@ -70,6 +77,7 @@ impl Findings {
             Ok(program) => ask(program).map_err(Refusal::from),
             Err(refusal) => Err(refusal.clone()),
         };
+        let socket_tracepoints = try_sockets(Hooks::Tracepoints);
         let tcx = with_no_op(|program| program.try_tcx().map(|()| true)).map(drop);
         Self {
             release: feature::release(),
@@ -88,6 +96,9 @@ impl Findings {
             compiled: with_no_op(NoOp::is_compiled),
             clsact: tcx.is_err().then(feature::has_clsact),
             tcx,
+            socket_functions: socket_tracepoints.is_err().then(|| try_sockets(Hooks::Functions)),
+            socket_tracepoints,
+            processes: Processes::attach(CommandLines::Read).map(drop).map_err(Refusal::from),
             statistics: stats::Statistics::enable().map(drop).map_err(Refusal::from),
             is_confidential: fs::read_to_string("/sys/kernel/security/lockdown")
                 .is_ok_and(|text| text.contains("[confidentiality]")),
@@ -106,9 +117,12 @@ impl Findings {
             ("flow probe", &self.probe),
             ("run by hand", &self.run_by_hand),
             ("TCX links", &self.tcx),
+            ("socket tracepoints", &self.socket_tracepoints),
+            ("process tracepoints", &self.processes),
             ("program statistics", &self.statistics),
         ];
-        tried.into_iter().chain(programs).filter_map(|(name, tried)| {
+        let functions = self.socket_functions.iter().map(|tried| ("socket fentry", tried));
+        tried.into_iter().chain(functions).chain(programs).filter_map(|(name, tried)| {
             tried.as_ref().err().map(|refusal| format!("{name}: {}", refusal.text.trim_end()))
         })
     }
@@ -116,6 +130,10 @@ impl Findings {
 
 fn try_map(map: Map) -> Tried {
     feature::try_map(map).map_err(Refusal::from)
+}
+
+fn try_sockets(hooks: Hooks) -> Tried {
+    Sockets::attach_to(hooks).map(drop).map_err(Refusal::from)
 }
 
 /// The probe as a whole, its clock program run once; program by program where the kernel refuses that.
@@ -169,6 +187,9 @@ impl Findings {
             compiled: Ok(true),
             tcx: Ok(()),
             clsact: None,
+            socket_tracepoints: Ok(()),
+            socket_functions: None,
+            processes: Ok(()),
             statistics: Ok(()),
             is_confidential: false,
         }

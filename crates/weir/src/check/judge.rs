@@ -20,6 +20,7 @@ pub fn features(found: &Findings) -> Vec<Feature> {
     features.extend(judge.programs());
     features.push(judge.required("run by hand", "4.12", &found.run_by_hand, LOAD));
     features.extend(judge.hooks());
+    features.extend(judge.who_talks());
     features.push(judge.statistics());
     features
 }
@@ -169,6 +170,19 @@ impl Judge<'_> {
             is_required: tcx.status == Status::No,
         };
         [tcx, clsact]
+    }
+
+    /// What tells which processes talk.
+    fn who_talks(&self) -> Vec<Feature> {
+        let Findings { socket_tracepoints, socket_functions, processes, .. } = self.found;
+        let functions = socket_functions
+            .iter()
+            .map(|tried| self.optional("socket fentry", "5.11", "processes stay unknown", tried, LOAD));
+        let mut features =
+            vec![self.optional("socket tracepoints", "6.3", "fentry (5.11)", socket_tracepoints, LOAD)];
+        features.extend(functions);
+        features.push(self.optional("process tracepoints", "5.8", "/proc, while they live", processes, LOAD));
+        features
     }
 
     fn statistics(&self) -> Feature {
@@ -325,6 +339,24 @@ mod tests {
         assert_eq!(named(&features, "clsact filters").status, Status::Yes);
         assert_eq!(named(&features, "map-in-map update").status, Status::Yes);
         assert_eq!(named(&features, "BPF JIT").remedy.as_deref(), Some("sysctl net.core.bpf_jit_enable=1"));
+    }
+
+    #[test]
+    fn who_talks_has_fall_backs_and_is_not_required() {
+        let found = Findings {
+            release: "6.1.0".into(),
+            socket_tracepoints: Err(refused(false)),
+            socket_functions: Some(Err(refused(false))),
+            processes: Err(refused(false)),
+            ..Findings::perfect()
+        };
+        let features = features(&found);
+        assert!(verdict(&features).is_ok());
+        let tracepoints = named(&features, "socket tracepoints");
+        assert_eq!(tracepoints.status, Status::No);
+        assert_eq!(tracepoints.remedy.as_deref(), Some("boot Linux 6.3 or newer"));
+        assert_eq!(named(&features, "socket fentry").instead, Some("processes stay unknown"));
+        assert_eq!(named(&features, "process tracepoints").instead, Some("/proc, while they live"));
     }
 
     #[test]

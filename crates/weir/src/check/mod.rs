@@ -214,6 +214,9 @@ mod tests {
                     compiled: Ok(false),
                     tcx: refusal(),
                     clsact: Some(false),
+                    socket_tracepoints: refusal(),
+                    socket_functions: Some(refusal()),
+                    processes: refusal(),
                     statistics: refusal(),
                     ..Findings::perfect()
                 });

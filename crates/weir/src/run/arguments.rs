@@ -70,6 +70,10 @@ pub struct Arguments {
     #[arg(long, value_name = "SWITCH", default_value = "on", help_heading = "Who talks")]
     identity: Switch,
 
+    /// Hear from the kernel what processes run, for those that are soon gone; off: read /proc only
+    #[arg(long, value_name = "SWITCH", default_value = "on", help_heading = "Who talks")]
+    processes: Switch,
+
     /// How many characters of a process's command line are kept, secrets masked; 0 for none
     #[arg(long, value_name = "COUNT", default_value_t = 256, value_parser = clap::value_parser!(u32).range(..=4096), help_heading = "Who talks")]
     process_arguments: u32,
@@ -250,6 +254,7 @@ pub fn settings(arguments: Arguments) -> Settings {
             ClockName::Fine => Clock::Fine,
         },
         identity: arguments.identity == Switch::On,
+        processes: arguments.processes == Switch::On,
         arguments: match arguments.process_arguments {
             0 => weir_agent::Arguments::Hidden,
             most => weir_agent::Arguments::UpTo(most as usize),

@@ -213,19 +213,21 @@ fn sink(sink: &SinkState) -> String {
 }
 
 fn identity(status: &Status<Totals>) -> String {
-    let identity = &status.identity;
+    let identity = &status.identity.talkers;
     if identity.sockets == 0 && ["", "off"].contains(&identity.hooks.as_str()) {
         return format!("{QUIET}off: records do not say which processes talk{QUIET:#}");
     }
-    let lost = match (identity.evicted_sockets, identity.lost_events) {
+    let forgotten = identity.evicted_sockets + identity.evicted_processes;
+    let lost = match (forgotten, identity.lost_events + identity.lost_process_events) {
         (0, 0) => "none forgotten".into(),
-        (evicted, lost) => {
-            let (evicted, lost) = (text::grouped(evicted), text::grouped(lost));
-            format!("{ALARM}{evicted} sockets forgotten, {lost} events lost{ALARM:#}")
+        (forgotten, lost) => {
+            let (forgotten, lost) = (text::grouped(forgotten), text::grouped(lost));
+            format!("{ALARM}{forgotten} forgotten, {lost} events lost{ALARM:#}")
         }
     };
+    let short_lived = if identity.process_hooks == "proc" { ", from /proc only" } else { "" };
     let (sockets, processes) = (text::grouped(identity.sockets), text::grouped(identity.processes));
-    format!("{sockets} sockets of {processes} processes by {}, {lost}", identity.hooks)
+    format!("{sockets} sockets of {processes} processes by {}{short_lived}, {lost}", identity.hooks)
 }
 
 /// Addresses that have a name or a place, by source.

@@ -2,8 +2,8 @@
 
 use super::answers::Answers;
 use super::message::{self, Malformed};
-use super::unix_now;
 use crate::Result;
+use crate::identity::unix_now;
 use weir_kernel::{DnsMessage, clock};
 use weir_probes::dns::Dns;
 

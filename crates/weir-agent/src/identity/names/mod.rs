@@ -24,9 +24,8 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use weir_probes::dns::Dns;
-use weir_record::{End, FlowRecord, Name};
+use weir_record::{End, FlowRecord, Name, ProbeAccount};
 
 /// Bytes of a name or a label that are kept. Names in DNS are not longer.
 const LONGEST: usize = 255;
@@ -152,7 +151,7 @@ impl Names {
     /// Forgets names that do not hold any more.
     pub fn expire(&mut self) {
         if let Some(dns) = &mut self.dns {
-            dns.answers.expire(unix_now());
+            dns.answers.expire(super::unix_now());
         }
     }
 
@@ -178,6 +177,12 @@ impl Names {
         asked_for().or_else(by_hand).or_else(by_server)
     }
 
+    /// What the probe has told, and what of it was lost.
+    pub fn account(&self) -> Option<ProbeAccount> {
+        let dns = self.dns.as_ref()?;
+        Some(ProbeAccount { probe: "dns", events: dns.heard, lost_events: dns.lost() })
+    }
+
     /// What can be said of it.
     pub fn state(&self) -> NamesState {
         let of_dns = |of: fn(&Listener) -> u64| self.dns.as_ref().map_or(0, of);
@@ -200,8 +205,4 @@ impl Names {
     pub fn probe(&self) -> Option<&Dns> {
         self.dns.as_ref().map(|dns| &dns.probe)
     }
-}
-
-fn unix_now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO).as_nanos() as u64
 }

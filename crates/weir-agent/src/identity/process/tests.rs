@@ -206,7 +206,7 @@ proptest! {
         prop_assume!(!others.contains(&secret) && !"--password=***".contains(&secret));
         let pieces = [before, vec![format!("--password={secret}")], after].concat();
         let raw = pieces.join("\0").into_bytes();
-        let line = joined(raw, limit).unwrap_or_default();
+        let line = command_line(raw, limit).unwrap_or_default();
         prop_assert!(!line.contains(&secret), "{}", line);
         prop_assert!(line.len() <= limit + CUT.len_utf8());
         prop_assert!(!line.chars().any(char::is_control));
@@ -221,7 +221,7 @@ proptest! {
 
     #[test]
     fn any_arguments_are_taken(raw in vec(any::<u8>(), 0..6000), limit in any::<usize>()) {
-        joined(raw, limit);
+        command_line(raw, limit);
     }
 
     #[test]

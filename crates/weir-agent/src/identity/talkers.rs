@@ -1,0 +1,227 @@
+//! Which processes talk: sockets, those that use them, and what has no sockets.
+
+use super::places::Places;
+use super::portless::{Portless, Side};
+use super::processes::Processes;
+use super::table::{Ends, SocketTable};
+use super::unix_now;
+use crate::interfaces::Inventory;
+use crate::{Result, Settings};
+use serde::{Deserialize, Serialize};
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Instant;
+use weir_kernel::{Loaded, SocketEvent};
+use weir_probes::flows::own_netns;
+use weir_probes::processes::PROGRAMS;
+use weir_probes::sockets::Sockets;
+use weir_record::{Direction, FlowRecord, ProbeAccount, Process};
+
+/// Sockets that are remembered: about 400 bytes each.
+const SOCKETS: usize = 262_144;
+/// Processes that are remembered beside those of these sockets.
+const PROCESSES: usize = 65_536;
+/// Events that are taken at a time; more than the ring holds.
+const AT_A_TIME: usize = 65_536;
+
+/// What it can say of itself.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct TalkersState {
+    /// How the kernel tells: `tracepoints`, `fentry`, `off`.
+    pub hooks: String,
+    /// Sockets that are remembered.
+    pub sockets: u64,
+    /// Processes that are remembered.
+    pub processes: u64,
+    /// Sockets that were forgotten while they were open.
+    pub evicted_sockets: u64,
+    /// Events that the kernel's ring had no room for.
+    pub lost_events: u64,
+    /// How it hears of processes: `tracepoints`; `proc` where it reads /proc only.
+    pub process_hooks: String,
+    /// Programs and control groups that were forgotten while they were there.
+    pub evicted_processes: u64,
+    /// Events of processes that the kernel's ring had no room for.
+    pub lost_process_events: u64,
+}
+
+/// Who uses which socket.
+pub struct Talkers {
+    probe: Option<Sockets>,
+    own_netns: u32,
+    sockets: SocketTable,
+    processes: Processes,
+    portless: Portless,
+    places: Places,
+    /// Events that are to be understood with what is known of processes by now.
+    heard: Vec<SocketEvent>,
+    /// How many there were.
+    events: u64,
+}
+
+impl Talkers {
+    /// Attaches the probes and takes in the sockets that there are; what is refused is left out, and said.
+    pub fn open(settings: &Settings) -> (Self, Vec<String>) {
+        let linger = settings.idle_timeout + 3 * settings.interval;
+        let mut talkers = Self {
+            probe: None,
+            own_netns: own_netns(),
+            sockets: SocketTable::new(SOCKETS, linger),
+            processes: Processes::new(PROCESSES, settings.arguments),
+            portless: Portless::new(),
+            places: Places::default(),
+            heard: Vec::new(),
+            events: 0,
+        };
+        let mut remarks = Vec::new();
+        if settings.identity {
+            // Attached first: a socket that comes meanwhile is told of twice rather than not at all.
+            match Sockets::attach().and_then(|probe| Ok((probe.existing()?, probe))) {
+                Ok((existing, probe)) => {
+                    talkers.probe = Some(probe);
+                    remarks.extend(talkers.hear_of_processes(settings));
+                    existing.iter().for_each(|event| talkers.learn(event));
+                }
+                Err(error) => remarks.push(format!("processes stay unknown: {error}")),
+            }
+        }
+        (talkers, remarks)
+    }
+
+    fn hear_of_processes(&mut self, settings: &Settings) -> Option<String> {
+        let refused = settings.processes.then(|| self.processes.attach().err())??;
+        Some(format!("what processes run is read from /proc, of those that are still there: {refused}"))
+    }
+
+    fn learn(&mut self, event: &SocketEvent) {
+        let netns = if event.netns == self.own_netns { 0 } else { event.netns };
+        let process = self.processes.of(&event.owner);
+        if Portless::is_for(event) {
+            self.portless.learn(event, netns, process, unix_now());
+        } else {
+            self.sockets.learn(event, netns, process, Instant::now());
+        }
+    }
+
+    /// Takes in what the kernel has said meanwhile.
+    ///
+    /// # Errors
+    /// The kernel refuses to be read.
+    pub fn hear(&mut self) -> Result<()> {
+        let Self { probe: Some(probe), processes, portless, heard, events, .. } = self else { return Ok(()) };
+        // Sockets first: what their processes were before that is among the events of processes by then.
+        *events += probe.consume(AT_A_TIME, |event| heard.push(*event))? as u64;
+        let now = unix_now();
+        processes.hear(|id| portless.end(id, now))?;
+        let mut heard = std::mem::take(heard);
+        heard.drain(..).for_each(|event| self.learn(&event));
+        self.heard = heard;
+        Ok(())
+    }
+
+    /// Where addresses are from now on.
+    pub fn place(&mut self, inventory: &Inventory) {
+        if self.probe.is_some() {
+            self.places = Places::of(inventory.links());
+        }
+    }
+
+    /// Forgets who is gone.
+    pub fn expire(&mut self) {
+        self.sockets.expire(Instant::now());
+        self.processes.expire();
+        self.portless.expire(unix_now());
+    }
+
+    /// Enters the processes at both ends.
+    pub fn attribute(&self, record: &mut FlowRecord) {
+        if self.probe.is_none() {
+            return;
+        }
+        let Some((source, destination)) = record.key.addresses() else { return };
+        let netns = self.places.netns(&record.interface);
+        // What leaves an interface may come from a process here, what comes in may go to one.
+        let (source_here, destination_here) =
+            (record.direction == Direction::Egress, record.direction == Direction::Ingress);
+        let Some((from, to)) = record.key.ports() else {
+            let one = Side { netns, address: source, other: destination, is_source: true };
+            let other = Side { netns, address: destination, other: source, is_source: false };
+            record.source.process = self.portless_at(record, one, source_here);
+            record.destination.process = self.portless_at(record, other, destination_here);
+            return;
+        };
+        let protocol = record.key.protocol().unwrap_or(0);
+        let one = Ends { protocol, local: (source, from), remote: Some((destination, to)) };
+        let other = Ends { protocol, local: (destination, to), remote: Some((source, from)) };
+        record.source.process = self.process_at(one, netns, source_here);
+        record.destination.process = self.process_at(other, netns, destination_here);
+    }
+
+    fn portless_at(&self, record: &FlowRecord, side: Side, is_here: bool) -> Option<Arc<Process>> {
+        let is_local = self.places.is_local(side.netns, side.address, is_here);
+        is_local.then(|| self.portless.user(record, &side))?
+    }
+
+    fn process_at(&self, ends: Ends, netns: u32, is_here: bool) -> Option<Arc<Process>> {
+        let unconnected = Ends { remote: None, ..ends };
+        let user = |ends: Ends| self.sockets.user(&ends, netns);
+        let (address, port) = ends.local;
+        // Who serves every address serves those of its own namespace.
+        let serves_any = || match self.places.is_local(netns, address, is_here) {
+            true => unspecified(address).find_map(|any| user(Ends { local: (any, port), ..unconnected })),
+            false => None,
+        };
+        user(ends).or_else(|| user(unconnected)).or_else(serves_any).cloned()
+    }
+
+    /// What can be said of it; nothing where it is off.
+    pub fn state(&self) -> TalkersState {
+        let probe = self.probe.as_ref();
+        TalkersState {
+            hooks: probe.map_or("off", |probe| probe.hooks().as_str()).into(),
+            sockets: self.sockets.len() as u64,
+            processes: self.processes.len() as u64,
+            evicted_sockets: self.sockets.evicted() + self.portless.evicted(),
+            lost_events: probe.and_then(|probe| probe.lost().ok()).unwrap_or(0),
+            process_hooks: match (probe, self.processes.loaded()) {
+                (None, _) => "off".into(),
+                (_, None) => "proc".into(),
+                _ => "tracepoints".into(),
+            },
+            evicted_processes: self.processes.evicted(),
+            lost_process_events: self.processes.lost(),
+        }
+    }
+
+    /// What the probes have told, and what of it was lost.
+    pub fn accounts(&self) -> impl Iterator<Item = ProbeAccount> {
+        let sockets = self.probe.as_ref().map(|probe| ProbeAccount {
+            probe: "sockets",
+            events: self.events,
+            lost_events: probe.lost().unwrap_or(0),
+        });
+        let processes = self.processes.loaded().map(|_| ProbeAccount {
+            probe: "processes",
+            events: self.processes.events(),
+            lost_events: self.processes.lost(),
+        });
+        sockets.into_iter().chain(processes)
+    }
+
+    /// The programs that run, for their statistics.
+    pub fn programs(&self) -> impl Iterator<Item = (&Loaded, &'static str)> {
+        let of_sockets =
+            self.probe.iter().flat_map(|probe| probe.programs().map(|name| (probe.loaded(), name)));
+        let of_processes =
+            self.processes.loaded().into_iter().flat_map(|loaded| PROGRAMS.map(|name| (loaded, name)));
+        of_sockets.chain(of_processes)
+    }
+}
+
+/// "Any address" as sockets have it that would take packets for this one.
+fn unspecified(address: IpAddr) -> impl Iterator<Item = IpAddr> {
+    let v6 = IpAddr::from(std::net::Ipv6Addr::UNSPECIFIED);
+    let v4 = IpAddr::from(std::net::Ipv4Addr::UNSPECIFIED);
+    address.is_ipv4().then_some(v4).into_iter().chain([v6])
+}
