@@ -2,6 +2,7 @@
 //! what became of every packet. No input or output; everything else stands on this.
 
 mod community_id;
+mod container;
 mod conversation;
 mod end;
 mod field;
@@ -14,6 +15,7 @@ mod process;
 mod protocol;
 mod tcp;
 
+pub use container::{ContainerDetails, PodName};
 pub use conversation::{Evidence, Observation, Observations, Reverse};
 pub use end::End;
 pub use field::{Element, Field, Kind, Unit, Value, fields_page};

@@ -18,12 +18,14 @@ macro_rules! end_field {
     };
 }
 
+mod container;
 mod flow;
 mod process;
 
 use crate::field::Field;
 
-const GROUPS: &[&[Field]] = &[flow::FIELDS, process::SOURCE, process::DESTINATION];
+const GROUPS: &[&[Field]] =
+    &[flow::FIELDS, process::SOURCE, process::DESTINATION, container::SOURCE, container::DESTINATION];
 
 static ALL: [Field; count(GROUPS)] = joined(GROUPS);
 
