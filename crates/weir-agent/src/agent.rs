@@ -92,7 +92,7 @@ impl Agent {
         for _ in 0..2 {
             flows.flip()?;
         }
-        let (mut identity, remark) = Identity::open(&settings);
+        let (mut identity, mut remarks) = Identity::open(&settings);
         identity.place(&inventory);
         let (started, drains, entries_used) = (Instant::now(), DrainWatch::new(settings.interval), 0);
         let mut agent = Self {
@@ -110,7 +110,6 @@ impl Agent {
             drains,
             entries_used,
         };
-        let mut remarks = Vec::from_iter(remark);
         remarks.extend(agent.attach_first(&found)?);
         remarks.extend_from_slice(agent.selector.remarks());
         let (interfaces, namespaces) = agent.following.names();
@@ -191,6 +190,7 @@ impl Agent {
         self.take_spills(self.ring_capacity())?;
         // Whoever sent these packets has been told of by now.
         self.identity.hear()?;
+        self.identity.settle();
         self.identity.expire();
         let Self { flows, table, books, ticks, selector, identity, entries_used, .. } = self;
         let (rates, digester) = (flows.rates(epoch).clone(), flows.digester());

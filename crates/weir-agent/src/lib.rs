@@ -36,7 +36,7 @@ pub use control::{
 };
 pub use conversations::{Dedup, Joining, LiveFlow};
 pub use error::{Error, Result};
-pub use identity::{Arguments, IdentityState};
+pub use identity::{Arguments, ContainerSettings, ContainersState, IdentityState, Runtimes, SourceState};
 pub use interfaces::{KindRule, Namespaces, Selection};
 pub use outlet::{Outlet, Sink};
 pub use policy::Policy;

@@ -1,7 +1,7 @@
 //! What the user can decide.
 
 use crate::policy::Selector;
-use crate::{Arguments, Error, Joining, Namespaces, Policy, Selection};
+use crate::{Arguments, ContainerSettings, Error, Joining, Namespaces, Policy, Selection};
 use std::time::Duration;
 use weir_kernel::Position;
 use weir_probes::flows::Clock;
@@ -41,6 +41,8 @@ pub struct Settings {
     pub identity: bool,
     /// How much of their command lines.
     pub arguments: Arguments,
+    /// How containers get their names; cannot be changed while running.
+    pub containers: ContainerSettings,
     /// Time between drains.
     pub interval: Duration,
     /// A flow without packets for this long ends.
@@ -73,6 +75,8 @@ impl Settings {
             ("clock", self.clock != wanted.clock),
             ("identity", self.identity != wanted.identity),
             ("process-arguments", self.arguments != wanted.arguments),
+            ("container-runtimes", self.containers.runtimes != wanted.containers.runtimes),
+            ("container-label", self.containers.labels != wanted.containers.labels),
             ("memory-budget", self.memory_budget != wanted.memory_budget),
         ];
         if let Some((name, _)) = fixed.iter().find(|(_, differs)| *differs) {
@@ -144,6 +148,7 @@ pub(crate) fn sample() -> Settings {
         clock: Clock::Tick,
         identity: false,
         arguments: Arguments::Hidden,
+        containers: ContainerSettings::default(),
         interval: Duration::from_secs(1),
         idle_timeout: Duration::from_secs(15),
         active_timeout: Duration::from_secs(60),

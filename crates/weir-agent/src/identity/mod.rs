@@ -1,6 +1,7 @@
 //! Who talks: joins records with the processes at their ends.
 
 mod cgroup;
+mod containers;
 mod places;
 mod process;
 mod processes;
@@ -9,6 +10,8 @@ mod text;
 
 use crate::interfaces::Inventory;
 use crate::{Result, Settings};
+use containers::Containers;
+pub use containers::{ContainerSettings, ContainersState, Runtimes, SourceState};
 use places::Places;
 pub use process::Arguments;
 use processes::Processes;
@@ -42,6 +45,9 @@ pub struct IdentityState {
     pub evicted_sockets: u64,
     /// Events that the kernel's ring had no room for.
     pub lost_events: u64,
+    /// What it knows of containers.
+    #[serde(default)]
+    pub containers: ContainersState,
 }
 
 /// Whose the ends of conversations are.
@@ -50,22 +56,24 @@ pub struct Identity {
     own_netns: u32,
     sockets: SocketTable,
     processes: Processes,
+    containers: Containers,
     places: Places,
 }
 
 impl Identity {
     /// Attaches the probe and takes in the sockets that there are; or does not, and says why.
-    pub fn open(settings: &Settings) -> (Self, Option<String>) {
+    pub fn open(settings: &Settings) -> (Self, Vec<String>) {
         let linger = settings.idle_timeout + 3 * settings.interval;
         let mut identity = Self {
             probe: None,
             own_netns: own_netns(),
             sockets: SocketTable::new(SOCKETS, linger),
             processes: Processes::new(PROCESSES, settings.arguments),
+            containers: Containers::off(),
             places: Places::default(),
         };
         if !settings.identity {
-            return (identity, None);
+            return (identity, Vec::new());
         }
         // Attached first: a socket that comes meanwhile is told of twice rather than not at all.
         let existing = Sockets::attach().and_then(|probe| {
@@ -73,20 +81,26 @@ impl Identity {
             identity.probe = Some(probe);
             Ok(existing)
         });
-        let remark = match existing {
+        let remarks = match existing {
             Ok(existing) => {
+                let (containers, remarks) = Containers::open(&settings.containers);
+                identity.containers = containers;
                 existing.iter().for_each(|event| identity.learn(event));
-                None
+                remarks
             }
-            Err(error) => Some(format!("processes stay unknown: {error}")),
+            Err(error) => vec![format!("processes stay unknown: {error}")],
         };
-        (identity, remark)
+        (identity, remarks)
     }
 
     fn learn(&mut self, event: &SocketEvent) {
-        let Self { sockets, processes, .. } = self;
+        let Self { sockets, processes, containers, .. } = self;
         let netns = if event.netns == self.own_netns { 0 } else { event.netns };
-        sockets.learn(event, netns, processes.of(&event.owner), Instant::now());
+        let (process, now) = (processes.of(&event.owner), Instant::now());
+        if let Some(container) = &process.container {
+            containers.meet(container, now);
+        }
+        sockets.learn(event, netns, process, now);
     }
 
     /// Takes in what the kernel has said meanwhile.
@@ -98,7 +112,13 @@ impl Identity {
         let heard = probe.consume(AT_A_TIME, |event| self.learn(event));
         self.probe = Some(probe);
         heard?;
+        self.containers.hear();
         Ok(())
+    }
+
+    /// Waits a moment for the names of those who were just heard of for the first time.
+    pub fn settle(&mut self) {
+        self.containers.settle();
     }
 
     /// Where addresses are from now on.
@@ -113,7 +133,7 @@ impl Identity {
         self.sockets.expire(Instant::now());
     }
 
-    /// Enters the processes at both ends.
+    /// Enters the processes at both ends, and their containers.
     pub fn attribute(&self, record: &mut FlowRecord) {
         if self.probe.is_none() {
             return;
@@ -130,6 +150,10 @@ impl Identity {
         let other = Ends { protocol, local: (destination, to), remote: Some((source, from)) };
         record.source.process = self.process_at(one, netns, source_here);
         record.destination.process = self.process_at(other, netns, destination_here);
+        for end in [&mut record.source, &mut record.destination] {
+            let container = end.process.as_ref().and_then(|process| process.container.as_ref());
+            end.container = container.and_then(|container| self.containers.details(container));
+        }
     }
 
     fn process_at(&self, ends: Ends, netns: u32, is_here: bool) -> Option<Arc<Process>> {
@@ -153,6 +177,7 @@ impl Identity {
             processes: self.processes.len() as u64,
             evicted_sockets: self.sockets.evicted(),
             lost_events: probe.and_then(|probe| probe.lost().ok()).unwrap_or(0),
+            containers: self.containers.state(),
         }
     }
 

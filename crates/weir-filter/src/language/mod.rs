@@ -28,6 +28,8 @@ const EITHER: &[(&str, &str, &str)] = &[
     ("pid", "source_pid", "destination_pid"),
     ("unit", "source_unit", "destination_unit"),
     ("container", "source_container", "destination_container"),
+    ("container_name", "source_container_name", "destination_container_name"),
+    ("container_image", "source_container_image", "destination_container_image"),
 ];
 
 /// Reads a filter.

@@ -6,7 +6,10 @@ use glob::Pattern;
 use ipnet::IpNet;
 use std::path::PathBuf;
 use std::time::Duration;
-use weir_agent::{Dedup, HookChoice, Joining, KindRule, Namespaces, Policy, Selection, Settings};
+use weir_agent::{
+    ContainerSettings, Dedup, HookChoice, Joining, KindRule, Namespaces, Policy, Runtimes, Selection,
+    Settings,
+};
 use weir_filter::{Filter, Rule};
 use weir_kernel::Position;
 use weir_probes::flows::Clock;
@@ -70,6 +73,14 @@ pub struct Arguments {
     /// How many characters of a process's command line are kept, secrets masked; 0 for none
     #[arg(long, value_name = "COUNT", default_value_t = 256, value_parser = clap::value_parser!(u32).range(..=4096), help_heading = "Who talks")]
     process_arguments: u32,
+
+    /// Container runtimes that are asked for names and images: auto, off, or some of docker, podman, containerd and cri-o, each with =PATH where it is not at its usual place
+    #[arg(long, value_name = "LIST", default_value = "auto", help_heading = "Who talks")]
+    container_runtimes: Runtimes,
+
+    /// Labels of containers that records have, by key or glob; none without this
+    #[arg(long, value_name = "GLOB", value_parser = options::glob, help_heading = "Who talks")]
+    container_label: Vec<Pattern>,
 
     /// Count these packets or leave them out: deny EXPR, allow EXPR, allow 1/100 EXPR; the first that fits decides
     #[arg(long, value_name = "RULE", help_heading = "What is counted and written")]
@@ -219,6 +230,10 @@ pub fn settings(arguments: Arguments) -> Settings {
         arguments: match arguments.process_arguments {
             0 => weir_agent::Arguments::Hidden,
             most => weir_agent::Arguments::UpTo(most as usize),
+        },
+        containers: ContainerSettings {
+            runtimes: arguments.container_runtimes,
+            labels: arguments.container_label,
         },
         interval: arguments.interval,
         idle_timeout: arguments.idle_timeout,

@@ -1,5 +1,6 @@
 //! The screen: at most 24 lines, 80 columns wide, for a host as they mostly are.
 
+use super::containers;
 use crate::table::{self, ALARM, Align, Column, FINE, QUIET, TITLE};
 use crate::text;
 use serde::Deserialize;
@@ -32,7 +33,7 @@ pub struct Totals {
 /// Interfaces that are shown: with all the rest and a balance of one line, 24 lines.
 const MOST_INTERFACES: usize = 8;
 /// Room for a fact on an 80-column terminal.
-const POLICY_WIDTH: usize = 66;
+const FACT_WIDTH: usize = 66;
 
 const COLUMNS: [Column; 7] = [
     ("INTERFACE", Align::Left),
@@ -48,7 +49,8 @@ const EXPENDABLE: [&str; 1] = ["ATTACHED"];
 /// The lines of one agent.
 pub fn lines(status: &Status<Totals>, width: usize) -> Vec<String> {
     let balance = balance(&status.ledger, width);
-    let room = MOST_INTERFACES + 1 - balance.len();
+    let containers = containers::line(&status.identity.containers);
+    let room = MOST_INTERFACES + 1 - balance.len() - containers.iter().len();
     let mut lines = vec![head(status)];
     lines.extend(balance);
     lines.push(String::new());
@@ -68,7 +70,8 @@ pub fn lines(status: &Status<Totals>, width: usize) -> Vec<String> {
         ("policy", policy(status)),
         ("socket", status.socket.display().to_string()),
     ];
-    let facts = facts.into_iter().chain(sinks).chain(rest);
+    let containers = containers.map(|fact| ("containers", fact));
+    let facts = facts.into_iter().chain(sinks).chain(containers).chain(rest);
     lines.extend(facts.map(|(name, fact)| format!("{TITLE}{name:<13}{TITLE:#}{fact}")));
     lines
 }
@@ -269,10 +272,15 @@ fn policy(status: &Status<Totals>) -> String {
         Some(filter) => format!("{rules}; written: {filter}"),
         None => format!("{rules}, every record written"),
     };
-    if line.chars().count() <= POLICY_WIDTH {
+    cut(line)
+}
+
+/// To the room that there is for a fact.
+pub fn cut(line: String) -> String {
+    if line.chars().count() <= FACT_WIDTH {
         return line;
     }
-    let start: String = line.chars().take(POLICY_WIDTH - 1).collect();
+    let start: String = line.chars().take(FACT_WIDTH - 1).collect();
     format!("{start}…")
 }
 
