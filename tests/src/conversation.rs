@@ -52,6 +52,9 @@ pub struct Process {
     pub unit: Option<String>,
     pub container: Option<String>,
     pub container_runtime: Option<String>,
+    pub container_name: Option<String>,
+    pub container_image: Option<String>,
+    pub container_labels: Option<String>,
     pub pod_uid: Option<String>,
 }
 
@@ -150,6 +153,9 @@ impl Process {
             unit: words("unit")?,
             container: words("container")?,
             container_runtime: words("container_runtime")?,
+            container_name: words("container_name")?,
+            container_image: words("container_image")?,
+            container_labels: words("container_labels")?,
             pod_uid: words("pod_uid")?,
         }))
     }

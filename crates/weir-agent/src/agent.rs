@@ -192,6 +192,7 @@ impl Agent {
         self.take_spills(self.ring_capacity())?;
         // Whoever sent these packets has been told of by now.
         self.identity.hear()?;
+        self.identity.settle();
         self.identity.expire();
         let Self { flows, table, books, ticks, selector, identity, entries_used, .. } = self;
         let (rates, digester) = (flows.rates(epoch).clone(), flows.digester());

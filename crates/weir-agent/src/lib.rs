@@ -36,7 +36,10 @@ pub use control::{
 };
 pub use conversations::{Dedup, Joining, LiveFlow};
 pub use error::{Error, Result};
-pub use identity::{Arguments, IdentityState, Label, NamesState, Naming};
+pub use identity::{
+    Arguments, ContainerSettings, ContainersState, IdentityState, Label, NamesState, Naming, Runtimes,
+    SourceState,
+};
 pub use interfaces::{KindRule, Namespaces, Selection};
 pub use outlet::{Closing, Outlet, Sink};
 pub use policy::Policy;

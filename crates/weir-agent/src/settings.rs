@@ -1,7 +1,7 @@
 //! What the user can decide.
 
 use crate::policy::Selector;
-use crate::{Arguments, Error, Joining, Namespaces, Naming, Policy, Selection};
+use crate::{Arguments, ContainerSettings, Error, Joining, Namespaces, Naming, Policy, Selection};
 use std::time::Duration;
 use weir_kernel::Position;
 use weir_kubernetes::Options;
@@ -49,6 +49,8 @@ pub struct Settings {
     pub naming: Naming,
     /// Who is asked about pods and services; cannot be changed while running.
     pub kubernetes: Options,
+    /// How containers get their names; cannot be changed while running.
+    pub containers: ContainerSettings,
     /// Time between drains.
     pub interval: Duration,
     /// A flow without packets for this long ends.
@@ -89,6 +91,8 @@ impl Settings {
             ("reverse-dns", self.naming.reverse_dns != wanted.naming.reverse_dns),
             ("kubernetes", self.kubernetes.source != wanted.kubernetes.source),
             ("kubernetes-node", self.kubernetes.node != wanted.kubernetes.node),
+            ("container-runtimes", self.containers.runtimes != wanted.containers.runtimes),
+            ("container-label", self.containers.labels != wanted.containers.labels),
             ("memory-budget", self.memory_budget != wanted.memory_budget),
         ];
         if let Some((name, _)) = fixed.iter().find(|(_, differs)| *differs) {
@@ -180,6 +184,7 @@ pub(crate) fn sample() -> Settings {
             reverse_dns: false,
         },
         kubernetes: Options::default(),
+        containers: ContainerSettings::default(),
         interval: Duration::from_secs(1),
         idle_timeout: Duration::from_secs(15),
         active_timeout: Duration::from_secs(60),

@@ -1,6 +1,6 @@
 //! Who is at an end of a conversation.
 
-use crate::{Name, Place, Process, Workload};
+use crate::{ContainerDetails, Name, Place, Process, Workload};
 use std::sync::Arc;
 
 /// What is known of one end beyond its address and port.
@@ -16,4 +16,6 @@ pub struct End {
     pub place: Option<Arc<Place>>,
     /// What it is to Kubernetes.
     pub workload: Option<Arc<Workload>>,
+    /// The container it is in, as its runtime knows it.
+    pub container: Option<Arc<ContainerDetails>>,
 }

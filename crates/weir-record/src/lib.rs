@@ -2,6 +2,7 @@
 //! what became of every packet. No input or output; everything else stands on this.
 
 mod community_id;
+mod container;
 mod conversation;
 mod end;
 mod field;
@@ -17,6 +18,7 @@ mod tcp;
 mod text;
 mod workload;
 
+pub use container::{ContainerDetails, PodName};
 pub use conversation::{Evidence, Observation, Observations, Reverse};
 pub use end::End;
 pub use field::{Element, Field, Kind, Unit, Value, fields_page};

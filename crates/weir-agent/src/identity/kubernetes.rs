@@ -1,10 +1,9 @@
 //! Joins records with the pods and services at their ends.
 
 use crate::Settings;
-use std::net::IpAddr;
 use std::sync::Arc;
 use weir_kubernetes::{Kubernetes, KubernetesState, Sought, Span};
-use weir_record::{End, FlowRecord};
+use weir_record::{End, FlowRecord, Workload};
 
 /// What Kubernetes says, where there is one to follow.
 pub struct Workloads(Option<Kubernetes>);
@@ -35,20 +34,25 @@ impl Workloads {
 
     /// Enters the pods and services at both ends.
     pub fn attribute(&self, record: &mut FlowRecord) {
-        let (Some(kubernetes), Some((source, destination))) = (&self.0, record.key.addresses()) else {
-            return;
-        };
+        let Some((source, destination)) = record.key.addresses() else { return };
         let span = Span { start: record.start, end: record.end };
-        let enter = |end: &mut End, address: IpAddr| {
+        for (end, address) in [(&mut record.source, source), (&mut record.destination, destination)] {
             let pod_uid = end.process.as_ref().and_then(|process| process.pod_uid.as_deref());
-            end.workload = kubernetes.workload(&Sought { pod_uid, address, span }).map(Arc::new);
-        };
-        enter(&mut record.source, source);
-        enter(&mut record.destination, destination);
+            let sought = Sought { pod_uid, address, span };
+            let told = self.0.as_ref().and_then(|kubernetes| kubernetes.workload(&sought));
+            end.workload = told.or_else(|| by_runtime(end)).map(Arc::new);
+        }
     }
 
     /// What can be said of it.
     pub fn state(&self) -> KubernetesState {
         self.0.as_ref().map(Kubernetes::state).unwrap_or_default()
     }
+}
+
+/// The pod that the container's runtime says it is in.
+fn by_runtime(end: &End) -> Option<Workload> {
+    let pod = end.container.as_ref()?.pod.as_ref()?;
+    let (name, namespace) = (pod.name.as_str().into(), pod.namespace.as_str().into());
+    Some(Workload { pod: Some(name), namespace: Some(namespace), ..Workload::default() })
 }

@@ -1,6 +1,7 @@
 //! Who talks: joins records with the processes, pods and names at their ends.
 
 mod cgroup;
+mod containers;
 mod groups;
 mod kubernetes;
 mod names;
@@ -14,12 +15,14 @@ mod talkers;
 
 use crate::interfaces::Inventory;
 use crate::{Result, Settings};
+use containers::Containers;
+pub use containers::{ContainerSettings, ContainersState, Runtimes, SourceState};
 use kubernetes::Workloads;
 use names::Names;
 pub use names::{Label, NamesState, Naming};
 pub use process::Arguments;
 use serde::{Deserialize, Serialize};
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
 use talkers::Talkers;
 pub use talkers::TalkersState;
 use weir_kernel::Loaded;
@@ -33,6 +36,8 @@ pub struct IdentityState {
     /// What it knows of sockets and processes.
     #[serde(flatten)]
     pub talkers: TalkersState,
+    /// What it knows of containers.
+    pub containers: ContainersState,
     /// What it knows of names.
     pub names: NamesState,
     /// What is known of Kubernetes.
@@ -42,6 +47,7 @@ pub struct IdentityState {
 /// Whose the ends of conversations are. Each source can be had without the others.
 pub struct Identity {
     talkers: Talkers,
+    containers: Containers,
     names: Names,
     workloads: Workloads,
     /// What a person should know, and was not told yet.
@@ -51,10 +57,11 @@ pub struct Identity {
 impl Identity {
     /// Opens what is wanted; what cannot be had is left out, and there is a remark why.
     pub fn open(settings: &Settings) -> Self {
-        let (talkers, mut remarks) = Talkers::open(settings);
+        let (mut containers, mut remarks) = Containers::open(settings);
+        let (talkers, said) = Talkers::open(settings, |container| containers.meet(container, Instant::now()));
         let (workloads, remark) = Workloads::open(settings);
-        remarks.extend(remark);
-        Self { talkers, names: Names::open(&settings.naming), workloads, remarks }
+        remarks.extend(said.into_iter().chain(remark));
+        Self { talkers, containers, names: Names::open(&settings.naming), workloads, remarks }
     }
 
     /// Takes in what the sources have said meanwhile.
@@ -64,7 +71,15 @@ impl Identity {
     pub fn hear(&mut self) -> Result<()> {
         self.names.hear()?;
         self.remarks.extend(self.workloads.hear());
-        self.talkers.hear()
+        let Self { talkers, containers, .. } = self;
+        talkers.hear(|container| containers.meet(container, Instant::now()))?;
+        containers.hear();
+        Ok(())
+    }
+
+    /// Waits a moment for the names of containers that were just heard of for the first time.
+    pub fn settle(&mut self) {
+        self.containers.settle();
     }
 
     /// Where addresses are from now on.
@@ -94,6 +109,7 @@ impl Identity {
     /// Enters who is at both ends.
     pub fn attribute(&self, record: &mut FlowRecord) {
         self.talkers.attribute(record);
+        self.containers.attribute(record);
         // A pod is told by its process first.
         self.workloads.attribute(record);
         self.names.attribute(record);
@@ -103,6 +119,7 @@ impl Identity {
     pub fn state(&self) -> IdentityState {
         IdentityState {
             talkers: self.talkers.state(),
+            containers: self.containers.state(),
             names: self.names.state(),
             kubernetes: self.workloads.state(),
         }

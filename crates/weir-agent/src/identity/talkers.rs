@@ -15,7 +15,7 @@ use weir_kernel::{Loaded, SocketEvent};
 use weir_probes::flows::own_netns;
 use weir_probes::processes::PROGRAMS;
 use weir_probes::sockets::Sockets;
-use weir_record::{Direction, FlowRecord, ProbeAccount, Process};
+use weir_record::{Container, Direction, FlowRecord, ProbeAccount, Process};
 
 /// Sockets that are remembered: about 400 bytes each.
 const SOCKETS: usize = 262_144;
@@ -62,7 +62,8 @@ pub struct Talkers {
 
 impl Talkers {
     /// Attaches the probes and takes in the sockets that there are; what is refused is left out, and said.
-    pub fn open(settings: &Settings) -> (Self, Vec<String>) {
+    /// `met` is shown each container that a process is found in.
+    pub fn open(settings: &Settings, met: impl FnMut(&Container)) -> (Self, Vec<String>) {
         let linger = settings.idle_timeout + 3 * settings.interval;
         let mut talkers = Self {
             probe: None,
@@ -81,7 +82,7 @@ impl Talkers {
                 Ok((existing, probe)) => {
                     talkers.probe = Some(probe);
                     remarks.extend(talkers.hear_of_processes(settings));
-                    existing.iter().for_each(|event| talkers.learn(event));
+                    talkers.learn(&existing, met);
                 }
                 Err(error) => remarks.push(format!("processes stay unknown: {error}")),
             }
@@ -94,13 +95,16 @@ impl Talkers {
         Some(format!("what processes run is read from /proc, of those that are still there: {refused}"))
     }
 
-    fn learn(&mut self, event: &SocketEvent) {
-        let netns = if event.netns == self.own_netns { 0 } else { event.netns };
-        let process = self.processes.of(&event.owner);
-        if Portless::is_for(event) {
-            self.portless.learn(event, netns, process, unix_now());
-        } else {
-            self.sockets.learn(event, netns, process, Instant::now());
+    fn learn(&mut self, events: &[SocketEvent], mut met: impl FnMut(&Container)) {
+        for event in events {
+            let netns = if event.netns == self.own_netns { 0 } else { event.netns };
+            let process = self.processes.of(&event.owner);
+            process.container.iter().for_each(&mut met);
+            if Portless::is_for(event) {
+                self.portless.learn(event, netns, process, unix_now());
+            } else {
+                self.sockets.learn(event, netns, process, Instant::now());
+            }
         }
     }
 
@@ -108,14 +112,15 @@ impl Talkers {
     ///
     /// # Errors
     /// The kernel refuses to be read.
-    pub fn hear(&mut self) -> Result<()> {
+    pub fn hear(&mut self, met: impl FnMut(&Container)) -> Result<()> {
         let Self { probe: Some(probe), processes, portless, heard, events, .. } = self else { return Ok(()) };
         // Sockets first: what their processes were before that is among the events of processes by then.
         *events += probe.consume(AT_A_TIME, |event| heard.push(*event))? as u64;
         let now = unix_now();
         processes.hear(|id| portless.end(id, now))?;
         let mut heard = std::mem::take(heard);
-        heard.drain(..).for_each(|event| self.learn(&event));
+        self.learn(&heard, met);
+        heard.clear();
         self.heard = heard;
         Ok(())
     }

@@ -35,6 +35,8 @@ const EITHER: &[(&str, &str, &str)] = &[
     ("namespace", "source_namespace", "destination_namespace"),
     ("service", "source_service", "destination_service"),
     ("owner", "source_owner", "destination_owner"),
+    ("container_name", "source_container_name", "destination_container_name"),
+    ("container_image", "source_container_image", "destination_container_image"),
 ];
 
 /// Reads a filter.

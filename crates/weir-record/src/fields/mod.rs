@@ -18,6 +18,7 @@ macro_rules! end_field {
     };
 }
 
+mod container;
 mod flow;
 mod kubernetes;
 mod name;
@@ -29,6 +30,8 @@ const GROUPS: &[&[Field]] = &[
     flow::FIELDS,
     process::SOURCE,
     process::DESTINATION,
+    container::SOURCE,
+    container::DESTINATION,
     kubernetes::SOURCE,
     kubernetes::DESTINATION,
     name::SOURCE,

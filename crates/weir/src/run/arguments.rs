@@ -7,8 +7,8 @@ use ipnet::IpNet;
 use std::path::PathBuf;
 use std::time::Duration;
 use weir_agent::{
-    Dedup, HookChoice, Joining, KindRule, KubernetesOptions, KubernetesSource, Label, Namespaces, Naming,
-    Policy, Selection, Settings,
+    ContainerSettings, Dedup, HookChoice, Joining, KindRule, KubernetesOptions, KubernetesSource, Label,
+    Namespaces, Naming, Policy, Runtimes, Selection, Settings,
 };
 use weir_filter::{Filter, Rule};
 use weir_kernel::Position;
@@ -101,6 +101,7 @@ pub struct Arguments {
     /// Ask DNS for the names of addresses that nobody here has a name for
     #[arg(long, value_name = "SWITCH", default_value = "off", help_heading = "Names")]
     reverse_dns: Switch,
+
     /// Whom to ask about pods and services: auto (the API server, if the agent runs in a pod), off, kubelet, or a kubeconfig file
     #[arg(long, value_name = "auto|off|kubelet|FILE", default_value = "auto", value_parser = options::kubernetes, value_hint = ValueHint::FilePath, help_heading = "Who talks")]
     kubernetes: KubernetesSource,
@@ -108,6 +109,14 @@ pub struct Arguments {
     /// What Kubernetes calls this node; NODE_NAME, else the host's name without this
     #[arg(long, value_name = "NAME", help_heading = "Who talks")]
     kubernetes_node: Option<String>,
+
+    /// Container runtimes that are asked for names and images: auto, off, or some of docker, podman, containerd and cri-o, each with =PATH where it is not at its usual place
+    #[arg(long, value_name = "LIST", default_value = "auto", help_heading = "Who talks")]
+    container_runtimes: Runtimes,
+
+    /// Labels of containers that records have, by key or glob; none without this
+    #[arg(long, value_name = "GLOB", value_parser = options::glob, help_heading = "Who talks")]
+    container_label: Vec<Pattern>,
 
     /// Count these packets or leave them out: deny EXPR, allow EXPR, allow 1/100 EXPR; the first that fits decides
     #[arg(long, value_name = "RULE", help_heading = "What is counted and written")]
@@ -268,6 +277,10 @@ pub fn settings(arguments: Arguments) -> Settings {
             reverse_dns: arguments.reverse_dns == Switch::On,
         },
         kubernetes: KubernetesOptions { source: arguments.kubernetes, node: arguments.kubernetes_node },
+        containers: ContainerSettings {
+            runtimes: arguments.container_runtimes,
+            labels: arguments.container_label,
+        },
         interval: arguments.interval,
         idle_timeout: arguments.idle_timeout,
         active_timeout: arguments.active_timeout,

@@ -1,5 +1,6 @@
 //! `weir status`: the running agent's state in one screen.
 
+mod containers;
 mod kubernetes;
 mod screen;
 

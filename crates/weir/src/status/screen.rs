@@ -1,6 +1,6 @@
 //! The screen: at most 24 lines, 80 columns wide, for a host as they mostly are.
 
-use super::kubernetes;
+use super::{containers, kubernetes};
 use crate::table::{self, ALARM, Align, Column, FINE, QUIET, TITLE};
 use crate::text;
 use serde::Deserialize;
@@ -50,7 +50,8 @@ const EXPENDABLE: [&str; 1] = ["ATTACHED"];
 pub fn lines(status: &Status<Totals>, width: usize) -> Vec<String> {
     let balance = balance(&status.ledger, width);
     let kubernetes = kubernetes::facts(&status.identity.kubernetes);
-    let room = MOST_INTERFACES + 1 - balance.len() - kubernetes.len();
+    let containers = containers::line(&status.identity.containers).map(|fact| ("containers", fact));
+    let room = MOST_INTERFACES + 1 - balance.len() - kubernetes.len() - containers.iter().len();
     let mut lines = vec![head(status)];
     lines.extend(balance);
     lines.push(String::new());
@@ -71,7 +72,7 @@ pub fn lines(status: &Status<Totals>, width: usize) -> Vec<String> {
         ("policy", policy(status)),
         ("socket", status.socket.display().to_string()),
     ];
-    let facts = facts.into_iter().chain(sinks).chain(rest).chain(kubernetes);
+    let facts = facts.into_iter().chain(sinks).chain(containers).chain(rest).chain(kubernetes);
     lines.extend(facts.map(|(name, fact)| format!("{TITLE}{name:<13}{TITLE:#}{fact}")));
     lines
 }

@@ -1,0 +1,33 @@
+//! The containers at both ends, as their runtimes know them.
+
+use crate::ContainerDetails;
+use crate::field::{Field, Kind, Value};
+use std::borrow::Cow;
+use std::sync::Arc;
+
+fn text(details: &Option<Arc<ContainerDetails>>, of: fn(&ContainerDetails) -> &Option<String>) -> Value<'_> {
+    let text = details.as_deref().and_then(|details| of(details).as_deref());
+    text.map_or(Value::Absent, |text| Value::Text(Cow::Borrowed(text)))
+}
+
+/// The same of either end: what differs is its name and where it lies in a record.
+macro_rules! fields_of {
+    ($end:ident) => {
+        [
+            end_field!($end, "_container_name", "container.name", Kind::Text, "Name of the container at this end, from its runtime. Null where the runtime cannot be asked, or does not know it.", |record| {
+                text(&record.$end.container, |details| &details.name)
+            }),
+            end_field!($end, "_container_image", "container.image.name", Kind::Text, "The image it was made from, as it was asked for.", |record| {
+                text(&record.$end.container, |details| &details.image)
+            }),
+            end_field!($end, "_container_labels", "container.label", Kind::Text, "Those of its labels that `--container-label` asks for: `key=value,key=value`, in the order of keys; a comma or backslash in them has a backslash before it.", |record| {
+                text(&record.$end.container, |details| &details.labels)
+            }),
+        ]
+    };
+}
+
+/// In the order of output.
+pub const SOURCE: &[Field] = &fields_of!(source);
+/// The same of the other end.
+pub const DESTINATION: &[Field] = &fields_of!(destination);
