@@ -201,7 +201,7 @@ const RUN: &str = r#"
     for file in $(command -v busybox) $(ldd $(command -v busybox) | grep -o '/[^ ]*'); do
         mkdir -p $1/files/$(dirname $file) && cp -L $file $1/files/$file || exit 1
     done
-    tar -C $1/files -c . | podman $1 import - example.com/weirt:7 >&2
+    tar -C $1/files -c . | podman $1 import -q - example.com/weirt:7 >&2
     podman $1 run --rm --name weirt-web --label team=blue --network host --privileged --pids-limit -1 \
         --ulimit nofile=1024:1024 --ulimit nproc=1024:1024 example.com/weirt:7 busybox nc -l -p 5000
 "#;

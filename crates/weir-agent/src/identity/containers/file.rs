@@ -39,8 +39,11 @@ pub fn parse<T: DeserializeOwned>(text: impl Read) -> Result<T, Failure> {
     if content.len() as u64 > LARGEST {
         return Err(Failure::Other(format!("it says more than {} MiB", LARGEST >> 20)));
     }
-    serde_json::from_str(&String::from_utf8_lossy(&content))
-        .map_err(|error| Failure::Other(format!("it is not understood: {error}")))
+    // Its own words could be quoted in the error, all 4 MiB of them.
+    let unclear = |error: serde_json::Error| {
+        Failure::Other(format!("it is not understood (line {}, column {})", error.line(), error.column()))
+    };
+    serde_json::from_str(&String::from_utf8_lossy(&content)).map_err(unclear)
 }
 
 fn is_missing(error: &io::Error) -> bool {
@@ -73,7 +76,7 @@ mod tests {
         folder.write("large", &" ".repeat(LARGEST as usize + 1));
         assert_eq!(refused(&path("large")), "it says more than 4 MiB");
         folder.write("garbage", "{\"Name\":");
-        assert!(refused(&path("garbage")).starts_with("it is not understood: EOF"));
+        assert!(refused(&path("garbage")).starts_with("it is not understood (line 1"));
     }
 
     #[test]
