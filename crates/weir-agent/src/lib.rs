@@ -18,6 +18,7 @@ mod decode;
 mod error;
 mod identity;
 mod interfaces;
+mod nat;
 #[cfg(test)]
 mod nested;
 mod outlet;
@@ -38,6 +39,7 @@ pub use conversations::{Dedup, Joining, LiveFlow};
 pub use error::{Error, Result};
 pub use identity::{Arguments, IdentityState};
 pub use interfaces::{KindRule, Namespaces, Selection};
+pub use nat::NatState;
 pub use outlet::{Outlet, Sink};
 pub use policy::Policy;
 pub use settings::{HookChoice, Settings};

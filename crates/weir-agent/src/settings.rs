@@ -1,7 +1,7 @@
 //! What the user can decide.
 
 use crate::policy::Selector;
-use crate::{Arguments, Error, Joining, Namespaces, Policy, Selection};
+use crate::{Arguments, Dedup, Error, Joining, Namespaces, Policy, Selection};
 use std::time::Duration;
 use weir_kernel::Position;
 use weir_probes::flows::Clock;
@@ -37,6 +37,8 @@ pub struct Settings {
     pub policy: Policy,
     /// What stamps packets; cannot be changed while running.
     pub clock: Clock,
+    /// Whether translated addresses are the same conversation; cannot be changed while running.
+    pub nat: bool,
     /// Whether records say which processes talk; cannot be changed while running.
     pub identity: bool,
     /// How much of their command lines.
@@ -71,6 +73,7 @@ impl Settings {
             ("biflow", self.joining.biflow != wanted.joining.biflow),
             ("dedup", self.joining.dedup != wanted.joining.dedup),
             ("clock", self.clock != wanted.clock),
+            ("nat", self.nat != wanted.nat),
             ("identity", self.identity != wanted.identity),
             ("process-arguments", self.arguments != wanted.arguments),
             ("memory-budget", self.memory_budget != wanted.memory_budget),
@@ -102,6 +105,11 @@ impl Settings {
             changes.push("filter".into());
         }
         Ok(changes)
+    }
+
+    /// Whether translations are followed: their two sides are seen at different points, which have to be joined.
+    pub(crate) fn follows_nat(&self) -> bool {
+        self.nat && self.joining.dedup != Dedup::Off
     }
 
     /// What a user should know of rules and filter: rules that never match, and the like. As far as it
@@ -138,10 +146,11 @@ pub(crate) fn sample() -> Settings {
         selection: Selection::default(),
         hook: HookChoice::Auto,
         position: Position::Head,
-        joining: Joining { biflow: true, dedup: crate::Dedup::First },
+        joining: Joining { biflow: true, dedup: Dedup::First },
         decapsulate: false,
         policy: Policy::default(),
         clock: Clock::Tick,
+        nat: false,
         identity: false,
         arguments: Arguments::Hidden,
         interval: Duration::from_secs(1),
@@ -195,6 +204,7 @@ mod tests {
         assert!(refused(wanted).contains("--memory-budget cannot change"));
         assert!(refused(Settings { hook: HookChoice::Tcx, ..settings() }).contains("--hook cannot change"));
         assert!(refused(Settings { clock: Clock::Fine, ..settings() }).contains("--clock cannot change"));
+        assert!(refused(Settings { nat: true, ..settings() }).contains("--nat cannot change"));
         let others = Namespaces::Every;
         assert!(refused(Settings { namespaces: others, ..settings() }).contains("--netns cannot change"));
     }

@@ -13,6 +13,7 @@ mod ledger;
 mod process;
 mod protocol;
 mod tcp;
+mod translation;
 
 pub use conversation::{Evidence, Observation, Observations, Reverse};
 pub use end::End;
@@ -24,3 +25,4 @@ pub use ledger::{Account, Cause, Count, Statement};
 pub use process::{Container, Process, Runtime};
 pub use protocol::protocol_name;
 pub use tcp::{TcpEnd, TcpState};
+pub use translation::Translation;

@@ -20,10 +20,11 @@ macro_rules! end_field {
 
 mod flow;
 mod process;
+mod translation;
 
 use crate::field::Field;
 
-const GROUPS: &[&[Field]] = &[flow::FIELDS, process::SOURCE, process::DESTINATION];
+const GROUPS: &[&[Field]] = &[flow::FIELDS, translation::FIELDS, process::SOURCE, process::DESTINATION];
 
 static ALL: [Field; count(GROUPS)] = joined(GROUPS);
 

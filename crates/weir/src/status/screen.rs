@@ -30,7 +30,7 @@ pub struct Totals {
 }
 
 /// Interfaces that are shown: with all the rest and a balance of one line, 24 lines.
-const MOST_INTERFACES: usize = 8;
+const MOST_INTERFACES: usize = 7;
 /// Room for a fact on an 80-column terminal.
 const POLICY_WIDTH: usize = 66;
 
@@ -63,6 +63,7 @@ pub fn lines(status: &Status<Totals>, width: usize) -> Vec<String> {
     let rest = [
         ("programs", programs(status)),
         ("identity", identity(status)),
+        ("nat", nat(status)),
         ("agent", process(status)),
         ("timeouts", timeouts(status)),
         ("policy", policy(status)),
@@ -225,6 +226,25 @@ fn identity(status: &Status<Totals>) -> String {
     format!("{sockets} sockets of {processes} processes by {}, {lost}", identity.hooks)
 }
 
+fn nat(status: &Status<Totals>) -> String {
+    let nat = &status.nat;
+    if nat.namespaces == 0 {
+        return format!("{QUIET}not followed: it is off, or there is no conntrack{QUIET:#}");
+    }
+    let known = text::grouped(nat.translations);
+    let missed = [
+        (nat.evicted_translations, "forgotten"),
+        (nat.late_translations, "late"),
+        (nat.lost_events, "times events lost"),
+    ];
+    let missed: Vec<_> = missed.iter().filter(|(count, _)| *count > 0).collect();
+    if missed.is_empty() {
+        return format!("{known} translations known, none forgotten or late");
+    }
+    let missed = missed.iter().map(|(count, what)| format!("{} {what}", text::grouped(*count)));
+    format!("{known} translations known, {ALARM}{}{ALARM:#}", missed.collect::<Vec<_>>().join(", "))
+}
+
 fn programs(status: &Status<Totals>) -> String {
     let programs: Vec<_> =
         status.cost.programs.iter().filter(|program| PROGRAMS.contains(&program.name.as_str())).collect();
@@ -332,9 +352,9 @@ mod tests {
     #[test]
     fn the_busiest_interfaces_are_shown_and_the_others_counted() {
         let lines = lines(&status(12, 1_000), 80);
-        assert!(lines.iter().any(|line| line.contains("… and 5 more, -o json lists all")), "{lines:#?}");
+        assert!(lines.iter().any(|line| line.contains("… and 6 more, -o json lists all")), "{lines:#?}");
         let shown = |name: &str| lines.iter().any(|line| line.starts_with(name));
-        assert!(shown("veth12 ") && shown("veth6 ") && !shown("veth5 "), "{lines:#?}");
+        assert!(shown("veth12 ") && shown("veth7 ") && !shown("veth6 "), "{lines:#?}");
     }
 
     #[test]
