@@ -20,6 +20,7 @@ pub mod lines;
 pub mod netns;
 pub mod output;
 pub mod pair;
+pub mod router;
 pub mod shell;
 pub mod witness;
 
