@@ -23,8 +23,10 @@ use std::time::{Duration, Instant};
 
 /// How often it is looked for namespaces that are to be let go, and for conntrack where there was none.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
-/// A dump takes time: where events are lost again and again, not more often than this.
+/// Where events are lost again and again, not all is asked for more often than this.
 const DUMP_EVERY: Duration = Duration::from_secs(2);
+/// A dump keeps the agent from its drain: it waits this many times as long as the last one took.
+const SHARE: u32 = 20;
 /// Datagrams that are taken at a time; more than the socket holds.
 const AT_A_TIME: usize = 100_000;
 
@@ -50,6 +52,8 @@ struct Source {
     /// Events were lost.
     doubt: bool,
     dumped: Instant,
+    /// How long to wait from then on.
+    pause: Duration,
 }
 
 /// All that is listened to.
@@ -153,14 +157,14 @@ impl Source {
     /// Listened to first: what comes meanwhile is told of twice rather than not at all.
     fn open(namespace: &Namespace, place: Place, table: &mut Table) -> io::Result<Self> {
         let listener = namespace.enter(Listener::open)??;
-        let mut source = Self { listener, place, doubt: true, dumped: Instant::now() };
+        let mut source = Self { listener, place, doubt: true, dumped: Instant::now(), pause: DUMP_EVERY };
         source.ask(namespace, table)?;
         Ok(source)
     }
 
     /// Whether events were lost, and the last dump is long enough ago.
     fn is_due(&self) -> bool {
-        self.doubt && self.dumped.elapsed() >= DUMP_EVERY
+        self.doubt && self.dumped.elapsed() >= self.pause
     }
 
     /// Asks for everything that there is.
@@ -170,6 +174,7 @@ impl Source {
         living.iter().for_each(|tuples| table.translate(*tuples, self.place));
         table.translations_mut().end_others(self.place.netns, &living, self.dumped);
         self.doubt = false;
+        self.pause = DUMP_EVERY.max(SHARE * self.dumped.elapsed());
         Ok(())
     }
 

@@ -74,7 +74,7 @@ fn root_lost_events_are_made_up_for() {
         let wanted: BTreeSet<_> = (0..100).map(|_| ask()).collect();
         nat.hear(&inventory, &mut table);
         assert!(nat.lost > 0 && ports(&table).len() < 100);
-        nat.sources.values_mut().for_each(|source| source.dumped -= DUMP_EVERY);
+        nat.sources.values_mut().for_each(|source| source.dumped -= source.pause);
         nat.hear(&inventory, &mut table);
         assert_eq!(ports(&table), wanted);
     });
