@@ -4,6 +4,9 @@ use crate::output::{Count, boolean, field, number, optional, text};
 use crate::workload::Workload;
 use serde_json::Value;
 
+/// Address and port, if there are any.
+pub type End = (Option<String>, Option<u16>);
+
 /// A flow record, as far as it is about a conversation.
 #[derive(Clone, Debug)]
 #[expect(missing_docs, reason = "named as in the JSON")]
@@ -12,9 +15,13 @@ pub struct Conversation {
     pub parent_id: Option<String>,
     pub sampling_rate: u32,
     /// `source_address`, and `source_port` if there is one.
-    pub source: (Option<String>, Option<u16>),
+    pub source: End,
     /// The other end.
-    pub destination: (Option<String>, Option<u16>),
+    pub destination: End,
+    /// What the source is behind a NAT.
+    pub translated_source: End,
+    /// What the destination is there.
+    pub translated_destination: End,
     pub protocol: Option<String>,
     /// `packets` and `bytes`.
     pub count: Count,
@@ -80,6 +87,7 @@ pub struct Observation {
     pub decapsulated: bool,
     pub direction: String,
     pub vlan: Option<u16>,
+    pub translated: bool,
     pub reverse: bool,
     pub count: Count,
 }
@@ -115,6 +123,8 @@ impl Conversation {
             sampling_rate: number(value, "sampling_rate")?,
             source: end("source_address", "source_port")?,
             destination: end("destination_address", "destination_port")?,
+            translated_source: end("translated_source_address", "translated_source_port")?,
+            translated_destination: end("translated_destination_address", "translated_destination_port")?,
             protocol: optional(value, "protocol", text)?,
             count: count(value)?,
             reverse: reverse.zip(reverse_bytes).map(|(packets, bytes)| Count { packets, bytes }),
@@ -184,6 +194,7 @@ impl Observation {
             interface: text(value, "interface")?,
             direction: text(value, "direction")?,
             vlan: optional(value, "vlan", number)?,
+            translated: boolean(value, "translated")?,
             reverse: boolean(value, "reverse")?,
             count: count(value)?,
         })

@@ -24,6 +24,7 @@ pub mod netns;
 pub mod oci;
 pub mod output;
 pub mod pair;
+pub mod router;
 pub mod shell;
 pub mod witness;
 pub mod workload;

@@ -11,6 +11,7 @@ use crate::books::Notify;
 use crate::conversations::{Counted, Ending, LiveFlow, Table, live, record};
 use crate::identity::Identity;
 use crate::interfaces::{Inventory, Link};
+use crate::nat::Nat;
 use crate::policy::Selector;
 use crate::status::DrainWatch;
 use crate::{Books, Control, Dedup, Error, HookChoice, Namespaces, Outlet, Result, Settings};
@@ -62,6 +63,7 @@ pub struct Agent {
     following: Following,
     selector: Selector,
     identity: Identity,
+    nat: Nat,
     ticks: Ticks,
     started: Instant,
     drains: DrainWatch,
@@ -83,7 +85,7 @@ impl Agent {
         let mut flows = Flows::load(Layout::new(demand(&settings, &found))?)?;
         let ticks = flows.ticks()?;
         let hook = if settings.hook == HookChoice::Clsact { Hook::Clsact } else { Hook::Tcx };
-        let table = Table::new(&settings);
+        let mut table = Table::new(&settings);
         let books = Books::new(flows.layout().points, notify);
         let following = Following::default();
         let selector = rules::selector(&settings, flows.layout().rule_room)?;
@@ -94,6 +96,9 @@ impl Agent {
         }
         let mut identity = Identity::open(&settings);
         identity.place(&inventory);
+        let mut nat = Nat::new(settings.follows_nat());
+        let mut remarks = identity.remarks();
+        remarks.extend(nat.place(&inventory, &mut table));
         let (started, drains, entries_used) = (Instant::now(), DrainWatch::new(settings.interval), 0);
         let mut agent = Self {
             settings,
@@ -105,12 +110,12 @@ impl Agent {
             following,
             selector,
             identity,
+            nat,
             ticks,
             started,
             drains,
             entries_used,
         };
-        let mut remarks = agent.identity.remarks();
         remarks.extend(agent.attach_first(&found)?);
         remarks.extend_from_slice(agent.selector.remarks());
         let (interfaces, namespaces) = agent.following.names();
@@ -194,6 +199,7 @@ impl Agent {
         self.identity.hear()?;
         self.identity.settle();
         self.identity.expire();
+        self.table.translations_mut().expire(Instant::now());
         let Self { flows, table, books, ticks, selector, identity, entries_used, .. } = self;
         let (rates, digester) = (flows.rates(epoch).clone(), flows.digester());
         *entries_used = 0;
@@ -215,6 +221,8 @@ impl Agent {
     }
 
     fn take_spills(&mut self, limit: usize) -> Result<usize> {
+        // What translates these packets has been told of before they were.
+        self.nat.hear(&self.inventory, &mut self.table);
         let Self { flows, table, books, ticks, .. } = self;
         let (now_epoch, digester) = (flows.epoch(), flows.digester());
         Ok(flows.consume_spill(limit, |spill| {

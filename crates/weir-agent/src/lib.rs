@@ -18,6 +18,7 @@ mod decode;
 mod error;
 mod identity;
 mod interfaces;
+mod nat;
 #[cfg(test)]
 mod nested;
 mod outlet;
@@ -41,6 +42,7 @@ pub use identity::{
     SourceState,
 };
 pub use interfaces::{KindRule, Namespaces, Selection};
+pub use nat::NatState;
 pub use outlet::{Closing, Outlet, Sink};
 pub use policy::Policy;
 pub use settings::{HookChoice, Settings};

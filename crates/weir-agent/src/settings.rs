@@ -1,7 +1,7 @@
 //! What the user can decide.
 
 use crate::policy::Selector;
-use crate::{Arguments, ContainerSettings, Error, Joining, Namespaces, Naming, Policy, Selection};
+use crate::{Arguments, ContainerSettings, Dedup, Error, Joining, Namespaces, Naming, Policy, Selection};
 use std::time::Duration;
 use weir_kernel::Position;
 use weir_kubernetes::Options;
@@ -39,6 +39,8 @@ pub struct Settings {
     pub policy: Policy,
     /// What stamps packets; cannot be changed while running.
     pub clock: Clock,
+    /// Whether translated addresses are the same conversation; cannot be changed while running.
+    pub nat: bool,
     /// Whether records say which processes talk; cannot be changed while running.
     pub identity: bool,
     /// Whether the kernel tells what processes run; cannot be changed while running.
@@ -81,6 +83,7 @@ impl Settings {
             ("biflow", self.joining.biflow != wanted.joining.biflow),
             ("dedup", self.joining.dedup != wanted.joining.dedup),
             ("clock", self.clock != wanted.clock),
+            ("nat", self.nat != wanted.nat),
             ("identity", self.identity != wanted.identity),
             ("processes", self.processes != wanted.processes),
             ("process-arguments", self.arguments != wanted.arguments),
@@ -131,6 +134,11 @@ impl Settings {
         Ok(changes)
     }
 
+    /// Whether translations are followed: their two sides are seen at different points, which have to be joined.
+    pub(crate) fn follows_nat(&self) -> bool {
+        self.nat && self.joining.dedup != Dedup::Off
+    }
+
     /// What a user should know of rules and filter: rules that never match, and the like. As far as it
     /// can be told without an agent: whether they fit into the kernel's memory is seen when they are loaded.
     ///
@@ -168,10 +176,11 @@ pub(crate) fn sample() -> Settings {
         selection: Selection::default(),
         hook: HookChoice::Auto,
         position: Position::Head,
-        joining: Joining { biflow: true, dedup: crate::Dedup::First },
+        joining: Joining { biflow: true, dedup: Dedup::First },
         decapsulate: false,
         policy: Policy::default(),
         clock: Clock::Tick,
+        nat: false,
         identity: false,
         processes: false,
         arguments: Arguments::Hidden,
@@ -240,6 +249,7 @@ mod tests {
         assert!(
             refused(Settings { kubernetes: kubelet, ..settings() }).contains("--kubernetes cannot change")
         );
+        assert!(refused(Settings { nat: true, ..settings() }).contains("--nat cannot change"));
         let others = Namespaces::Every;
         assert!(refused(Settings { namespaces: others, ..settings() }).contains("--netns cannot change"));
     }

@@ -27,6 +27,7 @@ pub(crate) fn blank(interface: Arc<Interface>, direction: Direction, key: FlowKe
         sampling_rate: 1,
         end_reason: FlowEndReason::IdleTimeout,
         observations: Observations::new(),
+        translation: None,
         source: Default::default(),
         destination: Default::default(),
     }

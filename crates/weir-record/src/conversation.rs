@@ -64,6 +64,8 @@ pub struct Observation {
     pub layer: Layer,
     /// Outer VLAN id there.
     pub vlan: Option<u16>,
+    /// Whether the packets had the translated addresses there.
+    pub translated: bool,
     /// Whether they went from the record's destination to its source.
     pub reverse: bool,
     /// How many.
@@ -75,13 +77,14 @@ pub type Observations = SmallVec<[Observation; 2]>;
 
 impl Serialize for Observation {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(Some(9))?;
+        let mut map = serializer.serialize_map(Some(10))?;
         map.serialize_entry("netns", &*self.interface.netns)?;
         map.serialize_entry("interface", &self.interface.name)?;
         map.serialize_entry("interface_index", &self.interface.index)?;
         map.serialize_entry("direction", self.direction.as_str())?;
         map.serialize_entry("decapsulated", &(self.layer == Layer::Inner))?;
         map.serialize_entry("vlan", &self.vlan)?;
+        map.serialize_entry("translated", &self.translated)?;
         map.serialize_entry("reverse", &self.reverse)?;
         map.serialize_entry("packets", &self.count.packets)?;
         map.serialize_entry("bytes", &self.count.bytes)?;

@@ -3,7 +3,7 @@
 use crate::Interface;
 use crate::icmp::{self, Role};
 use crate::protocol::protocol_name;
-use crate::{End, Observations, Reverse, TcpState};
+use crate::{End, Observations, Reverse, TcpState, Translation};
 use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -276,6 +276,8 @@ pub struct FlowRecord {
     pub end_reason: FlowEndReason,
     /// What each observation point has counted of each direction.
     pub observations: Observations,
+    /// What the packets say behind a NAT, where `key` is what they said before.
+    pub translation: Option<Translation>,
     /// Who is at the source.
     pub source: End,
     /// Who is at the destination.

@@ -16,6 +16,7 @@ mod process;
 mod protocol;
 mod tcp;
 mod text;
+mod translation;
 mod workload;
 
 pub use container::{ContainerDetails, PodName};
@@ -31,4 +32,5 @@ pub use process::{Container, Process, Runtime};
 pub use protocol::protocol_name;
 pub use tcp::{TcpEnd, TcpState};
 pub use text::{printable, printable_start};
+pub use translation::Translation;
 pub use workload::{Workload, WorkloadOwner};

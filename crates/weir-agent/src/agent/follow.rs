@@ -202,6 +202,8 @@ impl Agent {
     /// Lets go of interfaces that are gone, watches new ones.
     pub(super) fn follow(&mut self, outlet: &mut Outlet) -> Result<()> {
         let change = self.inventory.refresh()?;
+        let remarks = self.nat.follow(&self.inventory, &mut self.table);
+        remarks.into_iter().for_each(|remark| self.notice(remark));
         let Following { crowded, unreached, behind, doubt, .. } = self.following;
         if change == Change::None && !(crowded || unreached || behind || doubt) {
             return Ok(());
@@ -233,6 +235,9 @@ impl Agent {
         let doubt = std::mem::take(&mut self.following.doubt) || change == Change::Uncertain;
         self.let_go(doubt)?;
         self.regroup(outlet)?;
+        // In the new domains; and before the first packets of a new namespace.
+        let remarks = self.nat.place(&self.inventory, &mut self.table);
+        remarks.into_iter().for_each(|remark| self.notice(remark));
         let was_crowded = std::mem::take(&mut self.following.crowded);
         (self.following.unreached, self.following.behind) = (false, false);
         let wanted = self.inventory.links().filter(|link| self.settings.selection.wants(link));

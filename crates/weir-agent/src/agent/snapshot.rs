@@ -37,6 +37,7 @@ impl Agent {
             drains: self.drains.report(),
             sinks: vec![outlet.state()],
             identity: self.identity.state(),
+            nat: self.nat.state(&self.table),
             cost: self.cost(),
             settings: (&self.settings).into(),
         }

@@ -51,6 +51,8 @@ pub struct Conversation {
     pub chosen: Chosen,
     /// It found the table full: the next drain exports it.
     pub beyond: bool,
+    /// The number of the translation that was found for it last; 0: none.
+    pub translation: u32,
     /// For each direction the digest of the flow whose tunnel it came in; 0: none.
     carriers: [u64; 2],
 }
@@ -70,6 +72,7 @@ impl Conversation {
             initiator: None,
             chosen: Chosen::default(),
             beyond,
+            translation: 0,
             carriers: [0; 2],
         }
     }

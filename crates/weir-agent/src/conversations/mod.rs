@@ -2,7 +2,8 @@
 //! directions have counted of the same packets, until the conversation ends.
 //!
 //! ```text
-//! entry ──► key (which conversation?) ──► conversation ──► tally (which point, which direction?)
+//! entry ──► translations (as it was meant)
+//!         ──► key (which conversation?) ──► conversation ──► tally (which point, which direction?)
 //!                                              │
 //!                              its end, by the table's timeouts
 //!                                              ▼
@@ -21,9 +22,11 @@ mod record;
 mod samples;
 mod table;
 mod tally;
+mod translations;
 
 pub(crate) use carriers::Carriers;
 pub use key::{Dedup, Joining};
 pub use record::LiveFlow;
 pub(crate) use record::{live, record};
 pub(crate) use table::{Counted, Ending, Table};
+pub(crate) use translations::{Place, Tuples};

@@ -2,8 +2,8 @@
 //! their way, some while a drain goes by. Every sighting is exported once; every packet is
 //! counted at most once, and exactly once if none is lost.
 
-use super::samples::{books, entry, settings};
-use super::{Counted, Dedup, Joining, Table, record};
+use super::samples::{books, entry, settings, tcp_between};
+use super::{Counted, Dedup, Joining, Place, Table, Tuples, record};
 use crate::{Books, Settings};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -23,13 +23,25 @@ const ACTIVE_TIMEOUT: Duration = Duration::from_secs(3);
 /// Ports of a conversation, and the points that its packets pass on their way there and back.
 type Route = ((u16, u16), &'static [u16], &'static [u16]);
 
-/// Through three interfaces; through two, forth and back by the same; on loopback.
-const ROUTES: [Route; 4] = [
+/// Through three interfaces; through two, forth and back by the same; on loopback; through a NAT.
+const ROUTES: [Route; 5] = [
     ((40_000, 80), &[2, 5, 7], &[6, 4, 3]),
     ((443, 50_000), &[6, 3], &[2, 7]),
     ((5_000, 5_001), &[3, 2], &[3, 2]),
     ((6_000, 6_000), &[4], &[]),
+    (MEANT, &[2, 5, 7], &[6, 4, 3]),
 ];
+const MEANT: (u16, u16) = (45_000, 70);
+/// What that is behind the NAT, at the last interface.
+const BEHIND: (u16, u16) = (55_000, 7_070);
+
+/// Ports of a packet as it passes a point.
+fn ports_at(point: u16, route: usize) -> (u16, u16) {
+    match ROUTES[route].0 {
+        MEANT if point >= 6 => BEHIND,
+        ports => ports,
+    }
+}
 
 fn joinings() -> impl Iterator<Item = Joining> {
     let dedups = [Dedup::Off, Dedup::First, Dedup::Outer, Dedup::Inner];
@@ -78,6 +90,10 @@ fn packets(lossy: bool) -> impl Strategy<Value = Vec<Packet>> {
 fn run(packets: &[Packet], joining: Joining) -> (Vec<FlowRecord>, Books, BTreeMap<u16, Count>) {
     let settings = Settings { active_timeout: ACTIVE_TIMEOUT, ..settings(joining, 100) };
     let (mut books, mut table) = (books(), Table::new(&settings));
+    if joining.dedup != Dedup::Off {
+        let [original, translated] = [MEANT, BEHIND].map(|(from, to)| tcp_between([0; 4], [0; 4], from, to));
+        table.translate(Tuples { original, translated }, Place { netns: 0, domain: 0 });
+    }
     let (mut records, mut seen) = (Vec::new(), BTreeMap::<u16, Count>::new());
     let mut intervals: BTreeMap<u64, Vec<(u32, u16, u64, &Packet)>> = BTreeMap::new();
     for packet in packets {
@@ -91,7 +107,7 @@ fn run(packets: &[Packet], joining: Joining) -> (Vec<FlowRecord>, Books, BTreeMa
         let mut sightings = intervals.remove(&second).unwrap_or_default();
         sightings.sort_by_key(|(place, ..)| *place);
         for (_, point, hop, packet) in sightings {
-            let (ports, ..) = ROUTES[packet.route];
+            let ports = ports_at(point, packet.route);
             let ports = if packet.back { (ports.1, ports.0) } else { ports };
             let found = entry(point, ports, 1, 16);
             let count = Count { packets: found.packets, bytes: found.bytes };
@@ -130,6 +146,16 @@ fn check(packets: &[Packet], lossy: bool) -> Result<(), TestCaseError> {
         }
         for record in &records {
             prop_assert!(!record.observations.is_empty() && record.start <= record.end);
+            let meant = record.key.ports() == Some(MEANT) || record.key.ports() == Some((MEANT.1, MEANT.0));
+            prop_assert_eq!(
+                record.translation.is_some(),
+                meant && joining.dedup != Dedup::Off,
+                "{:?}",
+                record
+            );
+            let is_behind =
+                |seen: &weir_record::Observation| meant && joining.dedup != Dedup::Off && seen.point >= 6;
+            prop_assert!(record.observations.iter().all(|seen| seen.translated == is_behind(seen)));
         }
     }
     Ok(())

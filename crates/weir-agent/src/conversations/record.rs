@@ -7,7 +7,7 @@ use super::table::Ending;
 use super::tally::Tally;
 use crate::Books;
 use std::sync::Arc;
-use weir_record::{Count, Direction, FlowRecord, Interface, Observation, Reverse};
+use weir_record::{Count, Direction, FlowRecord, Interface, Observation, Reverse, Translation};
 
 /// A conversation as a live view shows it.
 #[derive(Debug, Clone)]
@@ -26,7 +26,7 @@ pub(crate) fn live(ending: Ending<'_>, recent_bytes: u64, books: &Books) -> Opti
 /// The record of a conversation. None where the books know none of its observation points, and
 /// so hold nothing of it.
 pub(crate) fn record(ending: Ending<'_>, books: &Books) -> Option<FlowRecord> {
-    let Ending { key, conversation, tallies, joining, carriers, reason } = ending;
+    let Ending { key, conversation, tallies, joining, others, reason } = ending;
     let joined = joining.is_joined(&key.flow);
     let initiator = if joined { conversation.judge(&key.flow, tallies) } else { Initiator::UNKNOWN };
     // The initiator's direction first, each in the order in which its packets came by.
@@ -38,10 +38,11 @@ pub(crate) fn record(ending: Ending<'_>, books: &Books) -> Option<FlowRecord> {
     let [counted, counted_back] = picked.map(|place| place.map(|place| &tallies[place]));
     let place = Place::of(counted.or(counted_back).or(tallies.first())?, initiator.reverse, books)?;
     let flow = if initiator.reverse { key.flow.reversed()? } else { key.flow };
+    let translated = others.translations.behind(conversation.translation, &flow);
     let of = counted.copied().unwrap_or_default();
     Some(FlowRecord {
         flow_id: conversation.id(key),
-        parent_id: carriers.of(conversation.carrier()),
+        parent_id: others.carriers.of(conversation.carrier()),
         interface: place.interface,
         direction: place.direction,
         key: flow.with_vlan(place.vlan),
@@ -66,6 +67,7 @@ pub(crate) fn record(ending: Ending<'_>, books: &Books) -> Option<FlowRecord> {
         sampling_rate: counted.map_or(1, |tally| tally.spot.rate),
         end_reason: reason,
         observations: tallies.iter().filter_map(|t| observation(t, initiator.reverse, books)).collect(),
+        translation: translated.and_then(|flow| Translation::to(&flow)),
         source: Default::default(),
         destination: Default::default(),
     })
@@ -99,6 +101,7 @@ fn observation(tally: &Tally, initiator_reverse: bool, books: &Books) -> Option<
         direction: account.direction,
         layer: account.layer,
         vlan: tally.spot.vlan,
+        translated: tally.spot.translated,
         reverse: tally.spot.reverse != initiator_reverse,
         count: tally.count,
     })

@@ -40,7 +40,7 @@ pub fn entry(point: u16, (from, to): (u16, u16), packets: u64, tcp_flags: u16) -
 
 pub fn tally(point: u16, reverse: bool, time: u64, packets: u64) -> Tally {
     let entry = FlowEntry { packets, bytes: packets * 100, ..FlowEntry::default() };
-    Tally::new(&entry, Spot { point, reverse, vlan: None, rate: 1 }, &Ticks::at(time), 1)
+    Tally::new(&entry, Spot { point, reverse, vlan: None, translated: false, rate: 1 }, &Ticks::at(time), 1)
 }
 
 /// Books that know three interfaces: at points 2, 4 and 6, from the wire inwards.

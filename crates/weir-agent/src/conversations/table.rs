@@ -4,6 +4,7 @@ use super::carriers::Carriers;
 use super::conversation::Conversation;
 use super::key::{Joining, Key, Site};
 use super::tally::{Spot, Tallies, Tally};
+use super::translations::{Place, Translations, Tuples};
 use crate::Settings;
 use crate::decode;
 use hashbrown::HashMap;
@@ -12,6 +13,14 @@ use std::cmp::Reverse;
 use std::time::Duration;
 use weir_probes::flows::{Digester, Seen, Ticks};
 use weir_record::FlowEndReason;
+
+/// Translations that are remembered: about 350 bytes each, no more than conntrack itself holds by default.
+const TRANSLATIONS: usize = 262_144;
+
+/// How long records of a connection that is over may still be on their way.
+fn lingering(settings: &Settings) -> Duration {
+    settings.idle_timeout + 3 * settings.interval
+}
 
 /// Idle and active timeout (RFC 7011 section 5.1.1), in nanoseconds.
 #[derive(Debug, Clone, Copy)]
@@ -37,10 +46,19 @@ pub(crate) struct Ending<'a> {
     pub tallies: &'a mut [Tally],
     /// What is joined in it.
     pub joining: Joining,
-    /// Who carries it, if anybody does.
-    pub carriers: &'a Carriers,
+    /// What is known beside it.
+    pub others: Others<'a>,
     /// Why.
     pub reason: FlowEndReason,
+}
+
+/// What a record tells of beside its own counts.
+#[derive(Clone, Copy)]
+pub(crate) struct Others<'a> {
+    /// Who carries it, if anybody does.
+    pub carriers: &'a Carriers,
+    /// What its addresses become, if anything.
+    pub translations: &'a Translations,
 }
 
 /// What one CPU has counted of a flow.
@@ -70,6 +88,9 @@ pub(crate) struct Table {
     conversations: HashMap<Key, Conversation>,
     tallies: Tallies,
     carriers: Carriers,
+    translations: Translations,
+    /// Conversations that were in the table by their translated names before it was known that these are.
+    late_translations: u64,
     /// Whether what tunnels carry is counted, and so names them.
     decapsulate: bool,
     joining: Joining,
@@ -90,11 +111,14 @@ impl Table {
         let (conversations, tallies) = (HashMap::new(), Tallies::new());
         let &Settings { joining, max_flows, decapsulate, .. } = settings;
         let carriers = Carriers::new(settings.idle_timeout);
+        let translations = Translations::new(TRANSLATIONS, lingering(settings));
         let (domains, interval, now) = (Vec::new(), 1, 0);
         Self {
             conversations,
             tallies,
             carriers,
+            translations,
+            late_translations: 0,
             decapsulate,
             joining,
             domains,
@@ -123,6 +147,7 @@ impl Table {
     pub fn limit(&mut self, settings: &Settings) {
         self.timeouts = Timeouts::new(settings.idle_timeout, settings.active_timeout);
         self.carriers.keep_for(settings.idle_timeout);
+        self.translations.keep_for(lingering(settings));
         self.max_flows = settings.max_flows;
     }
 
@@ -132,9 +157,16 @@ impl Table {
         let Seen { entry, addresses, parent } = counted.seen;
         let directed = decode::key(entry, addresses);
         let site = Site { point: entry.point, domain: self.domain(entry.point) };
-        let (key, reverse) = self.joining.key(directed, site);
-        let spot =
-            Spot { point: entry.point, reverse, vlan: self.joining.vlan(&directed), rate: counted.rate };
+        let passage = self.translations.passage(&directed, site.domain);
+        let meant = passage.map_or(directed, |passage| passage.original);
+        let (key, reverse) = self.joining.key(meant, site);
+        let spot = Spot {
+            point: entry.point,
+            reverse,
+            vlan: self.joining.vlan(&directed),
+            translated: passage.is_some_and(|passage| passage.is_translated),
+            rate: counted.rate,
+        };
         let found = Tally::new(entry, spot, ticks, self.interval);
         let beyond = self.conversations.len() >= self.max_flows;
         let conversation = match self.conversations.entry(key) {
@@ -142,12 +174,40 @@ impl Table {
             Entry::Vacant(place) => place.insert(Conversation::new(found.first, beyond)),
         };
         conversation.note(&found, entry.marks, self.interval);
+        if let Some(passage) = passage {
+            conversation.translation = passage.number;
+        }
         if parent != 0 {
             conversation.carried_by(reverse, parent);
         } else if self.decapsulate && Carriers::may_be(entry) {
             self.carriers.note(counted.digester.digest(entry), conversation.id(&key), found.last);
         }
         self.tallies.add(&mut conversation.tallies, found);
+    }
+
+    /// Takes in a connection whose addresses are translated. Only where points are joined: the two names of a
+    /// flow are seen at different ones.
+    pub fn translate(&mut self, tuples: Tuples, place: Place) {
+        let site = Site { point: 0, domain: place.domain };
+        let (key, _) = self.joining.key(tuples.translated, site);
+        if self.translations.learn(tuples, place) && self.conversations.contains_key(&key) {
+            self.late_translations += 1;
+        }
+    }
+
+    /// How many translations came after packets that had been translated.
+    pub fn late_translations(&self) -> u64 {
+        self.late_translations
+    }
+
+    /// What is known of translations.
+    pub fn translations(&self) -> &Translations {
+        &self.translations
+    }
+
+    /// What is known of translations, to be changed.
+    pub fn translations_mut(&mut self) -> &mut Translations {
+        &mut self.translations
     }
 
     /// Ends what has ended by `now`, and begins the next interval for the rest.
@@ -191,7 +251,8 @@ impl Table {
         mut ended: impl FnMut(Ending<'_>),
     ) {
         let (joining, now) = (self.joining, self.now);
-        let Self { conversations, tallies: all, carriers, .. } = self;
+        let Self { conversations, tallies: all, carriers, translations, .. } = self;
+        let others = Others { carriers, translations };
         let mut own = Vec::new();
         conversations.retain(|key, conversation| {
             let (stays, reason) = match fate(key, conversation, all) {
@@ -202,7 +263,7 @@ impl Table {
             own.clear();
             own.extend(all.of(conversation.tallies).copied());
             if !own.is_empty() {
-                ended(Ending { key, conversation, tallies: &mut own, joining, carriers, reason });
+                ended(Ending { key, conversation, tallies: &mut own, joining, others, reason });
                 all.clear(&mut conversation.tallies);
                 conversation.restart(now);
             }
@@ -230,8 +291,9 @@ impl Table {
         for ((recent, ..), key, conversation) in busy {
             let mut own: Vec<_> = self.tallies.of(conversation.tallies).copied().collect();
             let (conversation, reason) = (&mut conversation.clone(), FlowEndReason::ForcedEnd);
-            let (tallies, joining, carriers) = (&mut own[..], self.joining, &self.carriers);
-            show(Ending { key, conversation, tallies, joining, carriers, reason }, recent);
+            let others = Others { carriers: &self.carriers, translations: &self.translations };
+            let (tallies, joining) = (&mut own[..], self.joining);
+            show(Ending { key, conversation, tallies, joining, others, reason }, recent);
         }
     }
 

@@ -15,6 +15,8 @@ pub struct Spot {
     pub reverse: bool,
     /// Outer VLAN id.
     pub vlan: Option<u16>,
+    /// Whether the packets had the translated addresses.
+    pub translated: bool,
     /// One in so many packets is counted there.
     pub rate: u32,
 }
@@ -22,7 +24,7 @@ pub struct Spot {
 impl Spot {
     /// Whether it is the same place, whatever the rules take there.
     pub fn is_where(&self, other: &Self) -> bool {
-        (self.point, self.reverse, self.vlan) == (other.point, other.reverse, other.vlan)
+        Self { rate: other.rate, ..*self } == *other
     }
 }
 

@@ -1,6 +1,7 @@
 //! Joins records with the pods and services at their ends.
 
 use crate::Settings;
+use std::net::IpAddr;
 use std::sync::Arc;
 use weir_kubernetes::{Kubernetes, KubernetesState, Sought, Span};
 use weir_record::{End, FlowRecord, Workload};
@@ -32,16 +33,26 @@ impl Workloads {
         self.0.iter_mut().for_each(Kubernetes::expire);
     }
 
-    /// Enters the pods and services at both ends.
+    /// Enters the pods and services at both ends: of a service that was asked, the pod that answered, too.
     pub fn attribute(&self, record: &mut FlowRecord) {
         let Some((source, destination)) = record.key.addresses() else { return };
         let span = Span { start: record.start, end: record.end };
-        for (end, address) in [(&mut record.source, source), (&mut record.destination, destination)] {
+        let behind = record.translation.map(|ends| ends.destination.0);
+        let asked = behind.and_then(|_| self.find(None, destination, span));
+        let answering = behind.unwrap_or(destination);
+        for (end, address) in [(&mut record.source, source), (&mut record.destination, answering)] {
             let pod_uid = end.process.as_ref().and_then(|process| process.pod_uid.as_deref());
-            let sought = Sought { pod_uid, address, span };
-            let told = self.0.as_ref().and_then(|kubernetes| kubernetes.workload(&sought));
+            let told = self.find(pod_uid, address, span);
             end.workload = told.or_else(|| by_runtime(end)).map(Arc::new);
         }
+        if let Some(asked) = asked {
+            let answered = record.destination.workload.take().map(Arc::unwrap_or_clone);
+            record.destination.workload = Some(Arc::new(both(asked, answered)));
+        }
+    }
+
+    fn find(&self, pod_uid: Option<&str>, address: IpAddr, span: Span) -> Option<Workload> {
+        self.0.as_ref()?.workload(&Sought { pod_uid, address, span })
     }
 
     /// What can be said of it.
@@ -55,4 +66,12 @@ fn by_runtime(end: &End) -> Option<Workload> {
     let pod = end.container.as_ref()?.pod.as_ref()?;
     let (name, namespace) = (pod.name.as_str().into(), pod.namespace.as_str().into());
     Some(Workload { pod: Some(name), namespace: Some(namespace), ..Workload::default() })
+}
+
+/// A pod behind the address of a service.
+fn both(asked: Workload, answered: Option<Workload>) -> Workload {
+    match answered {
+        Some(pod) => Workload { service: asked.service.or(pod.service), ..pod },
+        None => asked,
+    }
 }

@@ -157,10 +157,17 @@ impl Talkers {
             return;
         };
         let protocol = record.key.protocol().unwrap_or(0);
-        let one = Ends { protocol, local: (source, from), remote: Some((destination, to)) };
-        let other = Ends { protocol, local: (destination, to), remote: Some((source, from)) };
-        record.source.process = self.process_at(one, netns, source_here);
-        record.destination.process = self.process_at(other, netns, destination_here);
+        let meant = [(source, from), (destination, to)];
+        // Behind a NAT: what the one who was asked sees.
+        let behind = record.translation.map(|ends| [ends.source, ends.destination]);
+        let find = |[local, remote]: [(IpAddr, u16); 2], is_here| {
+            self.process_at(Ends { protocol, local, remote: Some(remote) }, netns, is_here)
+        };
+        let turned = |[source, destination]: [(IpAddr, u16); 2]| [destination, source];
+        let source = find(meant, source_here).or_else(|| find(behind?, source_here));
+        let destination = behind.and_then(|behind| find(turned(behind), destination_here));
+        record.source.process = source;
+        record.destination.process = destination.or_else(|| find(turned(meant), destination_here));
     }
 
     fn portless_at(&self, record: &FlowRecord, side: Side, is_here: bool) -> Option<Arc<Process>> {

@@ -132,6 +132,16 @@ impl Inventory {
         self.namespaces.get(&id.netns)
     }
 
+    /// The network namespace with this inode; 0 is the agent's own.
+    pub(crate) fn namespace_of(&self, netns: u32) -> Option<&Namespace> {
+        self.namespaces.get(&netns)
+    }
+
+    /// All network namespaces that are watched, and the observation domain of each.
+    pub(crate) fn namespaces(&self) -> impl Iterator<Item = (&Namespace, u32)> {
+        self.namespaces.values().map(|one| (one, self.domain(InterfaceId { netns: one.id, index: 0 })))
+    }
+
     /// The observation domain of an interface: packets can pass only between those of one domain.
     pub(crate) fn domain(&self, id: InterfaceId) -> u32 {
         let nsid = self.namespace(id).and_then(|namespace| namespace.nsid.or(self.own_nsid));

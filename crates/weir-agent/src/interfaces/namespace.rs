@@ -3,6 +3,7 @@
 use crate::{Error, Result};
 use nix::sched::{CloneFlags, setns};
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::MetadataExt;
@@ -38,7 +39,23 @@ pub(crate) struct Namespace {
     pub(super) doors: Vec<PathBuf>,
 }
 
+impl fmt::Display for Namespace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.name)
+    }
+}
+
 impl Namespace {
+    /// Its inode; 0 for the agent's own.
+    pub(crate) fn id(&self) -> u32 {
+        self.id
+    }
+
+    /// Whether a process or a mount still leads there.
+    pub(crate) fn is_reachable(&self) -> bool {
+        self.id == 0 || open(self.id, &self.doors).is_ok()
+    }
+
     /// Runs `work` inside: in a thread of its own, unless it is the agent's own namespace.
     ///
     /// # Errors

@@ -9,7 +9,7 @@ mod kernel;
 mod witness;
 
 use crate::conversations::Carriers;
-use crate::{Dedup, Error, Result, Settings};
+use crate::{Dedup, Error, Result, Settings, nat};
 use weir_filter::normal::{Doubt, NotKernel, Row};
 use weir_filter::{Action, Filter, Rule, warnings};
 use weir_kernel::RULE_ROWS;
@@ -34,6 +34,8 @@ pub(crate) struct Assembly {
     pub all_points: bool,
     /// Records name the tunnel that carries them: it must be known, wanted or not.
     pub parents: bool,
+    /// Packets with other addresses and ports can be parts of a record.
+    pub translations: bool,
 }
 
 impl From<&Settings> for Assembly {
@@ -42,6 +44,7 @@ impl From<&Settings> for Assembly {
             both_directions: settings.joining.biflow,
             all_points: settings.joining.dedup != Dedup::Off,
             parents: settings.decapsulate,
+            translations: settings.follows_nat() && nat::is_possible(),
         }
     }
 }
@@ -130,6 +133,9 @@ fn rule_rows(rules: &[Rule]) -> Result<Vec<(Row, Action)>> {
     Ok(all)
 }
 
+/// What a NAT changes.
+const TRANSLATED: [&str; 4] = ["source_address", "destination_address", "source_port", "destination_port"];
+
 const COUNT_ALL: Action = Action::Allow { one_in: std::num::NonZeroU32::MIN };
 
 /// Whether no packet passes.
@@ -168,7 +174,10 @@ fn tunnel_rows() -> Result<Vec<Row>, NotKernel> {
 fn wanted_rows(filter: &Filter, assembly: Assembly) -> Result<Vec<Row>, NotKernel> {
     // A record of many points says of itself where one of them is, and which tag the frame had there.
     let of_one_point = |field: &Field| kernel::is_point(field) || field.name == "vlan";
-    let known = |field: &Field| !(assembly.all_points && of_one_point(field));
+    let of_one_side = |field: &Field| TRANSLATED.contains(&field.name);
+    let known = |field: &Field| {
+        !(assembly.all_points && of_one_point(field) || assembly.translations && of_one_side(field))
+    };
     let mut rows = filter.rows_knowing(RULE_ROWS as usize / 4, Doubt::Pass, known)?;
     if assembly.both_directions {
         for reversed in rows.iter().map(Row::reversed).collect::<Vec<_>>() {

@@ -115,7 +115,8 @@ fn compiled(
 ) -> Option<weir_probes::flows::rules::Compiled> {
     let rule = Rule { action: Action::Deny, filter: Some(filter.clone()) };
     let policy = Policy { rules: vec![rule], filter: None };
-    let assembly = Assembly { both_directions: false, all_points: false, parents: false };
+    let assembly =
+        Assembly { both_directions: false, all_points: false, parents: false, translations: false };
     let selector = Selector::new(policy, assembly, flows.layout().rule_room).ok()?;
     let point = (POINT, interface, Direction::Ingress);
     Some(selector.compiled(std::iter::once(point)).expect("there is room for a point"))
@@ -168,7 +169,8 @@ fn before_the_filter_nothing_wanted_is_left_out() {
     let mut runner = TestRunner::new(Config { cases: 2000, failure_persistence: None, ..Config::default() });
     let place = (interfaces(), directions());
     let outcome = runner.run(&(filters(), keys(), place), |(filter, key, (interface, direction))| {
-        let assembly = Assembly { both_directions: true, all_points: false, parents: false };
+        let assembly =
+            Assembly { both_directions: true, all_points: false, parents: false, translations: false };
         let Ok(rows) = super::wanted_rows(&filter, assembly) else { return Ok(()) };
         let record = record(interface.clone(), direction, key);
         if filter.matches(&record) {
@@ -186,7 +188,8 @@ fn selector(rules: &[&str], filter: &str, assembly: Assembly) -> Selector {
     Selector::new(policy, assembly, room).expect("it fits")
 }
 
-const JOINED: Assembly = Assembly { both_directions: true, all_points: true, parents: false };
+const JOINED: Assembly =
+    Assembly { both_directions: true, all_points: true, parents: false, translations: false };
 
 #[test]
 fn a_filter_that_nothing_fits_is_said() {
@@ -214,4 +217,25 @@ fn tunnels_pass_to_name_what_they_carry() {
         rows.iter().any(|row| row.matches(&vxlan, &interface, Direction::Ingress))
     };
     assert!(passes(true) && !passes(false));
+}
+
+/// Behind a NAT a wanted conversation has other addresses and ports, but the same protocol.
+#[test]
+fn what_may_be_translated_passes() {
+    let addresses = Addresses::V4([10, 2, 0, 1].into(), [10, 2, 0, 2].into());
+    let interface = Interface {
+        name: "eth0".into(),
+        index: 2,
+        netns: "1".into(),
+        own_netns: true,
+        kind: InterfaceKind::Physical,
+    };
+    let filter: Filter =
+        "destination_address == 10.96.0.10 and port == 80 and protocol == tcp".parse().expect("a filter");
+    let passes = |protocol, translations| {
+        let behind = FlowKey::Ip { vlan: None, addresses, protocol, ports: Some((40_000, 8080)) };
+        let rows = super::wanted_rows(&filter, Assembly { translations, ..JOINED }).expect("it fits");
+        rows.iter().any(|row| row.matches(&behind, &interface, Direction::Ingress))
+    };
+    assert!(passes(6, true) && !passes(6, false) && !passes(17, true));
 }

@@ -415,7 +415,7 @@ pub const FIELDS: &[Field] = &[
         unit: Unit::None,
         otel: "weir.flow.observations",
         ipfix: None,
-        doc: "What each observation point has counted of each direction (`reverse`: from destination to source): `netns`, `interface`, `interface_index`, `direction`, `decapsulated` (inside a tunnel), `vlan`, `reverse`, `packets`, `bytes`. Two that differ show loss between them. A filter cannot test it.",
+        doc: "What each observation point has counted of each direction (`reverse`: from destination to source): `netns`, `interface`, `interface_index`, `direction`, `decapsulated` (inside a tunnel), `vlan`, `translated` (behind a NAT), `reverse`, `packets`, `bytes`. Two that differ show loss between them. A filter cannot test it.",
         read: |record| Value::Observations(&record.observations),
     },
 ];

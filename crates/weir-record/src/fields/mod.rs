@@ -23,11 +23,13 @@ mod flow;
 mod kubernetes;
 mod name;
 mod process;
+mod translation;
 
 use crate::field::Field;
 
 const GROUPS: &[&[Field]] = &[
     flow::FIELDS,
+    translation::FIELDS,
     process::SOURCE,
     process::DESTINATION,
     container::SOURCE,

@@ -152,6 +152,7 @@ pub fn record(ends: [(&str, u16); 2], packets: [u64; 2], tcp_flags: [u16; 2]) ->
         sampling_rate: 1,
         end_reason: FlowEndReason::ForcedEnd,
         observations: Default::default(),
+        translation: None,
         source: Default::default(),
         destination: Default::default(),
     }

@@ -66,6 +66,10 @@ pub struct Arguments {
     #[arg(long, help_heading = "What is one conversation")]
     decapsulate: bool,
 
+    /// Join what packets say before and behind a NAT of this host, as conntrack has it; not with --dedup off
+    #[arg(long, value_name = "SWITCH", default_value = "on", help_heading = "What is one conversation")]
+    nat: Switch,
+
     /// Say which processes talk: name, unit and container of both ends, of those of this host
     #[arg(long, value_name = "SWITCH", default_value = "on", help_heading = "Who talks")]
     identity: Switch,
@@ -262,6 +266,7 @@ pub fn settings(arguments: Arguments) -> Settings {
             ClockName::Tick => Clock::Tick,
             ClockName::Fine => Clock::Fine,
         },
+        nat: arguments.nat == Switch::On,
         identity: arguments.identity == Switch::On,
         processes: arguments.processes == Switch::On,
         arguments: match arguments.process_arguments {

@@ -67,6 +67,7 @@ pub fn lines(status: &Status<Totals>, width: usize) -> Vec<String> {
         ("programs", programs(status)),
         ("identity", identity(status)),
         ("names", names(&status.identity.names)),
+        ("nat", nat(status)),
         ("agent", process(status)),
         ("timeouts", timeouts(status)),
         ("policy", policy(status)),
@@ -255,6 +256,25 @@ fn names(names: &NamesState) -> String {
     let lost = lost.into_iter().filter(|(number, _)| *number > 0);
     parts.extend(lost.map(|(number, what)| format!("{ALARM}{} {what}{ALARM:#}", text::count(number))));
     parts.join(", ")
+}
+
+fn nat(status: &Status<Totals>) -> String {
+    let nat = &status.nat;
+    if nat.namespaces == 0 {
+        return format!("{QUIET}not followed: it is off, or there is no conntrack{QUIET:#}");
+    }
+    let known = text::grouped(nat.translations);
+    let missed = [
+        (nat.evicted_translations, "forgotten"),
+        (nat.late_translations, "late"),
+        (nat.lost_events, "times events lost"),
+    ];
+    let missed: Vec<_> = missed.iter().filter(|(count, _)| *count > 0).collect();
+    if missed.is_empty() {
+        return format!("{known} translations known, none forgotten or late");
+    }
+    let missed = missed.iter().map(|(count, what)| format!("{} {what}", text::grouped(*count)));
+    format!("{known} translations known, {ALARM}{}{ALARM:#}", missed.collect::<Vec<_>>().join(", "))
 }
 
 fn programs(status: &Status<Totals>) -> String {

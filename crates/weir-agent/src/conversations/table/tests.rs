@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::Books;
-use crate::conversations::samples::{books, entry, settings};
+use crate::conversations::samples::{books, entry, settings, tcp_between};
 use crate::conversations::{Dedup, record};
 use weir_kernel::{FlowEntry, LINK_VLAN};
 use weir_record::FlowRecord;
@@ -44,6 +44,14 @@ impl Stage {
         table.force(gone, |ending| records.extend(record(ending, books)));
         records
     }
+}
+
+/// What a NAT makes of the ports.
+const BEHIND: (u16, u16) = (50_000, 8080);
+
+fn translation() -> Tuples {
+    let [original, translated] = [THERE, BEHIND].map(|(from, to)| tcp_between([0; 4], [0; 4], from, to));
+    Tuples { original, translated }
 }
 
 const JOINED: Joining = Joining { biflow: true, dedup: Dedup::First };
@@ -212,4 +220,31 @@ fn the_busiest_come_first() {
     let mut packets = Vec::new();
     stage.table.busiest(2, |ending, _| packets.push(ending.tallies[0].count.packets));
     assert_eq!(packets, [9, 5]);
+}
+
+#[test]
+fn both_sides_of_a_nat_are_one_record() {
+    let mut stage = Stage::new(JOINED, 10);
+    stage.table.translate(translation(), Place { netns: 0, domain: 0 });
+    stage.add(1, entry(2, THERE, 3, SYN));
+    stage.add(1, entry(5, BEHIND, 3, SYN));
+    stage.add(1, entry(4, (BEHIND.1, BEHIND.0), 2, SYN | ACK));
+    let records = stage.force(|_| true);
+    assert_eq!(told(&records), [(3, Some(2), FlowEndReason::ForcedEnd)]);
+    let [record] = &records[..] else { panic!("{records:?}") };
+    assert_eq!(record.key, translation().original);
+    assert_eq!(record.translation.map(|ends| (ends.source.1, ends.destination.1)), Some(BEHIND));
+    let seen: Vec<_> = record.observations.iter().map(|seen| (seen.point, seen.translated)).collect();
+    assert_eq!(seen, [(2, false), (5, true), (4, true)]);
+    assert_eq!(stage.table.late_translations(), 0);
+}
+
+/// What is in the table under the translated name stays there, and is told of.
+#[test]
+fn a_translation_that_comes_late_is_counted() {
+    let mut stage = Stage::new(JOINED, 10);
+    stage.add(1, entry(5, BEHIND, 1, SYN));
+    stage.table.translate(translation(), Place { netns: 0, domain: 0 });
+    stage.add(1, entry(5, BEHIND, 2, ACK));
+    assert_eq!((stage.table.late_translations(), stage.force(|_| true).len()), (1, 2));
 }
