@@ -21,6 +21,7 @@ pub mod netns;
 pub mod output;
 pub mod pair;
 pub mod shell;
+pub mod terminal;
 pub mod witness;
 
 use std::thread::sleep;

@@ -2,6 +2,7 @@
 
 use super::cgroup;
 use super::process::{self, Arguments};
+use super::text::printable;
 use hashbrown::HashMap;
 use std::borrow::Cow;
 use std::path::Path;
@@ -73,7 +74,7 @@ fn command(owner: &SocketOwner) -> Cow<'_, str> {
         return KERNEL.into();
     }
     let end = owner.command.iter().position(|byte| *byte == 0).unwrap_or(owner.command.len());
-    String::from_utf8_lossy(&owner.command[..end])
+    printable(&String::from_utf8_lossy(&owner.command[..end])).into()
 }
 
 /// /proc counts the start in hundredths of a second, the kernel in nanoseconds.
@@ -142,6 +143,6 @@ mod tests {
         let hostile = [0xff, 0x1b, b'[', b'2', b'J', b'\n', 0x80, 0xc3, 1, 2, 3, 4, 5, 6, 7, 8];
         let found =
             processes().of(&SocketOwner { command: hostile, pid: u32::MAX, ..SocketOwner::default() });
-        assert!(found.command.starts_with('\u{fffd}'));
+        assert!(found.command.starts_with("\u{fffd}\\u{1b}[2J\\n"), "{}", found.command);
     }
 }
