@@ -23,31 +23,33 @@ pub fn columns(biflow: bool) -> Columns {
     if biflow {
         Columns {
             titles: &CONVERSATION,
-            expendable: &["AGE", "PKTS BACK", "PACKETS", "BACK", "STATE", "IFACE", "BIT/S"],
+            expendable: &["AGE", "PKTS BACK", "PACKETS", "PROCESS", "BACK", "STATE", "IFACE", "BIT/S"],
             cells: conversation,
         }
     } else {
-        Columns { titles: &FLOW, expendable: &["AGE", "PACKETS"], cells: flow }
+        Columns { titles: &FLOW, expendable: &["AGE", "PACKETS", "PROCESS"], cells: flow }
     }
 }
 
-const FLOW: [Column; 9] = [
+const FLOW: [Column; 10] = [
     ("IFACE", Align::Left),
     ("DIR", Align::Left),
     ("PROTO", Align::Left),
     ("SOURCE", Align::Left),
     ("DESTINATION", Align::Left),
+    ("PROCESS", Align::Left),
     ("PACKETS", Align::Right),
     ("BYTES", Align::Right),
     ("BIT/S", Align::Right),
     ("AGE", Align::Right),
 ];
 
-const CONVERSATION: [Column; 11] = [
+const CONVERSATION: [Column; 12] = [
     ("IFACE", Align::Left),
     ("PROTO", Align::Left),
     ("SOURCE", Align::Left),
     ("DESTINATION", Align::Left),
+    ("PROCESS", Align::Left),
     ("STATE", Align::Left),
     ("PACKETS", Align::Right),
     ("PKTS BACK", Align::Right),
@@ -67,6 +69,7 @@ fn flow(record: &FlowRecord, (bytes, time): (u64, Duration)) -> Vec<String> {
         protocol(&record.key),
         source,
         destination,
+        processes(record),
         shown.packets(record.packets),
         shown.bytes(record.bytes),
         shown.rate(bytes, time),
@@ -83,6 +86,7 @@ fn conversation(record: &FlowRecord, (bytes, time): (u64, Duration)) -> Vec<Stri
         protocol(&record.key),
         source,
         destination,
+        processes(record),
         record.tcp_state.map_or("-", |state| state.as_str()).into(),
         shown.packets(record.packets),
         back.as_ref().map_or("-".into(), |(count, shown)| shown.packets(count.packets)),
@@ -91,6 +95,15 @@ fn conversation(record: &FlowRecord, (bytes, time): (u64, Duration)) -> Vec<Stri
         shown.rate(bytes, time),
         age(record),
     ]
+}
+
+/// Who talks, as far as it is somebody here: with an arrow where both ends are.
+fn processes(record: &FlowRecord) -> String {
+    let name = |end: &End| end.process.as_ref().map(|process| process.command.clone());
+    match (name(&record.source), name(&record.destination)) {
+        (Some(source), Some(destination)) => format!("{source} → {destination}"),
+        (one, other) => one.or(other).unwrap_or("-".into()),
+    }
 }
 
 /// Numbers as people read them. Of sampled packets they are estimates, with a ~ in front.
@@ -123,7 +136,8 @@ fn age(record: &FlowRecord) -> String {
     text::time(Duration::from_nanos(record.end.saturating_sub(record.start)))
 }
 
-fn ends(record: &FlowRecord) -> (String, String) {
+/// Source and destination.
+pub fn ends(record: &FlowRecord) -> (String, String) {
     let ports = record.key.ports();
     match record.key.addresses() {
         Some((source, destination)) => (
@@ -134,7 +148,8 @@ fn ends(record: &FlowRecord) -> (String, String) {
     }
 }
 
-fn protocol(key: &FlowKey) -> String {
+/// Its name, of ICMP with type and code.
+pub fn protocol(key: &FlowKey) -> String {
     match (key.protocol_text(), key.icmp()) {
         (Some(name), Some((kind, code))) => format!("{name} {kind}/{code}"),
         (Some(name), None) => name.into_owned(),

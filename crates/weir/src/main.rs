@@ -17,6 +17,7 @@ mod stop;
 mod study;
 mod table;
 mod text;
+mod top;
 mod view;
 
 use anyhow::Result;
@@ -40,6 +41,8 @@ struct Cli {
 enum Command {
     /// Count every packet and show the flows
     Run(Box<run::Arguments>),
+    /// Show who uses the network now: processes, containers or destinations
+    Top(top::Arguments),
     /// Say what this kernel and these privileges allow
     Check(check::Arguments),
     /// Measure what the running agent costs per packet
@@ -73,6 +76,7 @@ fn main() -> ExitCode {
     };
     let outcome = match cli.command {
         Some(Command::Run(_)) => run_configured(matches),
+        Some(Command::Top(arguments)) => top::run(arguments),
         Some(Command::Check(arguments)) => check::run(&arguments),
         Some(Command::Cost(arguments)) => cost::run(&arguments),
         Some(Command::Status(arguments)) => status::run(&arguments),

@@ -95,13 +95,14 @@ fn line(columns: &[Column], widths: &[usize], cells: &[String]) -> String {
 }
 
 /// Cuts out the middle: both ends of an address and its port tell more than its start.
-fn shorten(cell: &str, width: usize) -> String {
+pub fn shorten(cell: &str, width: usize) -> String {
     let length = cell.chars().count();
     if length <= width {
         return cell.to_string();
     }
-    let tail = (width - 1) / 2;
-    let head: String = cell.chars().take(width - 1 - tail).collect();
+    let Some(shown) = width.checked_sub(1) else { return String::new() };
+    let tail = shown / 2;
+    let head: String = cell.chars().take(shown - tail).collect();
     let tail: String = cell.chars().skip(length - tail).collect();
     format!("{head}…{tail}")
 }

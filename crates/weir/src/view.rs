@@ -17,11 +17,49 @@ const MOST_ROWS: usize = 200;
 /// What one redraw shows.
 struct Frame {
     rows: Vec<Vec<String>>,
+    summary: Summary,
+    foot: Option<String>,
+}
+
+/// What the books say in one line.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Summary {
     flows: usize,
     seen: Count,
     lost: Count,
-    balanced: bool,
-    foot: Option<String>,
+    unbalanced: bool,
+}
+
+impl Summary {
+    /// Of these books, and of so many conversations.
+    pub fn of(books: &Books, flows: usize) -> Self {
+        Self {
+            flows,
+            seen: total(books, |account| account.seen),
+            lost: total(books, Account::lost_total),
+            unbalanced: !books.accounts().all(Account::is_balanced),
+        }
+    }
+
+    /// How much was counted.
+    pub fn counted(&self) -> String {
+        let (packets, bytes) = (text::grouped(self.seen.packets), text::bytes(self.seen.bytes));
+        format!("{} flows  {packets} packets  {bytes} seen  ", text::grouped(self.flows as u64))
+    }
+
+    /// Whether that was all.
+    pub fn verdict(&self) -> String {
+        match (self.unbalanced, self.lost.packets) {
+            (false, 0) => "none lost, the books balance".to_string(),
+            (false, lost) => format!("{} lost, the books balance", text::grouped(lost)),
+            (true, _) => "the books do not balance: this is a bug".to_string(),
+        }
+    }
+
+    /// Whether nothing needs a person.
+    pub fn is_fine(&self) -> bool {
+        !self.unbalanced && self.lost.packets == 0
+    }
 }
 
 /// Redraws from a thread of its own: a terminal that is held (Ctrl-S) does not hold the drain.
@@ -65,14 +103,8 @@ impl LiveView {
         if let Some(last) = self.notices.1.try_iter().last() {
             self.foot.replace(Some(last));
         }
-        let frame = Frame {
-            foot: self.foot.borrow().clone(),
-            rows,
-            flows: agent.flow_count(),
-            seen: total(books, |account| account.seen),
-            lost: total(books, Account::lost_total),
-            balanced: books.accounts().all(Account::is_balanced),
-        };
+        let frame =
+            Frame { foot: self.foot.borrow().clone(), rows, summary: Summary::of(books, agent.flow_count()) };
         match self.frames.try_send(frame) {
             Ok(()) | Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => {}
         }
@@ -100,7 +132,7 @@ fn draw(frame: &Frame, columns: Columns, banner: &[String], first: bool) -> io::
         let line: String = line.chars().take(width).collect();
         let _ = write!(screen, "{QUIET}{line}{QUIET:#}\x1b[K\r\n");
     }
-    let _ = write!(screen, "{}\x1b[K\r\n", head(frame, width));
+    let _ = write!(screen, "{}\x1b[K\r\n", head(&frame.summary, width));
     for line in &lines {
         let _ = write!(screen, "{line}\x1b[K\r\n");
     }
@@ -114,18 +146,10 @@ fn draw(frame: &Frame, columns: Columns, banner: &[String], first: bool) -> io::
     out.flush()
 }
 
-fn head(frame: &Frame, width: usize) -> String {
-    let counted = format!(
-        "{} flows  {} packets  {} seen  ",
-        text::grouped(frame.flows as u64),
-        text::grouped(frame.seen.packets),
-        text::bytes(frame.seen.bytes)
-    );
-    let (style, verdict) = match (frame.balanced, frame.lost.packets) {
-        (true, 0) => (FINE, "none lost, the books balance".to_string()),
-        (true, lost) => (ALARM, format!("{} lost, the books balance", text::grouped(lost))),
-        (false, _) => (ALARM, "the books do not balance: this is a bug".to_string()),
-    };
+fn head(summary: &Summary, width: usize) -> String {
+    let counted = summary.counted();
+    let style = if summary.is_fine() { FINE } else { ALARM };
+    let verdict = summary.verdict();
     let verdict: String = verdict.chars().take(width.saturating_sub(counted.chars().count())).collect();
     format!("{counted}{style}{verdict}{style:#}")
 }

@@ -1,0 +1,167 @@
+//! Conversations by who they belong to.
+
+use super::tally::{Flow, Moved, PAST, Tally};
+use crate::columns;
+use clap::ValueEnum;
+use serde::Serialize;
+use std::cmp::Ordering;
+use std::collections::HashMap;
+use weir_filter::Filter;
+use weir_record::{Direction, End, FlowRecord};
+
+/// What a row stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Group {
+    /// A process of this host
+    Process,
+    /// A container of this host
+    Container,
+    /// An address and port that somebody talks to
+    Destination,
+}
+
+/// What rows are told apart by.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Key {
+    pub name: String,
+    pub pid: Option<u32>,
+    /// The unit or container of a process, the runtime of a container, who serves a destination.
+    pub place: Option<String>,
+}
+
+/// Everything of one of them.
+#[derive(Debug, Clone, Default)]
+pub struct Row {
+    pub key: Key,
+    pub flows: usize,
+    /// Since the view began; forth is what it sent.
+    pub total: Moved,
+    /// In the last interval.
+    pub recent: Moved,
+    /// Bytes of each of the last intervals, the last one last.
+    pub past: Vec<u64>,
+}
+
+/// What rows are in the order of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Sort {
+    Name,
+    Pid,
+    Flows,
+    In,
+    Out,
+    Rate,
+    Packets,
+    Total,
+}
+
+impl Sort {
+    pub const ALL: [Self; 8] =
+        [Self::Name, Self::Pid, Self::Flows, Self::In, Self::Out, Self::Rate, Self::Packets, Self::Total];
+
+    /// Words begin with A, numbers with the largest.
+    fn compare(self, one: &Row, other: &Row) -> Ordering {
+        let larger = |of: fn(&Row) -> u64| of(other).cmp(&of(one));
+        match self {
+            Self::Name => one.key.cmp(&other.key),
+            Self::Pid => one.key.pid.cmp(&other.key.pid),
+            Self::Flows => larger(|row| row.flows as u64),
+            Self::In => larger(|row| row.recent.back.bytes),
+            Self::Out => larger(|row| row.recent.forth.bytes),
+            Self::Rate => larger(|row| row.recent.bytes()),
+            Self::Packets => larger(|row| row.recent.packets()),
+            Self::Total => larger(|row| row.total.bytes()),
+        }
+    }
+
+    pub fn apply(self, rows: &mut [Row]) {
+        rows.sort_by(|one, other| {
+            self.compare(one, other)
+                .then_with(|| Self::Total.compare(one, other))
+                .then_with(|| one.key.cmp(&other.key))
+        });
+    }
+}
+
+/// The rows that a conversation belongs to, each with whether it is the source there: of one between two local
+/// processes both, of one that is nobody's here the row without a name.
+pub fn keys(group: Group, record: &FlowRecord) -> Vec<(Key, bool)> {
+    let of = match group {
+        Group::Process => process,
+        Group::Container => container,
+        Group::Destination => return vec![(destination(record), true)],
+    };
+    let ends = [(&record.source, true), (&record.destination, false)];
+    let mut keys: Vec<_> =
+        ends.into_iter().filter_map(|(end, is_source)| Some((of(end)?, is_source))).collect();
+    if keys.is_empty() {
+        // What leaves the host is what nobody here has sent.
+        keys.push((Key { name: "-".into(), ..Key::default() }, record.direction == Direction::Egress));
+    }
+    keys
+}
+
+fn process(end: &End) -> Option<Key> {
+    let process = end.process.as_deref()?;
+    let container = process.container.as_ref().map(|container| short(&container.id));
+    let place = container.or_else(|| process.unit.clone());
+    Some(Key { name: process.command.clone(), pid: Some(process.pid), place })
+}
+
+fn container(end: &End) -> Option<Key> {
+    let container = end.process.as_deref()?.container.as_ref()?;
+    let called = end.container.as_ref().and_then(|details| details.name.clone());
+    let name = called.unwrap_or_else(|| short(&container.id));
+    Some(Key { name, pid: None, place: Some(container.runtime.as_str().into()) })
+}
+
+fn destination(record: &FlowRecord) -> Key {
+    let (_, name) = columns::ends(record);
+    let name = if name == "-" { columns::protocol(&record.key) } else { name };
+    Key { name, pid: None, place: record.destination.process.as_ref().map(|process| process.command.clone()) }
+}
+
+/// As runtimes themselves shorten ids.
+fn short(id: &str) -> String {
+    id.chars().take(12).collect()
+}
+
+/// All rows, of the conversations that fit.
+pub fn rows(tally: &Tally, group: Group, filter: Option<&Filter>) -> Vec<Row> {
+    let last = tally.last_interval();
+    let mut rows: HashMap<Key, Row> = HashMap::new();
+    for flow in wanted(tally, filter) {
+        let keys = keys(group, &flow.record);
+        let talks_to_itself = keys.len() == 2 && keys[0].0 == keys[1].0;
+        for (number, (key, is_source)) in keys.into_iter().enumerate() {
+            let row = rows.entry(key).or_insert_with_key(|key| Row { key: key.clone(), ..Row::default() });
+            row.flows += usize::from(number == 0 || !talks_to_itself);
+            add(row, flow, is_source, last);
+        }
+    }
+    // What cannot be tested any more fits no filter.
+    if tally.forgotten() != Moved::default() && filter.is_none() {
+        let key = Key { name: "(ended before)".into(), ..Key::default() };
+        rows.insert(key.clone(), Row { key, total: tally.forgotten(), ..Row::default() });
+    }
+    rows.into_values().collect()
+}
+
+fn add(row: &mut Row, flow: &Flow, is_source: bool, last: u64) {
+    let turned = |moved: Moved| if is_source { moved } else { moved.reversed() };
+    row.total.add(turned(flow.total));
+    row.recent.add(turned(flow.moved_in(last)));
+    row.past.resize(PAST as usize, 0);
+    for (when, moved) in &flow.past {
+        let ago = last.checked_sub(*when).filter(|ago| *ago < PAST);
+        if let Some(cell) = ago.and_then(|ago| row.past.get_mut((PAST - 1 - ago) as usize)) {
+            *cell += moved.bytes();
+        }
+    }
+}
+
+/// The conversations that fit.
+pub fn wanted<'a>(tally: &'a Tally, filter: Option<&Filter>) -> impl Iterator<Item = &'a Flow> {
+    tally.flows().filter(move |flow| filter.is_none_or(|filter| filter.matches(&flow.record)))
+}

@@ -1,0 +1,109 @@
+//! `weir top --once`: the rows, printed.
+
+use super::group::{Group, Row, rows};
+use super::{Arguments, Output, Shared};
+use crate::table::{self, Align, Column};
+use crate::text;
+use crate::view::Summary;
+use anyhow::Result;
+use serde::Serialize;
+use std::io::{self, ErrorKind, Write};
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+const COLUMNS: [Column; 8] = [
+    ("NAME", Align::Left),
+    ("PID", Align::Right),
+    ("WHERE", Align::Left),
+    ("FLOWS", Align::Right),
+    ("IN/S", Align::Right),
+    ("OUT/S", Align::Right),
+    ("PKT/S", Align::Right),
+    ("TOTAL", Align::Right),
+];
+
+/// Counts, and prints what came of it.
+pub fn run(
+    arguments: &Arguments,
+    board: Shared,
+    count: impl FnOnce(&Shared) -> Result<()>,
+) -> Result<ExitCode> {
+    let began = Instant::now();
+    count(&board)?;
+    let time = began.elapsed();
+    let board = board.lock();
+    let mut rows = rows(&board.tally, arguments.group, arguments.filter.as_ref());
+    arguments.sort.apply(&mut rows);
+    let printed = match arguments.output {
+        Output::Table => print_table(&rows, &board.summary, time),
+        Output::Json => print_json(&rows, arguments.group, time),
+    };
+    match printed {
+        // A reader that has seen enough is no mishap.
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(ExitCode::SUCCESS),
+    }
+}
+
+fn print_table(rows: &[Row], summary: &Summary, time: Duration) -> io::Result<()> {
+    let cells: Vec<_> = rows.iter().map(|row| cells(row, time)).collect();
+    let width = terminal_size::terminal_size().map_or(usize::MAX, |(width, _)| usize::from(width.0));
+    let mut out = anstream::stdout().lock();
+    writeln!(out, "{}{}", summary.counted(), summary.verdict())?;
+    for line in table::render(&COLUMNS, &cells, width) {
+        writeln!(out, "{line}")?;
+    }
+    out.flush()
+}
+
+/// A row as people read it.
+pub fn cells(row: &Row, time: Duration) -> Vec<String> {
+    let rate = |bytes| if bytes == 0 { "-".into() } else { text::bit_rate(bytes, time) };
+    let packets = row.recent.packets() as f64 / time.as_secs_f64().max(1e-9);
+    vec![
+        row.key.name.clone(),
+        row.key.pid.map_or("-".into(), |pid| pid.to_string()),
+        row.key.place.clone().unwrap_or("-".into()),
+        row.flows.to_string(),
+        rate(row.recent.back.bytes),
+        rate(row.recent.forth.bytes),
+        if row.recent.packets() == 0 { "-".into() } else { text::count(packets.ceil() as u64) },
+        text::bytes(row.total.bytes()),
+    ]
+}
+
+#[derive(Serialize)]
+struct Line<'a> {
+    #[serde(rename = "type")]
+    group: Group,
+    name: &'a str,
+    pid: Option<u32>,
+    place: Option<&'a str>,
+    flows: usize,
+    seconds: f64,
+    in_packets: u64,
+    in_bytes: u64,
+    out_packets: u64,
+    out_bytes: u64,
+}
+
+fn print_json(rows: &[Row], group: Group, time: Duration) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    for Row { key, flows, total, .. } in rows {
+        let line = Line {
+            group,
+            name: &key.name,
+            pid: key.pid,
+            place: key.place.as_deref(),
+            flows: *flows,
+            seconds: time.as_secs_f64(),
+            in_packets: total.back.packets,
+            in_bytes: total.back.bytes,
+            out_packets: total.forth.packets,
+            out_bytes: total.forth.bytes,
+        };
+        serde_json::to_writer(&mut out, &line)?;
+        writeln!(out)?;
+    }
+    out.flush()
+}

@@ -1,0 +1,193 @@
+//! `weir top`: held against what was sent, and pressed and looked at as its users do.
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::Value;
+use std::net::UdpSocket;
+use std::process::Command;
+use std::time::Duration;
+use weir_tests::agent::{Agent, binary};
+use weir_tests::groups::Groups;
+use weir_tests::netns::succeed;
+use weir_tests::pair::{INTERFACE, Pair, RIGHT};
+use weir_tests::shell::{Shell, shell};
+use weir_tests::terminal::Terminal;
+use weir_tests::wait_for;
+use weir_tests::witness::tcx_links;
+
+/// By which the programs on the left end are told from all others.
+const INDEX: u32 = 70_021;
+const PATIENCE: Duration = Duration::from_secs(20);
+/// Datagrams that a talker sends, and how long each is with its Ethernet, IPv4 and UDP headers.
+const DATAGRAMS: u64 = 500;
+const LENGTH: u64 = 14 + 20 + 8 + 100;
+
+/// Takes datagrams at the right end, until it has as many.
+fn serve(pair: &Pair) -> UdpSocket {
+    let server = pair.right.enter(|| UdpSocket::bind((RIGHT, 5000)).expect("a port"));
+    server.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+    server
+}
+
+/// Sends the datagrams when it is given a line, and stays.
+fn talker(pair: &Pair, before: &str) -> Shell {
+    let talk = format!(
+        "{before}; read; exec 3>/dev/udp/{RIGHT}/5000; for i in $(seq {DATAGRAMS}); do printf %0100d $i >&3; done; read"
+    );
+    shell(&pair.left, &talk)
+}
+
+/// The rows that `weir top --once` counts while the talker talks, and the messages.
+fn once(pair: &Pair, talker: &mut Shell, server: &UdpSocket, args: &[&str]) -> Vec<Value> {
+    let all = [&["top", "--once", "-o", "json", "-i", INTERFACE, "--interval", "4s"], args].concat();
+    let (status, printed, said) = std::thread::scope(|scope| {
+        let counting = scope.spawn(|| Agent::run(&pair.left, &[], &all));
+        wait_for("both programs hang there", PATIENCE, || (tcx_links(INDEX) >= 2).then_some(()));
+        use std::io::Write;
+        talker.0.stdin.as_mut().expect("a pipe").write_all(b"go\n").expect("it reads");
+        for _ in 0..DATAGRAMS {
+            server.recv(&mut [0; 200]).expect("it is sent");
+        }
+        counting.join().expect("it runs")
+    });
+    assert!(status.success(), "{said:?}");
+    printed.iter().map(|line| serde_json::from_str(line).expect("JSON")).collect()
+}
+
+fn counts(row: &Value) -> [u64; 4] {
+    ["in_packets", "in_bytes", "out_packets", "out_bytes"].map(|name| row[name].as_u64().expect("a number"))
+}
+
+const SENT: [u64; 4] = [0, 0, DATAGRAMS, DATAGRAMS * LENGTH];
+const RECEIVED: [u64; 4] = [DATAGRAMS, DATAGRAMS * LENGTH, 0, 0];
+
+#[test]
+fn root_processes_have_what_they_sent_and_received_to_the_byte() {
+    let pair = Pair::with_left_index(Some(INDEX));
+    let (server, mut talker) = (serve(&pair), talker(&pair, ":"));
+    let rows = once(&pair, &mut talker, &server, &["process"]);
+    let of = |pid: u32| {
+        let row = rows.iter().find(|row| row["pid"] == pid).unwrap_or_else(|| panic!("{pid}: {rows:?}"));
+        (row["flows"].as_u64().expect("a number"), counts(row))
+    };
+    assert_eq!(of(talker.0.id()), (1, SENT));
+    assert_eq!(of(std::process::id()), (1, RECEIVED));
+    assert_eq!(rows.len(), 2, "{rows:?}");
+}
+
+#[test]
+fn root_containers_and_destinations_have_theirs() {
+    let pair = Pair::with_left_index(Some(INDEX));
+    let mut groups = Groups::new();
+    let id = "4f1d2a7c9be3".repeat(6)[..64].to_owned();
+    let group = groups.make(&format!("weirt.slice/docker-{id}.scope"));
+    let server = serve(&pair);
+    let mut inside = talker(&pair, &format!("echo $$ >{}", group.display()));
+    let rows = once(&pair, &mut inside, &server, &["container"]);
+    assert_eq!((&rows[0]["name"], &rows[0]["place"]), (&"4f1d2a7c9be3".into(), &"docker".into()), "{rows:?}");
+    assert_eq!((rows.len(), counts(&rows[0])), (1, SENT), "{rows:?}");
+    let mut next = talker(&pair, ":");
+    let rows = once(&pair, &mut next, &server, &["destination"]);
+    assert_eq!(rows[0]["name"], format!("{RIGHT}:5000"), "{rows:?}");
+    assert_eq!((rows.len(), counts(&rows[0])), (1, SENT), "{rows:?}");
+    let mut other = talker(&pair, ":");
+    let rows = once(&pair, &mut other, &server, &["--filter", "port == 1"]);
+    assert!(rows.is_empty(), "{rows:?}");
+}
+
+/// A name that would clear the screen, sent now and then.
+fn hostile(pair: &Pair) -> Shell {
+    let name = r"printf '\e[2J\e[31mevil' >/proc/$$/comm";
+    shell(
+        &pair.left,
+        &format!("{name}; exec 3>/dev/udp/{RIGHT}/5000; while sleep 0.1; do printf %0100d 1 >&3; done"),
+    )
+}
+
+fn start(terminal: &Terminal, before: &str) {
+    terminal.line(&format!("{before} {} top -i {INTERFACE}; echo ended:$?", binary().display()));
+    terminal.wait_for("31mevil");
+}
+
+/// Whether something is green, in either way to say it.
+fn is_green(screen: &str) -> bool {
+    ["\u{1b}[32m", "38;5;2m"].iter().any(|code| screen.contains(code))
+}
+
+#[test]
+fn root_keys_lead_through_80_by_24() {
+    let pair = Pair::with_left_index(Some(INDEX));
+    let _server = serve(&pair);
+    let _talker = hostile(&pair);
+    let terminal = Terminal::open(&pair.left);
+    start(&terminal, "env -u NO_COLOR");
+    let screen = terminal.wait_for("the books balance");
+    assert!(screen.lines().next().is_some_and(|head| head.contains("none lost")), "{screen}");
+    assert!(screen.contains("evil") && screen.contains("IN/S▼") && screen.contains("? help"), "{screen}");
+    assert!(is_green(&terminal.colours()), "the verdict is green");
+    terminal.press(&["3"]);
+    terminal.wait_for(&format!("{RIGHT}:5000"));
+    terminal.press(&["Enter"]);
+    terminal.wait_for(&format!("conversations of {RIGHT}:5000"));
+    terminal.wait_for("FORTH/S");
+    terminal.press(&["Escape"]);
+    terminal.wait_for("1 destinations");
+    terminal.press(&["/"]);
+    terminal.press(&["port == banana", "Enter"]);
+    terminal.wait_until("the mistake is told", |screen| screen.contains("banana█  "));
+    let erase = vec!["BSpace"; "banana".len()];
+    terminal.press(&erase);
+    terminal.press(&["1", "Enter"]);
+    terminal.wait_for("0 destinations  where port == 1");
+    terminal.press(&["/"]);
+    terminal.press(&["BSpace"; "port == 1".len()]);
+    terminal.press(&["Enter"]);
+    terminal.wait_for("1 destinations");
+    terminal.press(&[">"]);
+    terminal.wait_for("PKT/S▼");
+    terminal.press(&["r"]);
+    terminal.wait_for("PKT/S▲");
+    terminal.press(&["?"]);
+    terminal.wait_for("Any key goes back.");
+    terminal.press(&["x", "p"]);
+    terminal.wait_for("PAUSED");
+    let paused = terminal.screen();
+    std::thread::sleep(Duration::from_millis(2500));
+    assert_eq!(terminal.screen(), paused, "nothing moves");
+    terminal.press(&["p"]);
+    terminal.wait_until("it moves again", |screen| *screen != paused);
+    terminal.resize(60, 12);
+    terminal.wait_until("it fits", |screen| screen.lines().count() == 12 && screen.contains(RIGHT));
+    terminal.press(&["q"]);
+    terminal.wait_for("ended:0");
+}
+
+#[test]
+fn root_the_terminal_is_given_back_after_a_signal_and_has_no_colours_where_none_are_wanted() {
+    let pair = Pair::with_left_index(Some(INDEX));
+    let _server = serve(&pair);
+    let _talker = hostile(&pair);
+    let terminal = Terminal::open(&pair.left);
+    start(&terminal, "NO_COLOR=1");
+    terminal.wait_for("the books balance");
+    let colours = terminal.colours();
+    assert!(!is_green(&colours), "{colours}");
+    let pid =
+        succeed(Command::new("pgrep").args(["-nxf", &format!("{} top -i {INTERFACE}", binary().display())]));
+    kill(Pid::from_raw(pid.trim().parse().expect("a number")), Signal::SIGTERM).expect("it runs");
+    terminal.wait_for("ended:0");
+    terminal.line("stty -a");
+    let settings = terminal.wait_for("icanon");
+    assert!(settings.contains(" icanon") && settings.contains(" echo "), "{settings}");
+}
+
+#[test]
+fn root_without_a_terminal_or_privileges_it_says_so() {
+    let pair = Pair::new();
+    let (status, _, said) = Agent::run(&pair.left, &[], &["top"]);
+    assert_eq!((status.code(), said.len()), (Some(1), 1), "{said:?}");
+    assert!(said[0].contains("--once"), "{said:?}");
+    let nobody = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"];
+    let (status, _, said) = Agent::run(&pair.left, &nobody, &["top", "--once"]);
+    assert_eq!((status.code(), said.len()), (Some(1), 1), "{said:?}");
+}
