@@ -190,9 +190,11 @@ struct Podman {
     child: Child,
 }
 
-/// Runs commands with `podman`, where control groups of version 2 are where it looks for them.
+/// Runs commands with `podman`, where control groups of version 2 are where it looks for them: below one of the test's
+/// own, since crun moves all processes of the group that it takes for the root, and switches controllers on there.
 const PODMAN: &str = r#"
     mount --make-rprivate / && umount -l /sys/fs/cgroup; mount -t cgroup2 none /sys/fs/cgroup || exit 1
+    mkdir -p /sys/fs/cgroup/weirt-podman && mount --bind /sys/fs/cgroup/weirt-podman /sys/fs/cgroup || exit 1
     podman() { command podman --root "$1/root" --runroot "$1/run" --cgroup-manager cgroupfs --runtime crun \
         --storage-driver vfs "${@:2}"; }
 "#;
@@ -205,7 +207,8 @@ const RUN: &str = r#"
     podman $1 run --rm --name weirt-web --label team=blue --network host --privileged --pids-limit -1 \
         --ulimit nofile=1024:1024 --ulimit nproc=1024:1024 example.com/weirt:7 busybox nc -l -p 5000
 "#;
-const TIDY: &str = "podman $1 rm -fat 0; podman $1 rmi -fa; rmdir /sys/fs/cgroup/libpod_parent/*/ /sys/fs/cgroup/libpod_parent";
+const TIDY: &str = "podman $1 rm -fat 0; podman $1 rmi -fa; cd /sys/fs/cgroup; rmdir libpod_parent/*/ libpod_parent init
+    cd /; umount /sys/fs/cgroup; for i in $(seq 50); do rmdir /sys/fs/cgroup/weirt-podman && break; sleep 0.1; done";
 
 impl Podman {
     fn serve(pair: &Pair) -> Self {

@@ -221,6 +221,10 @@ mod tests {
         let policy = Policy { rules: vec!["deny".parse().expect("a rule")], filter: None };
         let said = settings().changes_to(&Settings { selection, policy, ..settings() });
         assert_eq!(said.expect("both can change"), ["interfaces", "rule (1, were 0)"]);
+        let labels = vec!["10.0.0.0/8=lab".parse().expect("a label")];
+        let naming = Naming { labels, ..settings().naming };
+        let said = settings().changes_to(&Settings { naming, ..settings() });
+        assert_eq!(said.expect("they can change"), ["label (1, were 0)"]);
         let wanted = Settings {
             idle_timeout: Duration::from_secs(90),
             active_timeout: Duration::from_secs(120),
@@ -250,6 +254,14 @@ mod tests {
             refused(Settings { kubernetes: kubelet, ..settings() }).contains("--kubernetes cannot change")
         );
         assert!(refused(Settings { nat: true, ..settings() }).contains("--nat cannot change"));
+        let with_ports = |dns_ports| {
+            let naming = Naming { dns_ports, ..settings().naming };
+            refused(Settings { naming, ..settings() })
+        };
+        assert!(
+            with_ports(vec![]).contains("from one to 4") && with_ports(vec![5; 5]).contains("from one to 4")
+        );
+        assert!(with_ports(vec![54]).contains("--dns-port cannot change"));
         let others = Namespaces::Every;
         assert!(refused(Settings { namespaces: others, ..settings() }).contains("--netns cannot change"));
     }

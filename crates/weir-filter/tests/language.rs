@@ -81,7 +81,7 @@ const CANONICAL: &[(&str, &str)] = &[
     ("host == fd00:0::1", "host == fd00::1"),
     ("host == web.example", "name == web.example"),
     ("host != db*", "name != db*"),
-    ("host in db*,10.0.0.1,fd00::1,'web'", "host in 10.0.0.1,fd00::1 or name in db*,web"),
+    ("host in db*,10.0.0.1,fd00::1,'web'", "host in 10.0.0.1,fd00::1 or name in web,db*"),
     ("host == null", "host == null"),
     ("host in ::/0,0.0.0.0/0", "host in 0.0.0.0/0,::/0"),
     ("address == 255.255.255.255/32", "address == 255.255.255.255"),

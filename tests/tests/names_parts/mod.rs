@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 use weir_tests::agent::Outcome;
-use weir_tests::conversation::Names;
+use weir_tests::conversation::{Conversation, Names};
 use weir_tests::netns::succeed;
 use weir_tests::pair::{Pair, RIGHT};
 use weir_tests::shell::{Shell, shell};
@@ -85,6 +85,15 @@ pub fn local_port(said: &str) -> u16 {
 
 /// What the right end is called in the record of what was sent to this port of it.
 pub fn names_to(outcome: &Outcome, port: u16) -> &Names {
+    &to_port(outcome, port).destination_names
+}
+
+/// What the left end is called there.
+pub fn source_names_of(outcome: &Outcome, port: u16) -> &Names {
+    &to_port(outcome, port).source_names
+}
+
+fn to_port(outcome: &Outcome, port: u16) -> &Conversation {
     let mut found = outcome.conversations.iter().filter(|one| one.destination.1 == Some(port));
-    &found.next().unwrap_or_else(|| panic!("none to {port}: {:?}", outcome.conversations)).destination_names
+    found.next().unwrap_or_else(|| panic!("none to {port}: {:?}", outcome.conversations))
 }
