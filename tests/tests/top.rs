@@ -18,8 +18,8 @@ use weir_tests::witness::tcx_links;
 /// By which the programs on the left end are told from all others.
 const INDEX: u32 = 70_021;
 const PATIENCE: Duration = Duration::from_secs(20);
-/// Datagrams that a talker sends, and how long each is with its Ethernet, IPv4 and UDP headers.
-const DATAGRAMS: u64 = 500;
+/// Datagrams that a talker sends, no more than a socket holds for a reader that is late, and how long each is with its Ethernet, IPv4 and UDP headers.
+const DATAGRAMS: u64 = 200;
 const LENGTH: u64 = 14 + 20 + 8 + 100;
 
 /// Takes datagrams at the right end, until it has as many.
@@ -162,6 +162,26 @@ fn root_keys_lead_through_80_by_24() {
     terminal.wait_for("ended:0");
 }
 
+/// The process that shows it.
+fn pid() -> Pid {
+    let shown = format!("{} top -i {INTERFACE}", binary().display());
+    let pid = succeed(Command::new("pgrep").args(["-nxf", &shown]));
+    Pid::from_raw(pid.trim().parse().expect("a number"))
+}
+
+#[test]
+fn root_it_ends_with_its_terminal() {
+    let pair = Pair::new();
+    let terminal = Terminal::open(&pair.left);
+    terminal.line(&format!("{} top -i {INTERFACE}", binary().display()));
+    terminal.wait_for("the books balance");
+    let stat = format!("/proc/{}/stat", pid());
+    drop(terminal);
+    // Whoever takes over orphans may not care for them.
+    let is_gone = || std::fs::read_to_string(&stat).map_or(true, |stat| stat.contains(") Z "));
+    wait_for("it ends", Duration::from_secs(10), || is_gone().then_some(()));
+}
+
 #[test]
 fn root_the_terminal_is_given_back_after_a_signal_and_has_no_colours_where_none_are_wanted() {
     let pair = Pair::with_left_index(Some(INDEX));
@@ -172,9 +192,7 @@ fn root_the_terminal_is_given_back_after_a_signal_and_has_no_colours_where_none_
     terminal.wait_for("the books balance");
     let colours = terminal.colours();
     assert!(!is_green(&colours), "{colours}");
-    let pid =
-        succeed(Command::new("pgrep").args(["-nxf", &format!("{} top -i {INTERFACE}", binary().display())]));
-    kill(Pid::from_raw(pid.trim().parse().expect("a number")), Signal::SIGTERM).expect("it runs");
+    kill(pid(), Signal::SIGTERM).expect("it runs");
     terminal.wait_for("ended:0");
     terminal.line("stty -a");
     let settings = terminal.wait_for("icanon");

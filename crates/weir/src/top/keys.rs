@@ -11,10 +11,12 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How long a key is waited for before the board is looked at again.
 const GLANCE: Duration = Duration::from_millis(50);
+/// How long the screen may take to close.
+const PATIENCE: Duration = Duration::from_secs(1);
 /// Lines of a page.
 const PAGE: isize = 10;
 /// Characters of a filter.
@@ -52,9 +54,17 @@ impl Screen {
         self.thread.is_finished()
     }
 
-    /// Closes it, and says what went wrong.
+    /// Closes it, and says what went wrong. A thread that reads from a terminal that is gone may never come back from
+    /// there: it is not waited for, and ends with the process.
     pub fn close(self) -> Result<()> {
         self.is_over.store(true, Ordering::Relaxed);
+        let deadline = Instant::now() + PATIENCE;
+        while !self.thread.is_finished() {
+            if Instant::now() >= deadline {
+                return Ok(());
+            }
+            thread::sleep(GLANCE / 5);
+        }
         let outcome = self.thread.join().map_err(|_| anyhow!("the screen failed: this is a bug"))?;
         outcome.context("cannot draw on the terminal")
     }
