@@ -11,7 +11,7 @@ use crate::stop::{Hangup, Stop};
 use crate::text;
 use crate::view::{LiveView, Nowhere, Rows, print_balance};
 use anyhow::Result;
-use std::io::{ErrorKind, IsTerminal};
+use std::io::{ErrorKind, IsTerminal, Write};
 use std::path::Path;
 use std::process::ExitCode;
 use weir_agent::{Agent, Control, Instance, Notify, Outlet, Reload, Report, Start};
@@ -31,15 +31,15 @@ pub fn run(sources: Sources, configuration: Configuration) -> Result<ExitCode> {
         (output == Output::Table && on_terminal).then(|| LiveView::new(columns, Vec::new())).transpose()?;
     let notify: Notify = match &view {
         Some(view) => view.foot(),
-        None => Box::new(|line| eprintln!("weir: {line}")),
+        None => Box::new(|line| say(&line)),
     };
     let (agent, start) = Agent::attach(settings(arguments), notify)?;
     announce(&start, instance.as_ref());
     if let Some(file) = &configuration.file {
-        eprintln!("weir: configured by {}", file.display());
+        say(&format!("configured by {}", file.display()));
     }
     if let Some(file) = &configuration.arguments.tuned {
-        eprintln!("weir: tuned by {}", file.display());
+        say(&format!("tuned by {}", file.display()));
     }
     let control = control(instance.ok(), reload(sources, configuration), hangup.clone())?;
     let outlet = match output {
@@ -112,15 +112,20 @@ pub fn announce(start: &Start, instance: std::result::Result<&Instance, &String>
         }
         _ => String::new(),
     };
-    eprintln!(
-        "weir: attached to {names} with {hook}{beside}; {} of kernel maps hold {} flows on each of {} CPUs",
+    say(&format!(
+        "attached to {names} with {hook}{beside}; {} of kernel maps hold {} flows on each of {} CPUs",
         text::bytes(layout.bytes()),
         text::grouped(layout.entries_per_cpu.into()),
         layout.cpus,
-    );
+    ));
     for remark in remarks.iter().chain(instance.err()) {
-        eprintln!("weir: {remark}");
+        say(remark);
     }
+}
+
+/// A line of Weir's own, on standard error. Who started it may have stopped reading there.
+pub fn say(line: &str) {
+    let _ = writeln!(std::io::stderr(), "weir: {line}");
 }
 
 /// The balance, and the exit code.
@@ -131,7 +136,7 @@ pub fn conclude(report: &Report, output: Output) -> ExitCode {
     match &report.output {
         // A reader that has seen enough is no mishap.
         Err(error) if error.kind() != ErrorKind::BrokenPipe => {
-            eprintln!("weir: cannot write records: {error}");
+            say(&format!("cannot write records: {error}"));
             ExitCode::from(1)
         }
         _ => ExitCode::SUCCESS,

@@ -8,7 +8,7 @@ mod tally;
 mod view;
 
 use crate::options;
-use crate::run::{announce, settings_with};
+use crate::run::{announce, say, settings_with};
 use crate::stop::Stop;
 use crate::view::Summary;
 use anyhow::{Result, bail};
@@ -161,7 +161,7 @@ fn settings(arguments: &Arguments) -> Result<Settings> {
 fn notify(board: &Shared, once: bool) -> Notify {
     let board = board.clone();
     Box::new(move |line| match once {
-        true => eprintln!("weir: {line}"),
+        true => say(&line),
         false => board.lock().notice = Some(line),
     })
 }
