@@ -87,17 +87,19 @@ struct signal_struct {
 	atomic_t live; /* threads */
 } __attribute__((preserve_access_index));
 
+/* `task` is one whose type the verifier knows: it is read like any other memory, a probe read costs ten times as much.
+ */
 static __always_inline void describe_owner(struct socket_owner *owner, struct task_struct *task)
 {
-	struct task_struct *leader = BPF_CORE_READ(task, group_leader);
+	struct task_struct *leader = task->group_leader;
 
-	owner->pid = BPF_CORE_READ(task, tgid);
-	owner->parent = BPF_CORE_READ(leader, real_parent, tgid);
-	owner->program = BPF_CORE_READ(leader, self_exec_id);
-	owner->started = BPF_CORE_READ(leader, start_boottime);
-	owner->cgroup = BPF_CORE_READ(task, cgroups, dfl_cgrp, kn, id);
-	owner->user_id = BPF_CORE_READ(task, cred, uid.val);
-	owner->is_kernel = !!(BPF_CORE_READ(task, flags) & IS_KERNEL_THREAD);
+	owner->pid = task->tgid;
+	owner->parent = leader->real_parent->tgid;
+	owner->program = leader->self_exec_id;
+	owner->started = leader->start_boottime;
+	owner->cgroup = task->cgroups->dfl_cgrp->kn->id;
+	owner->user_id = task->cred->uid.val;
+	owner->is_kernel = !!(task->flags & IS_KERNEL_THREAD);
 	owner->padding = 0;
 	bpf_core_read(owner->command, sizeof(owner->command), &leader->comm);
 }

@@ -64,26 +64,35 @@ static __always_inline void map_ipv4(__u64 *to, __be32 address)
 	to[1] = (__u64)address << 32 | 0xffff0000ULL;
 }
 
-/* False: it is of neither family. */
+static __always_inline void copy_ipv6(__u64 *to, const struct in6_addr *address)
+{
+	__be32 *words = (__be32 *)to;
+
+#pragma unroll
+	for (int i = 0; i < 4; i++)
+		words[i] = address->in6_u.u6_addr32[i];
+}
+
+/* As with describe_owner(), `sk` is one whose type the verifier knows. False: it is of neither family. */
 static __always_inline bool describe_socket(struct socket_event *event, struct sock *sk)
 {
-	__u16 family = BPF_CORE_READ(sk, __sk_common.skc_family);
+	__u16 family = sk->__sk_common.skc_family;
 
 	if (family == FAMILY_IPV4) {
-		map_ipv4(event->local, BPF_CORE_READ(sk, __sk_common.skc_rcv_saddr));
-		map_ipv4(event->remote, BPF_CORE_READ(sk, __sk_common.skc_daddr));
+		map_ipv4(event->local, sk->__sk_common.skc_rcv_saddr);
+		map_ipv4(event->remote, sk->__sk_common.skc_daddr);
 	} else if (family == FAMILY_IPV6) {
-		bpf_core_read(event->local, sizeof(event->local), &sk->__sk_common.skc_v6_rcv_saddr);
-		bpf_core_read(event->remote, sizeof(event->remote), &sk->__sk_common.skc_v6_daddr);
+		copy_ipv6(event->local, &sk->__sk_common.skc_v6_rcv_saddr);
+		copy_ipv6(event->remote, &sk->__sk_common.skc_v6_daddr);
 	} else {
 		return false;
 	}
 	event->socket = (__u64)sk;
-	event->netns = BPF_CORE_READ(sk, __sk_common.skc_net.net, ns.inum);
+	event->netns = sk->__sk_common.skc_net.net->ns.inum;
 	event->local_port = bpf_ntohs(BPF_CORE_READ((struct inet_sock *)sk, inet_sport));
-	event->remote_port = bpf_ntohs(BPF_CORE_READ(sk, __sk_common.skc_dport));
-	event->protocol = BPF_CORE_READ(sk, sk_protocol);
-	event->is_raw = BPF_CORE_READ(sk, sk_type) == TYPE_RAW;
+	event->remote_port = bpf_ntohs(sk->__sk_common.skc_dport);
+	event->protocol = sk->sk_protocol;
+	event->is_raw = sk->sk_type == TYPE_RAW;
 	__builtin_memset(event->padding, 0, sizeof(event->padding));
 	return true;
 }

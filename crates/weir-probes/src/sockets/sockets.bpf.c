@@ -142,6 +142,9 @@ int weir_state(__u64 *arguments)
 	bool by_itself = after == STATE_SYN_SENT || after == STATE_LISTEN;
 	struct note *note;
 
+	/* Most changes say nothing of whose it is. */
+	if (!by_itself && after != STATE_ESTABLISHED && after != STATE_CLOSE)
+		return 0;
 	note = bpf_sk_storage_get(&notes, sk, NULL, by_itself ? BPF_SK_STORAGE_GET_F_CREATE : 0);
 	if (!note)
 		return 0;
@@ -171,7 +174,7 @@ int weir_existing(struct bpf_iter__task_file *context)
 	socket = bpf_sock_from_file(file);
 	if (!socket || !socket->sk || !describe_socket(&event, socket->sk) || !event.local_port)
 		return 0;
-	state = BPF_CORE_READ(socket, sk, __sk_common.skc_state);
+	state = socket->sk->__sk_common.skc_state;
 	event.change = event.protocol == PROTOCOL_TCP && state == STATE_LISTEN ? SOCKET_LISTENS : SOCKET_USED;
 	describe_owner(&event.owner, task);
 	bpf_seq_write(context->meta->seq, &event, sizeof(event));
