@@ -36,8 +36,10 @@ const TCP: u8 = 6;
 /// Others are forgotten when they have not been used for so long. The kernel tells again of one that is in use,
 /// after 150 seconds at most.
 const UNUSED: Duration = Duration::from_secs(180);
-/// Sockets that are looked at in each turn, for those that are not used any more.
-const ROUND: usize = 2048;
+/// How often it is looked whether one is still used.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+/// Sockets that are looked at in each turn.
+const ROUND: usize = 4096;
 
 /// What holds it in its place in the queue.
 type Ticket = (Ends, u64);
@@ -46,8 +48,8 @@ type Ticket = (Ends, u64);
 #[derive(Debug)]
 pub struct SocketTable {
     owned: HashMap<Ends, Vec<Owned>>,
-    /// In the order in which they came, or were last looked at.
-    queue: VecDeque<Ticket>,
+    /// In the order in which they came, or were last looked at, and when that was.
+    queue: VecDeque<(Instant, Ticket)>,
     /// What has been closed, and when: its records may still be on their way.
     closed: VecDeque<(Instant, Ticket)>,
     len: usize,
@@ -91,14 +93,14 @@ impl SocketTable {
             None => {
                 list.push(owned);
                 self.len += 1;
-                self.queue.push_back((ends, event.socket));
+                self.queue.push_back((now, (ends, event.socket)));
             }
         }
         if closed {
             self.closed.push_back((now, (ends, event.socket)));
         }
         while self.len > self.capacity {
-            let Some(oldest) = self.queue.pop_front() else { break };
+            let Some((_, oldest)) = self.queue.pop_front() else { break };
             self.evicted += u64::from(self.remove(oldest));
         }
     }
@@ -115,15 +117,19 @@ impl SocketTable {
                 self.remove(ticket);
             }
         }
-        for _ in 0..ROUND.min(self.queue.len()) {
-            let Some(ticket) = self.queue.pop_front() else { break };
+        for _ in 0..ROUND {
+            let Some((looked, ticket)) = self.queue.front().copied() else { break };
+            if now.duration_since(looked) < LOOK_EVERY {
+                break;
+            }
+            self.queue.pop_front();
             match self.find(&ticket) {
                 // Its ticket was left behind.
                 None => {}
                 Some(one) if ticket.0.protocol != TCP && now.duration_since(one.told) > UNUSED => {
                     self.remove(ticket);
                 }
-                Some(_) => self.queue.push_back(ticket),
+                Some(_) => self.queue.push_back((now, ticket)),
             }
         }
     }
@@ -261,7 +267,11 @@ mod tests {
             sockets.learn(&closed, 0, process(1), now);
             sockets.expire(now);
         }
-        assert_eq!((sockets.len(), sockets.queue.len()), (0, 0));
+        assert_eq!(sockets.len(), 0);
+        for turn in 0..2 {
+            sockets.expire(now + LOOK_EVERY + turn * Duration::from_millis(100));
+        }
+        assert_eq!(sockets.queue.len(), 0);
     }
 
     #[test]
@@ -279,7 +289,7 @@ mod tests {
         sockets.learn(&datagrams(2), 0, process(1), later);
         sockets.expire(later);
         assert_eq!(sockets.len(), 3);
-        sockets.expire(later + Duration::from_secs(1));
+        sockets.expire(later + LOOK_EVERY);
         let left = sockets.owned.keys().map(|ends| (ends.protocol, ends.remote.map(|remote| remote.1)));
         let mut left: Vec<_> = left.collect();
         left.sort_unstable();
