@@ -129,7 +129,7 @@ fn draw(frame: &Frame, columns: Columns, banner: &[String], first: bool) -> io::
     lines.truncate(height.saturating_sub(2 + usize::from(frame.foot.is_some()) + banner.len()));
     let mut screen = String::from(if first { "\x1b[2J\x1b[H" } else { "\x1b[H" });
     for line in banner {
-        let line: String = line.chars().take(width).collect();
+        let line = table::start(line, width);
         let _ = write!(screen, "{QUIET}{line}{QUIET:#}\x1b[K\r\n");
     }
     let _ = write!(screen, "{}\x1b[K\r\n", head(&frame.summary, width));
@@ -137,7 +137,7 @@ fn draw(frame: &Frame, columns: Columns, banner: &[String], first: bool) -> io::
         let _ = write!(screen, "{line}\x1b[K\r\n");
     }
     if let Some(foot) = &frame.foot {
-        let foot: String = foot.chars().take(width).collect();
+        let foot = table::start(foot, width);
         let _ = write!(screen, "{ALARM}{foot}{ALARM:#}\x1b[K\r\n");
     }
     screen.push_str("\x1b[J");
@@ -150,7 +150,7 @@ fn head(summary: &Summary, width: usize) -> String {
     let counted = summary.counted();
     let style = if summary.is_fine() { FINE } else { ALARM };
     let verdict = summary.verdict();
-    let verdict: String = verdict.chars().take(width.saturating_sub(counted.chars().count())).collect();
+    let verdict = table::start(&verdict, width.saturating_sub(table::width(&counted)));
     format!("{counted}{style}{verdict}{style:#}")
 }
 
