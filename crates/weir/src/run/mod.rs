@@ -54,7 +54,7 @@ pub fn run(sources: Sources, configuration: Configuration) -> Result<ExitCode> {
     };
     let report = agent.run(outlet, control, || stop.is_due() || hangup.is_farewell(), show)?;
     if view.is_some() {
-        eprintln!(); // leave the line where the terminal echoes ^C
+        let _ = writeln!(std::io::stderr()); // leave the line where the terminal echoes ^C
     }
     Ok(conclude(&report, output))
 }
