@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use std::io::{self, Write};
 use std::sync::mpsc::{Receiver, Sender, SyncSender, TrySendError, channel, sync_channel};
 use std::time::Duration;
-use weir_agent::{Agent, Books, Closing, LOST_EVENTS, LiveFlow, Notify, Sink};
+use weir_agent::{Agent, Books, Closing, Flows, LOST_EVENTS, LiveFlow, Notify, Sink};
 use weir_record::{Account, Count, FlowRecord};
 
 /// More than any terminal has lines.
@@ -24,7 +24,7 @@ struct Frame {
 /// What the books say in one line.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Summary {
-    flows: usize,
+    flows: u64,
     seen: Count,
     lost: Count,
     unbalanced: bool,
@@ -34,17 +34,23 @@ impl Summary {
     /// Of these books, and of so many conversations.
     pub fn of(books: &Books, flows: usize) -> Self {
         Self {
-            flows,
+            flows: flows as u64,
             seen: total(books, |account| account.seen),
             lost: total(books, Account::lost_total),
             unbalanced: !books.accounts().all(Account::is_balanced),
         }
     }
 
+    /// As an agent tells.
+    pub fn told(flows: &Flows) -> Self {
+        let Flows { flows, seen, lost, balanced, .. } = *flows;
+        Self { flows, seen, lost, unbalanced: !balanced }
+    }
+
     /// How much was counted.
     pub fn counted(&self) -> String {
         let (packets, bytes) = (text::grouped(self.seen.packets), text::bytes(self.seen.bytes));
-        format!("{} flows  {packets} packets  {bytes} seen  ", text::grouped(self.flows as u64))
+        format!("{} flows  {packets} packets  {bytes} seen  ", text::grouped(self.flows))
     }
 
     /// Whether that was all.

@@ -1,7 +1,8 @@
 //! The asking side.
 
+use super::flows::{Flows, Wanted};
 use super::instance::{SYSTEM, number_of, socket_of, user_directory};
-use super::protocol::Request;
+use super::protocol::{FlowsReply, PROTOCOL, Request};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect as connect_fd, socket};
 use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
 use std::os::fd::AsRawFd;
@@ -30,6 +31,12 @@ pub enum Unanswered {
     /// It takes no more, or says nothing.
     #[error("the agent on {0} does not answer: is it stopped, or stopping?")]
     Silent(String),
+    /// It says why not.
+    #[error("{0}: {1}")]
+    Refused(String, String),
+    /// It is of another version, or no agent.
+    #[error("{0} answers what this weir does not understand: {1}. Use the agent's own weir")]
+    Strange(String, String),
     /// Anything else.
     #[error("cannot ask the agent on {0}: {1}")]
     Other(String, io::Error),
@@ -66,6 +73,24 @@ pub fn ask(socket: &Path, request: Request) -> Result<String, Unanswered> {
         sleep(PAUSE);
     }
     Err(Unanswered::Silent(socket.display().to_string()))
+}
+
+/// Asks the agent on `socket` what has moved.
+///
+/// # Errors
+/// As [`ask`]; or it does not know the question, or another answer to it.
+pub fn ask_flows(socket: &Path, wanted: Wanted) -> Result<Flows, Unanswered> {
+    let line = ask(socket, Request::Flows(wanted))?;
+    let path = socket.display().to_string();
+    match serde_json::from_str(&line) {
+        Ok(FlowsReply { protocol: PROTOCOL, flows: Some(flows), .. }) => Ok(flows),
+        Ok(FlowsReply { error: Some(error), .. }) => Err(Unanswered::Refused(path, error)),
+        Ok(FlowsReply { protocol, .. }) if protocol != PROTOCOL => {
+            Err(Unanswered::Strange(path, format!("it speaks protocol {protocol}, not {PROTOCOL}")))
+        }
+        Ok(_) => Err(Unanswered::Strange(path, "there are no conversations in it".into())),
+        Err(error) => Err(Unanswered::Strange(path, error.to_string())),
+    }
 }
 
 fn ask_once(socket: &Path, request: Request) -> io::Result<String> {

@@ -142,7 +142,7 @@ impl Demo {
                 true
             }
         };
-        let redraw = |agent: &Agent| {
+        let redraw = |agent: &mut Agent| {
             if let Some(view) = &view {
                 view.show(agent);
             }

@@ -47,7 +47,7 @@ pub fn run(sources: Sources, configuration: Configuration) -> Result<ExitCode> {
         Output::Table if !on_terminal => Outlet::new(Rows::new(columns))?,
         Output::Table | Output::None => Outlet::new(Nowhere)?,
     };
-    let show = |agent: &Agent| {
+    let show = |agent: &mut Agent| {
         if let Some(view) = &view {
             view.show(agent);
         }
