@@ -100,7 +100,12 @@ fn ask_once(socket: &Path, request: Request) -> io::Result<String> {
     stream.set_write_timeout(Some(PATIENCE))?;
     stream.write_all(request.line().as_bytes())?;
     let mut line = String::new();
-    BufReader::new(stream.take(LONGEST)).read_line(&mut line)?;
+    // The kernel says the same where a read has waited long enough as where a queue is full.
+    let is_late = |error: io::Error| match error.kind() {
+        ErrorKind::WouldBlock => ErrorKind::TimedOut.into(),
+        _ => error,
+    };
+    BufReader::new(stream.take(LONGEST)).read_line(&mut line).map_err(is_late)?;
     // Half a line is none.
     Ok(line.strip_suffix('\n').map(str::to_string).unwrap_or_default())
 }
@@ -117,7 +122,6 @@ pub(super) fn connect(path: &Path) -> io::Result<UnixStream> {
 fn is_crowded(error: &io::Error) -> bool {
     use nix::errno::Errno;
     matches!(error.kind(), ErrorKind::BrokenPipe | ErrorKind::ConnectionReset)
-        // A connect that is refused for a full queue, not a read that has waited for PATIENCE.
         || error.raw_os_error() == Some(Errno::EAGAIN as i32)
 }
 
