@@ -5,7 +5,7 @@ use nix::unistd::Pid;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Write};
-use std::net::UdpSocket;
+use std::net::{TcpListener, UdpSocket};
 use std::os::unix::net::UnixListener;
 use std::process::Command;
 use std::thread;
@@ -277,6 +277,36 @@ fn root_a_running_agent_is_asked_and_its_ledger_is_what_the_rows_add_up_to() {
         assert!((3.5..6.0).contains(&seconds), "{seconds}");
         assert_eq!(seen(&status(socket.as_ref())), [talk * DATAGRAMS, talk * DATAGRAMS * LENGTH]);
     }
+    agent.stop().assert_observed();
+}
+
+#[test]
+fn root_what_has_ended_meanwhile_is_there_with_whose_it_was() {
+    const CONNECTIONS: u32 = 40;
+    let pair = Pair::with_left_index(Some(INDEX));
+    let agent = start_agent(&pair, &[]);
+    let socket = agent.socket();
+    let listener = pair.right.enter(|| TcpListener::bind((RIGHT, 5001)).expect("a port"));
+    listener.set_nonblocking(true).expect("it can be asked");
+    let connect = format!("exec 3<>/dev/tcp/{RIGHT}/5001; read -u 3");
+    let clients = format!("for i in $(seq {CONNECTIONS}); do bash -c '{connect}' & echo $!; wait; done");
+    let mut pids = BTreeSet::new();
+    let rows = count(&pair, &["--socket", socket.to_str().expect("UTF-8")], || {
+        thread::sleep(ASKED);
+        let mut clients = shell(&pair.left, &clients);
+        let printed = BufReader::new(clients.0.stdout.take().expect("a pipe"));
+        for _ in 0..CONNECTIONS {
+            drop(wait_for("somebody connects", PATIENCE, || listener.accept().ok()));
+        }
+        pids.extend(printed.lines().map(|line| line.expect("a line").parse::<u64>().expect("a number")));
+    });
+    let server = u64::from(std::process::id());
+    let of_clients = rows.iter().filter(|row| row["pid"] != server);
+    let found: BTreeSet<_> = of_clients.clone().filter_map(|row| row["pid"].as_u64()).collect();
+    assert_eq!(found, pids, "{rows:?}");
+    assert!(of_clients.clone().all(|row| row["flows"] == 1), "{rows:?}");
+    let theirs: Vec<_> = of_clients.cloned().collect();
+    assert_eq!(sum(&theirs), seen(&status(&socket)), "{theirs:?}");
     agent.stop().assert_observed();
 }
 
