@@ -291,7 +291,8 @@ fn root_what_has_ended_meanwhile_is_there_with_whose_it_was() {
     let connect = format!("exec 3<>/dev/tcp/{RIGHT}/5001; read -u 3");
     let clients = format!("for i in $(seq {CONNECTIONS}); do bash -c '{connect}' & echo $!; wait; done");
     let mut pids = BTreeSet::new();
-    let rows = count(&pair, &["--socket", socket.to_str().expect("UTF-8")], || {
+    let filter = "source_process == \"bash\" and destination_port == 5001";
+    let rows = count(&pair, &["--socket", socket.to_str().expect("UTF-8"), "--filter", filter], || {
         thread::sleep(ASKED);
         let mut clients = shell(&pair.left, &clients);
         let printed = BufReader::new(clients.0.stdout.take().expect("a pipe"));

@@ -13,6 +13,9 @@ use weir_agent::{Flows, Unanswered, ask_flows, sockets};
 /// How long it sleeps at most before it looks whether it shall end.
 const GLANCE: Duration = Duration::from_millis(50);
 
+/// How long it is said that another agent runs.
+const STAYS: Duration = Duration::from_secs(10);
+
 /// An agent that answers.
 pub struct Answering {
     socket: PathBuf,
@@ -87,26 +90,25 @@ fn told_by(agent: &Answering, pid: u32) -> String {
 
 /// Asks again and again. Where nobody answers any more the picture stays, and says so.
 fn go_on(agent: &Answering, mut listener: Listener, board: &Shared, interval: Duration) {
-    let (mut next, mut was_answered) = (Instant::now() + interval, true);
+    let (mut next, mut began_anew) = (Instant::now() + interval, None::<Instant>);
+    let trying = |why| Some(format!("{why}: trying again"));
     loop {
         sleep(next.saturating_duration_since(Instant::now()));
         next = (next + interval).max(Instant::now());
-        let heard = listener.hear(|wanted| ask_flows(&agent.socket, wanted));
-        let (is_answered, notice) = match heard {
+        let notice = match listener.hear(|wanted| ask_flows(&agent.socket, wanted)) {
             Ok(Heard::Another) => match ask_flows(&agent.socket, FIRST) {
                 Ok(first) => {
                     listener = Listener::new(board.clone(), &first);
                     board.lock().told_by = Some(told_by(agent, first.pid));
-                    (true, Some("another agent runs now: what it counts begins here".into()))
+                    began_anew = Some(Instant::now());
+                    Some("another agent runs now: what it counts begins here".into())
                 }
-                Err(why) => (false, Some(format!("{why}: trying again"))),
+                Err(why) => trying(why),
             },
-            // What was said of another agent stays.
-            Ok(_) if was_answered => continue,
-            Ok(_) => (true, None),
-            Err(why) => (false, Some(format!("{why}: trying again"))),
+            Ok(_) if began_anew.is_some_and(|when| when.elapsed() < STAYS) => continue,
+            Ok(_) => None,
+            Err(why) => trying(why),
         };
-        was_answered = is_answered;
         board.lock().notice = notice;
     }
 }

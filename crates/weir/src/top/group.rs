@@ -182,3 +182,31 @@ fn add(row: &mut Row, flow: &Flow, is_source: bool, last: u64) {
 pub fn wanted<'a>(tally: &'a Tally, filter: Option<&Filter>) -> impl Iterator<Item = &'a Flow> {
     tally.flows().filter(move |flow| filter.is_none_or(|filter| filter.matches(&flow.record)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::tally::tests::{flows, hear, moved, record};
+    use super::*;
+
+    #[test]
+    fn what_has_ended_stays_a_while_and_is_never_lost() {
+        let mut tally = Tally::new(&flows(vec![], vec![], moved(0, 0)));
+        let mut other = record(2, 31, (9, 9));
+        other.key = other.key.reversed().expect("UDP has two directions");
+        hear(&mut tally, &flows(vec![other], vec![record(1, 31, (3, 1))], moved(12, 10)));
+        for interval in 0..=STAY + 1 {
+            let mut rows = rows(&tally, Group::Destination, None);
+            Sort::Rate.apply(&mut rows);
+            let names: Vec<_> = rows.iter().map(|row| (row.key.name.as_str(), row.live)).collect();
+            let last = if interval < STAY { "10.0.0.2:80" } else { "(other)" };
+            assert_eq!(names, [("10.0.0.1:40000", 1), (last, 0)], "{interval}");
+            let mut sum = Moved::default();
+            rows.iter().for_each(|row| sum.add(row.total));
+            assert_eq!(sum, moved(12, 10));
+            hear(&mut tally, &flows(vec![], vec![], moved(12, 10)));
+        }
+        let filter = "port == 80".parse().expect("a filter");
+        let gone = rows(&tally, Group::Destination, Some(&filter));
+        assert_eq!((gone[0].live, gone.last().map(|row| row.total)), (1, Some(moved(3, 1))));
+    }
+}

@@ -5,7 +5,7 @@
 //! together: what no conversation here has moved is the rest, so that nothing is left out of the sum.
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 use std::collections::{HashMap, VecDeque};
 use weir_agent::Flows;

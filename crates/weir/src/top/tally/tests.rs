@@ -5,13 +5,13 @@ use serde_json::{Value, json};
 use weir_record::FIELDS;
 
 /// Packets of 100 bytes, there and back.
-fn moved(forth: u64, back: u64) -> Moved {
+pub fn moved(forth: u64, back: u64) -> Moved {
     let count = |packets| Count { packets, bytes: packets * 100 };
     Moved { forth: count(forth), back: count(back) }
 }
 
 /// A record of conversation `id`, by the JSON that an agent writes.
-fn record(id: u64, start: u64, (forth, back): (u64, u64)) -> FlowRecord {
+pub fn record(id: u64, start: u64, (forth, back): (u64, u64)) -> FlowRecord {
     let time = |second: u64| json!(format!("2026-11-26T12:00:{second:02}.000000000Z"));
     let fields = FIELDS.iter().map(|field| (field.name.to_owned(), Value::Null));
     let mut json: Value = fields.collect::<serde_json::Map<_, _>>().into();
@@ -26,7 +26,7 @@ fn record(id: u64, start: u64, (forth, back): (u64, u64)) -> FlowRecord {
 }
 
 /// An answer of an agent whose records count `all` by now.
-fn flows(live: Vec<FlowRecord>, ended: Vec<FlowRecord>, all: Moved) -> Flows {
+pub fn flows(live: Vec<FlowRecord>, ended: Vec<FlowRecord>, all: Moved) -> Flows {
     let (seen, flows) = (json!({"packets": 0, "bytes": 0}), live.len());
     let json = json!({"pid": 1, "next": {"drain": 1, "ended": 0}, "is_partial": false,
         "until": "2026-11-26T12:00:30.000000000Z", "counted_seconds": 1.0, "interval_seconds": 1.0,
@@ -36,7 +36,7 @@ fn flows(live: Vec<FlowRecord>, ended: Vec<FlowRecord>, all: Moved) -> Flows {
     Flows { live, ended, moved: all, ..empty }
 }
 
-fn hear(tally: &mut Tally, flows: &Flows) {
+pub fn hear(tally: &mut Tally, flows: &Flows) {
     tally.end(flows);
     tally.live(flows);
 }
