@@ -8,7 +8,7 @@ use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use weir_tests::agent::{Agent, binary};
 use weir_tests::control::{DIRECTORY, claims, say, status, weir};
 use weir_tests::flood::Flood;
@@ -135,6 +135,21 @@ fn root_a_killed_agent_is_not_shown_and_is_taken_over() {
     assert_eq!(successor.socket(), socket);
     assert_eq!(status(&socket)["pid"], successor.pid());
     assert!(claims().iter().all(|claim| claim.pid != killed));
+}
+
+#[test]
+fn root_a_stopped_agent_is_not_waited_for_for_ever() {
+    let pair = Pair::new();
+    let agent = start(&pair, &[]);
+    agent.signal(Signal::SIGSTOP);
+    let began = Instant::now();
+    let outcome = weir(&["status", "--socket", &agent.socket().to_string_lossy()]);
+    let said = String::from_utf8_lossy(&outcome.stderr).into_owned();
+    agent.signal(Signal::SIGCONT);
+    assert_eq!((outcome.status.code(), said.lines().count()), (Some(1), 1), "{said}");
+    assert!(said.contains("does not answer"), "{said}");
+    assert!(began.elapsed() < Duration::from_secs(40), "{:?}", began.elapsed());
+    agent.stop().assert_exact();
 }
 
 #[test]

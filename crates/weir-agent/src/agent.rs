@@ -1,14 +1,16 @@
 //! The agent: attached interfaces, and the loop that drains them.
 
 mod change;
+mod exit;
 mod follow;
+mod recent;
 mod rules;
 mod snapshot;
 
 pub use change::reloaded;
 
 use crate::books::Notify;
-use crate::conversations::{Counted, Ending, LiveFlow, Table, live, record};
+use crate::conversations::{Counted, Table};
 use crate::identity::Identity;
 use crate::interfaces::{Inventory, Link};
 use crate::nat::Nat;
@@ -16,6 +18,7 @@ use crate::policy::Selector;
 use crate::status::DrainWatch;
 use crate::{Books, Control, Dedup, Error, HookChoice, Namespaces, Outlet, Result, Settings};
 use follow::Following;
+use recent::Recent;
 use std::time::{Duration, Instant};
 use weir_kernel::privilege::{has_btf, missing_capabilities, online_cpus};
 use weir_kernel::{Hook, LedgerCell, SpillRecord};
@@ -65,6 +68,7 @@ pub struct Agent {
     identity: Identity,
     nat: Nat,
     ticks: Ticks,
+    recent: Recent,
     started: Instant,
     drains: DrainWatch,
     /// Flow entries of the kernel that the last drain found.
@@ -112,6 +116,7 @@ impl Agent {
             identity,
             nat,
             ticks,
+            recent: Recent::default(),
             started,
             drains,
             entries_used,
@@ -134,7 +139,7 @@ impl Agent {
         mut outlet: Outlet,
         mut control: Control,
         mut stop: impl FnMut() -> bool,
-        mut live: impl FnMut(&Self),
+        mut live: impl FnMut(&mut Self),
     ) -> Result<Report> {
         let mut next = Instant::now() + self.settings.interval;
         while !stop() {
@@ -146,7 +151,7 @@ impl Agent {
             if now >= next {
                 self.drain(&mut outlet)?;
                 self.drains.add(now);
-                live(&self);
+                live(&mut self);
                 // A drain that took longer than the interval is not made up for.
                 next = (next + self.settings.interval).max(now);
             }
@@ -181,11 +186,11 @@ impl Agent {
         // Two generations: a packet may still have been on its way into the second.
         self.drain(&mut outlet)?;
         self.drain(&mut outlet)?;
-        let Self { mut table, mut books, selector, identity, .. } = self;
-        table.force(|_| true, |ending| export((ending, &selector, &identity), &mut outlet, &mut books));
-        let output = outlet.finish(&mut books);
-        books.speak();
-        Ok(Report { books, output })
+        let (table, mut exit) = self.exit(&mut outlet);
+        table.force(|_| true, |ending| exit.take(ending));
+        let output = outlet.finish(&mut self.books);
+        self.books.speak();
+        Ok(Report { books: self.books, output })
     }
 
     /// Flips the generation, reads the one that was left, and exports what has ended.
@@ -200,12 +205,15 @@ impl Agent {
         self.identity.settle();
         self.identity.expire();
         self.table.translations_mut().expire(Instant::now());
-        let Self { flows, table, books, ticks, selector, identity, entries_used, .. } = self;
+        let Self { flows, table, books, ticks, entries_used, .. } = self;
         let (rates, digester) = (flows.rates(epoch).clone(), flows.digester());
         *entries_used = 0;
         flows.drain(left, &mut Merge { table, books, ticks, entries_used, rates, digester })?;
         books.end_epoch(epoch);
-        table.expire(ticks.unix(), |ending| export((ending, selector, identity), outlet, books));
+        let now = ticks.unix();
+        self.recent.expire(Instant::now());
+        let (table, mut exit) = self.exit(outlet);
+        table.expire(now, |ending| exit.take(ending));
         self.retire(outlet);
         outlet.send(&mut self.books);
         outlet.collect(&mut self.books);
@@ -237,14 +245,6 @@ impl Agent {
             let rate = flows.rates(spill.epoch).of(spill.entry.rate);
             table.add(Counted { seen, digester, rate }, ticks);
         })?)
-    }
-
-    /// The conversations that move most, for a live view.
-    pub fn busiest(&self, most: usize) -> Vec<LiveFlow> {
-        let mut flows = Vec::new();
-        self.table.busiest(most, |ending, recent| flows.extend(live(ending, recent, &self.books)));
-        flows.iter_mut().for_each(|flow| self.identity.attribute(&mut flow.record));
-        flows
     }
 
     /// How many conversations there are.
@@ -289,23 +289,6 @@ impl Visitor for Merge<'_> {
 
     fn cell(&mut self, point: u16, cell: &LedgerCell) {
         self.books.see(point, cell);
-    }
-}
-
-/// A record on its way out, unless the filter does not want it.
-fn export(
-    (ending, selector, identity): (Ending<'_>, &Selector, &Identity),
-    outlet: &mut Outlet,
-    books: &mut Books,
-) {
-    let record = record(ending, books).map(|mut record| {
-        identity.attribute(&mut record);
-        record
-    });
-    match record {
-        Some(record) if selector.writes(&record) => outlet.push(record, books),
-        Some(record) => books.filter_out(&record),
-        None => {}
     }
 }
 

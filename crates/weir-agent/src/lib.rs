@@ -33,7 +33,8 @@ mod witness;
 pub use agent::{Agent, Report, Start, reloaded};
 pub use books::{Books, LOST_EVENTS, Notify};
 pub use control::{
-    Answer, Control, Instance, PROTOCOL, Reload, Reply, Request, Unanswered, Unclaimed, ask, sockets,
+    Answer, Control, Flows, Instance, Mark, PROTOCOL, Reload, Reply, Request, Unanswered, Unclaimed, Wanted,
+    ask, ask_flows, sockets,
 };
 pub use conversations::{Dedup, Joining, LiveFlow};
 pub use error::{Error, Result};

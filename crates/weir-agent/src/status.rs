@@ -223,6 +223,11 @@ impl DrainWatch {
         self.began = began;
     }
 
+    /// When the last one began; before the first, when there could have been any.
+    pub(crate) fn began(&self) -> Instant {
+        self.began
+    }
+
     /// What the last one's counts are of.
     pub(crate) fn apart(&self) -> Duration {
         self.apart

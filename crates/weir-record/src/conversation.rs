@@ -21,6 +21,9 @@ pub enum Evidence {
 }
 
 impl Evidence {
+    /// All of it.
+    pub const ALL: [Self; 5] = [Self::None, Self::Time, Self::Ports, Self::Request, Self::Syn];
+
     /// The word for it.
     pub fn as_str(self) -> &'static str {
         match self {

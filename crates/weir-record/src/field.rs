@@ -1,5 +1,6 @@
 //! What a field is, and what comes from the table of them: JSON and the reference page.
 
+use crate::read::Draft;
 use crate::{FIELDS, FlowRecord, Observation};
 use jiff::Timestamp;
 use serde::ser::{Serialize, SerializeMap, Serializer};
@@ -162,6 +163,8 @@ pub struct Field {
     pub doc: &'static str,
     /// Reads it from a record.
     pub read: fn(&FlowRecord) -> Value<'_>,
+    /// Enters it into a record that is read from its JSON; none where it does not fit.
+    pub(crate) write: fn(&mut Draft, Value<'_>) -> Option<()>,
 }
 
 impl Serialize for FlowRecord {

@@ -19,6 +19,9 @@ pub enum Direction {
 }
 
 impl Direction {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Ingress, Self::Egress];
+
     /// The word for it.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -54,6 +57,15 @@ pub enum FlowEndReason {
 }
 
 impl FlowEndReason {
+    /// All of them.
+    pub const ALL: [Self; 5] = [
+        Self::IdleTimeout,
+        Self::ActiveTimeout,
+        Self::EndOfFlowDetected,
+        Self::ForcedEnd,
+        Self::LackOfResources,
+    ];
+
     /// IANA's name for it, in snake case.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -5,14 +5,14 @@
 //! so that a sum that does not balance is a bug that shows.
 
 use crate::{Direction, Interface, Layer};
-use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::ops::{AddAssign, SubAssign};
 use std::sync::Arc;
 
 /// Packets and their bytes.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 pub struct Count {
     /// Wire packets.
     pub packets: u64,

@@ -1,7 +1,7 @@
 //! What an address is called, and where it is.
 
 /// A name of an address, from the best source that knows one.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Name {
     /// The name, without anything in it that is not printable.
     pub text: String,
@@ -10,9 +10,10 @@ pub struct Name {
 }
 
 /// Where a name comes from. The first one that knows a name gives it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum NameOrigin {
     /// An answer that a socket of this host received: the name that was asked for.
+    #[default]
     Dns,
     /// The hosts file.
     Hosts,

@@ -28,7 +28,7 @@ pub struct Process {
 }
 
 /// A container, as its control group names it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Container {
     /// Its id; for LXC and machines of systemd, which have none, its name.
     pub id: String,
@@ -37,7 +37,7 @@ pub struct Container {
 }
 
 /// What runs a container, as far as the path tells.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Runtime {
     /// Docker.
     Docker,
@@ -50,10 +50,15 @@ pub enum Runtime {
     /// LXC, LXD, Incus, Proxmox.
     Lxc,
     /// The path does not say.
+    #[default]
     Unknown,
 }
 
 impl Runtime {
+    /// All of them.
+    pub const ALL: [Self; 6] =
+        [Self::Docker, Self::Podman, Self::Containerd, Self::CriO, Self::Lxc, Self::Unknown];
+
     /// Its name, as it writes it itself.
     #[must_use]
     pub fn as_str(self) -> &'static str {

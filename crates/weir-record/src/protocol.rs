@@ -1,5 +1,10 @@
 //! Names of IP protocols.
 
+/// The number of a protocol, by its name or as text.
+pub(crate) fn protocol_number(text: &str) -> Option<u8> {
+    text.parse().ok().or_else(|| (0..=u8::MAX).find(|number| protocol_name(*number) == Some(text)))
+}
+
 /// The lower-case name of an IP protocol (IANA's keyword), for those that are met on hosts.
 pub fn protocol_name(number: u8) -> Option<&'static str> {
     Some(match number {

@@ -23,6 +23,10 @@ pub enum TcpState {
 }
 
 impl TcpState {
+    /// All of them.
+    pub const ALL: [Self; 5] =
+        [Self::Attempted, Self::HalfOpen, Self::Established, Self::Closed, Self::Reset];
+
     /// The word for it.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -20,7 +20,7 @@ pub struct Workload {
 }
 
 /// What makes pods: of several, one above the other, the topmost.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct WorkloadOwner {
     /// `deployment`, `statefulset`, and so on: the API's kind, in lower case.
     pub kind: Arc<str>,

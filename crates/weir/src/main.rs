@@ -76,7 +76,7 @@ fn main() -> ExitCode {
     };
     let outcome = match cli.command {
         Some(Command::Run(_)) => run_configured(matches),
-        Some(Command::Top(arguments)) => top::run(arguments),
+        Some(Command::Top(arguments)) => top::run(&arguments),
         Some(Command::Check(arguments)) => check::run(&arguments),
         Some(Command::Cost(arguments)) => cost::run(&arguments),
         Some(Command::Status(arguments)) => status::run(&arguments),

@@ -25,7 +25,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
         let of = if several { format!("{}: ", socket.display()) } else { String::new() };
         match line.and_then(|line| asked::<IgnoredAny>(&socket, &line)) {
             Ok(Answer::Reloaded { text }) => println!("weir: {of}{text}"),
-            Ok(Answer::Status(_)) => {}
+            Ok(Answer::Status(_) | Answer::Flows { .. }) => {}
             Ok(Answer::Error { error }) => {
                 failed = true;
                 eprintln!("weir: {of}{error}");

@@ -1,7 +1,8 @@
 //! Tables for a terminal: aligned, and never wider than it.
 
 use anstyle::{AnsiColor, Style};
-use std::fmt::Write;
+use unicode_truncate::UnicodeTruncateStr;
+use unicode_width::UnicodeWidthStr;
 
 /// How a column's cells stand.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -63,10 +64,10 @@ fn gaps(columns: &[Column]) -> usize {
 
 /// Natural widths; where they are too much together, the widest column gives way first.
 fn widths(columns: &[Column], rows: &[Vec<String>], width: usize) -> Vec<usize> {
-    let mut widths: Vec<_> = columns.iter().map(|column| column.0.chars().count()).collect();
+    let mut widths: Vec<_> = columns.iter().map(|column| column.0.width()).collect();
     for row in rows {
         for (width, cell) in widths.iter_mut().zip(row) {
-            *width = (*width).max(cell.chars().count());
+            *width = (*width).max(cell.width());
         }
     }
     while widths.iter().sum::<usize>() + gaps(columns) > width {
@@ -85,26 +86,38 @@ fn line(columns: &[Column], widths: &[usize], cells: &[String]) -> String {
             line.push_str("  ");
         }
         let cell = shorten(cell, *width);
-        let _ = match column.1 {
-            Align::Left => write!(line, "{cell:<width$}"),
-            Align::Right => write!(line, "{cell:>width$}"),
-        };
+        // Padding of the standard library counts characters.
+        let padding = " ".repeat(width.saturating_sub(cell.width()));
+        match column.1 {
+            Align::Left => line.extend([&*cell, &*padding]),
+            Align::Right => line.extend([&*padding, &*cell]),
+        }
     }
     line.truncate(line.trim_end().len());
     line
 }
 
-/// Cuts out the middle: both ends of an address and its port tell more than its start.
+/// Cuts out the middle: both ends of an address and its port tell more than its start. Widths are those on a terminal,
+/// where some characters take two columns and some none.
 pub fn shorten(cell: &str, width: usize) -> String {
-    let length = cell.chars().count();
-    if length <= width {
+    if cell.width() <= width {
         return cell.to_string();
     }
     let Some(shown) = width.checked_sub(1) else { return String::new() };
     let tail = shown / 2;
-    let head: String = cell.chars().take(shown - tail).collect();
-    let tail: String = cell.chars().skip(length - tail).collect();
+    let (head, _) = cell.unicode_truncate(shown - tail);
+    let (tail, _) = cell.unicode_truncate_start(tail);
     format!("{head}…{tail}")
+}
+
+/// As much of the beginning as fits.
+pub fn start(text: &str, width: usize) -> &str {
+    text.unicode_truncate(width).0
+}
+
+/// How many columns a line takes, without what only colours.
+pub fn width(line: &str) -> usize {
+    anstream::adapter::strip_str(line).map(UnicodeWidthStr::width).sum()
 }
 
 #[cfg(test)]
@@ -128,5 +141,23 @@ mod tests {
         let lines = render(&columns, &rows, 17);
         assert_eq!(lines[1], "abcde…mnop  12345");
         assert!(render(&columns, &rows, 80)[1].starts_with("abcdefghijklmnop  12345"));
+    }
+
+    #[test]
+    fn columns_are_those_of_a_terminal() {
+        let columns = [("NAME", Align::Left), ("WHO", Align::Right), ("N", Align::Right)];
+        let names = ["日本語日本語", "e\u{301}te\u{301}", "👩‍👩‍👧‍👦 🇩🇪", "plain", "ｗｉｄｅ"];
+        let rows: Vec<_> = names.map(|name| vec![name.to_string(), name.to_string(), "7".into()]).into();
+        for width in 8..60 {
+            let lines = render(&columns, &rows, width);
+            let widths: Vec<_> = lines.iter().map(|line| super::width(line)).collect();
+            assert!(widths.iter().all(|one| *one <= width.max(15) && *one == widths[0]), "{lines:#?}");
+        }
+        assert_eq!(
+            (shorten("日本語日本語", 6), shorten("日本語日本語", 7)),
+            ("日…語".into(), "日…語".into())
+        );
+        assert_eq!((shorten("日本語", 1), shorten("日本語", 0)), ("…".into(), String::new()));
+        assert_eq!(start("日本語", 5), "日本");
     }
 }

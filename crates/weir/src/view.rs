@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use std::io::{self, Write};
 use std::sync::mpsc::{Receiver, Sender, SyncSender, TrySendError, channel, sync_channel};
 use std::time::Duration;
-use weir_agent::{Agent, Books, Closing, LOST_EVENTS, LiveFlow, Notify, Sink};
+use weir_agent::{Agent, Books, Closing, Flows, LOST_EVENTS, LiveFlow, Notify, Sink};
 use weir_record::{Account, Count, FlowRecord};
 
 /// More than any terminal has lines.
@@ -24,7 +24,7 @@ struct Frame {
 /// What the books say in one line.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Summary {
-    flows: usize,
+    flows: u64,
     seen: Count,
     lost: Count,
     unbalanced: bool,
@@ -34,17 +34,23 @@ impl Summary {
     /// Of these books, and of so many conversations.
     pub fn of(books: &Books, flows: usize) -> Self {
         Self {
-            flows,
+            flows: flows as u64,
             seen: total(books, |account| account.seen),
             lost: total(books, Account::lost_total),
             unbalanced: !books.accounts().all(Account::is_balanced),
         }
     }
 
+    /// As an agent tells.
+    pub fn told(flows: &Flows) -> Self {
+        let Flows { flows, seen, lost, balanced, .. } = *flows;
+        Self { flows, seen, lost, unbalanced: !balanced }
+    }
+
     /// How much was counted.
     pub fn counted(&self) -> String {
         let (packets, bytes) = (text::grouped(self.seen.packets), text::bytes(self.seen.bytes));
-        format!("{} flows  {packets} packets  {bytes} seen  ", text::grouped(self.flows as u64))
+        format!("{} flows  {packets} packets  {bytes} seen  ", text::grouped(self.flows))
     }
 
     /// Whether that was all.
@@ -129,7 +135,7 @@ fn draw(frame: &Frame, columns: Columns, banner: &[String], first: bool) -> io::
     lines.truncate(height.saturating_sub(2 + usize::from(frame.foot.is_some()) + banner.len()));
     let mut screen = String::from(if first { "\x1b[2J\x1b[H" } else { "\x1b[H" });
     for line in banner {
-        let line: String = line.chars().take(width).collect();
+        let line = table::start(line, width);
         let _ = write!(screen, "{QUIET}{line}{QUIET:#}\x1b[K\r\n");
     }
     let _ = write!(screen, "{}\x1b[K\r\n", head(&frame.summary, width));
@@ -137,7 +143,7 @@ fn draw(frame: &Frame, columns: Columns, banner: &[String], first: bool) -> io::
         let _ = write!(screen, "{line}\x1b[K\r\n");
     }
     if let Some(foot) = &frame.foot {
-        let foot: String = foot.chars().take(width).collect();
+        let foot = table::start(foot, width);
         let _ = write!(screen, "{ALARM}{foot}{ALARM:#}\x1b[K\r\n");
     }
     screen.push_str("\x1b[J");
@@ -150,7 +156,7 @@ fn head(summary: &Summary, width: usize) -> String {
     let counted = summary.counted();
     let style = if summary.is_fine() { FINE } else { ALARM };
     let verdict = summary.verdict();
-    let verdict: String = verdict.chars().take(width.saturating_sub(counted.chars().count())).collect();
+    let verdict = table::start(&verdict, width.saturating_sub(table::width(&counted)));
     format!("{counted}{style}{verdict}{style:#}")
 }
 

@@ -3,7 +3,7 @@
 #[cfg(test)]
 mod tests;
 
-use super::{Agent, export};
+use super::Agent;
 use crate::interfaces::{Change, Link, Namespace};
 use crate::{Error, HookChoice, Outlet, Result, Selection};
 use nix::errno::Errno;
@@ -328,7 +328,7 @@ impl Agent {
     /// Ends the flows of interfaces that are gone, and closes their accounts when the last
     /// record is out.
     pub(super) fn retire(&mut self, outlet: &mut Outlet) {
-        let Self { table, books, following, selector, identity, .. } = self;
+        let following = &mut self.following;
         following.retiring.iter_mut().for_each(|one| one.drains += 1);
         let over: BTreeSet<_> =
             following.retiring.iter().filter(|one| one.drains >= 2).map(|one| one.point).collect();
@@ -336,7 +336,9 @@ impl Agent {
             return;
         }
         let of_them = |point: u16| over.contains(&(point & !1));
-        table.force(of_them, |ending| export((ending, selector, identity), outlet, books));
+        let (table, mut exit) = self.exit(outlet);
+        table.force(of_them, |ending| exit.take(ending));
+        let Self { books, following, .. } = self;
         following.retiring.retain(|one| {
             let settled = over.contains(&one.point) && books.is_settled(one.point);
             if settled {

@@ -1,6 +1,6 @@
 //! The policy at work: rules in the kernel, the filter at the way out.
 
-use super::{Agent, export};
+use super::Agent;
 use crate::policy::Selector;
 use crate::{Dedup, Error, Outlet, Result, Settings};
 use weir_filter::{Action, Rule};
@@ -46,8 +46,8 @@ impl Agent {
         self.flows.set_rules(compiled);
         self.drain(outlet)?;
         // What the old rules have sampled is in no record with what the new ones will.
-        let Self { table, books, selector, identity, .. } = self;
-        table.cut(|ending| export((ending, selector, identity), outlet, books));
+        let (table, mut exit) = self.exit(outlet);
+        table.cut(|ending| exit.take(ending));
         self.drain(outlet)
     }
 }

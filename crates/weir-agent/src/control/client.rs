@@ -1,7 +1,8 @@
 //! The asking side.
 
+use super::flows::{Flows, Wanted};
 use super::instance::{SYSTEM, number_of, socket_of, user_directory};
-use super::protocol::Request;
+use super::protocol::{FlowsReply, PROTOCOL, Request};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect as connect_fd, socket};
 use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
 use std::os::fd::AsRawFd;
@@ -30,6 +31,12 @@ pub enum Unanswered {
     /// It takes no more, or says nothing.
     #[error("the agent on {0} does not answer: is it stopped, or stopping?")]
     Silent(String),
+    /// It says why not.
+    #[error("{0}: {1}")]
+    Refused(String, String),
+    /// It is of another version, or no agent.
+    #[error("{0} answers what this weir does not understand: {1}. Use the agent's own weir")]
+    Strange(String, String),
     /// Anything else.
     #[error("cannot ask the agent on {0}: {1}")]
     Other(String, io::Error),
@@ -68,6 +75,24 @@ pub fn ask(socket: &Path, request: Request) -> Result<String, Unanswered> {
     Err(Unanswered::Silent(socket.display().to_string()))
 }
 
+/// Asks the agent on `socket` what has moved.
+///
+/// # Errors
+/// As [`ask`]; or it does not know the question, or another answer to it.
+pub fn ask_flows(socket: &Path, wanted: Wanted) -> Result<Flows, Unanswered> {
+    let line = ask(socket, Request::Flows(wanted))?;
+    let path = socket.display().to_string();
+    match serde_json::from_str(&line) {
+        Ok(FlowsReply { protocol: PROTOCOL, flows: Some(flows), .. }) => Ok(flows),
+        Ok(FlowsReply { error: Some(error), .. }) => Err(Unanswered::Refused(path, error)),
+        Ok(FlowsReply { protocol, .. }) if protocol != PROTOCOL => {
+            Err(Unanswered::Strange(path, format!("it speaks protocol {protocol}, not {PROTOCOL}")))
+        }
+        Ok(_) => Err(Unanswered::Strange(path, "there are no conversations in it".into())),
+        Err(error) => Err(Unanswered::Strange(path, error.to_string())),
+    }
+}
+
 fn ask_once(socket: &Path, request: Request) -> io::Result<String> {
     let mut stream = connect(socket)?;
     stream.set_nonblocking(false)?;
@@ -75,7 +100,12 @@ fn ask_once(socket: &Path, request: Request) -> io::Result<String> {
     stream.set_write_timeout(Some(PATIENCE))?;
     stream.write_all(request.line().as_bytes())?;
     let mut line = String::new();
-    BufReader::new(stream.take(LONGEST)).read_line(&mut line)?;
+    // The kernel says the same where a read has waited long enough as where a queue is full.
+    let is_late = |error: io::Error| match error.kind() {
+        ErrorKind::WouldBlock => ErrorKind::TimedOut.into(),
+        _ => error,
+    };
+    BufReader::new(stream.take(LONGEST)).read_line(&mut line).map_err(is_late)?;
     // Half a line is none.
     Ok(line.strip_suffix('\n').map(str::to_string).unwrap_or_default())
 }
@@ -92,7 +122,6 @@ pub(super) fn connect(path: &Path) -> io::Result<UnixStream> {
 fn is_crowded(error: &io::Error) -> bool {
     use nix::errno::Errno;
     matches!(error.kind(), ErrorKind::BrokenPipe | ErrorKind::ConnectionReset)
-        // A connect that is refused for a full queue, not a read that has waited for PATIENCE.
         || error.raw_os_error() == Some(Errno::EAGAIN as i32)
 }
 

@@ -7,16 +7,18 @@
 //! ```
 //!
 //! Whatever a client does or leaves undone, it only ever holds the server's thread; the agent looks
-//! for requests when it wakes anyway, and answers all that are there with one snapshot.
+//! for requests when it wakes anyway, and answers all that ask for its state with one snapshot.
 
 mod client;
+mod flows;
 mod instance;
 mod protocol;
 mod server;
 #[cfg(test)]
 mod trial;
 
-pub use client::{Unanswered, ask, sockets};
+pub use client::{Unanswered, ask, ask_flows, sockets};
+pub use flows::{Flows, Mark, Wanted};
 pub use instance::{Instance, Unclaimed};
 pub use protocol::{Answer, PROTOCOL, Reply, Request};
 
@@ -70,6 +72,10 @@ impl Control {
                 Request::Status => Arc::clone(snapshot.get_or_insert_with(|| {
                     Arc::new(Answer::Status(Box::new(status(agent, outlet, &desk.instance))))
                 })),
+                Request::Flows(wanted) => {
+                    let flows = Box::new(agent.flows(wanted));
+                    Arc::new(Answer::Flows { flows })
+                }
                 Request::Reload => {
                     snapshot = None;
                     Arc::new(match reload(&mut self.reload, agent, outlet) {

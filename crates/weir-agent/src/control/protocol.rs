@@ -1,5 +1,6 @@
 //! What goes over the socket: one JSON line in, one JSON line out, then the agent closes.
 
+use super::flows::{Flows, Wanted};
 use crate::Status;
 use crate::status::Entry;
 use serde::{Deserialize, Serialize};
@@ -15,6 +16,8 @@ pub enum Request {
     Status,
     /// To read its configuration again.
     Reload,
+    /// What has moved.
+    Flows(Wanted),
 }
 
 /// A request as it stands on its line.
@@ -46,7 +49,7 @@ impl Request {
             ));
         }
         serde_json::from_value(asked.request)
-            .map_err(|_| "unknown request: there are status and reload".to_string())
+            .map_err(|_| "unknown request: there are status, reload and flows".to_string())
     }
 }
 
@@ -60,6 +63,11 @@ pub enum Answer<L = Entry> {
     Reloaded {
         /// What has changed.
         text: String,
+    },
+    /// To [`Request::Flows`].
+    Flows {
+        /// What has moved.
+        flows: Box<Flows>,
     },
     /// To anything: why it was not done.
     Error {
@@ -85,13 +93,25 @@ pub(super) fn line(answer: &Answer) -> Vec<u8> {
     line
 }
 
+/// What an answer to [`Request::Flows`] may be, read without a detour: [`Answer`] takes in all of it before it knows
+/// what it is, and this one may be large.
+#[derive(Deserialize)]
+pub(super) struct FlowsReply {
+    pub protocol: u32,
+    pub error: Option<String>,
+    pub flows: Option<Flows>,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::control::flows::Mark;
 
     #[test]
     fn a_request_survives_the_wire() {
-        for request in [Request::Status, Request::Reload] {
+        let since = Some(Mark { drain: 7, ended: 9 });
+        let flows = [None, since].map(|since| Request::Flows(Wanted { since, most: 10 }));
+        for request in [Request::Status, Request::Reload].into_iter().chain(flows) {
             assert_eq!(Request::read(request.line().as_bytes()), Ok(request));
         }
         assert_eq!(Request::Status.line(), "{\"protocol\":1,\"request\":\"status\"}\n");

@@ -27,6 +27,6 @@ mod translations;
 pub(crate) use carriers::Carriers;
 pub use key::{Dedup, Joining};
 pub use record::LiveFlow;
-pub(crate) use record::{live, record};
+pub(crate) use record::{live, moved, record};
 pub(crate) use table::{Counted, Ending, Table};
 pub(crate) use translations::{Place, Tuples};

@@ -7,7 +7,7 @@ use super::table::Ending;
 use super::tally::Tally;
 use crate::Books;
 use std::sync::Arc;
-use weir_record::{Count, Direction, FlowRecord, Interface, Observation, Reverse, Translation};
+use weir_record::{Count, Direction, FlowRecord, Interface, Moved, Observation, Reverse, Translation};
 
 /// A conversation as a live view shows it.
 #[derive(Debug, Clone)]
@@ -26,15 +26,10 @@ pub(crate) fn live(ending: Ending<'_>, recent_bytes: u64, books: &Books) -> Opti
 /// The record of a conversation. None where the books know none of its observation points, and
 /// so hold nothing of it.
 pub(crate) fn record(ending: Ending<'_>, books: &Books) -> Option<FlowRecord> {
+    let mut ending = ending;
+    let (initiator, picked) = pick(&mut ending, books);
     let Ending { key, conversation, tallies, joining, others, reason } = ending;
     let joined = joining.is_joined(&key.flow);
-    let initiator = if joined { conversation.judge(&key.flow, tallies) } else { Initiator::UNKNOWN };
-    // The initiator's direction first, each in the order in which its packets came by.
-    tallies.sort_unstable_by_key(|tally| (tally.spot.reverse != initiator.reverse, by_time(tally)));
-    let distance = |point| books.account(point).map_or(0, |account| distance_from_wire(&account.interface));
-    let order = Order { dedup: joining.dedup, distance: &distance };
-    let exported = conversation.exported();
-    let picked = conversation.chosen.pick(tallies, initiator.reverse, exported, &order);
     let [counted, counted_back] = picked.map(|place| place.map(|place| &tallies[place]));
     let place = Place::of(counted.or(counted_back).or(tallies.first())?, initiator.reverse, books)?;
     let flow = if initiator.reverse { key.flow.reversed()? } else { key.flow };
@@ -71,6 +66,31 @@ pub(crate) fn record(ending: Ending<'_>, books: &Books) -> Option<FlowRecord> {
         source: Default::default(),
         destination: Default::default(),
     })
+}
+
+/// What the record of a conversation counts; nothing where there is none.
+pub(crate) fn moved(mut ending: Ending<'_>, books: &Books) -> Moved {
+    let (_, picked) = pick(&mut ending, books);
+    let [counted, counted_back] = picked.map(|place| place.map(|place| &ending.tallies[place]));
+    let shown = counted.or(counted_back).or(ending.tallies.first());
+    if shown.and_then(|tally| books.account(tally.spot.point)).is_none() {
+        return Moved::default();
+    }
+    let [forth, back] = [counted, counted_back].map(|tally| tally.map_or_else(Count::default, |t| t.count));
+    Moved { forth, back }
+}
+
+/// Who began it, and which tally counts for each direction: places in the tallies, which are put in order.
+fn pick(ending: &mut Ending<'_>, books: &Books) -> (Initiator, [Option<usize>; 2]) {
+    let Ending { key, conversation, tallies, joining, .. } = ending;
+    let joined = joining.is_joined(&key.flow);
+    let initiator = if joined { conversation.judge(&key.flow, tallies) } else { Initiator::UNKNOWN };
+    // The initiator's direction first, each in the order in which its packets came by.
+    tallies.sort_unstable_by_key(|tally| (tally.spot.reverse != initiator.reverse, by_time(tally)));
+    let distance = |point| books.account(point).map_or(0, |account| distance_from_wire(&account.interface));
+    let order = Order { dedup: joining.dedup, distance: &distance };
+    let exported = conversation.exported();
+    (initiator, conversation.chosen.pick(tallies, initiator.reverse, exported, &order))
 }
 
 /// Where a record says that it was counted.

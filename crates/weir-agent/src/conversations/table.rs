@@ -271,13 +271,15 @@ impl Table {
         });
     }
 
-    /// Shows the `most` conversations that moved the most bytes in the last interval, the busiest first.
-    pub fn busiest(&self, most: usize, mut show: impl FnMut(Ending<'_>, u64)) {
+    /// Shows the `most` conversations that moved the most bytes in the last interval, the busiest first; of those that
+    /// were seen since a drain, where one is named.
+    pub fn busiest(&self, since: Option<u32>, most: usize, mut show: impl FnMut(Ending<'_>, u64)) {
         let last = self.interval.wrapping_sub(1);
+        // Numbers of drains start over after 2³² of them.
+        let age = |interval: u32| self.interval.wrapping_sub(interval);
         let mut busy: Vec<_> = self
-            .conversations
-            .iter()
-            .filter(|(_, conversation)| conversation.start != u64::MAX)
+            .begun()
+            .filter(|(_, conversation)| since.is_none_or(|since| age(conversation.interval) <= age(since)))
             .map(|(key, conversation)| {
                 let recent = recent_bytes(self.tallies.of(conversation.tallies), last);
                 ((recent, conversation.last, conversation.start), key, conversation)
@@ -288,13 +290,45 @@ impl Table {
         }
         busy.truncate(most);
         busy.sort_unstable_by_key(|one| Reverse(one.0));
+        let mut own = Vec::new();
         for ((recent, ..), key, conversation) in busy {
-            let mut own: Vec<_> = self.tallies.of(conversation.tallies).copied().collect();
-            let (conversation, reason) = (&mut conversation.clone(), FlowEndReason::ForcedEnd);
-            let others = Others { carriers: &self.carriers, translations: &self.translations };
-            let (tallies, joining) = (&mut own[..], self.joining);
-            show(Ending { key, conversation, tallies, joining, others, reason }, recent);
+            self.show((key, conversation), &mut own, |ending| show(ending, recent));
         }
+    }
+
+    /// Shows every conversation.
+    pub fn look(&self, mut show: impl FnMut(Ending<'_>)) {
+        let mut own = Vec::new();
+        self.begun().for_each(|one| self.show(one, &mut own, &mut show));
+    }
+
+    /// Those that have a record.
+    fn begun(&self) -> impl Iterator<Item = (&Key, &Conversation)> {
+        self.conversations.iter().filter(|(_, conversation)| conversation.start != u64::MAX)
+    }
+
+    /// A conversation as if it ended now.
+    fn show(
+        &self,
+        (key, conversation): (&Key, &Conversation),
+        own: &mut Vec<Tally>,
+        show: impl FnOnce(Ending<'_>),
+    ) {
+        own.clear();
+        own.extend(self.tallies.of(conversation.tallies).copied());
+        let others = Others { carriers: &self.carriers, translations: &self.translations };
+        let (tallies, joining, reason) = (&mut own[..], self.joining, FlowEndReason::ForcedEnd);
+        show(Ending { key, conversation: &mut conversation.clone(), tallies, joining, others, reason });
+    }
+
+    /// The number of the interval that goes on.
+    pub fn interval(&self) -> u32 {
+        self.interval
+    }
+
+    /// When the last one ended, in nanoseconds since the Unix epoch.
+    pub fn drained(&self) -> u64 {
+        self.now
     }
 
     /// How many there are.

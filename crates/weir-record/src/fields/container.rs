@@ -2,6 +2,7 @@
 
 use crate::ContainerDetails;
 use crate::field::{Field, Kind, Value};
+use crate::read::{known, set};
 use std::borrow::Cow;
 use std::sync::Arc;
 
@@ -16,13 +17,13 @@ macro_rules! fields_of {
         [
             end_field!($end, "_container_name", "container.name", Kind::Text, "Name of the container at this end, from its runtime. Null where the runtime cannot be asked, or does not know it.", |record| {
                 text(&record.$end.container, |details| &details.name)
-            }),
+            }, |draft, value| set(&mut known(&mut draft.record.$end.container).name, value.text().map(Some))),
             end_field!($end, "_container_image", "container.image.name", Kind::Text, "The image it was made from, as it was asked for.", |record| {
                 text(&record.$end.container, |details| &details.image)
-            }),
+            }, |draft, value| set(&mut known(&mut draft.record.$end.container).image, value.text().map(Some))),
             end_field!($end, "_container_labels", "container.label", Kind::Text, "Those of its labels that `--container-label` asks for: `key=value,key=value`, in the order of keys; a comma or backslash in them has a backslash before it.", |record| {
                 text(&record.$end.container, |details| &details.labels)
-            }),
+            }, |draft, value| set(&mut known(&mut draft.record.$end.container).labels, value.text().map(Some))),
         ]
     };
 }

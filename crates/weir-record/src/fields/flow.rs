@@ -1,7 +1,9 @@
-//! What packets tell.
+//! Which conversation, where and when it was seen.
 
-use crate::community_id::community_id;
 use crate::field::{Element, Field, Kind, Unit, Value};
+use crate::protocol::protocol_number;
+use crate::read::set;
+use crate::{Direction, InterfaceKind};
 use std::borrow::Cow;
 
 /// In the order of output.
@@ -15,6 +17,7 @@ pub const FIELDS: &[Field] = &[
         ipfix: Element::iana(148, "flowId"),
         doc: "The conversation, in 64 bits as hex: the same in all its records, another for the next conversation between the same ends.",
         read: |record| Value::Text(Cow::Owned(format!("{:016x}", record.flow_id))),
+        write: |draft, value| set(&mut draft.record.flow_id, value.hex()),
     },
     Field {
         name: "parent_id",
@@ -27,6 +30,7 @@ pub const FIELDS: &[Field] = &[
         read: |record| {
             record.parent_id.map_or(Value::Absent, |id| Value::Text(Cow::Owned(format!("{id:016x}"))))
         },
+        write: |draft, value| set(&mut draft.record.parent_id, value.hex().map(Some)),
     },
     Field {
         name: "start",
@@ -37,6 +41,7 @@ pub const FIELDS: &[Field] = &[
         ipfix: Element::iana(156, "flowStartNanoseconds"),
         doc: "When the first packet of either direction was seen, to the kernel's tick (1 to 10 ms), or to 66 µs with `--clock fine`.",
         read: |record| Value::Time(record.start),
+        write: |draft, value| set(&mut draft.record.start, value.number()),
     },
     Field {
         name: "end",
@@ -47,6 +52,7 @@ pub const FIELDS: &[Field] = &[
         ipfix: Element::iana(157, "flowEndNanoseconds"),
         doc: "When the last packet of either direction was seen, as precise as `start`.",
         read: |record| Value::Time(record.end),
+        write: |draft, value| set(&mut draft.record.end, value.number()),
     },
     Field {
         name: "interface",
@@ -57,6 +63,7 @@ pub const FIELDS: &[Field] = &[
         ipfix: Element::iana(82, "interfaceName"),
         doc: "Interface where `packets` and `bytes` were counted: of several that saw the conversation, the one that `--dedup` picks.",
         read: |record| Value::Text(Cow::Borrowed(&record.interface.name)),
+        write: |draft, value| set(&mut draft.interface().name, value.text()),
     },
     Field {
         name: "interface_index",
@@ -67,6 +74,7 @@ pub const FIELDS: &[Field] = &[
         ipfix: Element::iana(10, "ingressInterface"),
         doc: "The interface's number (ifindex), unique in its network namespace. In IPFIX, 10 for ingress and 14 (egressInterface) for egress.",
         read: |record| Value::Number(record.interface.index.into()),
+        write: |draft, value| set(&mut draft.interface().index, value.number()),
     },
     Field {
         name: "interface_kind",
@@ -77,6 +85,9 @@ pub const FIELDS: &[Field] = &[
         ipfix: None,
         doc: "What the interface is: `physical`, `veth`, `bridge`, `vxlan`, …; docs/interfaces.md has them all. IPFIX has interfaceType (368), of IANA's ifType numbers, which cannot tell these apart.",
         read: |record| Value::Text(Cow::Borrowed(record.interface.kind.as_str())),
+        write: |draft, value| {
+            set(&mut draft.interface().kind, InterfaceKind::of_word(&value.text::<String>()?))
+        },
     },
     Field {
         name: "netns",
@@ -87,6 +98,7 @@ pub const FIELDS: &[Field] = &[
         ipfix: None,
         doc: "Network namespace of the interface: its name in /run/netns, else its inode.",
         read: |record| Value::Text(Cow::Borrowed(&record.interface.netns)),
+        write: |draft, value| set(&mut draft.interface().netns, value.text()),
     },
     Field {
         name: "direction",
@@ -97,6 +109,9 @@ pub const FIELDS: &[Field] = &[
         ipfix: Element::iana(61, "flowDirection"),
         doc: "Which way packets from source to destination cross the interface. `ingress`: from the wire to the host; `egress`: from the host to the wire.",
         read: |record| Value::Text(Cow::Borrowed(record.direction.as_str())),
+        write: |draft, value| {
+            set(&mut draft.record.direction, value.word(&Direction::ALL, Direction::as_str))
+        },
     },
     Field {
         name: "source_address",
@@ -107,6 +122,7 @@ pub const FIELDS: &[Field] = &[
         ipfix: Element::iana(8, "sourceIPv4Address"),
         doc: "Who began the conversation (see `biflow_evidence`); with `--biflow off`, who sent the packets. Null for frames that are not IP. In IPFIX, 27 (sourceIPv6Address) for IPv6.",
         read: |record| record.key.addresses().map_or(Value::Absent, |pair| Value::Address(pair.0)),
+        write: |draft, value| set(&mut draft.addresses.0, value.address().map(Some)),
     },
     Field {
         name: "source_port",
@@ -117,6 +133,7 @@ pub const FIELDS: &[Field] = &[
         ipfix: Element::iana(7, "sourceTransportPort"),
         doc: "Null where the protocol has no ports, or where they are not in the packet: a later fragment whose first one was not seen, a header cut short.",
         read: |record| record.key.ports().map(|ports| ports.0).into(),
+        write: |draft, value| set(&mut draft.ports.0, value.number().map(Some)),
     },
     Field {
         name: "destination_address",
@@ -127,6 +144,7 @@ pub const FIELDS: &[Field] = &[
         ipfix: Element::iana(12, "destinationIPv4Address"),
         doc: "The other end. In IPFIX, 28 (destinationIPv6Address) for IPv6.",
         read: |record| record.key.addresses().map_or(Value::Absent, |pair| Value::Address(pair.1)),
+        write: |draft, value| set(&mut draft.addresses.1, value.address().map(Some)),
     },
     Field {
         name: "destination_port",
@@ -137,6 +155,7 @@ pub const FIELDS: &[Field] = &[
         ipfix: Element::iana(11, "destinationTransportPort"),
         doc: "As `source_port`.",
         read: |record| record.key.ports().map(|ports| ports.1).into(),
+        write: |draft, value| set(&mut draft.ports.1, value.number().map(Some)),
     },
     Field {
         name: "protocol",
@@ -147,6 +166,7 @@ pub const FIELDS: &[Field] = &[
         ipfix: Element::iana(4, "protocolIdentifier"),
         doc: "IP protocol after all extension headers: its lower-case name, else its number as text. Null for frames that are not IP.",
         read: |record| record.key.protocol_text().map_or(Value::Absent, Value::Text),
+        write: |draft, value| set(&mut draft.protocol, protocol_number(&value.text::<String>()?).map(Some)),
     },
     Field {
         name: "ethertype",
@@ -157,6 +177,7 @@ pub const FIELDS: &[Field] = &[
         ipfix: Element::iana(256, "ethernetType"),
         doc: "What the frame carries, behind all VLAN tags: 2048 is IPv4, 34525 IPv6, 2054 ARP; 4 stands for IEEE 802.2 frames, which have a length there.",
         read: |record| Value::Number(record.key.ethertype().into()),
+        write: |draft, value| set(&mut draft.ethertype, value.number()),
     },
     Field {
         name: "vlan",
@@ -167,6 +188,7 @@ pub const FIELDS: &[Field] = &[
         ipfix: Element::iana(58, "vlanId"),
         doc: "Id of the outer VLAN tag where the packets were counted; null where there is none.",
         read: |record| record.key.vlan().into(),
+        write: |draft, value| set(&mut draft.vlan, value.number().map(Some)),
     },
     Field {
         name: "icmp_type",
@@ -177,6 +199,7 @@ pub const FIELDS: &[Field] = &[
         ipfix: Element::iana(176, "icmpTypeIPv4"),
         doc: "For ICMP and ICMPv6 only; that of the request where reply and request are joined. In IPFIX, 178 (icmpTypeIPv6) for ICMPv6.",
         read: |record| record.key.icmp().map(|icmp| icmp.0).into(),
+        write: |draft, value| set(&mut draft.ports.0, value.number().map(Some)),
     },
     Field {
         name: "icmp_code",
@@ -187,235 +210,6 @@ pub const FIELDS: &[Field] = &[
         ipfix: Element::iana(177, "icmpCodeIPv4"),
         doc: "For ICMP and ICMPv6 only. In IPFIX, 179 (icmpCodeIPv6) for ICMPv6.",
         read: |record| record.key.icmp().map(|icmp| icmp.1).into(),
-    },
-    Field {
-        name: "packets",
-        kind: Kind::Number,
-        nullable: false,
-        unit: Unit::Packets,
-        otel: "weir.flow.packets",
-        ipfix: Element::iana(2, "packetDeltaCount"),
-        doc: "Packets from source to destination, as on the wire: each segment of a GSO or GRO super-packet counts.",
-        read: |record| Value::Number(record.packets),
-    },
-    Field {
-        name: "bytes",
-        kind: Kind::Number,
-        nullable: false,
-        unit: Unit::Bytes,
-        otel: "weir.flow.bytes",
-        ipfix: Element::iana(352, "layer2OctetDeltaCount"),
-        doc: "Bytes of these packets, as on the wire: from the link layer on (no preamble, no FCS), with the headers of every segment.",
-        read: |record| Value::Number(record.bytes),
-    },
-    Field {
-        name: "tcp_flags",
-        kind: Kind::Number,
-        nullable: true,
-        unit: Unit::None,
-        otel: "weir.network.tcp.flags",
-        ipfix: Element::iana(6, "tcpControlBits"),
-        doc: "All flags that the source sent in the record, ORed: 1 FIN, 2 SYN, 4 RST, 8 PSH, 16 ACK, 32 URG, 64 ECE, 128 CWR, 256 AE. Null unless TCP.",
-        read: |record| record.key.is_tcp().then_some(record.tcp_flags).into(),
-    },
-    Field {
-        name: "reverse_packets",
-        kind: Kind::Number,
-        nullable: true,
-        unit: Unit::Packets,
-        otel: "weir.flow.reverse.packets",
-        ipfix: Element::reverse(2, "reversePacketDeltaCount"),
-        doc: "Packets from destination to source. 0 if none came; null with `--biflow off` and where nothing can come back.",
-        read: |record| record.reverse.map(|reverse| reverse.count.packets).into(),
-    },
-    Field {
-        name: "reverse_bytes",
-        kind: Kind::Number,
-        nullable: true,
-        unit: Unit::Bytes,
-        otel: "weir.flow.reverse.bytes",
-        ipfix: Element::reverse(352, "reverseLayer2OctetDeltaCount"),
-        doc: "Bytes of these packets.",
-        read: |record| record.reverse.map(|reverse| reverse.count.bytes).into(),
-    },
-    Field {
-        name: "reverse_tcp_flags",
-        kind: Kind::Number,
-        nullable: true,
-        unit: Unit::None,
-        otel: "weir.network.tcp.reverse.flags",
-        ipfix: Element::reverse(6, "reverseTcpControlBits"),
-        doc: "As `tcp_flags`, of the destination's packets.",
-        read: |record| record.reverse.filter(|_| record.key.is_tcp()).map(|reverse| reverse.tcp_flags).into(),
-    },
-    Field {
-        name: "biflow_direction",
-        kind: Kind::Text,
-        nullable: true,
-        unit: Unit::None,
-        otel: "weir.flow.biflow.direction",
-        ipfix: Element::iana(239, "biflowDirection"),
-        doc: "What the source is (RFC 5103): `initiator`, to the best of our knowledge, or `arbitrary`. Null as `reverse_packets`.",
-        read: |record| {
-            record.reverse.map_or(Value::Absent, |reverse| {
-                Value::Text(Cow::Borrowed(reverse.evidence.biflow_direction()))
-            })
-        },
-    },
-    Field {
-        name: "biflow_evidence",
-        kind: Kind::Text,
-        nullable: true,
-        unit: Unit::None,
-        otel: "weir.flow.biflow.evidence",
-        ipfix: None,
-        doc: "How we know: `syn` (it sent a SYN, or was sent a SYN-ACK), `request` (ICMP), `ports` (the other port is a server's), `time` (it was seen first), `none`.",
-        read: |record| {
-            record
-                .reverse
-                .map_or(Value::Absent, |reverse| Value::Text(Cow::Borrowed(reverse.evidence.as_str())))
-        },
-    },
-    Field {
-        name: "tcp_state",
-        kind: Kind::Text,
-        nullable: true,
-        unit: Unit::None,
-        otel: "weir.network.tcp.state",
-        ipfix: None,
-        doc: "How far the conversation has come by the end of the record: `attempted`, `half_open`, `established`, `closed`, `reset`. Null unless TCP.",
-        read: |record| {
-            record.tcp_state.map_or(Value::Absent, |state| Value::Text(Cow::Borrowed(state.as_str())))
-        },
-    },
-    Field {
-        name: "community_id",
-        kind: Kind::Text,
-        nullable: true,
-        unit: Unit::None,
-        otel: "weir.flow.community_id",
-        ipfix: None,
-        doc: "Community ID, version 1, seed 0: by it Zeek, Suricata and others know the same conversation. Null unless IP, or where ports belong into it that could not be read.",
-        read: |record| community_id(&record.key).map_or(Value::Absent, |id| Value::Text(Cow::Owned(id))),
-    },
-    Field {
-        name: "dscp",
-        kind: Kind::Number,
-        nullable: true,
-        unit: Unit::None,
-        otel: "weir.network.dscp",
-        ipfix: Element::iana(195, "ipDiffServCodePoint"),
-        doc: "Differentiated services code point of the source's first packet (RFC 2474). Null unless IP.",
-        read: |record| record.of_ip_packets(record.dscp).into(),
-    },
-    Field {
-        name: "dscp_seen",
-        kind: Kind::Bits,
-        nullable: false,
-        unit: Unit::None,
-        otel: "weir.network.dscp.seen",
-        ipfix: None,
-        doc: "Every DSCP value that the source sent in the record.",
-        read: |record| Value::Bits(if record.key.protocol().is_some() { record.dscp_seen } else { 0 }),
-    },
-    Field {
-        name: "ecn_seen",
-        kind: Kind::Bits,
-        nullable: false,
-        unit: Unit::None,
-        otel: "weir.network.ecn.seen",
-        ipfix: None,
-        doc: "Every ECN codepoint that the source sent in the record (RFC 3168): 0 not ECT, 1 ECT(1), 2 ECT(0), 3 CE.",
-        read: |record| Value::Bits(record.ecn_seen.into()),
-    },
-    Field {
-        name: "min_ttl",
-        kind: Kind::Number,
-        nullable: true,
-        unit: Unit::None,
-        otel: "weir.network.ttl.min",
-        ipfix: Element::iana(52, "minimumTTL"),
-        doc: "Smallest TTL or hop limit of the source's packets.",
-        read: |record| record.of_ip_packets(record.ttl.0).into(),
-    },
-    Field {
-        name: "max_ttl",
-        kind: Kind::Number,
-        nullable: true,
-        unit: Unit::None,
-        otel: "weir.network.ttl.max",
-        ipfix: Element::iana(53, "maximumTTL"),
-        doc: "Largest TTL or hop limit of the source's packets.",
-        read: |record| record.of_ip_packets(record.ttl.1).into(),
-    },
-    Field {
-        name: "min_length",
-        kind: Kind::Number,
-        nullable: true,
-        unit: Unit::Bytes,
-        otel: "weir.flow.packet.length.min",
-        ipfix: Element::iana(422, "minimumLayer2TotalLength"),
-        doc: "Smallest packet of the source, from the link layer on; null if it sent none. Of a super-packet, the length of its full segments counts.",
-        read: |record| record.of_packets(record.length.0).into(),
-    },
-    Field {
-        name: "max_length",
-        kind: Kind::Number,
-        nullable: true,
-        unit: Unit::Bytes,
-        otel: "weir.flow.packet.length.max",
-        ipfix: Element::iana(423, "maximumLayer2TotalLength"),
-        doc: "Largest packet of the source, from the link layer on; null if it sent none.",
-        read: |record| record.of_packets(record.length.1).into(),
-    },
-    Field {
-        name: "fragmented",
-        kind: Kind::Flag,
-        nullable: false,
-        unit: Unit::None,
-        otel: "weir.network.fragmented",
-        ipfix: None,
-        doc: "Whether some of the packets, of either direction, were IP fragments.",
-        read: |record| Value::Flag(record.fragmented),
-    },
-    Field {
-        name: "sampling_rate",
-        kind: Kind::Number,
-        nullable: false,
-        unit: Unit::None,
-        otel: "weir.flow.sampling_rate",
-        ipfix: Element::iana(34, "samplingInterval"),
-        doc: "One in so many packets was counted; 1 unless a rule samples.",
-        read: |record| Value::Number(record.sampling_rate.into()),
-    },
-    Field {
-        name: "reverse_sampling_rate",
-        kind: Kind::Number,
-        nullable: true,
-        unit: Unit::None,
-        otel: "weir.flow.reverse.sampling_rate",
-        ipfix: None,
-        doc: "As `sampling_rate`, for `reverse_packets` and `reverse_bytes`.",
-        read: |record| record.reverse.map(|reverse| reverse.sampling_rate).into(),
-    },
-    Field {
-        name: "flow_end_reason",
-        kind: Kind::Text,
-        nullable: false,
-        unit: Unit::None,
-        otel: "weir.flow.end_reason",
-        ipfix: Element::iana(136, "flowEndReason"),
-        doc: "`idle_timeout`, `active_timeout` (the conversation goes on in another record), `end_of_flow_detected` (TCP FIN or RST), `forced_end` (the agent stops or the interface is gone), `lack_of_resources`.",
-        read: |record| Value::Text(Cow::Borrowed(record.end_reason.as_str())),
-    },
-    Field {
-        name: "observations",
-        kind: Kind::Observations,
-        nullable: false,
-        unit: Unit::None,
-        otel: "weir.flow.observations",
-        ipfix: None,
-        doc: "What each observation point has counted of each direction (`reverse`: from destination to source): `netns`, `interface`, `interface_index`, `direction`, `decapsulated` (inside a tunnel), `vlan`, `translated` (behind a NAT), `reverse`, `packets`, `bytes`. Two that differ show loss between them. A filter cannot test it.",
-        read: |record| Value::Observations(&record.observations),
+        write: |draft, value| set(&mut draft.ports.1, value.number().map(Some)),
     },
 ];

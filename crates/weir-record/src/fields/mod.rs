@@ -4,7 +4,7 @@
 /// A field of one end of a conversation. Its name begins with the end's, which is also where it lies in a record;
 /// an end need not be known.
 macro_rules! end_field {
-    ($end:ident, $name:literal, $otel:literal, $kind:expr, $doc:literal, $read:expr) => {
+    ($end:ident, $name:literal, $otel:literal, $kind:expr, $doc:literal, $read:expr, $write:expr) => {
         $crate::field::Field {
             name: concat!(stringify!($end), $name),
             kind: $kind,
@@ -14,6 +14,7 @@ macro_rules! end_field {
             ipfix: None,
             doc: $doc,
             read: $read,
+            write: $write,
         }
     };
 }
@@ -22,6 +23,7 @@ mod container;
 mod flow;
 mod kubernetes;
 mod name;
+mod packets;
 mod process;
 mod translation;
 
@@ -29,6 +31,7 @@ use crate::field::Field;
 
 const GROUPS: &[&[Field]] = &[
     flow::FIELDS,
+    packets::FIELDS,
     translation::FIELDS,
     process::SOURCE,
     process::DESTINATION,

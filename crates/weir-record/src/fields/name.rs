@@ -1,7 +1,8 @@
 //! What the addresses at both ends are called, and where they are.
 
 use crate::field::{Field, Kind, Value};
-use crate::{Name, Place};
+use crate::read::{known, set};
+use crate::{Name, NameOrigin, Place};
 use std::borrow::Cow;
 use std::sync::Arc;
 
@@ -23,25 +24,25 @@ macro_rules! fields_of {
         [
             end_field!($end, "_name", "domain", Kind::Text, "Name of the address while the flow lived: the one that was asked for, where a process of this host asked DNS for it. Characters that are not printable ASCII are written `\\DDD`, as in zone files.", |record| {
                 name(&record.$end.name, |name| &name.text)
-            }),
+            }, |draft, value| set(&mut known(&mut draft.record.$end.name).text, value.text())),
             end_field!($end, "_name_origin", "domain.origin", Kind::Text, "Where that name comes from: `dns` (an answer that this host received), `hosts` (the hosts file), `reverse_dns` (asked for by Weir).", |record| {
                 name(&record.$end.name, |name| name.origin.as_str())
-            }),
+            }, |draft, value| set(&mut known(&mut draft.record.$end.name).origin, value.word(&NameOrigin::ALL, NameOrigin::as_str))),
             end_field!($end, "_label", "label", Kind::Text, "What `--label` calls the narrowest network around the address.", |record| {
                 text(record.$end.label.as_deref())
-            }),
+            }, |draft, value| set(&mut draft.record.$end.label, value.text().map(Some))),
             end_field!($end, "_country", "geo.country.iso_code", Kind::Text, "ISO 3166-1 code of the country where the address is, by the databases that `--geoip` names.", |record| {
                 place(&record.$end.place, |place| &place.country)
-            }),
+            }, |draft, value| set(&mut known(&mut draft.record.$end.place).country, value.text().map(Some))),
             end_field!($end, "_city", "geo.locality.name", Kind::Text, "The city, likewise, in English.", |record| {
                 place(&record.$end.place, |place| &place.city)
-            }),
+            }, |draft, value| set(&mut known(&mut draft.record.$end.place).city, value.text().map(Some))),
             end_field!($end, "_as_number", "as.number", Kind::Number, "Number of the autonomous system that the address belongs to, likewise.", |record| {
                 record.$end.place.as_deref().and_then(|place| place.as_number).into()
-            }),
+            }, |draft, value| set(&mut known(&mut draft.record.$end.place).as_number, value.number().map(Some))),
             end_field!($end, "_as_organization", "as.organization.name", Kind::Text, "Who runs that, likewise.", |record| {
                 place(&record.$end.place, |place| &place.as_organization)
-            }),
+            }, |draft, value| set(&mut known(&mut draft.record.$end.place).as_organization, value.text().map(Some))),
         ]
     };
 }

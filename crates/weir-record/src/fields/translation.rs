@@ -3,6 +3,7 @@
 use crate::FlowRecord;
 use crate::Translation;
 use crate::field::{Element, Field, Kind, Unit, Value};
+use crate::read::set;
 use std::net::IpAddr;
 
 type End = (IpAddr, u16);
@@ -26,6 +27,7 @@ pub const FIELDS: &[Field] = &[
         ipfix: Element::iana(225, "postNATSourceIPv4Address"),
         doc: "The source's address behind the NAT, as conntrack has it; the same as `source_address` where only the other end is translated. Null where nothing is, or where that is not known. In IPFIX, 281 (postNATSourceIPv6Address) for IPv6.",
         read: |record| address(record, |ends| ends.source),
+        write: |draft, value| set(&mut draft.translation().source.0, value.address()),
     },
     Field {
         name: "translated_source_port",
@@ -36,6 +38,7 @@ pub const FIELDS: &[Field] = &[
         ipfix: Element::iana(227, "postNAPTSourceTransportPort"),
         doc: "Its port there.",
         read: |record| port(record, |ends| ends.source),
+        write: |draft, value| set(&mut draft.translation().source.1, value.number()),
     },
     Field {
         name: "translated_destination_address",
@@ -46,6 +49,7 @@ pub const FIELDS: &[Field] = &[
         ipfix: Element::iana(226, "postNATDestinationIPv4Address"),
         doc: "The destination's address behind the NAT: the backend, where `destination_address` is a service's. In IPFIX, 282 (postNATDestinationIPv6Address) for IPv6.",
         read: |record| address(record, |ends| ends.destination),
+        write: |draft, value| set(&mut draft.translation().destination.0, value.address()),
     },
     Field {
         name: "translated_destination_port",
@@ -56,5 +60,6 @@ pub const FIELDS: &[Field] = &[
         ipfix: Element::iana(228, "postNAPTDestinationTransportPort"),
         doc: "Its port there.",
         read: |record| port(record, |ends| ends.destination),
+        write: |draft, value| set(&mut draft.translation().destination.1, value.number()),
     },
 ];

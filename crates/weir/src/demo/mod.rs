@@ -14,7 +14,7 @@ mod tally;
 use crate::columns::columns;
 use crate::json::JsonLines;
 use crate::options;
-use crate::run::{Output, announce, conclude, settings_with};
+use crate::run::{Output, announce, conclude, say, settings_with};
 use crate::stop::Stop;
 use crate::view::{LiveView, Nowhere, Rows};
 use actors::Actors;
@@ -24,7 +24,7 @@ use line::Line;
 use network::Network;
 use programs::Cast;
 use stage::Stage;
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::sleep;
@@ -71,6 +71,11 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     demo.perform(settings_with(&flags)?, show)
 }
 
+/// On standard error, which may be closed.
+fn print(line: &str) {
+    let _ = writeln!(anstream::stderr(), "{line}");
+}
+
 fn require_means() -> Result<()> {
     if !nix::unistd::geteuid().is_root() {
         bail!("weir demo needs root: it builds network namespaces. Try: sudo weir demo");
@@ -103,7 +108,7 @@ impl Demo {
     fn build(stage: Stage, stand_ins: bool, stop: &Stop) -> Result<Self> {
         let swept = network::sweep();
         if swept > 0 {
-            eprintln!("weir: removed what {swept} killed demos left behind");
+            say(&format!("removed what {swept} killed demos left behind"));
         }
         let network = Network::build(stage)?;
         let line = Line::spoil(stage);
@@ -119,10 +124,10 @@ impl Demo {
         let view = live.then(|| LiveView::new(columns(true), self.banner.clone())).transpose()?;
         let notify: Notify = match &view {
             Some(view) => view.foot(),
-            None => Box::new(|line| eprintln!("weir: {line}")),
+            None => Box::new(|line| say(&line)),
         };
         if view.is_none() {
-            self.banner.iter().for_each(|line| eprintln!("{line}"));
+            self.banner.iter().for_each(|line| print(line));
         }
         let (agent, start) = Agent::attach(settings, notify)?;
         let instance = Instance::claim(None).map_err(|error| format!("no control socket: {error}"));
@@ -137,7 +142,7 @@ impl Demo {
                 true
             }
         };
-        let redraw = |agent: &Agent| {
+        let redraw = |agent: &mut Agent| {
             if let Some(view) = &view {
                 view.show(agent);
             }
@@ -149,7 +154,7 @@ impl Demo {
         };
         let report = agent.run(outlet, control, is_over, redraw)?;
         if view.is_some() {
-            eprintln!(); // leave the line where the terminal echoes ^C
+            print(""); // leave the line where the terminal echoes ^C
         }
         Ok(self.sum_up(&report, show.output, dropped))
     }
@@ -172,7 +177,7 @@ impl Demo {
         sleep(LAST_WORDS);
         let dropped = self.network.cut_off_hosts().and_then(|()| self.line.dropped());
         dropped.unwrap_or_else(|error| {
-            eprintln!("weir: cannot compare the lossy line with tc: {error:#}");
+            say(&format!("cannot compare the lossy line with tc: {error:#}"));
             None
         })
     }
@@ -181,7 +186,7 @@ impl Demo {
         let code = conclude(report, output);
         let tally = self.tally.lock().unwrap_or_else(PoisonError::into_inner);
         for line in summary::lines(&tally, &report.books, dropped) {
-            anstream::eprintln!("{line}");
+            print(&line);
         }
         code
     }

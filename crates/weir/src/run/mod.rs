@@ -47,14 +47,14 @@ pub fn run(sources: Sources, configuration: Configuration) -> Result<ExitCode> {
         Output::Table if !on_terminal => Outlet::new(Rows::new(columns))?,
         Output::Table | Output::None => Outlet::new(Nowhere)?,
     };
-    let show = |agent: &Agent| {
+    let show = |agent: &mut Agent| {
         if let Some(view) = &view {
             view.show(agent);
         }
     };
     let report = agent.run(outlet, control, || stop.is_due() || hangup.is_farewell(), show)?;
     if view.is_some() {
-        eprintln!(); // leave the line where the terminal echoes ^C
+        let _ = writeln!(std::io::stderr()); // leave the line where the terminal echoes ^C
     }
     Ok(conclude(&report, output))
 }

@@ -1,6 +1,6 @@
 //! What the agent knows of containers, in a line.
 
-use super::screen::cut;
+use super::facts::cut;
 use crate::table::ALARM;
 use crate::text;
 use weir_agent::ContainersState;

@@ -1,6 +1,6 @@
 //! What is known of Kubernetes, and how.
 
-use super::screen::{cut, seconds};
+use super::facts::{cut, seconds};
 use crate::table::ALARM;
 use crate::text;
 use weir_agent::KubernetesState;

@@ -1,6 +1,7 @@
 //! `weir status`: the running agent's state in one screen.
 
 mod containers;
+mod facts;
 mod kubernetes;
 mod screen;
 
@@ -55,7 +56,9 @@ fn show(socket: &Path, line: &str, output: Output, again: bool) -> Result<()> {
     let status = match answer {
         Answer::Status(status) => status,
         Answer::Error { error } => bail!("{}: {error}", socket.display()),
-        Answer::Reloaded { .. } => bail!("{}: not an answer to this question", socket.display()),
+        Answer::Reloaded { .. } | Answer::Flows { .. } => {
+            bail!("{}: not an answer to this question", socket.display())
+        }
     };
     let mut out = anstream::stdout().lock();
     match output {

@@ -20,7 +20,8 @@ const HELP: &str = "
   IN/S and OUT/S are bits a second, PKT/S packets a second both ways, in the
   last interval. TOTAL is what moved since the start. The curve shows the last
   sixty intervals. A conversation between two processes of this host is in the
-  rows of both. Row - is what no process here is known for.
+  rows of both. Row - is what no process here is known for, (other) what is in
+  no row. What is dim has ended.
 
   Any key goes back.";
 
@@ -59,6 +60,9 @@ fn state(view: &View) -> Text<'static> {
         Some(key) => format!("conversations of {}", key.name),
         None => format!("{} {group}", view.lines.len()),
     };
+    if let Some(told_by) = &view.told_by {
+        words += &format!("  {told_by}");
+    }
     if let Some(filter) = &view.filter {
         words += &format!("  where {filter}");
     }
@@ -161,7 +165,8 @@ fn row(line: &Line, columns: &[Column]) -> Row<'static> {
         let text = crate::table::shorten(&text, usize::from(column.1));
         Cell::from(Text::from(text).alignment(side(column.0)))
     });
-    Row::new(cells.collect::<Vec<_>>())
+    let style = if line.is_over { QUIET } else { Style::new() };
+    Row::new(cells.collect::<Vec<_>>()).style(style)
 }
 
 /// The last intervals as bars, against the largest of them.

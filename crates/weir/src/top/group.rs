@@ -1,13 +1,16 @@
 //! Conversations by who they belong to.
 
-use super::tally::{Flow, Moved, PAST, Tally};
+use super::tally::{Flow, PAST, Tally};
 use crate::columns;
 use clap::ValueEnum;
 use serde::Serialize;
 use std::cmp::Ordering;
 use std::collections::HashMap;
 use weir_filter::Filter;
-use weir_record::{Direction, End, FlowRecord};
+use weir_record::{Direction, End, FlowRecord, Moved};
+
+/// Intervals that a row stays for when all of it has ended, last of all.
+const STAY: usize = 10;
 
 /// What a row stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
@@ -34,7 +37,10 @@ pub struct Key {
 #[derive(Debug, Clone, Default)]
 pub struct Row {
     pub key: Key,
+    /// Conversations that have moved something since the view began.
     pub flows: usize,
+    /// Those that go on.
+    pub live: usize,
     /// Since the view began; forth is what it sent.
     pub total: Moved,
     /// In the last interval.
@@ -66,7 +72,7 @@ impl Sort {
         match self {
             Self::Name => one.key.cmp(&other.key),
             Self::Pid => one.key.pid.cmp(&other.key.pid),
-            Self::Flows => larger(|row| row.flows as u64),
+            Self::Flows => larger(|row| row.live as u64),
             Self::In => larger(|row| row.recent.back.bytes),
             Self::Out => larger(|row| row.recent.forth.bytes),
             Self::Rate => larger(|row| row.recent.bytes()),
@@ -78,6 +84,7 @@ impl Sort {
     pub fn apply(self, rows: &mut [Row]) {
         rows.sort_by(|one, other| {
             self.compare(one, other)
+                .then_with(|| (one.live == 0).cmp(&(other.live == 0)))
                 .then_with(|| Self::Total.compare(one, other))
                 .then_with(|| one.key.cmp(&other.key))
         });
@@ -136,16 +143,26 @@ pub fn rows(tally: &Tally, group: Group, filter: Option<&Filter>) -> Vec<Row> {
         let talks_to_itself = keys.len() == 2 && keys[0].0 == keys[1].0;
         for (number, (key, is_source)) in keys.into_iter().enumerate() {
             let row = rows.entry(key).or_insert_with_key(|key| Row { key: key.clone(), ..Row::default() });
-            row.flows += usize::from(number == 0 || !talks_to_itself);
+            if number == 0 || !talks_to_itself {
+                row.flows += usize::from(flow.total != Moved::default());
+                row.live += usize::from(flow.over.is_none());
+            }
             add(row, flow, is_source, last);
         }
     }
-    // What cannot be tested any more fits no filter.
-    if tally.forgotten() != Moved::default() && filter.is_none() {
-        let key = Key { name: "(ended before)".into(), ..Key::default() };
-        rows.insert(key.clone(), Row { key, total: tally.forgotten(), ..Row::default() });
-    }
-    rows.into_values().collect()
+    let (shown, gone): (Vec<_>, Vec<_>) = rows
+        .into_values()
+        .partition(|row| row.live > 0 || row.past.iter().rev().take(STAY).any(|past| *past > 0));
+    shown.into_iter().chain(other(tally, filter, &gone)).collect()
+}
+
+/// What is in no row: those that ended some time ago, and what no conversation is known for. That fits no filter.
+fn other(tally: &Tally, filter: Option<&Filter>, gone: &[Row]) -> Option<Row> {
+    let (total, recent) = if filter.is_none() { tally.rest() } else { Default::default() };
+    let key = Key { name: "(other)".into(), ..Key::default() };
+    let mut row = Row { key, total, recent, past: vec![0; PAST as usize], ..Row::default() };
+    gone.iter().for_each(|gone| row.total.add(gone.total));
+    (row.total != Moved::default()).then_some(row)
 }
 
 fn add(row: &mut Row, flow: &Flow, is_source: bool, last: u64) {
@@ -164,4 +181,32 @@ fn add(row: &mut Row, flow: &Flow, is_source: bool, last: u64) {
 /// The conversations that fit.
 pub fn wanted<'a>(tally: &'a Tally, filter: Option<&Filter>) -> impl Iterator<Item = &'a Flow> {
     tally.flows().filter(move |flow| filter.is_none_or(|filter| filter.matches(&flow.record)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tally::tests::{flows, hear, moved, record};
+    use super::*;
+
+    #[test]
+    fn what_has_ended_stays_a_while_and_is_never_lost() {
+        let mut tally = Tally::new(&flows(vec![], vec![], moved(0, 0)));
+        let mut other = record(2, 31, (9, 9));
+        other.key = other.key.reversed().expect("UDP has two directions");
+        hear(&mut tally, &flows(vec![other], vec![record(1, 31, (3, 1))], moved(12, 10)));
+        for interval in 0..=STAY + 1 {
+            let mut rows = rows(&tally, Group::Destination, None);
+            Sort::Rate.apply(&mut rows);
+            let names: Vec<_> = rows.iter().map(|row| (row.key.name.as_str(), row.live)).collect();
+            let last = if interval < STAY { "10.0.0.2:80" } else { "(other)" };
+            assert_eq!(names, [("10.0.0.1:40000", 1), (last, 0)], "{interval}");
+            let mut sum = Moved::default();
+            rows.iter().for_each(|row| sum.add(row.total));
+            assert_eq!(sum, moved(12, 10));
+            hear(&mut tally, &flows(vec![], vec![], moved(12, 10)));
+        }
+        let filter = "port == 80".parse().expect("a filter");
+        let gone = rows(&tally, Group::Destination, Some(&filter));
+        assert_eq!((gone[0].live, gone.last().map(|row| row.total)), (1, Some(moved(3, 1))));
+    }
 }

@@ -1,8 +1,8 @@
 //! The screen and its keys, on a thread of their own: a terminal that is held (Ctrl-S) does not hold the drain.
 
-use super::Shared;
 use super::draw::draw;
 use super::group::Group;
+use super::listener::Shared;
 use super::view::{Mode, View};
 use anyhow::{Context, Result, anyhow};
 use ratatui::DefaultTerminal;

@@ -1,7 +1,8 @@
 //! `weir top --once`: the rows, printed.
 
 use super::group::{Group, Row, rows};
-use super::{Arguments, Output, Shared};
+use super::listener::Shared;
+use super::{Arguments, Output};
 use crate::table::{self, Align, Column};
 use crate::text;
 use crate::view::Summary;
@@ -9,7 +10,8 @@ use anyhow::Result;
 use serde::Serialize;
 use std::io::{self, ErrorKind, Write};
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use weir_record::Moved;
 
 const COLUMNS: [Column; 8] = [
     ("NAME", Align::Left),
@@ -22,21 +24,18 @@ const COLUMNS: [Column; 8] = [
     ("TOTAL", Align::Right),
 ];
 
-/// Counts, and prints what came of it.
-pub fn run(
-    arguments: &Arguments,
-    board: Shared,
-    count: impl FnOnce(&Shared) -> Result<()>,
-) -> Result<ExitCode> {
-    let began = Instant::now();
-    count(&board)?;
-    let time = began.elapsed();
+/// Prints what was counted.
+pub fn print(arguments: &Arguments, board: &Shared) -> Result<ExitCode> {
     let board = board.lock();
     let mut rows = rows(&board.tally, arguments.group, arguments.filter.as_ref());
+    // What has not moved was there before.
+    rows.retain(|row| row.total != Moved::default());
+    // An agent may have drained more than once, and conversations have ended.
+    rows.iter_mut().for_each(|row| (row.recent, row.live) = (row.total, row.flows));
     arguments.sort.apply(&mut rows);
     let printed = match arguments.output {
-        Output::Table => print_table(&rows, &board.summary, time),
-        Output::Json => print_json(&rows, arguments.group, time),
+        Output::Table => print_table(&rows, &board.summary, board.time),
+        Output::Json => print_json(&rows, arguments.group, board.time),
     };
     match printed {
         // A reader that has seen enough is no mishap.
@@ -64,7 +63,7 @@ pub fn cells(row: &Row, time: Duration) -> Vec<String> {
         row.key.name.clone(),
         row.key.pid.map_or("-".into(), |pid| pid.to_string()),
         row.key.place.clone().unwrap_or("-".into()),
-        row.flows.to_string(),
+        if row.live == 0 { "-".into() } else { row.live.to_string() },
         rate(row.recent.back.bytes),
         rate(row.recent.forth.bytes),
         if row.recent.packets() == 0 { "-".into() } else { text::count(packets.ceil() as u64) },

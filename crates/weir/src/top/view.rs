@@ -1,8 +1,9 @@
 //! What the screen shows, and how keys change it.
 
+use super::Arguments;
 use super::group::{Group, Key, Row, Sort, keys, rows, wanted};
+use super::listener::Board;
 use super::once::cells;
-use super::{Arguments, Board};
 use crate::columns;
 use crate::text;
 use crate::view::Summary;
@@ -21,6 +22,8 @@ pub enum Mode {
 pub struct Line {
     pub cells: Vec<String>,
     pub past: Vec<u64>,
+    /// Whether all of it has ended.
+    pub is_over: bool,
 }
 
 /// All that the screen shows.
@@ -36,6 +39,7 @@ pub struct View {
     pub selected: usize,
     pub lines: Vec<Line>,
     pub summary: Summary,
+    pub told_by: Option<String>,
     pub notice: Option<String>,
     rows: Vec<Row>,
     shown: Option<u64>,
@@ -54,6 +58,7 @@ impl View {
             selected: 0,
             lines: Vec::new(),
             summary: Summary::default(),
+            told_by: None,
             notice: None,
             rows: Vec::new(),
             shown: None,
@@ -62,7 +67,9 @@ impl View {
 
     /// Whether the board has something that is not shown yet, and it is wanted.
     pub fn is_behind(&self, board: &Board) -> bool {
-        !self.is_paused && self.shown != Some(board.tally.last_interval())
+        let is_known = self.shown == Some(board.tally.last_interval())
+            && (&self.told_by, &self.notice) == (&board.told_by, &board.notice);
+        !self.is_paused && !is_known
     }
 
     /// Takes in what is on the board now.
@@ -83,6 +90,7 @@ impl View {
         }
         self.selected = self.selected.min(self.lines.len().saturating_sub(1));
         (self.summary, self.shown) = (board.summary, Some(board.tally.last_interval()));
+        self.told_by.clone_from(&board.told_by);
         self.notice.clone_from(&board.notice);
     }
 
@@ -93,7 +101,8 @@ impl View {
             |flow: &&super::tally::Flow| keys(self.group, &flow.record).iter().any(|one| one.0 == *key);
         let mut flows: Vec<_> = wanted(&board.tally, self.filter.as_ref()).filter(of_row).collect();
         flows.sort_by_key(|flow| {
-            std::cmp::Reverse((flow.moved_in(last).bytes(), flow.total.bytes(), flow.record.flow_id))
+            let moved = (flow.moved_in(last).bytes(), flow.over.is_none(), flow.total.bytes());
+            std::cmp::Reverse((moved, flow.record.flow_id))
         });
         let rate = |bytes| if bytes == 0 { "-".into() } else { text::bit_rate(bytes, board.time) };
         let line = |flow: &super::tally::Flow| {
@@ -108,7 +117,7 @@ impl View {
                 rate(moved.back.bytes),
                 text::bytes(flow.total.bytes()),
             ];
-            Line { cells, past: Vec::new() }
+            Line { cells, past: Vec::new(), is_over: flow.over.is_some() }
         };
         flows.into_iter().map(line).collect()
     }
@@ -159,5 +168,5 @@ impl View {
 }
 
 fn line(row: &Row, time: Duration) -> Line {
-    Line { cells: cells(row, time), past: row.past.clone() }
+    Line { cells: cells(row, time), past: row.past.clone(), is_over: row.live == 0 }
 }

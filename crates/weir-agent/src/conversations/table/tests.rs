@@ -3,9 +3,9 @@
 use super::*;
 use crate::Books;
 use crate::conversations::samples::{books, entry, settings, tcp_between};
-use crate::conversations::{Dedup, record};
+use crate::conversations::{Dedup, moved, record};
 use weir_kernel::{FlowEntry, LINK_VLAN};
-use weir_record::FlowRecord;
+use weir_record::{FlowRecord, Moved};
 
 const SECOND: u64 = 1_000_000_000;
 const FIN: u16 = 1;
@@ -72,7 +72,7 @@ fn parts_of_a_conversation_are_one_record() {
     assert_eq!(stage.table.len(), 1);
     assert!(stage.expire(101).is_empty());
     let mut recent = Vec::new();
-    stage.table.busiest(5, |_, bytes| recent.push(bytes));
+    stage.table.busiest(None, 5, |_, bytes| recent.push(bytes));
     assert_eq!(recent, [700], "no packet twice");
     let records = stage.expire(115);
     assert_eq!(told(&records), [(3, Some(4), FlowEndReason::IdleTimeout)]);
@@ -218,8 +218,40 @@ fn the_busiest_come_first() {
     }
     stage.expire(100);
     let mut packets = Vec::new();
-    stage.table.busiest(2, |ending, _| packets.push(ending.tallies[0].count.packets));
+    stage.table.busiest(None, 2, |ending, _| packets.push(ending.tallies[0].count.packets));
     assert_eq!(packets, [9, 5]);
+}
+
+#[test]
+fn those_that_were_seen_since_are_shown() {
+    let mut stage = Stage::new(JOINED, 10);
+    let shown = |stage: &Stage, since| {
+        let mut ports = Vec::new();
+        stage.table.busiest(Some(since), 9, |ending, _| ports.extend(ending.key.flow.ports()));
+        ports.into_iter().map(|(from, to)| from.min(to)).collect::<Vec<_>>()
+    };
+    stage.add(100, entry(2, (3, 80), 1, 0));
+    let first = stage.table.interval();
+    stage.expire(100);
+    let second = stage.table.interval();
+    stage.add(101, entry(2, (5, 80), 1, 0));
+    assert_eq!((shown(&stage, second), shown(&stage, first).len()), (vec![5], 2), "before the drain");
+    stage.expire(101);
+    assert_eq!((shown(&stage, second), shown(&stage, first).len()), (vec![5], 2), "after it");
+    assert!(shown(&stage, stage.table.interval()).is_empty());
+}
+
+#[test]
+fn what_has_moved_is_what_records_will_count() {
+    let mut stage = Stage::new(JOINED, 10);
+    for (point, ports, packets) in [(2, THERE, 3), (3, BACK, 4), (5, THERE, 3), (2, (7, 80), 9)] {
+        stage.add(100, entry(point, ports, packets, ACK));
+    }
+    let mut sum = Moved::default();
+    stage.table.look(|ending| sum.add(moved(ending, &stage.books)));
+    let mut records = Moved::default();
+    stage.force(|_| true).iter().for_each(|record| records.add(Moved::of(record)));
+    assert_eq!((sum, sum.packets()), (records, 16));
 }
 
 #[test]
