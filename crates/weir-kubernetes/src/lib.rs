@@ -31,6 +31,7 @@ use follow::{Heard, News};
 use knowledge::Knowledge;
 use resource::Resource;
 use state::Links;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::{Duration, Instant};
@@ -143,6 +144,12 @@ impl Kubernetes {
     #[must_use]
     pub fn workload(&self, sought: &Sought<'_>) -> Option<Workload> {
         self.knowledge.workload(sought)
+    }
+
+    /// What an address was called then.
+    #[must_use]
+    pub fn name(&self, address: IpAddr, span: Span) -> Option<String> {
+        self.knowledge.name(address, span)
     }
 
     /// What can be said of it.

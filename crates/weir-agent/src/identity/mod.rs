@@ -112,7 +112,7 @@ impl Identity {
         self.containers.attribute(record);
         // A pod is told by its process first.
         self.workloads.attribute(record);
-        self.names.attribute(record);
+        self.names.attribute(record, |address, time| self.workloads.name(address, time));
     }
 
     /// What can be said of it; nothing where it is off.

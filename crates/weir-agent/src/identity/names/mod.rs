@@ -25,7 +25,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 use weir_probes::dns::Dns;
-use weir_record::{End, FlowRecord, Name, ProbeAccount};
+use weir_record::{FlowRecord, Name, NameOrigin, ProbeAccount, printable_start};
 
 /// Bytes of a name or a label that are kept. Names in DNS are not longer.
 const LONGEST: usize = 255;
@@ -155,26 +155,38 @@ impl Names {
         }
     }
 
-    /// Enters what the addresses at both ends are called, and where they are.
-    pub fn attribute(&self, record: &mut FlowRecord) {
+    /// Enters what the addresses at both ends are called, and where they are. `in_cluster` is what Kubernetes calls an
+    /// address within a time.
+    pub fn attribute(
+        &self,
+        record: &mut FlowRecord,
+        in_cluster: impl Fn(IpAddr, (u64, u64)) -> Option<String>,
+    ) {
         let Some((source, destination)) = record.key.addresses() else { return };
         let time = (record.start, record.end);
-        self.describe(&mut record.source, source, time);
-        self.describe(&mut record.destination, destination, time);
+        for (end, address) in [(&mut record.source, source), (&mut record.destination, destination)] {
+            end.name = self.name(address, time, &in_cluster);
+            end.label = self.labels.of(address).cloned();
+            end.place = self.atlas.of(address);
+        }
     }
 
-    fn describe(&self, end: &mut End, address: IpAddr, time: (u64, u64)) {
-        end.name = self.name(address, time);
-        end.label = self.labels.of(address).cloned();
-        end.place = self.atlas.of(address);
-    }
-
-    /// The name of an address: what was asked for tells most; what this host has been told by hand comes next.
-    fn name(&self, address: IpAddr, (start, end): (u64, u64)) -> Option<Arc<Name>> {
+    /// The name of an address: what was asked for tells most; the cluster knows whose it was then; what this host has
+    /// been told by hand knows no time; who is asked last is paid for with a question.
+    fn name(
+        &self,
+        address: IpAddr,
+        (start, end): (u64, u64),
+        in_cluster: impl Fn(IpAddr, (u64, u64)) -> Option<String>,
+    ) -> Option<Arc<Name>> {
         let asked_for = || self.dns.as_ref()?.answers.of(address, start, end).cloned();
+        let by_cluster = || {
+            let text = printable_start(&in_cluster(address, (start, end))?, LONGEST);
+            Some(Arc::new(Name { text, origin: NameOrigin::Kubernetes }))
+        };
         let by_hand = || self.hosts.of(address).cloned();
         let by_server = || self.reverse.as_ref()?.of(address);
-        asked_for().or_else(by_hand).or_else(by_server)
+        asked_for().or_else(by_cluster).or_else(by_hand).or_else(by_server)
     }
 
     /// What the probe has told, and what of it was lost.
