@@ -235,7 +235,8 @@ impl Knowledge {
     }
 }
 
-fn now() -> u64 {
+/// Nanoseconds since the Unix epoch.
+pub fn now() -> u64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(now.as_nanos()).unwrap_or(u64::MAX)
 }

@@ -135,6 +135,11 @@ impl ApiServer {
         self.store().forget();
     }
 
+    /// The next page that continues a list is refused once, as too old to be continued.
+    pub fn refuse_next_page(&self) {
+        self.store().refuses_next_page = true;
+    }
+
     /// This kind of object may not be read from now on.
     pub fn forbid(&self, path: &str) {
         self.store().forbidden.insert(path.to_owned());
