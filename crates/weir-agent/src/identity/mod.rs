@@ -126,8 +126,8 @@ impl Identity {
     }
 
     /// What the probes have told, and what of it was lost.
-    pub fn accounts(&self) -> Vec<ProbeAccount> {
-        self.talkers.accounts().chain(self.names.account()).collect()
+    pub fn accounts(&self) -> impl Iterator<Item = ProbeAccount> {
+        self.talkers.accounts().chain(self.names.account())
     }
 
     /// The objects of the probes and the names of their programs, for statistics.

@@ -192,7 +192,9 @@ impl Names {
     /// What the probe has told, and what of it was lost.
     pub fn account(&self) -> Option<ProbeAccount> {
         let dns = self.dns.as_ref()?;
-        Some(ProbeAccount { probe: "dns", events: dns.heard, lost_events: dns.lost() })
+        // What could not be read was told all the same.
+        let (events, evicted) = (dns.heard + dns.malformed, dns.answers.evicted());
+        Some(ProbeAccount { probe: "dns", events, lost_events: dns.lost(), evicted })
     }
 
     /// What can be said of it.
