@@ -174,7 +174,7 @@ impl Judge<'_> {
 
     /// What tells which processes talk.
     fn who_talks(&self) -> Vec<Feature> {
-        let Findings { socket_tracepoints, socket_functions, processes, .. } = self.found;
+        let Findings { socket_tracepoints, socket_functions, processes, dns, .. } = self.found;
         let functions = socket_functions
             .iter()
             .map(|tried| self.optional("socket fentry", "5.11", "processes stay unknown", tried, LOAD));
@@ -182,6 +182,7 @@ impl Judge<'_> {
             vec![self.optional("socket tracepoints", "6.3", "fentry (5.11)", socket_tracepoints, LOAD)];
         features.extend(functions);
         features.push(self.optional("process tracepoints", "5.8", "/proc, while they live", processes, LOAD));
+        features.push(self.optional("DNS answers (cgroup_skb)", "5.8", "no names from DNS", dns, LOAD));
         features
     }
 

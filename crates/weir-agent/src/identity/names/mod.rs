@@ -30,6 +30,9 @@ use weir_record::{FlowRecord, Name, NameOrigin, ProbeAccount, printable_start};
 /// Bytes of a name or a label that are kept. Names in DNS are not longer.
 const LONGEST: usize = 255;
 
+/// What it means that the probe cannot be had.
+const NO_DNS: &str = "names from DNS answers stay unknown: they are heard at the root of the control groups (cgroup_skb, Linux 5.8)";
+
 /// Where names and places are taken from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Naming {
@@ -93,7 +96,7 @@ impl Names {
         if naming.dns {
             match Listener::attach(&naming.dns_ports) {
                 Ok(dns) => names.dns = Some(dns),
-                Err(error) => names.remarks.push(format!("names from DNS answers stay unknown: {error}")),
+                Err(error) => names.remarks.push(format!("{NO_DNS}: {error}")),
             }
         }
         let maps = naming.geoip.iter().enumerate().map(|(place, path)| (path, Content::Map(place)));

@@ -51,6 +51,7 @@ fn who_talks_has_fall_backs_and_is_not_required() {
         socket_tracepoints: Err(refused(false)),
         socket_functions: Some(Err(refused(false))),
         processes: Err(refused(false)),
+        dns: Err(refused(false)),
         ..Findings::perfect()
     };
     let features = features(&found);
@@ -60,6 +61,8 @@ fn who_talks_has_fall_backs_and_is_not_required() {
     assert_eq!(tracepoints.remedy.as_deref(), Some("boot Linux 6.3 or newer"));
     assert_eq!(named(&features, "socket fentry").instead, Some("processes stay unknown"));
     assert_eq!(named(&features, "process tracepoints").instead, Some("/proc, while they live"));
+    let answers = named(&features, "DNS answers (cgroup_skb)");
+    assert_eq!((answers.status, answers.instead), (Status::No, Some("no names from DNS")));
 }
 
 #[test]
