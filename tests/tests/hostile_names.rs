@@ -47,7 +47,7 @@ impl Stage {
         let words = serde_json::to_string(&format!("{EVIL}{}", "ü".repeat(4096))).expect("JSON");
         let inside = words.trim_matches('"');
         serve(&socket, [(id, inspected(inside, inside, &format!("{{{words}:{words}}}")))].into());
-        let server = pair.left.enter(|| cluster());
+        let server = pair.left.enter(cluster);
         let kubeconfig = server.kubeconfig();
         let flags = [
             &["-i", INTERFACE, "--kubernetes-node", "node-1", "--container-label", "*"].map(str::to_owned)[..],
