@@ -4,6 +4,7 @@ mod cgroup;
 mod containers;
 mod groups;
 mod kubernetes;
+mod lingering;
 mod names;
 mod places;
 mod portless;
