@@ -12,6 +12,8 @@ pub mod bridge;
 pub mod clients;
 pub mod control;
 pub mod conversation;
+pub mod dns;
+pub mod docker;
 pub mod flood;
 pub mod frames;
 pub mod frames_ipv6;

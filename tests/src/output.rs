@@ -91,12 +91,13 @@ pub struct Probe {
     pub probe: String,
     pub events: u64,
     pub lost_events: u64,
+    pub evicted: u64,
 }
 
 impl Probe {
     fn read(value: &Value) -> Result<Self, String> {
         let (events, lost_events) = (number(value, "events")?, number(value, "lost_events")?);
-        Ok(Self { probe: text(value, "probe")?, events, lost_events })
+        Ok(Self { probe: text(value, "probe")?, events, lost_events, evicted: number(value, "evicted")? })
     }
 }
 

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::io::Read;
+use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
@@ -11,6 +11,7 @@ use std::time::Duration;
 use weir_tests::agent::{Agent, Outcome};
 use weir_tests::control::status;
 use weir_tests::conversation::{Conversation, Process};
+use weir_tests::docker::{inspected, serve};
 use weir_tests::groups::Groups;
 use weir_tests::netns::succeed;
 use weir_tests::pair::{INTERFACE, Pair, RIGHT};
@@ -40,36 +41,6 @@ impl Drop for Folder {
 
 fn id(word: &str) -> String {
     word.repeat(64 / word.len())
-}
-
-/// Docker's API at this socket, as long as the test runs: what `/containers/ID/json` says, by id.
-fn serve_docker(socket: &Path, containers: BTreeMap<String, String>) {
-    let listener = UnixListener::bind(socket).expect("a socket");
-    std::thread::spawn(move || {
-        for client in listener.incoming() {
-            let _ = answer(&client.expect("a client"), &containers);
-        }
-    });
-}
-
-fn answer(mut client: &UnixStream, containers: &BTreeMap<String, String>) -> std::io::Result<()> {
-    let mut request = String::new();
-    let mut reader = BufReader::new(client);
-    while !request.ends_with("\r\n\r\n") && reader.read_line(&mut request)? > 0 {}
-    let id = request.strip_prefix("GET /containers/").and_then(|rest| rest.split_once("/json "));
-    let (head, body) = match id.and_then(|(id, _)| containers.get(id)) {
-        Some(body) => ("200 OK", body.as_str()),
-        None => ("404 Not Found", "{\"message\":\"No such container\"}"),
-    };
-    write!(
-        client,
-        "HTTP/1.1 {head}\r\nTransfer-Encoding: chunked\r\n\r\n{:x}\r\n{body}\r\n0\r\n\r\n",
-        body.len()
-    )
-}
-
-fn inspected(name: &str, image: &str, labels: &str) -> String {
-    format!(r#"{{"Id":"x","Name":"/{name}","State":{{}},"Config":{{"Image":"{image}","Labels":{labels}}}}}"#)
 }
 
 /// A server in one control group, and somebody in another who says hello to it. Who is gone within a tenth of a second
@@ -113,7 +84,7 @@ fn root_both_ends_have_names_from_docker_and_from_containerd() {
     let client_group = groups.make(&format!("{POD}/cri-containerd-{client}.scope"));
     let socket = folder.0.join("docker.sock");
     let labels = r#"{"com.docker.compose.service":"web","token":"hunter2"}"#;
-    serve_docker(&socket, BTreeMap::from([(web, inspected("shop-web-1", "nginx:1.27", labels))]));
+    serve(&socket, BTreeMap::from([(web, inspected("shop-web-1", "nginx:1.27", labels))]));
     let bundle = folder.0.join("io.containerd.runtime.v2.task/k8s.io").join(client);
     fs::create_dir_all(&bundle).expect("a folder");
     let annotations = r#"{"annotations":{"io.kubernetes.cri.container-name":"cart",
@@ -145,7 +116,7 @@ fn root_hostile_words_and_a_runtime_that_hangs_break_nothing() {
     let _hangs = UnixListener::bind(&podman).expect("a socket");
     let words = format!(r"\u001b[2J\u001b]0;x\u0007\n\\\r\u0000\u202e\u009b{}", "ü".repeat(4096));
     let labels = format!(r#"{{"a":"x,b=y\\","{words}":"{words}"}}"#);
-    serve_docker(&docker, BTreeMap::from([(evil, inspected(&words, &words, &labels))]));
+    serve(&docker, BTreeMap::from([(evil, inspected(&words, &words, &labels))]));
     let runtimes = format!("docker={},podman={}", docker.display(), podman.display());
     let args = ["-i", INTERFACE, "--container-runtimes", &runtimes, "--container-label", "*"];
     let agent = Agent::start_joined(&pair.left, &args);

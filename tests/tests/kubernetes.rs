@@ -3,12 +3,13 @@
 use serde_json::Value;
 use std::io::Read;
 use std::net::UdpSocket;
-use std::time::Duration;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 use weir_tests::agent::{Agent, Outcome, binary};
-use weir_tests::api_server::{ApiServer, ENDPOINTS, NODES, PODS, Pod, REPLICA_SETS, SERVICES};
+use weir_tests::api_server::{ApiServer, ENDPOINTS, JOBS, NODES, PODS, Pod, REPLICA_SETS, SERVICES};
 use weir_tests::api_server::{endpoints, made_by, node, service};
 use weir_tests::control::status;
-use weir_tests::conversation::Conversation;
+use weir_tests::conversation::{Conversation, Names};
 use weir_tests::groups::Groups;
 use weir_tests::netns::{Namespace, succeed};
 use weir_tests::pair::{INTERFACE, LEFT, Pair, RIGHT};
@@ -33,10 +34,9 @@ const TALKER: Pod<'_> = Pod {
 const WEB: Pod<'_> = Pod {
     uid: "0a1b2c3d-0000-4000-8000-00000000beef",
     name: "web-0",
-    namespace: "shop",
-    node: "node-1",
     address: RIGHT,
     owner: Some(("StatefulSet", "web", "uid-of-web")),
+    ..TALKER
 };
 const FAR: Pod<'_> = Pod {
     uid: "0a1b2c3d-0000-4000-8000-00000000cafe",
@@ -56,6 +56,7 @@ fn cluster(namespace: &Namespace) -> ApiServer {
         REPLICA_SETS,
         made_by(("Deployment", "talker", "uid-d"), "shop", ("talker-6d5f", "uid-of-talkers")),
     );
+    server.set(JOBS, made_by(("CronJob", "nightly", "uid-c"), "depot", ("nightly-1", "uid-of-nightly")));
     server.set(SERVICES, service("shop", "front", VIRTUAL));
     server.set(ENDPOINTS, endpoints("shop", "front", &[(WEB.uid, WEB.address)]));
     [TALKER, WEB, FAR].iter().for_each(|pod| server.set(PODS, pod.object()));
@@ -92,6 +93,10 @@ fn send(pair: &Pair, to: &str, port: u16) {
 fn to_port(outcome: &Outcome, port: u16) -> &Conversation {
     let mut found = outcome.conversations.iter().filter(|one| one.destination.1 == Some(port));
     found.next().unwrap_or_else(|| panic!("none to {port}: {:?}", outcome.conversations))
+}
+
+fn named(name: &str) -> Names {
+    Names { name: Some(name.into()), name_origin: Some("kubernetes".into()), ..Names::default() }
 }
 
 /// The control group of a pod's container, as containerd and systemd name it.
@@ -133,11 +138,15 @@ fn root_pods_and_services_are_told_at_both_ends() {
     assert_eq!(talk.source_workload.words(), talker, "{talk:?}");
     let web = ["web-0", "shop", "node-1", "web", "statefulset", "front", "zone-a"];
     assert_eq!(talk.destination_workload.words(), web, "{talk:?}");
-    let far = ["far", "depot", "node-2", "nightly-1", "job", "-", "zone-b"];
+    let far = ["far", "depot", "node-2", "nightly", "cronjob", "-", "zone-b"];
     assert_eq!(to_port(&outcome, 6000).destination_workload.words(), far);
     let front = ["-", "shop", "-", "-", "-", "front", "-"];
     assert_eq!(to_port(&outcome, 7000).destination_workload.words(), front);
     assert_eq!(to_port(&outcome, 7000).source_workload.words(), ["-"; 7], "a host's address is no pod's");
+    for (port, name) in [(5000, "web-0.shop"), (6000, "far.depot"), (7000, "front.shop")] {
+        assert_eq!(to_port(&outcome, port).destination_names, named(name));
+        assert_eq!(to_port(&outcome, port).source_names, named("node-1"), "it has its node's address");
+    }
     outcome.assert_observed();
 }
 
@@ -152,7 +161,7 @@ fn root_records_say_who_had_the_address_then() {
     settled(&pair.left, INTERFACE);
     server.remove(PODS, FAR.namespace, FAR.name);
     known(&agent, "it is gone", |state| state["pods"] == 2);
-    std::thread::sleep(Duration::from_secs(1));
+    sleep(Duration::from_secs(1));
     let now = succeed(std::process::Command::new("date").args(["-u", "+%Y-%m-%dT%H:%M:%SZ"]));
     let mut next = Pod { uid: "another", name: "next", ..FAR }.object();
     next["status"]["startTime"] = now.trim().into();
@@ -190,11 +199,68 @@ fn root_the_server_may_come_late_and_go_away() {
     assert_eq!(said, 2, "once each time: {:?}", outcome.stderr);
 }
 
+/// Somebody talks to another node's pod each second while the server is away: each flow says to which.
+fn goes_on_without_the_server_for(time: Duration) {
+    const NEW: &str = "10.77.0.10";
+    let pair = Pair::new();
+    let server = cluster(&pair.left);
+    let agent = start(&pair.left, &server, &["--idle-timeout", "1s"]);
+    connected(&agent);
+    // It hears of all processes and sockets of this machine, as the other one does.
+    let apart = Agent::start_joined(&pair.right, &["-i", INTERFACE, "--kubernetes", "off"]);
+    let memory = || [&agent, &apart].map(resident);
+    server.go_away();
+    let before = memory();
+    let end = Instant::now() + time;
+    let mut ports = 10_000..;
+    let sent: Vec<u16> = std::iter::from_fn(|| (Instant::now() < end).then(|| ports.next()).flatten())
+        .inspect(|port| {
+            send(&pair, REMOTE, *port);
+            sleep(Duration::from_secs(1));
+        })
+        .collect();
+    let state = status(&agent.socket())["identity"]["kubernetes"].clone();
+    assert_eq!((&state["connected"], &state["pods"]), (&false.into(), &3.into()), "{state}");
+    assert!(state["since_seconds"].as_f64() >= Some(time.as_secs_f64() - 5.0), "{state}");
+    let after = memory();
+    let [grown, grown_apart] = [0, 1].map(|one| after[one].saturating_sub(before[one]));
+    assert!(grown < grown_apart + (8 << 20), "{before:?} bytes resident, then {after:?}");
+    server.set(PODS, Pod { uid: "new", name: "new", address: NEW, ..FAR }.object());
+    server.come_back();
+    known(&agent, "it is told again", |state| state["connected"] == true && state["pods"] == 4);
+    send(&pair, NEW, 6001);
+    settled(&pair.left, INTERFACE);
+    let outcome = agent.stop();
+    outcome.assert_observed();
+    for port in &sent {
+        let found = to_port(&outcome, *port);
+        assert_eq!(found.destination_workload.pod.as_deref(), Some("far"), "{found:?}");
+    }
+    assert_eq!(to_port(&outcome, 6001).destination_names, named("new.depot"));
+    let said: Vec<_> = outcome.stderr.iter().filter(|line| line.contains("kubernetes")).collect();
+    assert_eq!(said.len(), 1, "{said:?}");
+    println!(
+        "{} flows without the server; {before:?} bytes resident with it and apart, then {after:?}",
+        sent.len()
+    );
+}
+
+#[test]
+fn root_flows_go_on_without_the_server() {
+    goes_on_without_the_server_for(Duration::from_secs(20));
+}
+
+#[test]
+#[ignore = "takes ten minutes"]
+fn root_flows_go_on_without_the_server_for_ten_minutes() {
+    goes_on_without_the_server_for(Duration::from_secs(600));
+}
+
 #[test]
 fn root_filters_know_pods_services_and_owners() {
     let pair = Pair::new();
     let server = cluster(&pair.left);
-    let filter = "service == front or pod == fa* and namespace == depot and owner == nightly-1";
+    let filter = "service == front or pod == fa* and namespace == depot and owner == nightly";
     let agent = start(&pair.left, &server, &["--filter", filter]);
     connected(&agent);
     [(REMOTE, 6000), (VIRTUAL, 7000), ("10.77.0.10", 8000)]

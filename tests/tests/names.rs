@@ -8,8 +8,10 @@ use std::net::UdpSocket;
 use std::thread::sleep;
 use std::time::Duration;
 use weir_tests::agent::{Agent, Outcome};
+use weir_tests::api_server::{ApiServer, NODES, SERVICES, node, service};
 use weir_tests::control;
 use weir_tests::conversation::Names;
+use weir_tests::dns::{answer, forged};
 use weir_tests::mmdb::{Value, database};
 use weir_tests::pair::{INTERFACE, LEFT, Pair, RIGHT, RIGHT_IPV6};
 use weir_tests::shell::shell;
@@ -88,6 +90,36 @@ fn root_a_connection_has_the_name_that_was_asked_for() {
             .iter()
             .all(|one| one.source_names == Names::default() || one.source.0.as_deref() != Some(LEFT))
     );
+}
+
+/// One address is known to DNS, the cluster and the hosts file, one to the last two, one to the last alone.
+#[test]
+fn root_a_name_is_from_the_first_source_that_knows_one() {
+    const ADDRESSES: [&str; 3] = [RIGHT, "10.77.0.3", "10.77.0.4"];
+    let (pair, folder) = (Pair::new(), Folder::new("order"));
+    let server = pair.left.enter(ApiServer::new);
+    server.set(NODES, node("node-1", "zone-a"));
+    for (address, name) in ADDRESSES.iter().zip(["first", "second"]) {
+        server.set(SERVICES, service("shop", name, address));
+    }
+    let file = server.kubeconfig().display().to_string();
+    let agent = start(&pair, &folder, &["--kubernetes", &file, "--kubernetes-node", "node-1"]);
+    folder.write("hosts", ADDRESSES.map(|address| format!("{address} by-hand\n")).concat());
+    wait_for("all sources have told", PATIENCE, || {
+        let state = &control::status(&agent.socket())["identity"];
+        (state["kubernetes"]["services"] == 2 && state["names"]["hosts"] == 3).then_some(())
+    });
+    answer(&pair, &[forged(&[b"asked", b"example"], [10, 77, 0, 2])]);
+    for (address, port) in ADDRESSES.iter().zip(4001..) {
+        pair.left.ip(&format!("neighbour replace {address} lladdr 02:00:00:00:00:02 dev {INTERFACE}"));
+        let socket = pair.left.enter(|| UdpSocket::bind((LEFT, 0)).expect("a port"));
+        socket.send_to(b"hello", (*address, port)).expect("it is sent");
+    }
+    settled(&pair.left, INTERFACE);
+    let outcome = agent.stop();
+    assert_eq!(*names_to(&outcome, 4001), named("asked.example", "dns"));
+    assert_eq!(*names_to(&outcome, 4002), named("second.shop", "kubernetes"));
+    assert_eq!(*names_to(&outcome, 4003), named("by-hand", "hosts"));
 }
 
 /// A table shows names; filters know them.
@@ -220,28 +252,6 @@ fn root_names_can_be_asked_for() {
     let outcome = agent.stop();
     assert_eq!(*names_to(&outcome, 4001), Names::default());
     assert_eq!(*names_to(&outcome, 4002), named("back.example", "reverse_dns"));
-}
-
-/// An answer as whoever likes can write it: a name of raw labels, and one address.
-fn forged(labels: &[&[u8]], address: [u8; 4]) -> Vec<u8> {
-    let mut message = b"\0\x07\x81\x80\0\x01\0\x01\0\0\0\0".to_vec();
-    for label in labels {
-        message.push(label.len() as u8);
-        message.extend(*label);
-    }
-    message.extend(b"\0\0\x01\0\x01\xc0\x0c\0\x01\0\x01\0\0\0\x05\0\x04");
-    message.extend(address);
-    message
-}
-
-/// From port 53 of the right end to a socket of the left one.
-fn answer(pair: &Pair, messages: &[Vec<u8>]) {
-    let client = pair.left.enter(|| UdpSocket::bind((LEFT, 0)).expect("a port"));
-    let server = pair.right.enter(|| UdpSocket::bind((RIGHT, 53)).expect("port 53"));
-    for message in messages {
-        server.send_to(message, client.local_addr().expect("bound")).expect("it is sent");
-        client.recv_from(&mut [0; 65_536]).expect("it is received");
-    }
 }
 
 #[test]

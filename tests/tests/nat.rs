@@ -1,5 +1,6 @@
 //! Translated addresses: held against conntrack and the kernel's counters.
 
+use nix::sys::signal::Signal;
 use std::collections::BTreeSet;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream, UdpSocket};
@@ -264,6 +265,39 @@ fn root_many_short_connections_are_one_conversation_each() {
     }
     let ports: Vec<_> = found.iter().filter_map(|one| one.source.1).collect();
     assert_eq!((ports.len(), BTreeSet::from_iter(ports)), (truth.len(), truth));
+}
+
+/// An agent that is held up while more is translated than the kernel keeps for it: what it missed is told to the event,
+/// and asked for anew.
+#[test]
+fn root_events_that_were_lost_are_counted_and_made_up_for() {
+    const FLOWS: u64 = 60_000;
+    let routed = Routed::new();
+    routed.router.sysctl("net/netfilter/nf_conntrack_udp_timeout", "600");
+    // Somebody is there who does not answer.
+    let _server = routed.backend.enter(|| UdpSocket::bind((BACKEND, 5353)).expect("a port"));
+    // Events of sockets would be lost, too.
+    let agent = watch(&routed, &["--identity", "off"]);
+    agent.signal(Signal::SIGSTOP);
+    let ask = |port| {
+        let socket = UdpSocket::bind((CLIENT, port)).expect("a port");
+        socket.send_to(b"who?", (SERVICE, 53)).expect("it is sent");
+    };
+    routed.client.enter(|| (2000..2000 + FLOWS as u16).for_each(ask));
+    let tracked = routed.router.run("conntrack", &["-C"]);
+    assert_eq!(tracked.trim(), FLOWS.to_string());
+    agent.signal(Signal::SIGCONT);
+    let said = agent.wait_for_line("events lost (conntrack)", 4 * SOON);
+    let nat = || status(&agent.socket())["nat"].clone();
+    wait_for("all are known", 4 * SOON, || (nat()["translations"] == FLOWS).then_some(()));
+    let state = nat();
+    let outcome = agent.stop();
+    outcome.assert_observed();
+    let conntrack = outcome.probes.iter().find(|one| one.probe == "conntrack").expect("it has its books");
+    assert!(conntrack.lost_events > 0 && conntrack.evicted == 0, "{conntrack:?}");
+    assert_eq!(conntrack.events + conntrack.lost_events, FLOWS, "{conntrack:?}");
+    assert_eq!(state["lost_events"], conntrack.lost_events, "{state}");
+    assert!(said.contains(&format!("weir: {} events lost", conntrack.lost_events)), "{said}, {conntrack:?}");
 }
 
 /// What listens in a namespace does not keep it alive.

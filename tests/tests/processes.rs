@@ -1,5 +1,6 @@
 //! What processes were that are gone: held against what they said of themselves, and `ss`.
 
+use nix::sys::signal::Signal;
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::TcpListener;
@@ -85,6 +86,33 @@ fn root_short_lives_are_told_with_their_programs() {
     let count = |name: &str| state[name].as_u64().expect("a number");
     let unheard = ["evicted_sockets", "lost_events", "evicted_processes", "lost_process_events"].map(count);
     assert!(wrong.is_empty() || unheard.iter().sum::<u64>() > 0, "{state}: {:?}", wrong[0]);
+}
+
+/// An agent that is held up while processes begin and end by the thousand misses some, and says how many; whoever is
+/// still there is read from /proc.
+#[test]
+fn root_events_of_processes_that_were_lost_are_counted() {
+    const PROCESSES: usize = 20_000;
+    let (pair, clients) = (Pair::new(), Clients::new());
+    let agent = Agent::start_joined(&pair.left, &["-i", INTERFACE]);
+    let listener = pair.right.enter(|| TcpListener::bind((RIGHT, 5000)).expect("a port"));
+    agent.signal(Signal::SIGSTOP);
+    // They talk to nobody: a beginning, a program and an end each, and as much of whoever starts them.
+    let mut starter = clients.start(&pair.left, (RIGHT, 9), [PROCESSES, 0, 0]);
+    assert!(starter.wait().expect("it ends").success());
+    let mut talker = shell(&pair.left, &format!("exec 3<>/dev/tcp/{RIGHT}/5000; echo $$ >&3; read"));
+    let (_talk, _) = listener.accept().expect("it connects");
+    agent.signal(Signal::SIGCONT);
+    let said = agent.wait_for_line("events lost (processes)", PATIENCE);
+    settled(&pair.left, INTERFACE);
+    let outcome = agent.stop();
+    let _ = talker.0.kill();
+    let told = outcome.probes.iter().find(|one| one.probe == "processes").expect("it has its books");
+    assert!(told.lost_events > 0 && told.events + told.lost_events >= 3 * PROCESSES as u64, "{told:?}");
+    assert!(said.contains(&format!("weir: {} events lost", told.lost_events)), "{said}, {told:?}");
+    let process = source(to_port(&outcome, 5000));
+    assert_eq!((process.pid, process.process.as_str()), (talker.0.id(), "bash"));
+    assert!(process.executable.as_deref().is_some_and(|path| path.ends_with("/bash")), "{process:?}");
 }
 
 /// The process and its control group are gone before the agent could have looked.

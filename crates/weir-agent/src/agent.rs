@@ -217,7 +217,8 @@ impl Agent {
         self.retire(outlet);
         outlet.send(&mut self.books);
         outlet.collect(&mut self.books);
-        self.books.set_probes(self.identity.accounts());
+        let accounts = self.identity.accounts().chain(self.nat.account(&self.table));
+        self.books.set_probes(accounts.collect());
         self.books.audit();
         self.books.speak();
         Ok(())

@@ -18,6 +18,9 @@ use std::time::Duration;
 /// A kubelet cannot be watched.
 const ASK_AGAIN: Duration = Duration::from_secs(10);
 
+/// How a follower waits until it tries again.
+pub type Rest = Arc<dyn Fn(Duration) + Send + Sync>;
+
 /// What a follower has to tell.
 pub struct Heard {
     /// Of which kind.
@@ -46,12 +49,12 @@ pub enum News {
 ///
 /// # Errors
 /// There are no threads to be had.
-pub fn start(access: Access, node: &str, tell: SyncSender<Heard>) -> Result<(), Failure> {
+pub fn start(access: Access, node: &str, tell: &SyncSender<Heard>, rest: &Rest) -> Result<(), Failure> {
     let resources = access.resources();
     let access = Arc::new(access);
     for &resource in resources {
-        let (access, node, tell) = (Arc::clone(&access), node.to_owned(), tell.clone());
-        let shared = Shared { access, node, resource, tell };
+        let (access, tell, rest) = (Arc::clone(&access), tell.clone(), Arc::clone(rest));
+        let shared = Shared { access, node: node.to_owned(), resource, tell, rest };
         let follow = match resource {
             Resource::PodsHere => Follower::<PodHere>::run,
             Resource::PodsElsewhere => Follower::<PodElsewhere>::run,
@@ -72,6 +75,7 @@ struct Shared {
     node: String,
     resource: Resource,
     tell: SyncSender<Heard>,
+    rest: Rest,
 }
 
 struct Follower<T> {
@@ -139,7 +143,7 @@ impl<T: Object> Follower<T> {
                     follower.pace.next()
                 }
             };
-            thread::sleep(wait);
+            (follower.shared.rest)(wait);
         }
     }
 

@@ -44,6 +44,7 @@ pub struct Knowledge {
     shelves: HashMap<Resource, Shelf>,
     pods: Register<Arc<str>, Arc<Pod>>,
     addresses: Register<IpAddr, Arc<Pod>>,
+    hosts: Register<IpAddr, Arc<str>>,
     services: Register<IpAddr, Arc<Service>>,
     members: Register<Member, Arc<Service>>,
     nodes: Register<Arc<str>, Option<Arc<str>>>,
@@ -57,6 +58,7 @@ impl Knowledge {
             shelves: Resource::ALL.map(|resource| (resource, Shelf::default())).into(),
             pods: Register::new(linger),
             addresses: Register::new(linger),
+            hosts: Register::new(linger),
             services: Register::new(linger),
             members: Register::new(linger),
             nodes: Register::new(linger),
@@ -132,6 +134,7 @@ impl Knowledge {
         match claim {
             Claim::Pod(uid, pod) => self.pods.begin(uid, 0, pod),
             Claim::Address(address, pod) => self.addresses.begin(address, since, pod),
+            Claim::Host(address, node) => self.hosts.begin(address, since, node),
             Claim::Virtual(address, service) => self.services.begin(address, since, service),
             Claim::Member(member, service) => self.members.begin(member, 0, service),
             Claim::Node(node, zone) => self.nodes.begin(node, 0, zone),
@@ -144,6 +147,7 @@ impl Knowledge {
         match claim {
             Claim::Pod(uid, pod) => self.pods.end(uid, now, pod),
             Claim::Address(address, pod) => self.addresses.end(address, now, pod),
+            Claim::Host(address, node) => self.hosts.end(address, now, node),
             Claim::Virtual(address, service) => self.services.end(address, now, service),
             Claim::Member(member, service) => self.members.end(member, now, service),
             Claim::Node(node, zone) => self.nodes.end(node, now, zone),
@@ -155,6 +159,7 @@ impl Knowledge {
     pub fn expire(&mut self, now: Instant) {
         self.pods.expire(now);
         self.addresses.expire(now);
+        self.hosts.expire(now);
         self.services.expire(now);
         self.members.expire(now);
         self.nodes.expire(now);
@@ -178,6 +183,20 @@ impl Knowledge {
             service: Some(service.name.clone()),
             ..Workload::default()
         })
+    }
+
+    /// What an address is called: by the service whose it is, else by the pod, each with its namespace, else by the node.
+    pub fn name(&self, address: IpAddr, span: Span) -> Option<String> {
+        let whole = |name: &str, namespace: &Option<Arc<str>>| match namespace {
+            Some(namespace) => format!("{name}.{namespace}"),
+            None => name.to_owned(),
+        };
+        let service =
+            self.services.at(&address, span).map(|service| whole(&service.name, &service.namespace));
+        let of_pod = |pod: &Arc<Pod>| Some(whole(pod.name.as_ref()?, &pod.namespace));
+        let pod = || self.addresses.at(&address, span).and_then(of_pod);
+        let node = || self.hosts.at(&address, span).map(|node| node.as_ref().to_owned());
+        service.or_else(pod).or_else(node)
     }
 
     fn of_pod(&self, pod: &Pod, span: Span) -> Workload {
@@ -216,7 +235,8 @@ impl Knowledge {
     }
 }
 
-fn now() -> u64 {
+/// Nanoseconds since the Unix epoch.
+pub fn now() -> u64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(now.as_nanos()).unwrap_or(u64::MAX)
 }

@@ -27,12 +27,15 @@ pub use knowledge::{Sought, Span};
 pub use state::KubernetesState;
 
 use access::Access;
-use follow::{Heard, News};
+use follow::{Heard, News, Rest};
 use knowledge::Knowledge;
 use resource::Resource;
 use state::Links;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, sync_channel};
+use std::thread;
 use std::time::{Duration, Instant};
 use weir_record::Workload;
 
@@ -92,14 +95,14 @@ impl Kubernetes {
             Source::File(path) => Some(kubeconfig::read(path)?),
         };
         let Some(access) = access else { return Ok(None) };
-        Self::follow(access, node, linger).map(Some)
+        Self::follow(access, node, linger, &(Arc::new(thread::sleep) as Rest)).map(Some)
     }
 
-    fn follow(access: Access, node: String, linger: Duration) -> Result<Self, Failure> {
+    fn follow(access: Access, node: String, linger: Duration, rest: &Rest) -> Result<Self, Failure> {
         let (tell, heard) = sync_channel(QUEUE);
         let resources = access.resources();
         let links = Links::new(access.server.clone(), resources);
-        follow::start(access, &node, tell)?;
+        follow::start(access, &node, &tell, rest)?;
         Ok(Self { heard, knowledge: Knowledge::new(linger), links, node })
     }
 
@@ -143,6 +146,12 @@ impl Kubernetes {
     #[must_use]
     pub fn workload(&self, sought: &Sought<'_>) -> Option<Workload> {
         self.knowledge.workload(sought)
+    }
+
+    /// What an address was called then.
+    #[must_use]
+    pub fn name(&self, address: IpAddr, span: Span) -> Option<String> {
+        self.knowledge.name(address, span)
     }
 
     /// What can be said of it.

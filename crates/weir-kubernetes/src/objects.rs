@@ -30,6 +30,8 @@ pub enum Claim {
     Pod(Arc<str>, Arc<Pod>),
     /// The pod of this address.
     Address(IpAddr, Arc<Pod>),
+    /// The node of this address.
+    Host(IpAddr, Arc<str>),
     /// The service of this address.
     Virtual(IpAddr, Arc<Service>),
     /// A service that leads to this pod or address.
@@ -201,13 +203,17 @@ impl PodObject {
         })
     }
 
-    /// Its own addresses: not those of its node, and none when it has ended, though it still shows them.
+    /// Its addresses: none when it has ended, though it still shows them. In its node's network they are the node's,
+    /// which so needs not be followed in full.
     fn facts(&self, pod: &Arc<Pod>) -> Facts {
-        let has_own =
-            !self.spec.host_network && !matches!(self.status.phase.as_str(), "Succeeded" | "Failed");
-        let own = self.status.addresses.iter().filter(|_| has_own);
-        let claims =
-            addresses(own.map(|address| address.ip.as_str())).map(|it| Claim::Address(it, pod.clone()));
+        let has_ended = matches!(self.status.phase.as_str(), "Succeeded" | "Failed");
+        let shown = self.status.addresses.iter().filter(|_| !has_ended);
+        let claim = |address| match &pod.node {
+            Some(node) if self.spec.host_network => Some(Claim::Host(address, node.clone())),
+            _ if self.spec.host_network => None,
+            _ => Some(Claim::Address(address, pod.clone())),
+        };
+        let claims = addresses(shown.map(|address| address.ip.as_str())).filter_map(claim);
         let metadata = self.metadata.facts();
         let since = self.status.start_time.as_deref().map_or(metadata.since, |time| nanoseconds(Some(time)));
         Facts { uid: pod.uid.clone(), since, claims: claims.collect() }

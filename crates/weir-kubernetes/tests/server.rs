@@ -6,7 +6,9 @@ use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use weir_kubernetes::{Kubernetes, Options, Sought, Source, Span};
 use weir_record::Workload;
-use weir_tests::api_server::{ApiServer, Certificates, ENDPOINTS, NODES, PODS, Pod, REPLICA_SETS, SERVICES};
+use weir_tests::api_server::{
+    ApiServer, Certificates, ENDPOINTS, JOBS, NODES, PODS, Pod, REPLICA_SETS, SERVICES,
+};
 use weir_tests::api_server::{TOKEN, endpoints, made_by, node, service};
 use weir_tests::wait_for;
 
@@ -119,6 +121,24 @@ fn ten_thousand_pods_are_known_in_pages_through_changes_cuts_and_lost_history() 
     assert_eq!(lists, 6, "a cut alone does not make all be listed again");
 }
 
+/// All pages of a list are of one moment; a server that has forgotten it says so in the middle.
+#[test]
+fn a_list_that_gets_too_old_in_its_middle_begins_anew() {
+    const PODS: u32 = 1200;
+    let mut world = World::new(PODS);
+    world.server.refuse_next_page();
+    let mut known = follow(world.server.kubeconfig());
+    wait_for("a second page is asked for", PATIENCE, || {
+        world.server.requests().iter().any(|one| one.contains("continue=")).then_some(())
+    });
+    // Some that the first page had go, and others come, before it is listed again.
+    world.change(200, PODS);
+    world.converges(&mut known, PODS);
+    let lists = world.server.requests();
+    let lists = lists.iter().filter(|one| one.contains("pods?limit") && !one.contains("continue=")).count();
+    assert_eq!(lists, 3, "pods here once, those elsewhere twice");
+}
+
 #[test]
 fn bookmarks_move_a_quiet_watch_on() {
     let mut world = World::new(3);
@@ -215,6 +235,28 @@ fn a_client_certificate_and_a_new_token_are_taken() {
     world.server.file("token", TOKEN);
     world.change(5, 3);
     world.converges(&mut known, 3);
+}
+
+/// What made it, the topmost: a Job that a CronJob has made is the CronJob's.
+#[test]
+fn a_job_is_an_owner_unless_a_cronjob_has_made_it() {
+    let server = ApiServer::new();
+    server.set(JOBS, made_by(("CronJob", "nightly", "uid-c"), "default", ("nightly-1", "uid-of-nightly-1")));
+    for (number, job) in ["nightly-1", "once"].into_iter().enumerate() {
+        let (uid, address) = (format!("uid-of-{job}"), address(number as u32).to_string());
+        let owner = Some(("Job", job, uid.as_str()));
+        let pod = Pod { uid: job, name: job, namespace: "default", node: "node-2", address: &address, owner };
+        server.set(PODS, pod.object());
+    }
+    let mut known = follow(server.kubeconfig());
+    wait_for("all is known", PATIENCE, || {
+        known.hear();
+        known.state().connected.then_some(())
+    });
+    let owner = |number| at(&known, address(number)).and_then(|workload| workload.owner);
+    let owner = |number| owner(number).map(|owner| (owner.kind.to_string(), owner.name.to_string()));
+    assert_eq!(owner(0), Some(("cronjob".into(), "nightly".into())));
+    assert_eq!(owner(1), Some(("job".into(), "once".into())));
 }
 
 #[test]

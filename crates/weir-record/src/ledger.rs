@@ -158,8 +158,10 @@ pub struct ProbeAccount {
     pub probe: &'static str,
     /// What was taken in.
     pub events: u64,
-    /// What the kernel's ring had no room for.
+    /// What the kernel had no room for.
     pub lost_events: u64,
+    /// What was learned from them and had to be forgotten for want of room, while it held.
+    pub evicted: u64,
 }
 
 /// An account as it is printed.

@@ -15,6 +15,8 @@ pub enum NameOrigin {
     /// An answer that a socket of this host received: the name that was asked for.
     #[default]
     Dns,
+    /// The Kubernetes cluster: the service, pod or node that has the address.
+    Kubernetes,
     /// The hosts file.
     Hosts,
     /// The server that is responsible for the address, asked by Weir.
@@ -23,13 +25,14 @@ pub enum NameOrigin {
 
 impl NameOrigin {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Dns, Self::Hosts, Self::ReverseDns];
+    pub const ALL: [Self; 4] = [Self::Dns, Self::Kubernetes, Self::Hosts, Self::ReverseDns];
 
     /// The word for it.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Dns => "dns",
+            Self::Kubernetes => "kubernetes",
             Self::Hosts => "hosts",
             Self::ReverseDns => "reverse_dns",
         }

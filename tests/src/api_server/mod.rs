@@ -1,5 +1,6 @@
 //! A Kubernetes API server, as far as reading goes: list and watch over HTTPS, with pages, bookmarks, field selectors,
-//! metadata on its own, forgotten history (410 Gone), and tokens or client certificates.
+//! metadata on its own, forgotten history (410 Gone), and tokens or client certificates. U+FFFD in an object is sent as a
+//! byte that is no UTF-8, which a real one would not do.
 
 mod certificates;
 mod objects;
@@ -135,6 +136,11 @@ impl ApiServer {
         self.store().forget();
     }
 
+    /// The next page that continues a list is refused once, as too old to be continued.
+    pub fn refuse_next_page(&self) {
+        self.store().refuses_next_page = true;
+    }
+
     /// This kind of object may not be read from now on.
     pub fn forbid(&self, path: &str) {
         self.store().forbidden.insert(path.to_owned());
@@ -247,10 +253,17 @@ fn answer(shared: &Shared, stream: &mut Stream, request: &Request) -> io::Result
 }
 
 fn respond(stream: &mut Stream, code: u16, value: &Value) -> io::Result<()> {
-    let body = value.to_string();
+    let body = bytes(value);
     write!(stream, "HTTP/1.1 {code} As Said\r\nContent-Type: application/json\r\n")?;
-    write!(stream, "Content-Length: {}\r\n\r\n{body}", body.len())?;
+    write!(stream, "Content-Length: {}\r\n\r\n", body.len())?;
+    stream.write_all(&body)?;
     stream.flush()
+}
+
+fn bytes(value: &Value) -> Vec<u8> {
+    let text = value.to_string();
+    let parts: Vec<_> = text.split('\u{fffd}').map(str::as_bytes).collect();
+    parts.join(&0xff)
 }
 
 fn watch(shared: &Shared, stream: &mut Stream, request: &Request) -> io::Result<()> {
@@ -294,8 +307,10 @@ fn tell(shared: &Shared, stream: &mut Stream, request: &Request) -> io::Result<(
 }
 
 fn chunk(stream: &mut Stream, event: &Value) -> io::Result<()> {
-    let line = format!("{event}\n");
-    write!(stream, "{:x}\r\n{line}\r\n", line.len())?;
+    let line = bytes(event);
+    write!(stream, "{:x}\r\n", line.len() + 1)?;
+    stream.write_all(&line)?;
+    stream.write_all(b"\n\r\n")?;
     stream.flush()
 }
 

@@ -24,6 +24,8 @@ pub(super) struct Store {
     forgotten: u64,
     objects: BTreeMap<Key, Arc<Value>>,
     history: Vec<Change>,
+    /// The next page that continues a list is too old.
+    pub refuses_next_page: bool,
     /// Kinds that may not be read.
     pub forbidden: BTreeSet<String>,
     /// What was asked.
@@ -57,13 +59,14 @@ impl Store {
     }
 
     /// A page of a list, or that the token for it is too old.
-    pub fn list(&self, request: &Request) -> (u16, Value) {
+    pub fn list(&mut self, request: &Request) -> (u16, Value) {
         let limit = request.number("limit").unwrap_or(u64::MAX) as usize;
         let (version, after) = match request.query.get("continue").and_then(|token| token.split_once(' ')) {
             None => (self.version, String::new()),
             Some((version, after)) => (version.parse().expect("our own token"), after.to_owned()),
         };
-        if version < self.forgotten {
+        let is_refused = !after.is_empty() && std::mem::take(&mut self.refuses_next_page);
+        if version < self.forgotten || is_refused {
             return (410, status(410));
         }
         let name = |key: &Key| format!("{}/{}", key.1, key.2);

@@ -2,8 +2,7 @@
 //!
 //! Those that there are when the agent starts are found in the file system, others are told by the kernel.
 
-use hashbrown::HashMap;
-use std::collections::VecDeque;
+use super::lingering::Lingering;
 use std::fs;
 use std::os::unix::fs::DirEntryExt;
 use std::path::{Path, PathBuf};
@@ -20,12 +19,7 @@ const APART: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub struct Groups {
     mounts: Mounts,
-    paths: HashMap<u64, Arc<str>>,
-    /// In the order in which they came.
-    queue: VecDeque<u64>,
-    gone: VecDeque<(Instant, u64)>,
-    capacity: usize,
-    evicted: u64,
+    paths: Lingering<u64, Arc<str>>,
     walked: Option<Instant>,
 }
 
@@ -66,8 +60,7 @@ impl Mounts {
 impl Groups {
     /// For `capacity` of them.
     pub fn new(capacity: usize, mounts: Mounts) -> Self {
-        let (paths, queue, gone) = Default::default();
-        Self { mounts, paths, queue, gone, capacity, evicted: 0, walked: None }
+        Self { mounts, paths: Lingering::new(capacity, LINGER), walked: None }
     }
 
     /// Whether a process's group of the default hierarchy may say less than those of others.
@@ -77,7 +70,7 @@ impl Groups {
 
     /// How many had to go while they were there.
     pub fn evicted(&self) -> u64 {
-        self.evicted
+        self.paths.evicted()
     }
 
     /// The path of a group, if it is known.
@@ -100,7 +93,7 @@ impl Groups {
                 }
                 let path = entry.path();
                 self.insert(entry.ino(), below(&mount, &path));
-                if self.paths.len() < self.capacity {
+                if !self.paths.is_full() {
                     folders.push(path);
                 }
             }
@@ -113,36 +106,19 @@ impl Groups {
             let path = text.split(|byte| *byte == 0).next().unwrap_or_default();
             self.insert(event.origin, String::from_utf8_lossy(path).into());
         } else {
-            self.gone.push_back((now, event.origin));
+            self.paths.leave(event.origin, now);
         }
     }
 
     fn insert(&mut self, id: u64, path: Arc<str>) {
-        if path.len() > LONGEST_PATH as usize {
-            return;
-        }
-        if self.paths.insert(id, path).is_none() {
-            self.queue.push_back(id);
-        }
-        while self.paths.len() > self.capacity {
-            let Some(oldest) = self.queue.pop_front() else { break };
-            self.evicted += u64::from(self.paths.remove(&oldest).is_some());
-        }
-        // Those that have gone in time have left their places in the queue.
-        if self.queue.len() > 2 * self.capacity {
-            self.queue.retain(|id| self.paths.contains_key(id));
+        if path.len() <= LONGEST_PATH as usize {
+            self.paths.insert(id, path);
         }
     }
 
     /// Forgets what has been gone for long enough.
     pub fn expire(&mut self, now: Instant) {
-        while let Some(&(when, id)) = self.gone.front() {
-            if now.duration_since(when) < LINGER {
-                break;
-            }
-            self.gone.pop_front();
-            self.paths.remove(&id);
-        }
+        self.paths.expire(now);
     }
 }
 
@@ -207,6 +183,6 @@ mod tests {
             groups.learn(&event(id, GROUP_MADE), b"/a\0", now);
         }
         groups.learn(&event(1000, GROUP_MADE), &[b'a'; 2000], now);
-        assert_eq!((groups.paths.len(), groups.evicted()), (2, 98));
+        assert_eq!((groups.path(1000), groups.evicted()), (None, 98));
     }
 }

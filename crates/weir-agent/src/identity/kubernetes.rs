@@ -51,6 +51,11 @@ impl Workloads {
         }
     }
 
+    /// What an address was called from `start` to `end`.
+    pub fn name(&self, address: IpAddr, (start, end): (u64, u64)) -> Option<String> {
+        self.0.as_ref()?.name(address, Span { start, end })
+    }
+
     fn find(&self, pod_uid: Option<&str>, address: IpAddr, span: Span) -> Option<Workload> {
         self.0.as_ref()?.workload(&Sought { pod_uid, address, span })
     }

@@ -4,6 +4,7 @@ mod cgroup;
 mod containers;
 mod groups;
 mod kubernetes;
+mod lingering;
 mod names;
 mod places;
 mod portless;
@@ -112,7 +113,7 @@ impl Identity {
         self.containers.attribute(record);
         // A pod is told by its process first.
         self.workloads.attribute(record);
-        self.names.attribute(record);
+        self.names.attribute(record, |address, time| self.workloads.name(address, time));
     }
 
     /// What can be said of it; nothing where it is off.
@@ -126,8 +127,8 @@ impl Identity {
     }
 
     /// What the probes have told, and what of it was lost.
-    pub fn accounts(&self) -> Vec<ProbeAccount> {
-        self.talkers.accounts().chain(self.names.account()).collect()
+    pub fn accounts(&self) -> impl Iterator<Item = ProbeAccount> {
+        self.talkers.accounts().chain(self.names.account())
     }
 
     /// The objects of the probes and the names of their programs, for statistics.

@@ -4,11 +4,12 @@ use super::cgroup;
 use super::groups::{Groups, Mounts};
 use super::process::{self, Arguments};
 use super::programs::{Id, Known, Program, Programs};
+use super::unix_now;
 use hashbrown::HashMap;
 use std::borrow::Cow;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 use weir_kernel::{GROUP_GONE, GROUP_MADE, Loaded, PROCESS_ENDED, SocketOwner, clock};
 use weir_probes::processes::{self as probe, CommandLines};
 use weir_record::Process;
@@ -216,9 +217,8 @@ impl Processes {
 }
 
 fn boot() -> u64 {
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    let boot = now.saturating_sub(clock::since_boot().unwrap_or(Duration::ZERO));
-    u64::try_from(boot.as_nanos()).unwrap_or(0)
+    let since_boot = clock::since_boot().unwrap_or(Duration::ZERO);
+    unix_now().saturating_sub(since_boot.as_nanos() as u64)
 }
 
 fn command(owner: &SocketOwner) -> String {

@@ -1,8 +1,7 @@
 //! What processes run, as the kernel has told it: known of those that are gone a moment later, too.
 
+use super::lingering::Lingering;
 use super::process::{Arguments, command_line};
-use hashbrown::HashMap;
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use weir_kernel::{PROCESS_BECAME, PROCESS_COPIED, ProcessEvent, SocketOwner};
@@ -50,25 +49,19 @@ const LINGER: Duration = Duration::from_secs(5);
 /// A bounded table of them.
 #[derive(Debug)]
 pub struct Programs {
-    known: HashMap<Id, Known>,
-    /// In the order in which they came.
-    queue: VecDeque<Id>,
-    gone: VecDeque<(Instant, Id)>,
-    capacity: usize,
-    evicted: u64,
+    known: Lingering<Id, Known>,
     arguments: Arguments,
 }
 
 impl Programs {
     /// For `capacity` of them.
     pub fn new(capacity: usize, arguments: Arguments) -> Self {
-        let (known, queue, gone) = Default::default();
-        Self { known, queue, gone, capacity, evicted: 0, arguments }
+        Self { known: Lingering::new(capacity, LINGER), arguments }
     }
 
     /// How many had to go before their processes did.
     pub fn evicted(&self) -> u64 {
-        self.evicted
+        self.known.evicted()
     }
 
     /// Takes in what became of a process.
@@ -78,34 +71,20 @@ impl Programs {
             PROCESS_COPIED => {
                 let origin = Id { pid: event.parent, started: event.origin, ..id };
                 let known = self.known.get(&origin).cloned().unwrap_or(Known::CopyOf(origin));
-                self.insert(id, known);
+                self.known.insert(id, known);
             }
             PROCESS_BECAME => {
                 let program = program(text, event.path.into(), self.arguments);
-                self.insert(id, Known::Runs(Arc::new(program)));
-                self.gone.push_back((now, Id { program: id.program.wrapping_sub(1), ..id }));
+                self.known.insert(id, Known::Runs(Arc::new(program)));
+                self.known.leave(Id { program: id.program.wrapping_sub(1), ..id }, now);
             }
-            _ => self.gone.push_back((now, id)),
+            _ => self.known.leave(id, now),
         }
     }
 
     /// What others have found out about a process.
     pub fn remember(&mut self, id: Id, program: Arc<Program>) {
-        self.insert(id, Known::Runs(program));
-    }
-
-    fn insert(&mut self, id: Id, known: Known) {
-        if self.known.insert(id, known).is_none() {
-            self.queue.push_back(id);
-        }
-        while self.known.len() > self.capacity {
-            let Some(oldest) = self.queue.pop_front() else { break };
-            self.evicted += u64::from(self.known.remove(&oldest).is_some());
-        }
-        // Those that have gone in time have left their places in the queue.
-        if self.queue.len() > 2 * self.capacity {
-            self.queue.retain(|id| self.known.contains_key(id));
-        }
+        self.known.insert(id, Known::Runs(program));
     }
 
     /// What a process runs, as far as it was told. What it is a copy of may be known by now.
@@ -118,18 +97,12 @@ impl Programs {
 
     /// Whether the process has become another program since: what /proc says is about that one.
     pub fn is_past(&self, id: &Id) -> bool {
-        self.known.contains_key(&Id { program: id.program.wrapping_add(1), ..*id })
+        self.known.get(&Id { program: id.program.wrapping_add(1), ..*id }).is_some()
     }
 
     /// Forgets what has been gone for long enough.
     pub fn expire(&mut self, now: Instant) {
-        while let Some(&(when, id)) = self.gone.front() {
-            if now.duration_since(when) < LINGER {
-                break;
-            }
-            self.gone.pop_front();
-            self.known.remove(&id);
-        }
+        self.known.expire(now);
     }
 }
 
@@ -222,21 +195,6 @@ mod tests {
         assert_eq!(runs(&programs, next).0.as_deref(), Some("/b"));
         programs.expire(now + Duration::from_secs(3) + LINGER);
         assert_eq!((programs.get(&next), programs.evicted()), (None, 0));
-    }
-
-    #[test]
-    fn memory_is_bounded_and_what_had_to_go_is_counted() {
-        let (mut programs, now) = (programs(), Instant::now());
-        for pid in 0..5 {
-            become_(&mut programs, Id { pid, ..ID }, b"a\0", b"", now);
-        }
-        assert_eq!((programs.known.len(), programs.evicted()), (3, 2));
-        for pid in 0..1000 {
-            become_(&mut programs, Id { pid, ..ID }, b"a\0", b"", now);
-            programs.learn(&event(Id { pid, ..ID }, PROCESS_ENDED), &[], now);
-            programs.expire(now + LINGER);
-        }
-        assert!(programs.queue.len() <= 6 && programs.gone.is_empty());
     }
 
     #[test]

@@ -212,11 +212,13 @@ impl Talkers {
             probe: "sockets",
             events: self.events,
             lost_events: probe.lost().unwrap_or(0),
+            evicted: self.sockets.evicted() + self.portless.evicted(),
         });
         let processes = self.processes.loaded().map(|_| ProbeAccount {
             probe: "processes",
             events: self.processes.events(),
             lost_events: self.processes.lost(),
+            evicted: self.processes.evicted(),
         });
         sockets.into_iter().chain(processes)
     }

@@ -20,6 +20,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::Path;
 use std::time::{Duration, Instant};
+use weir_record::ProbeAccount;
 
 /// How often it is looked for namespaces that are to be let go, and for conntrack where there was none.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
@@ -39,7 +40,10 @@ pub struct NatState {
     pub translations: u64,
     /// Translations that were forgotten for others.
     pub evicted_translations: u64,
-    /// How often the kernel had no room for events; each time all was asked for anew.
+    /// Events of translated connections that were taken in.
+    #[serde(default)]
+    pub events: u64,
+    /// Those that the kernel had no room for; then all was asked for anew.
     pub lost_events: u64,
     /// Translations that came after translated packets: those conversations are in two records.
     pub late_translations: u64,
@@ -64,6 +68,7 @@ pub(crate) struct Nat {
     refused: BTreeSet<u32>,
     is_mute: bool,
     looked: Instant,
+    events: u64,
     lost: u64,
 }
 
@@ -71,7 +76,7 @@ impl Nat {
     /// Listens nowhere yet.
     pub(crate) fn new(is_wanted: bool) -> Self {
         let (sources, refused, looked) = (BTreeMap::new(), BTreeSet::new(), Instant::now());
-        Self { is_wanted, sources, refused, is_mute: false, looked, lost: 0 }
+        Self { is_wanted, sources, refused, is_mute: false, looked, events: 0, lost: 0 }
     }
 
     /// Listens in each namespace of `inventory` from now on, and takes in what is translated there already. A
@@ -125,9 +130,10 @@ impl Nat {
     /// Takes in what the kernel has said meanwhile.
     pub(crate) fn hear(&mut self, inventory: &Inventory, table: &mut Table) {
         for (id, source) in &mut self.sources {
-            let lost = source.hear(table);
-            self.lost += u64::from(lost);
-            source.doubt |= lost;
+            let (events, lost) = source.hear(table);
+            self.events += events;
+            self.lost += lost;
+            source.doubt |= lost > 0;
             if let Some(namespace) = inventory.namespace_of(*id).filter(|_| source.is_due()) {
                 // Who refuses now is asked again the next time.
                 let _ = source.ask(namespace, table);
@@ -141,9 +147,19 @@ impl Nat {
             namespaces: self.sources.len() as u64,
             translations: table.translations().len() as u64,
             evicted_translations: table.translations().evicted(),
+            events: self.events,
             lost_events: self.lost,
             late_translations: table.late_translations(),
         }
+    }
+
+    /// What conntrack has told, and what of it was lost; none where nobody has listened.
+    pub(crate) fn account(&self, table: &Table) -> Option<ProbeAccount> {
+        let is_used = self.events + self.lost > 0 || !self.sources.is_empty();
+        let evicted = table.translations().evicted();
+        let account =
+            ProbeAccount { probe: "conntrack", events: self.events, lost_events: self.lost, evicted };
+        is_used.then_some(account)
     }
 
     fn let_go(&mut self, id: u32, table: &mut Table) {
@@ -178,9 +194,10 @@ impl Source {
         Ok(())
     }
 
-    /// Takes in events; whether some were lost.
-    fn hear(&mut self, table: &mut Table) -> bool {
-        let (now, place, mut lost) = (Instant::now(), self.place, false);
+    /// Takes in events: how many, and how many were lost.
+    fn hear(&mut self, table: &mut Table) -> (u64, u64) {
+        let (now, place) = (Instant::now(), self.place);
+        let (mut events, mut is_short) = (0, false);
         for _ in 0..AT_A_TIME {
             let look = self.listener.next(|heard| match heard {
                 Heard::Translated(tuples) => table.translate(tuples, place),
@@ -188,12 +205,15 @@ impl Source {
                 Heard::Done(_) => {}
             });
             match look {
-                Ok(Look::Some) => {}
-                Ok(Look::Lost) => lost = true,
+                Ok(Look::Some) => events += 1,
+                Ok(Look::Lost) => is_short = true,
                 Ok(Look::Nothing) | Err(_) => break,
             }
         }
-        lost
+        // Until all that was queued is read, the kernel queues nothing more. An event that it had no memory to write
+        // at all is not among what it counts.
+        let lost = if is_short { self.listener.dropped().max(1) } else { 0 };
+        (events, lost)
     }
 }
 

@@ -10,7 +10,7 @@ use nix::errno::Errno;
 use nix::sys::socket::{MsgFlags, recv, setsockopt, sockopt::RcvBufForce};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};
-use weir_kernel::{Instruction, filter_socket};
+use weir_kernel::{Instruction, filter_socket, socket_drops};
 
 // include/uapi/linux/netfilter/nfnetlink.h
 const NFNLGRP_CONNTRACK_NEW: u32 = 1;
@@ -43,12 +43,14 @@ fn translated_only() -> [Instruction; 9] {
 pub(super) struct Listener {
     socket: Socket,
     buffer: Vec<u8>,
+    /// What there was no room for until it was last asked for.
+    dropped: u32,
 }
 
 /// What came of one look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Look {
-    /// A datagram.
+    /// A datagram: one event.
     Some,
     /// Nothing is there.
     Nothing,
@@ -65,13 +67,19 @@ impl Listener {
         filter_socket(socket.as_fd(), &translated_only()).map_err(io::Error::other)?;
         socket.add_membership(NFNLGRP_CONNTRACK_NEW)?;
         socket.add_membership(NFNLGRP_CONNTRACK_DESTROY)?;
-        Ok(Self { socket, buffer: vec![0; DATAGRAM] })
+        Ok(Self { socket, buffer: vec![0; DATAGRAM], dropped: 0 })
     }
 
     /// So little room that some are lost.
     #[cfg(test)]
     pub(super) fn starve(&self) {
         setsockopt(&self.socket, RcvBufForce, &2048).expect("these tests need root");
+    }
+
+    /// Events that there was no room for since the last time.
+    pub(super) fn dropped(&mut self) -> u64 {
+        let dropped = socket_drops(self.socket.as_fd()).unwrap_or(self.dropped);
+        u64::from(dropped.wrapping_sub(std::mem::replace(&mut self.dropped, dropped)))
     }
 
     /// The next datagram, where there is one.

@@ -74,6 +74,8 @@ fn root_lost_events_are_made_up_for() {
         let wanted: BTreeSet<_> = (0..100).map(|_| ask()).collect();
         nat.hear(&inventory, &mut table);
         assert!(nat.lost > 0 && ports(&table).len() < 100);
+        let account = nat.account(&table).expect("it listens");
+        assert_eq!((account.events + account.lost_events, account.events), (100, ports(&table).len() as u64));
         nat.sources.values_mut().for_each(|source| source.dumped -= source.pause);
         nat.hear(&inventory, &mut table);
         assert_eq!(ports(&table), wanted);

@@ -98,6 +98,23 @@ fn a_services_address_is_the_services() {
 }
 
 #[test]
+fn an_address_has_the_name_of_the_service_then_of_the_pod_then_of_the_node() {
+    let mut known = knowledge();
+    let name = |known: &Knowledge| known.name(ADDRESS, at(ADDRESS).span);
+    assert_eq!(name(&known), None);
+    let node = || Claim::Host(ADDRESS, "node-1".into());
+    known.object(Resource::PodsHere, stated("proxy", [node()]));
+    // Each pod in a node's network says so; one that goes takes nothing from the others.
+    known.object(Resource::PodsHere, stated("network", [node()]));
+    known.gone(Resource::PodsHere, "proxy");
+    assert_eq!(name(&known).as_deref(), Some("node-1"));
+    known.object(Resource::PodsElsewhere, stated("a", [Claim::Address(ADDRESS, pod("a"))]));
+    assert_eq!(name(&known).as_deref(), Some("a.shop"));
+    known.object(Resource::Services, stated("s", [Claim::Virtual(ADDRESS, service("web"))]));
+    assert_eq!(name(&known).as_deref(), Some("web.shop"));
+}
+
+#[test]
 fn a_new_list_replaces_the_old_one() {
     let mut known = knowledge();
     let address = |last| IpAddr::from([10, 0, 0, last]);

@@ -31,9 +31,12 @@ fn a_pod_of_this_node_is_known_by_uid_and_address() {
 #[test]
 fn addresses_that_are_not_a_pods_own_are_not_its() {
     assert!(facts::<PodElsewhere>(POD.ended()).claims.is_empty());
-    assert!(facts::<PodElsewhere>(POD.on_host()).claims.is_empty());
+    let claims = facts::<PodElsewhere>(POD.on_host()).claims;
+    assert_eq!(claims.as_slice(), [Claim::Host(POD.address.parse().expect("an address"), POD.node.into())]);
     let claims = facts::<PodHere>(POD.on_host()).claims;
-    assert!(matches!(claims.as_slice(), [Claim::Pod(..)]), "{claims:?}");
+    assert!(matches!(claims.as_slice(), [Claim::Host(..), Claim::Pod(..)]), "{claims:?}");
+    let nowhere = api::Pod { node: "", ..POD };
+    assert!(facts::<PodElsewhere>(nowhere.on_host()).claims.is_empty());
 }
 
 #[test]

@@ -70,12 +70,16 @@ static __always_inline void tell(struct __sk_buff *skb, __u32 offset)
 	message->time = bpf_ktime_get_ns();
 	message->length = length;
 	message->padding = 0;
+	/*
+	 * It is as long as its header, which was read. Verifiers before Linux 6.2 want each bound in a test of its own,
+	 * of which the compiler would make one.
+	 */
+	if (length < DNS_HEADER)
+		length = DNS_HEADER;
+	asm volatile("" : "+r"(length));
 	if (length > DNS_BYTES)
 		length = DNS_BYTES;
-	/* The compiler knows that it is not 0, and the verifier does not. */
-	asm volatile("" : "+r"(length));
-	if (length > 0 && length <= DNS_BYTES)
-		bpf_skb_load_bytes(skb, offset, message->bytes, length);
+	bpf_skb_load_bytes(skb, offset, message->bytes, length);
 	bpf_ringbuf_submit(message, BPF_RB_NO_WAKEUP);
 }
 

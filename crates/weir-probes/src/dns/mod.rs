@@ -8,7 +8,8 @@ mod group;
 use std::os::fd::AsFd;
 use weir_kernel::{DnsMessage, Loaded, Opened, Result, Ring, Traced};
 
-const OBJECT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/dns.bpf.o"));
+/// The object itself, to try its programs one by one.
+pub const OBJECT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/dns.bpf.o"));
 
 /// The program that runs, by name.
 pub const PROGRAM: &str = "weir_answers";

@@ -5,7 +5,8 @@
 
 use weir_kernel::{Loaded, Opened, ProcessEvent, Result, Ring, Traced};
 
-const OBJECT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/processes.bpf.o"));
+/// The object itself, to try its programs one by one.
+pub const OBJECT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/processes.bpf.o"));
 
 /// The programs that run, by name.
 pub const PROGRAMS: [&str; 5] =

@@ -89,7 +89,9 @@ static __always_inline __u64 put_path(char *text, struct file *file)
 
 	for (int part = 0; part < MOST_PARTS; part++) {
 		struct dentry *parent = BPF_CORE_READ(dentry, d_parent);
-		long name;
+		const unsigned char *name;
+		__u64 place = length;
+		long bytes;
 
 		if (dentry == BPF_CORE_READ(mount, mnt.mnt_root)) {
 			struct mount *below = BPF_CORE_READ(mount, mnt_parent);
@@ -100,12 +102,16 @@ static __always_inline __u64 put_path(char *text, struct file *file)
 			mount = below;
 			continue;
 		}
-		if (length > LONGEST_PATH - LONGEST_NAME)
+		name = BPF_CORE_READ(dentry, d_name.name);
+		/* A copy, tested where it is used: old verifiers do not know that what lies on the stack was tested,
+		 * too. */
+		asm volatile("" : "+r"(place));
+		if (place > LONGEST_PATH - LONGEST_NAME)
 			break;
-		name = bpf_probe_read_kernel_str(text + length, LONGEST_NAME, BPF_CORE_READ(dentry, d_name.name));
-		if (name <= 0 || name > LONGEST_NAME)
+		bytes = bpf_probe_read_kernel_str(text + place, LONGEST_NAME, name);
+		if (bytes <= 0 || bytes > LONGEST_NAME)
 			break;
-		length += name;
+		length = place + bytes;
 		if (parent == dentry) /* a file without a place, of memfd_create(2) */
 			break;
 		dentry = parent;

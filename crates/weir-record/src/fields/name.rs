@@ -25,7 +25,7 @@ macro_rules! fields_of {
             end_field!($end, "_name", "domain", Kind::Text, "Name of the address while the flow lived: the one that was asked for, where a process of this host asked DNS for it. Characters that are not printable ASCII are written `\\DDD`, as in zone files.", |record| {
                 name(&record.$end.name, |name| &name.text)
             }, |draft, value| set(&mut known(&mut draft.record.$end.name).text, value.text())),
-            end_field!($end, "_name_origin", "domain.origin", Kind::Text, "Where that name comes from: `dns` (an answer that this host received), `hosts` (the hosts file), `reverse_dns` (asked for by Weir).", |record| {
+            end_field!($end, "_name_origin", "domain.origin", Kind::Text, "Where that name comes from: `dns` (an answer that this host received), `kubernetes` (`service.namespace` or `pod.namespace` of the address, or the node), `hosts` (the hosts file), `reverse_dns` (asked for by Weir).", |record| {
                 name(&record.$end.name, |name| name.origin.as_str())
             }, |draft, value| set(&mut known(&mut draft.record.$end.name).origin, value.word(&NameOrigin::ALL, NameOrigin::as_str))),
             end_field!($end, "_label", "label", Kind::Text, "What `--label` calls the narrowest network around the address.", |record| {

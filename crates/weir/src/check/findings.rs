@@ -4,8 +4,9 @@ use std::fs;
 use weir_kernel::feature::{self, Map, NoOp};
 use weir_kernel::privilege::{has_btf, missing_capabilities, online_cpus};
 use weir_kernel::{Error, GracePeriod, Result, stats};
+use weir_probes::dns::{self, Dns};
 use weir_probes::flows::{self, Demand, Flows, Layout};
-use weir_probes::processes::{CommandLines, Processes};
+use weir_probes::processes::{self, CommandLines, Processes};
 use weir_probes::sockets::{Hooks, Sockets};
 
 /// The programs of the flow probe.
@@ -63,6 +64,8 @@ pub struct Findings {
     /// By its second, where that was refused.
     pub socket_functions: Option<Tried>,
     pub processes: Tried,
+    /// What listens to DNS answers.
+    pub dns: Tried,
     pub statistics: Tried,
     /// The kernel keeps its memory from root too, and so from programs.
     pub is_confidential: bool,
@@ -98,7 +101,12 @@ impl Findings {
             tcx,
             socket_functions: socket_tracepoints.is_err().then(|| try_sockets(Hooks::Functions)),
             socket_tracepoints,
-            processes: Processes::attach(CommandLines::Read).map(drop).map_err(Refusal::from),
+            processes: try_probe(
+                Processes::attach(CommandLines::Read),
+                ("processes", processes::OBJECT),
+                &processes::PROGRAMS,
+            ),
+            dns: try_probe(Dns::attach(&[53]), ("DNS", dns::OBJECT), &[dns::PROGRAM]),
             statistics: stats::Statistics::enable().map(drop).map_err(Refusal::from),
             is_confidential: fs::read_to_string("/sys/kernel/security/lockdown")
                 .is_ok_and(|text| text.contains("[confidentiality]")),
@@ -119,6 +127,7 @@ impl Findings {
             ("TCX links", &self.tcx),
             ("socket tracepoints", &self.socket_tracepoints),
             ("process tracepoints", &self.processes),
+            ("DNS answers", &self.dns),
             ("program statistics", &self.statistics),
         ];
         let functions = self.socket_functions.iter().map(|tried| ("socket fentry", tried));
@@ -136,11 +145,21 @@ fn try_sockets(hooks: Hooks) -> Tried {
     Sockets::attach_to(hooks).map(drop).map_err(Refusal::from)
 }
 
+/// A probe with hooks of its own; where it is refused, what is said of the first of its programs that is.
+fn try_probe<T>(attached: Result<T>, object: (&'static str, &[u8]), programs: &[&'static str]) -> Tried {
+    let Err(error) = attached else { return Ok(()) };
+    let blamed = programs.iter().find_map(|program| load_program(object, program).err());
+    Err(blamed.unwrap_or_else(|| error.into()))
+}
+
 /// The probe as a whole, its clock program run once; program by program where the kernel refuses that.
 fn load_probe() -> (Tried, [Tried; 3]) {
     match load_small().and_then(|flows| Ok(flows.ticks()?)) {
         Ok(_) => (Ok(()), PROGRAMS.map(|_| Ok(()))),
-        Err(refusal) => (Err(refusal), PROGRAMS.map(load_program)),
+        Err(refusal) => {
+            let object = ("flows", flows::object(flows::can_draw_by_content()));
+            (Err(refusal), PROGRAMS.map(|program| load_program(object, program)))
+        }
     }
 }
 
@@ -152,8 +171,8 @@ fn load_small() -> Result<Flows, Refusal> {
     Ok(Flows::load(layout)?)
 }
 
-fn load_program(program: &'static str) -> Tried {
-    let load = feature::dry_load("flows", flows::object(flows::can_draw_by_content()), program);
+fn load_program((name, object): (&'static str, &[u8]), program: &'static str) -> Tried {
+    let load = feature::dry_load(name, object, program);
     load.outcome.map_err(|error| {
         let refusal = Refusal::from(error);
         Refusal { text: format!("{}\n{}", refusal.text, end_of(&load.log)), ..refusal }
@@ -190,6 +209,7 @@ impl Findings {
             socket_tracepoints: Ok(()),
             socket_functions: None,
             processes: Ok(()),
+            dns: Ok(()),
             statistics: Ok(()),
             is_confidential: false,
         }

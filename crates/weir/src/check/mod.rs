@@ -86,7 +86,6 @@ fn lines(features: &[Feature], verdict: &Verdict, width: usize) -> Vec<String> {
     let style = if verdict.is_ok() { FINE } else { ALARM };
     let mut lines: Vec<_> =
         fold(&verdict.text(), width).iter().map(|line| format!("{style}{line}{style:#}")).collect();
-    lines.push(String::new());
     let rows: Vec<_> = features.iter().map(row).collect();
     let mut table = table::render(&COLUMNS, &rows, width);
     for (line, feature) in table.iter_mut().skip(1).zip(features) {
@@ -217,6 +216,7 @@ mod tests {
                     socket_tracepoints: refusal(),
                     socket_functions: Some(refusal()),
                     processes: refusal(),
+                    dns: refusal(),
                     statistics: refusal(),
                     ..Findings::perfect()
                 });

@@ -130,7 +130,7 @@ fn nat(status: &Status<Totals>) -> String {
     let missed = [
         (nat.evicted_translations, "forgotten"),
         (nat.late_translations, "late"),
-        (nat.lost_events, "times events lost"),
+        (nat.lost_events, "events lost"),
     ];
     let missed: Vec<_> = missed.iter().filter(|(count, _)| *count > 0).collect();
     if missed.is_empty() {

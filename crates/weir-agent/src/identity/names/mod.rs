@@ -25,10 +25,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 use weir_probes::dns::Dns;
-use weir_record::{End, FlowRecord, Name, ProbeAccount};
+use weir_record::{FlowRecord, Name, NameOrigin, ProbeAccount, printable_start};
 
 /// Bytes of a name or a label that are kept. Names in DNS are not longer.
 const LONGEST: usize = 255;
+
+/// What it means that the probe cannot be had.
+const NO_DNS: &str = "names from DNS answers stay unknown: they are heard at the root of the control groups (cgroup_skb, Linux 5.8)";
 
 /// Where names and places are taken from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -93,7 +96,7 @@ impl Names {
         if naming.dns {
             match Listener::attach(&naming.dns_ports) {
                 Ok(dns) => names.dns = Some(dns),
-                Err(error) => names.remarks.push(format!("names from DNS answers stay unknown: {error}")),
+                Err(error) => names.remarks.push(format!("{NO_DNS}: {error}")),
             }
         }
         let maps = naming.geoip.iter().enumerate().map(|(place, path)| (path, Content::Map(place)));
@@ -155,32 +158,46 @@ impl Names {
         }
     }
 
-    /// Enters what the addresses at both ends are called, and where they are.
-    pub fn attribute(&self, record: &mut FlowRecord) {
+    /// Enters what the addresses at both ends are called, and where they are. `in_cluster` is what Kubernetes calls an
+    /// address within a time.
+    pub fn attribute(
+        &self,
+        record: &mut FlowRecord,
+        in_cluster: impl Fn(IpAddr, (u64, u64)) -> Option<String>,
+    ) {
         let Some((source, destination)) = record.key.addresses() else { return };
         let time = (record.start, record.end);
-        self.describe(&mut record.source, source, time);
-        self.describe(&mut record.destination, destination, time);
+        for (end, address) in [(&mut record.source, source), (&mut record.destination, destination)] {
+            end.name = self.name(address, time, &in_cluster);
+            end.label = self.labels.of(address).cloned();
+            end.place = self.atlas.of(address);
+        }
     }
 
-    fn describe(&self, end: &mut End, address: IpAddr, time: (u64, u64)) {
-        end.name = self.name(address, time);
-        end.label = self.labels.of(address).cloned();
-        end.place = self.atlas.of(address);
-    }
-
-    /// The name of an address: what was asked for tells most; what this host has been told by hand comes next.
-    fn name(&self, address: IpAddr, (start, end): (u64, u64)) -> Option<Arc<Name>> {
+    /// The name of an address: what was asked for tells most; the cluster knows whose it was then; what this host has
+    /// been told by hand knows no time; who is asked last is paid for with a question.
+    fn name(
+        &self,
+        address: IpAddr,
+        (start, end): (u64, u64),
+        in_cluster: impl Fn(IpAddr, (u64, u64)) -> Option<String>,
+    ) -> Option<Arc<Name>> {
         let asked_for = || self.dns.as_ref()?.answers.of(address, start, end).cloned();
+        let by_cluster = || {
+            let text = printable_start(&in_cluster(address, (start, end))?, LONGEST);
+            Some(Arc::new(Name { text, origin: NameOrigin::Kubernetes }))
+        };
         let by_hand = || self.hosts.of(address).cloned();
         let by_server = || self.reverse.as_ref()?.of(address);
-        asked_for().or_else(by_hand).or_else(by_server)
+        asked_for().or_else(by_cluster).or_else(by_hand).or_else(by_server)
     }
 
     /// What the probe has told, and what of it was lost.
     pub fn account(&self) -> Option<ProbeAccount> {
         let dns = self.dns.as_ref()?;
-        Some(ProbeAccount { probe: "dns", events: dns.heard, lost_events: dns.lost() })
+        // What could not be read was told all the same.
+        let (events, evicted) = (dns.heard + dns.malformed, dns.answers.evicted());
+        Some(ProbeAccount { probe: "dns", events, lost_events: dns.lost(), evicted })
     }
 
     /// What can be said of it.
