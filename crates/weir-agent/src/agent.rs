@@ -309,7 +309,8 @@ fn export(
     }
 }
 
-fn require_privileges() -> Result<()> {
+/// What loading programs takes.
+pub(crate) fn require_privileges() -> Result<()> {
     let missing = missing_capabilities();
     if !missing.is_empty() {
         let binary =
