@@ -12,7 +12,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use serde::Serialize;
 use std::io::{self, ErrorKind, Write};
 use std::process::ExitCode;
-use weir_agent::{Namespaces, Settings, Snapshot};
+use weir_agent::{Namespaces, Runtimes, Settings, Snapshot};
 
 /// What `weir snapshot` can show.
 #[derive(Subcommand)]
@@ -33,6 +33,10 @@ pub struct Arguments {
     /// Those of this network namespace instead of the own one: a name in /run/netns, or the id of a process in it
     #[arg(long, value_name = "NAME|PID")]
     netns: Vec<String>,
+
+    /// Container runtimes that are asked for names and images, as in `weir run`
+    #[arg(long, value_name = "LIST", default_value = "auto")]
+    container_runtimes: Runtimes,
 
     /// table, or json: one object a line
     #[arg(short, long, value_name = "FORMAT", default_value = "table")]
@@ -65,6 +69,7 @@ pub fn run(command: &Command) -> Result<ExitCode> {
 
 fn settings(arguments: &Arguments) -> Result<Settings> {
     let mut settings = settings_with(&[])?;
+    settings.containers.runtimes = arguments.container_runtimes.clone();
     settings.namespaces = match &arguments.netns[..] {
         _ if arguments.all_netns => Namespaces::Every,
         [] => Namespaces::Own,
