@@ -3,6 +3,8 @@
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::{Command, Stdio};
+use std::thread::sleep;
+use std::time::Duration;
 use weir_tests::agent::{Agent, binary};
 use weir_tests::groups::Groups;
 use weir_tests::netns::Namespace;
@@ -10,6 +12,9 @@ use weir_tests::pair::{INTERFACE, Pair, RIGHT, RIGHT_IPV6};
 use weir_tests::shell::{Shell, python, shell};
 use weir_tests::sockets::{Socket, by_ss, snapshot, sockets};
 use weir_tests::terminal::Terminal;
+use weir_tests::wait_for;
+
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Servers: of one address and of all of them, of both families; some share a socket, some a port.
 const SERVERS: &str = r#"
@@ -110,6 +115,13 @@ impl Busy {
         ));
         let servers = python(&pair.right, ":", SERVERS, &addresses);
         let clients = python(&pair.left, before, CLIENTS, &addresses);
+        let shown = || [&pair.left, &pair.right].map(|namespace| by_ss(namespace.name()));
+        let mut last = shown();
+        wait_for("all are accepted that will be", PATIENCE, || {
+            sleep(Duration::from_millis(300));
+            let now = shown();
+            (std::mem::replace(&mut last, now) == last).then_some(())
+        });
         Self { servers, clients, pair }
     }
 }
