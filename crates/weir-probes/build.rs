@@ -7,10 +7,11 @@ use std::env;
 use std::path::{Path, PathBuf};
 
 /// Directory and source of each object.
-const PROBES: [(&str, &str); 5] = [
+const PROBES: [(&str, &str); 6] = [
     ("flows", "flows"),
     ("flows", "flows_drawn"),
     ("sockets", "sockets"),
+    ("holders", "holders"),
     ("processes", "processes"),
     ("dns", "dns"),
 ];
@@ -26,6 +27,7 @@ fn main() {
     }
     println!("cargo::rerun-if-changed=src/flows");
     println!("cargo::rerun-if-changed=src/dns");
+    println!("cargo::rerun-if-changed=src/holders");
     println!("cargo::rerun-if-changed=src/processes");
     println!("cargo::rerun-if-changed=src/sockets");
     println!("cargo::rerun-if-changed={ours}");

@@ -28,6 +28,7 @@ pub mod output;
 pub mod pair;
 pub mod router;
 pub mod shell;
+pub mod sockets;
 pub mod terminal;
 pub mod witness;
 pub mod workload;

@@ -1,10 +1,21 @@
 //! Processes of a test in its namespaces.
 
 use crate::netns::Namespace;
+use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 
 /// A shell in a namespace, killed on drop.
 pub struct Shell(pub Child);
+
+impl Shell {
+    /// Waits until it has said `ready`.
+    pub fn ready(mut self) -> Self {
+        let mut said = String::new();
+        BufReader::new(self.0.stdout.take().expect("a pipe")).read_line(&mut said).expect("it speaks");
+        assert_eq!(said, "ready\n");
+        self
+    }
+}
 
 impl Drop for Shell {
     fn drop(&mut self) {
@@ -18,4 +29,11 @@ pub fn shell(namespace: &Namespace, script: &str) -> Shell {
     let mut command = Command::new("bash");
     command.args(["-c", script]).stdin(Stdio::piped()).stdout(Stdio::piped());
     Shell(namespace.enter(|| command.spawn()).expect("bash is there"))
+}
+
+/// Runs a program of Python's until it is ready, in the place of a shell that has run `before`.
+pub fn python(namespace: &Namespace, before: &str, program: &str, arguments: &[&str]) -> Shell {
+    assert!(!program.contains('"'), "it stands between these");
+    let script = format!("{before}; exec /usr/bin/python3 -c \"{program}\" {}", arguments.join(" "));
+    shell(namespace, &script).ready()
 }

@@ -16,6 +16,7 @@ use weir_tests::groups::Groups;
 use weir_tests::netns::succeed;
 use weir_tests::pair::{INTERFACE, Pair, RIGHT};
 use weir_tests::shell::{Shell, shell};
+use weir_tests::sockets::snapshot;
 use weir_tests::wait_for;
 use weir_tests::witness::settled;
 
@@ -213,6 +214,12 @@ fn root_a_container_of_podman_has_the_name_that_podman_gave_it() {
     });
     let runtimes = format!("podman={}", podman.folder.0.join("root").display());
     let agent = Agent::start_joined(&pair.left, &["-i", INTERFACE, "--container-runtimes", &runtimes]);
+    let now = snapshot(&pair.right, "sockets", &["--container-runtimes", &runtimes]);
+    let listens = now.iter().find(|line| line["local_port"] == 5000).expect("it listens");
+    assert_eq!(
+        (&listens["container_name"], &listens["container_image"]),
+        (&"weirt-web".into(), &"example.com/weirt:7".into())
+    );
     let mut client = shell(&pair.left, &format!("echo hello >/dev/tcp/{RIGHT}/5000; read"));
     sleep(Duration::from_millis(500));
     settled(&pair.left, INTERFACE);

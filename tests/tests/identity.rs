@@ -10,7 +10,8 @@ use weir_tests::conversation::{Conversation, Process};
 use weir_tests::groups::Groups;
 use weir_tests::netns::Namespace;
 use weir_tests::pair::{INTERFACE, LEFT, Pair, RIGHT};
-use weir_tests::shell::shell;
+use weir_tests::shell::{python, shell};
+use weir_tests::sockets;
 use weir_tests::wait_for;
 use weir_tests::witness::settled;
 
@@ -111,6 +112,62 @@ fn root_datagrams_belong_to_who_sends_and_serves_them() {
     let outcome = agent.stop();
     let found = from_port(&outcome, peer.port());
     assert_eq!(pids(found), (Some(shell.0.id()), Some(std::process::id())), "{found:?}");
+}
+
+/// Each in a process of its own: of one address, of all of IPv4, of both families.
+const DATAGRAM_SERVERS: &str = r#"
+import os, socket, sys, time
+for port, family, address in [(5301, socket.AF_INET, sys.argv[1]), (5302, socket.AF_INET, '0.0.0.0'),
+                              (5303, socket.AF_INET6, '::')]:
+    server = socket.socket(family, socket.SOCK_DGRAM)
+    server.bind((address, port))
+    if os.fork() == 0:
+        while True:
+            question, peer = server.recvfrom(100)
+            server.sendto(question, peer)
+    server.close()
+print('ready', flush=True)
+time.sleep(1000)
+"#;
+
+/// A socket each that is connected to nobody.
+const DATAGRAM_CLIENTS: &str = r#"
+import os, socket, sys, time
+reading, writing = os.pipe()
+for port in 5301, 5302, 5303:
+    if os.fork() == 0:
+        client = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        client.sendto(b'hello', (sys.argv[1], port))
+        client.recvfrom(100)
+        os.write(writing, b'.')
+        time.sleep(1000)
+for _ in range(3):
+    os.read(reading, 1)
+print('ready', flush=True)
+time.sleep(1000)
+"#;
+
+/// What is bound to a port and not connected is told at its own host, whatever address it has.
+#[test]
+fn root_bound_datagram_sockets_are_those_that_ss_shows() {
+    let pair = Pair::with_ipv6();
+    let ends = [&pair.left, &pair.right];
+    let agents = ends.map(|end| Agent::start_joined(end, &["-i", INTERFACE]));
+    let _servers = python(&pair.right, ":", DATAGRAM_SERVERS, &[RIGHT]);
+    let _clients = python(&pair.left, ":", DATAGRAM_CLIENTS, &[RIGHT]);
+    let [clients, servers] = ends.map(|end| -> BTreeMap<u16, u32> {
+        let bound = sockets::by_ss(end.name()).into_iter().filter(|one| one.state == "unconnected");
+        bound.map(|one| (one.local.1, *one.holders.first().expect("somebody has it"))).collect()
+    });
+    settled(&pair.right, INTERFACE);
+    let [at_clients, at_servers] = agents.map(Agent::stop);
+    assert_eq!((clients.len(), servers.len()), (3, 3), "{clients:?} {servers:?}");
+    for (port, client) in clients {
+        assert_eq!(pids(from_port(&at_clients, port)).0, Some(client));
+        let found = from_port(&at_servers, port);
+        let server = found.destination.1.and_then(|port| servers.get(&port));
+        assert_eq!(pids(found).1.as_ref(), Some(server.expect("one of them")), "{found:?}");
+    }
 }
 
 /// A connection that nobody takes is still somebody's; nobody is at an end that is another host's.

@@ -293,7 +293,8 @@ impl Visitor for Merge<'_> {
     }
 }
 
-fn require_privileges() -> Result<()> {
+/// What loading programs takes.
+pub(crate) fn require_privileges() -> Result<()> {
     let missing = missing_capabilities();
     if !missing.is_empty() {
         let binary =

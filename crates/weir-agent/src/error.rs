@@ -38,6 +38,9 @@ pub enum Error {
     /// The interfaces cannot be asked for, or their changes cannot be followed.
     #[error("cannot list interfaces: {0}")]
     ListInterfaces(#[source] std::io::Error),
+    /// The sockets cannot be asked for.
+    #[error("cannot list sockets: {0}")]
+    ListSockets(#[source] std::io::Error),
     /// There is no such network namespace.
     #[error(
         "no network namespace and no process is called {word}. There are: {names}; or give the id of a process"

@@ -24,6 +24,7 @@ mod nested;
 mod outlet;
 mod policy;
 mod settings;
+mod snapshot;
 mod status;
 #[cfg(test)]
 mod tunnels;
@@ -47,6 +48,7 @@ pub use nat::NatState;
 pub use outlet::{Closing, Outlet, Sink};
 pub use policy::Policy;
 pub use settings::{HookChoice, Settings};
+pub use snapshot::{Snapshot, Socket, SocketState};
 pub use status::{
     Cost, Drains, Effective, Entry, KernelMaps, ProgramRuns, SinkState, Status, WatchedInterface,
 };

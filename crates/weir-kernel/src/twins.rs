@@ -641,6 +641,25 @@ const _: () = {
     assert!(offset_of!(SocketEvent, padding) == 107);
 };
 
+/// C: `struct socket_holder`.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub struct SocketHolder {
+    /// C: `inode`.
+    pub inode: u64,
+    /// C: `owner`.
+    pub owner: SocketOwner,
+}
+
+// SAFETY: repr(C), integers only, no padding: the sizes of the fields add up.
+unsafe impl Pod for SocketHolder {}
+
+const _: () = {
+    assert!(size_of::<SocketHolder>() == 64);
+    assert!(offset_of!(SocketHolder, inode) == 0);
+    assert!(offset_of!(SocketHolder, owner) == 8);
+};
+
 /// C: `struct dns_message`.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

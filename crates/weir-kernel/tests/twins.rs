@@ -7,7 +7,7 @@ use std::fmt::Write;
 use std::path::Path;
 use std::{env, fs};
 
-const STRUCTS: [&str; 19] = [
+const STRUCTS: [&str; 20] = [
     "flow_entry",
     "flow_addresses",
     "flow_bucket",
@@ -25,6 +25,7 @@ const STRUCTS: [&str; 19] = [
     "fragment_origin",
     "socket_owner",
     "socket_event",
+    "socket_holder",
     "dns_message",
     "process_event",
 ];

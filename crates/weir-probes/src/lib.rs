@@ -2,5 +2,6 @@
 
 pub mod dns;
 pub mod flows;
+pub mod holders;
 pub mod processes;
 pub mod sockets;

@@ -12,6 +12,7 @@ mod options;
 mod reload;
 mod run;
 mod shell;
+mod snapshot;
 mod status;
 mod stop;
 mod study;
@@ -43,6 +44,9 @@ enum Command {
     Run(Box<run::Arguments>),
     /// Show who uses the network now: processes, containers or destinations
     Top(top::Arguments),
+    /// Print the sockets there are now, or the processes that have them
+    #[command(subcommand)]
+    Snapshot(snapshot::Command),
     /// Say what this kernel and these privileges allow
     Check(check::Arguments),
     /// Measure what the running agent costs per packet
@@ -77,6 +81,7 @@ fn main() -> ExitCode {
     let outcome = match cli.command {
         Some(Command::Run(_)) => run_configured(matches),
         Some(Command::Top(arguments)) => top::run(&arguments),
+        Some(Command::Snapshot(command)) => snapshot::run(&command),
         Some(Command::Check(arguments)) => check::run(&arguments),
         Some(Command::Cost(arguments)) => cost::run(&arguments),
         Some(Command::Status(arguments)) => status::run(&arguments),

@@ -72,7 +72,8 @@ fn man_pages_render() {
     assert!(run.contains("--idle-timeout <TIME> [default: 15s]"), "{run}");
     let files = std::fs::read_dir(&pages).expect("the pages").flatten();
     let names: Vec<_> = files.map(|file| file.file_name().to_string_lossy().into_owned()).collect();
-    for command in ["check", "cost", "config-check", "config-show", "completions", "man"] {
+    for command in ["check", "cost", "config-check", "config-show", "completions", "man", "snapshot-sockets"]
+    {
         let name = format!("weir-{command}.1");
         assert!(names.contains(&name), "{name}: {names:?}");
         assert!(rendered(&pages.join(&name)).contains("NAME"), "{name}");

@@ -67,7 +67,7 @@ impl Workloads {
 }
 
 /// The pod that the container's runtime says it is in.
-fn by_runtime(end: &End) -> Option<Workload> {
+pub fn by_runtime(end: &End) -> Option<Workload> {
     let pod = end.container.as_ref()?.pod.as_ref()?;
     let (name, namespace) = (pod.name.as_str().into(), pod.namespace.as_str().into());
     Some(Workload { pod: Some(name), namespace: Some(namespace), ..Workload::default() })

@@ -3,6 +3,7 @@
 mod cgroup;
 mod containers;
 mod groups;
+mod holders;
 mod kubernetes;
 mod lingering;
 mod names;
@@ -16,8 +17,9 @@ mod talkers;
 
 use crate::interfaces::Inventory;
 use crate::{Result, Settings};
-use containers::Containers;
 pub use containers::{ContainerSettings, ContainersState, Runtimes, SourceState};
+use containers::{Containers, PATIENCE};
+pub use holders::Holders;
 use kubernetes::Workloads;
 use names::Names;
 pub use names::{Label, NamesState, Naming};
@@ -80,7 +82,7 @@ impl Identity {
 
     /// Waits a moment for the names of containers that were just heard of for the first time.
     pub fn settle(&mut self) {
-        self.containers.settle();
+        self.containers.settle(PATIENCE);
     }
 
     /// Where addresses are from now on.

@@ -9,6 +9,7 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use weir_record::printable;
 
 const NAMES: &str = "/run/netns";
 const OWN: &str = "/proc/thread-self/ns/net";
@@ -49,6 +50,11 @@ impl Namespace {
     /// Its inode; 0 for the agent's own.
     pub(crate) fn id(&self) -> u32 {
         self.id
+    }
+
+    /// Its name in /run/netns, else its inode.
+    pub(crate) fn name(&self) -> &Arc<str> {
+        &self.name
     }
 
     /// Whether a process or a mount still leads there.
@@ -100,6 +106,22 @@ fn inode(metadata: io::Result<fs::Metadata>) -> Option<u32> {
 /// The agent's own namespace.
 pub(super) fn own() -> Result<File> {
     File::open(OWN).map_err(Error::Namespaces)
+}
+
+/// The wanted namespaces that there are now.
+///
+/// # Errors
+/// One that the user named is not there, or others may not be entered.
+pub(crate) fn find(wanted: Namespaces) -> Result<Vec<Namespace>> {
+    let scout = Scout::new(wanted)?;
+    if scout.looks_beyond() {
+        may_enter()?;
+    }
+    let namespace = |(id, Sighting { names, doors }): (u32, Sighting)| {
+        let name = names.first().map_or_else(|| id.to_string(), |name| printable(name)).into();
+        Namespace { id, nsid: None, name, doors }
+    };
+    Ok(scout.look().into_iter().map(namespace).collect())
 }
 
 /// A namespace that a look around has found.

@@ -234,6 +234,12 @@ struct socket_event {
 	__u8 padding[5];
 };
 
+/* A process that has a socket among its open files. */
+struct socket_holder {
+	__u64 inode; /* the socket's, by which /proc and sock_diag call it */
+	struct socket_owner owner;
+};
+
 /* process_event.change */
 #define PROCESS_COPIED 1 /* by fork(2): it runs what `origin` runs */
 #define PROCESS_BECAME 2 /* by execve(2); text follows */
@@ -287,6 +293,7 @@ PIN_SIZE(rule_point, 8);
 PIN_SIZE(rule_action, 8);
 PIN_SIZE(socket_owner, 56);
 PIN_SIZE(socket_event, 112);
+PIN_SIZE(socket_holder, 64);
 PIN_SIZE(process_event, 32);
 PIN_SIZE(dns_message, 1448);
 PIN_SIZE(fragment_key, 40);

@@ -35,7 +35,7 @@ const FRESH: Duration = Duration::from_secs(60);
 /// The same for one that nobody knew.
 const AGAIN: Duration = Duration::from_secs(10);
 /// How long records may wait for the name of a container that was just met.
-const PATIENCE: Duration = Duration::from_millis(20);
+pub const PATIENCE: Duration = Duration::from_millis(20);
 /// Digits of an id.
 const ID: std::ops::RangeInclusive<usize> = 12..=64;
 
@@ -190,8 +190,8 @@ impl Containers {
 
     /// Waits a moment for what was just asked, so that a container has its name in its first record. A runtime that
     /// once takes longer is not waited for until it has answered.
-    pub fn settle(&mut self) {
-        let until = Instant::now() + PATIENCE;
+    pub fn settle(&mut self, patience: Duration) {
+        let until = Instant::now() + patience;
         while self.waiting > 0 && self.is_prompt {
             let Some((_, answers)) = &self.asker else { return };
             match answers.recv_timeout(until.saturating_duration_since(Instant::now())) {
@@ -215,7 +215,7 @@ impl Containers {
     }
 
     /// What it is, as far as that is known by now.
-    fn details(&self, container: &Container) -> Option<Arc<ContainerDetails>> {
+    pub fn details(&self, container: &Container) -> Option<Arc<ContainerDetails>> {
         let known = self.known.get(&container.id)?;
         known.used.set(true);
         known.details.clone()

@@ -76,7 +76,7 @@ fn who_is_met_has_a_name_when_records_leave() {
     let mut containers = asking(vec![Source::folder(Runtime::Docker, folder.path())]);
     let web = container(1, Runtime::Docker);
     containers.meet(&web, Instant::now());
-    containers.settle();
+    containers.settle(PATIENCE);
     assert_eq!(name(&containers, &web).as_deref(), Some("web"));
     let image = containers.details(&web).and_then(|details| details.image.clone());
     assert_eq!(image.as_deref(), Some("nginx:1.27"));
@@ -153,7 +153,7 @@ fn a_runtime_that_hangs_is_waited_for_once_and_not_long() {
     let began = Instant::now();
     for number in 0..WAITING as u64 * 2 {
         containers.meet(&container(number, Runtime::Docker), Instant::now());
-        containers.settle();
+        containers.settle(PATIENCE);
     }
     assert!(began.elapsed() < engine::PATIENCE, "{:?}", began.elapsed());
     assert!(containers.state().unasked > 0);

@@ -1,0 +1,187 @@
+//! sock_diag's messages (sock_diag(7)), as far as they matter here: the ends of sockets, their state, whose they are.
+
+use super::SocketState;
+use crate::decode::ipv6;
+use netlink_packet_core::{NLMSG_DONE, NLMSG_ERROR, NetlinkBuffer};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+// include/uapi/linux/sock_diag.h, netlink.h
+const SOCK_DIAG_BY_FAMILY: u16 = 20;
+const NLM_F_REQUEST: u16 = 0x1;
+const NLM_F_DUMP: u16 = 0x300;
+/// Of `struct nlmsghdr`, and of `struct inet_diag_req_v2` behind it.
+const HEADER: usize = 16;
+const REQUEST: usize = 56;
+/// TCP's states, from 1 (established) to 12 (a connection that is asked for); other protocols use some of them.
+const EVERY_STATE: u32 = 0x1ffe;
+/// What is not open any more (a connection in TIME_WAIT) has none.
+const NO_INODE: u32 = 0;
+
+pub(super) const AF_INET: u8 = 2;
+pub(super) const AF_INET6: u8 = 10;
+pub(super) const TCP: u8 = 6;
+pub(super) const UDP: u8 = 17;
+
+/// A socket, in the kernel's words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Listed {
+    pub(super) protocol: u8,
+    pub(super) state: SocketState,
+    pub(super) local: SocketAddr,
+    pub(super) remote: Option<SocketAddr>,
+    /// Its number among files and its user, while it is open.
+    pub(super) file: Option<(u32, u32)>,
+}
+
+/// What the kernel says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Heard {
+    /// There is a socket.
+    Socket(Listed),
+    /// The request has been done, or refused with this error number.
+    Done(i32),
+}
+
+/// Asks for all sockets of a family and protocol.
+pub(super) fn request(family: u8, protocol: u8) -> Vec<u8> {
+    let mut message = NetlinkBuffer::new(vec![0; HEADER + REQUEST]);
+    message.set_length((HEADER + REQUEST) as u32);
+    message.set_message_type(SOCK_DIAG_BY_FAMILY);
+    message.set_flags(NLM_F_REQUEST | NLM_F_DUMP);
+    let mut bytes = message.into_inner();
+    bytes[HEADER..HEADER + 2].copy_from_slice(&[family, protocol]);
+    bytes[HEADER + 4..HEADER + 8].copy_from_slice(&EVERY_STATE.to_ne_bytes());
+    bytes
+}
+
+/// Reads everything in `datagram`, of an answer about `protocol`.
+pub(super) fn read(mut datagram: &[u8], protocol: u8, mut hear: impl FnMut(Heard)) {
+    while let Ok(message) = NetlinkBuffer::new_checked(datagram) {
+        let payload = message.payload();
+        let heard = match message.message_type() {
+            NLMSG_ERROR | NLMSG_DONE => Some(Heard::Done(error(payload))),
+            SOCK_DIAG_BY_FAMILY => socket(payload, protocol).map(Heard::Socket),
+            _ => None,
+        };
+        heard.into_iter().for_each(&mut hear);
+        let length = (message.length() as usize).next_multiple_of(4);
+        datagram = datagram.get(length..).unwrap_or_default();
+    }
+}
+
+fn error(payload: &[u8]) -> i32 {
+    payload.first_chunk().map_or(0, |bytes| i32::from_ne_bytes(*bytes).saturating_neg())
+}
+
+/// `struct inet_diag_msg`: family, state, two bytes, then the ports, the addresses, and the rest.
+fn socket(payload: &[u8], protocol: u8) -> Option<Listed> {
+    let (family, state) = (*payload.first()?, *payload.get(1)?);
+    let port = |at: usize| Some(u16::from_be_bytes(*payload.get(at..)?.first_chunk()?));
+    let word = |at: usize| Some(u32::from_ne_bytes(*payload.get(at..)?.first_chunk()?));
+    let local = SocketAddr::new(address(payload.get(8..24)?, family)?, port(4)?);
+    let remote = SocketAddr::new(address(payload.get(24..40)?, family)?, port(6)?);
+    let (user, inode) = (word(64)?, word(68)?);
+    Some(Listed {
+        protocol,
+        state: SocketState::of(protocol, state),
+        local,
+        remote: (remote.port() != 0).then_some(remote),
+        file: (inode != NO_INODE).then_some((inode, user)),
+    })
+}
+
+/// IPv4 comes out of IPv6, as everywhere.
+fn address(bytes: &[u8], family: u8) -> Option<IpAddr> {
+    match family {
+        AF_INET => Some(Ipv4Addr::from(*bytes.first_chunk::<4>()?).into()),
+        AF_INET6 => {
+            let half = |at: usize| Some(u64::from_ne_bytes(*bytes.get(at..)?.first_chunk()?));
+            Some(ipv6([half(0)?, half(8)?]).to_canonical())
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// As the kernel writes it, with an attribute behind it.
+    fn message(
+        family: u8,
+        state: u8,
+        [local, remote]: [([u8; 16], u16); 2],
+        [user, inode]: [u32; 2],
+    ) -> Vec<u8> {
+        let mut payload = vec![family, state, 0, 0];
+        payload.extend(local.1.to_be_bytes());
+        payload.extend(remote.1.to_be_bytes());
+        payload.extend(local.0);
+        payload.extend(remote.0);
+        payload.extend([0; 24]);
+        payload.extend(user.to_ne_bytes());
+        payload.extend(inode.to_ne_bytes());
+        payload.extend([5, 0, 8, 0, 1, 0, 0, 0]);
+        let mut message = NetlinkBuffer::new(vec![0; HEADER]);
+        message.set_message_type(SOCK_DIAG_BY_FAMILY);
+        message.set_length((HEADER + payload.len()) as u32);
+        [message.into_inner(), payload].concat()
+    }
+
+    fn heard(datagram: &[u8], protocol: u8) -> Vec<Heard> {
+        let mut all = Vec::new();
+        read(datagram, protocol, |one| all.push(one));
+        all
+    }
+
+    fn v4(address: [u8; 4]) -> [u8; 16] {
+        let mut bytes = [0; 16];
+        bytes[..4].copy_from_slice(&address);
+        bytes
+    }
+
+    const ANY: ([u8; 16], u16) = ([0; 16], 0);
+
+    #[test]
+    fn sockets_are_read() {
+        let connected = message(AF_INET, 1, [(v4([10, 0, 0, 1]), 80), (v4([10, 0, 0, 2]), 4000)], [7, 99]);
+        let mapped = std::net::Ipv4Addr::new(10, 0, 0, 1).to_ipv6_mapped().octets();
+        let bound = message(AF_INET6, 10, [(mapped, 80), ANY], [7, 0]);
+        let first = Listed {
+            protocol: TCP,
+            state: SocketState::Established,
+            local: SocketAddr::from(([10, 0, 0, 1], 80)),
+            remote: Some(SocketAddr::from(([10, 0, 0, 2], 4000))),
+            file: Some((99, 7)),
+        };
+        let second = Listed { state: SocketState::Listen, remote: None, file: None, ..first };
+        let both = [connected, bound].concat();
+        assert_eq!(heard(&both, TCP), [Heard::Socket(first), Heard::Socket(second)]);
+    }
+
+    #[test]
+    fn what_is_asked_is_where_the_kernel_looks_for_it() {
+        let bytes = request(AF_INET6, UDP);
+        assert_eq!(bytes.len(), HEADER + REQUEST);
+        assert_eq!(
+            bytes[HEADER..HEADER + 8],
+            [&[AF_INET6, UDP, 0, 0][..], &EVERY_STATE.to_ne_bytes()].concat()
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn noise_is_read_without_harm(
+            cut in any::<u16>(), noise in prop::collection::vec(any::<(u16, u8)>(), 0..20), protocol in any::<u8>()
+        ) {
+            let mut bytes = message(AF_INET6, 1, [([1; 16], 1), ([2; 16], 2)], [3, 4]).repeat(2);
+            for (place, byte) in noise {
+                let place = usize::from(place) % bytes.len();
+                bytes[place] = byte;
+            }
+            bytes.truncate(usize::from(cut) % (bytes.len() + 1));
+            heard(&bytes, protocol);
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! A row for each process that has sockets.
+
+use super::sockets::protocol;
+use super::users::Users;
+use super::who::{Who, place};
+use super::{Sheet, in_namespaces, or_dash, plural};
+use crate::table::{Align, Column};
+use serde::Serialize;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use weir_agent::{Snapshot, Socket};
+use weir_record::End;
+
+const COLUMNS: [Column; 6] = [
+    ("PROCESS", Align::Left),
+    ("PID", Align::Right),
+    ("USER", Align::Left),
+    ("WHERE", Align::Left),
+    ("SERVES", Align::Left),
+    ("CONNS", Align::Right),
+];
+
+/// A process, and its sockets.
+struct Held<'a> {
+    end: &'a End,
+    sockets: Vec<&'a Socket>,
+}
+
+impl<'a> Held<'a> {
+    /// All of them, by number.
+    fn all(snapshot: &'a Snapshot) -> impl Iterator<Item = Self> {
+        let mut all: BTreeMap<u32, Self> = BTreeMap::new();
+        for socket in &snapshot.sockets {
+            for end in &socket.holders {
+                let pid = end.process.as_ref().map_or(0, |process| process.pid);
+                let held = all.entry(pid).or_insert_with(|| Self { end, sockets: Vec::new() });
+                held.sockets.push(socket);
+            }
+        }
+        all.into_values()
+    }
+
+    fn serving(&self) -> impl Iterator<Item = &'a Socket> {
+        self.sockets.iter().copied().filter(|socket| socket.state.serves())
+    }
+
+    fn connections(&self) -> usize {
+        self.sockets.len() - self.serving().count()
+    }
+
+    fn user_id(&self) -> Option<u32> {
+        self.end.process.as_ref().map(|process| process.user_id)
+    }
+
+    /// `tcp 80,443 udp 53`, the ports in their order.
+    fn ports(&self) -> Option<String> {
+        let mut ports: BTreeMap<u8, BTreeSet<u16>> = BTreeMap::new();
+        for socket in self.serving() {
+            ports.entry(socket.protocol).or_default().insert(socket.local.port());
+        }
+        let of = |(number, ports): (u8, BTreeSet<u16>)| {
+            let ports: Vec<_> = ports.iter().map(u16::to_string).collect();
+            format!("{} {}", protocol(number), ports.join(","))
+        };
+        (!ports.is_empty()).then(|| ports.into_iter().map(of).collect::<Vec<_>>().join(" "))
+    }
+
+    fn cells(&self, users: &mut Users) -> Vec<String> {
+        let process = self.end.process.as_ref();
+        vec![
+            or_dash(process.map(|process| process.command.clone())),
+            or_dash(process.map(|process| process.pid.to_string())),
+            or_dash(self.user_id().map(|user| users.name(user))),
+            or_dash(place(self.end)),
+            or_dash(self.ports()),
+            self.connections().to_string(),
+        ]
+    }
+}
+
+/// The table.
+pub fn sheet(snapshot: &Snapshot) -> Sheet {
+    let mut users = Users::default();
+    let rows: Vec<_> = Held::all(snapshot).map(|held| held.cells(&mut users)).collect();
+    let held = snapshot.sockets.iter().filter(|socket| !socket.holders.is_empty()).count();
+    let nobodys = match snapshot.sockets.len() - held {
+        0 => String::new(),
+        more => format!("; {more} more of no process"),
+    };
+    let (processes, sockets) = (plural(rows.len(), "process"), plural(held, "socket"));
+    Sheet {
+        summary: format!("{processes} with {sockets}{}{nobodys}", in_namespaces(snapshot)),
+        columns: &COLUMNS,
+        expendable: &["USER", "WHERE"],
+        rows,
+    }
+}
+
+#[derive(Serialize)]
+struct Line<'a> {
+    r#type: &'static str,
+    #[serde(flatten)]
+    who: Who<'a>,
+    user_id: Option<u32>,
+    /// Network namespaces of its sockets.
+    netns: BTreeSet<&'a str>,
+    sockets: usize,
+    connections: usize,
+    serves: Vec<Serves<'a>>,
+}
+
+/// A socket that is there for whoever comes.
+#[derive(Serialize)]
+struct Serves<'a> {
+    netns: &'a str,
+    protocol: String,
+    local_address: IpAddr,
+    local_port: u16,
+}
+
+impl<'a> From<&'a Socket> for Serves<'a> {
+    fn from(socket: &'a Socket) -> Self {
+        Self {
+            netns: &socket.netns,
+            protocol: protocol(socket.protocol),
+            local_address: socket.local.ip(),
+            local_port: socket.local.port(),
+        }
+    }
+}
+
+/// A line of JSON each.
+pub fn lines(snapshot: &Snapshot) -> impl Iterator<Item = impl Serialize> {
+    Held::all(snapshot).map(|held| Line {
+        r#type: "process",
+        who: Who::of(Some(held.end)),
+        user_id: held.user_id(),
+        netns: held.sockets.iter().map(|socket| &*socket.netns).collect(),
+        sockets: held.sockets.len(),
+        connections: held.connections(),
+        serves: held.serving().map(Serves::from).collect(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::sockets::tests::{snapshot, socket};
+    use super::super::who::tests::end;
+    use super::*;
+    use serde_json::json;
+    use weir_agent::SocketState;
+
+    #[test]
+    fn a_process_has_what_it_serves_and_its_connections() {
+        let (master, worker) = (end(7, "nginx"), end(8, "nginx"));
+        let dns = Socket { protocol: 17, ..socket(SocketState::Unconnected, vec![worker.clone()]) };
+        let sockets = vec![
+            socket(SocketState::Listen, vec![master.clone(), worker.clone()]),
+            socket(SocketState::Established, vec![worker.clone()]),
+            socket(SocketState::CloseWait, vec![worker]),
+            dns,
+            socket(SocketState::TimeWait, Vec::new()),
+        ];
+        let snapshot = snapshot(sockets, 1);
+        let sheet = sheet(&snapshot);
+        assert_eq!(sheet.summary, "2 processes with 4 sockets; 1 more of no process");
+        let place = "4f1d2a7c9be3";
+        assert_eq!(sheet.rows[0], ["nginx", "7", "root", place, "tcp 80", "0"]);
+        assert_eq!(sheet.rows[1], ["nginx", "8", "root", place, "tcp 80 udp 80", "2"]);
+        let said: Vec<_> = lines(&snapshot).map(|line| serde_json::to_value(line).expect("JSON")).collect();
+        assert_eq!((&said[1]["sockets"], &said[1]["connections"]), (&4.into(), &2.into()));
+        let serves =
+            json!({"netns": "blue", "protocol": "udp", "local_address": "10.0.0.1", "local_port": 80});
+        assert_eq!(said[1]["serves"][1], serves);
+    }
+}
