@@ -147,26 +147,47 @@ print('ready', flush=True)
 time.sleep(1000)
 "#;
 
-/// What is bound to a port and not connected is told at its own host, whatever address it has.
-#[test]
-fn root_bound_datagram_sockets_are_those_that_ss_shows() {
-    let pair = Pair::with_ipv6();
-    let ends = [&pair.left, &pair.right];
-    let agents = ends.map(|end| Agent::start_joined(end, &["-i", INTERFACE]));
+/// Has them talk; the processes that `ss` shows for the bound sockets at either end, by port.
+fn talk_in_datagrams(pair: &Pair) -> [BTreeMap<u16, u32>; 2] {
     let _servers = python(&pair.right, ":", DATAGRAM_SERVERS, &[RIGHT]);
     let _clients = python(&pair.left, ":", DATAGRAM_CLIENTS, &[RIGHT]);
-    let [clients, servers] = ends.map(|end| -> BTreeMap<u16, u32> {
+    let shown = [&pair.left, &pair.right].map(|end| -> BTreeMap<u16, u32> {
         let bound = sockets::by_ss(end.name()).into_iter().filter(|one| one.state == "unconnected");
         bound.map(|one| (one.local.1, *one.holders.first().expect("somebody has it"))).collect()
     });
     settled(&pair.right, INTERFACE);
+    assert!(shown.iter().all(|one| one.len() == 3), "{shown:?}");
+    shown
+}
+
+/// What is bound to a port and not connected is told at its own host, whatever address it has.
+#[test]
+fn root_bound_datagram_sockets_are_those_that_ss_shows() {
+    let pair = Pair::with_ipv6();
+    let agents = [&pair.left, &pair.right].map(|end| Agent::start_joined(end, &["-i", INTERFACE]));
+    let [clients, servers] = talk_in_datagrams(&pair);
     let [at_clients, at_servers] = agents.map(Agent::stop);
-    assert_eq!((clients.len(), servers.len()), (3, 3), "{clients:?} {servers:?}");
     for (port, client) in clients {
         assert_eq!(pids(from_port(&at_clients, port)).0, Some(client));
         let found = from_port(&at_servers, port);
         let server = found.destination.1.and_then(|port| servers.get(&port));
         assert_eq!(pids(found).1.as_ref(), Some(server.expect("one of them")), "{found:?}");
+    }
+}
+
+/// And elsewhere, where its own namespace is watched, too.
+#[test]
+fn root_bound_datagram_sockets_of_other_namespaces_are_told() {
+    let pair = Pair::with_ipv6();
+    let both = ["--netns", pair.left.name(), "--netns", pair.right.name(), "-i", INTERFACE];
+    let agent = Agent::start_joined(&pair.left, &both);
+    let [clients, servers] = talk_in_datagrams(&pair);
+    let outcome = agent.stop();
+    for (port, client) in clients {
+        let found = from_port(&outcome, port);
+        let server = found.destination.1.and_then(|port| servers.get(&port)).copied();
+        assert!(server.is_some(), "{found:?}");
+        assert_eq!(pids(found), (Some(client), server), "{found:?}");
     }
 }
 

@@ -128,7 +128,8 @@ impl Talkers {
     /// Where addresses are from now on.
     pub fn place(&mut self, inventory: &Inventory) {
         if self.probe.is_some() {
-            self.places = Places::of(inventory.links());
+            let links = inventory.links().map(|link| (link, inventory.domain(link.id)));
+            self.places = Places::of(links);
         }
     }
 
@@ -177,14 +178,14 @@ impl Talkers {
 
     fn process_at(&self, ends: Ends, netns: u32, is_here: bool) -> Option<Arc<Process>> {
         let unconnected = Ends { remote: None, ..ends };
-        let user = |ends: Ends| self.sockets.user(&ends, netns);
+        let user = |ends: Ends, netns| self.sockets.user(&ends, netns);
         let (address, port) = ends.local;
         // Who serves every address serves those of its own namespace.
-        let serves_any = || match self.places.is_local(netns, address, is_here) {
-            true => unspecified(address).find_map(|any| user(Ends { local: (any, port), ..unconnected })),
-            false => None,
+        let serves_any = || {
+            let home = self.places.home(netns, address, is_here)?;
+            unspecified(address).find_map(|any| user(Ends { local: (any, port), ..unconnected }, home))
         };
-        user(ends).or_else(|| user(unconnected)).or_else(serves_any).cloned()
+        user(ends, netns).or_else(|| user(unconnected, netns)).or_else(serves_any).cloned()
     }
 
     /// What can be said of it; nothing where it is off.
