@@ -3,6 +3,10 @@
 use std::path::Path;
 use std::process::Command;
 
+/// Our headers, from where a crate's build script runs. By metadata of weir-kernel's the path would be an absolute one,
+/// which outlives a clone that is moved, in a target directory that is kept.
+pub const HEADERS: &str = "../weir-kernel/include";
+
 /// The compiler: `$CLANG`, or `clang`.
 pub fn clang() -> String {
     std::env::var("CLANG").unwrap_or_else(|_| "clang".into())

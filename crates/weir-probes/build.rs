@@ -18,11 +18,10 @@ const PROBES: [(&str, &str); 6] = [
 
 fn main() {
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
-    let ours = env::var("DEP_WEIR_KERNEL_INCLUDE").expect("weir-kernel exports its headers");
     let libbpf = env::var("DEP_WEIR_KERNEL_LIBBPF").expect("weir-kernel exports libbpf's headers");
     for (directory, probe) in PROBES {
         let source = format!("src/{directory}/{probe}.bpf.c");
-        clang::compile(Path::new(&source), &out.join(format!("{probe}.bpf.o")), &[&ours, &libbpf]);
+        clang::compile(Path::new(&source), &out.join(format!("{probe}.bpf.o")), &[clang::HEADERS, &libbpf]);
         println!("cargo::rerun-if-changed={source}");
     }
     println!("cargo::rerun-if-changed=src/flows");
@@ -30,6 +29,6 @@ fn main() {
     println!("cargo::rerun-if-changed=src/holders");
     println!("cargo::rerun-if-changed=src/processes");
     println!("cargo::rerun-if-changed=src/sockets");
-    println!("cargo::rerun-if-changed={ours}");
+    println!("cargo::rerun-if-changed={}", clang::HEADERS);
     println!("cargo::rerun-if-env-changed=CLANG");
 }

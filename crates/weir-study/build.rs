@@ -12,16 +12,15 @@ const OBJECTS: [&str; 7] = ["arena", "arrays", "harness", "hashes", "mix", "post
 
 fn main() {
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
-    let ours = env::var("DEP_WEIR_KERNEL_INCLUDE").expect("weir-kernel exports its headers");
     let libbpf = env::var("DEP_WEIR_KERNEL_LIBBPF").expect("weir-kernel exports libbpf's headers");
     for object in OBJECTS {
         let source = format!("src/arms/{object}.bpf.c");
-        clang::compile(Path::new(&source), &out.join(format!("{object}.bpf.o")), &[&ours, &libbpf]);
+        clang::compile(Path::new(&source), &out.join(format!("{object}.bpf.o")), &[clang::HEADERS, &libbpf]);
         println!("cargo::rerun-if-changed={source}");
     }
     println!("cargo::rustc-env=WEIR_STUDY_CLANG={}", version(&clang::clang()));
     println!("cargo::rerun-if-changed=src/arms/plain.h");
-    println!("cargo::rerun-if-changed={ours}");
+    println!("cargo::rerun-if-changed={}", clang::HEADERS);
     println!("cargo::rerun-if-env-changed=CLANG");
 }
 

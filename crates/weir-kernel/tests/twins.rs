@@ -38,7 +38,7 @@ fn object_with_every_record(directory: &Path) -> Vec<u8> {
         let _ = writeln!(text, "struct {name} *a_{name};");
     }
     fs::write(&source, text).expect("the source can be written");
-    let include = [concat!(env!("CARGO_MANIFEST_DIR"), "/include"), env!("WEIR_LIBBPF_INCLUDE")];
+    let include = [clang::HEADERS, env!("WEIR_LIBBPF_INCLUDE")];
     clang::compile(&source, &object, &include);
     fs::read(&object).expect("the object is there")
 }
