@@ -25,10 +25,16 @@ const GROUPS: usize = 65_536;
 const AT_A_TIME: usize = 131_072;
 const PROC: &str = "/proc";
 
+/// A process, and what the kernel called it when it was looked at.
+struct Met {
+    command: [u8; 16],
+    process: Arc<Process>,
+}
+
 /// Those that sockets were used by.
 pub struct Processes {
     /// By what they run and where: either may change.
-    known: HashMap<(Id, u64), Arc<Process>>,
+    known: HashMap<(Id, u64), Met>,
     /// How many there may be before those that no socket names are looked for.
     sweep_at: usize,
     capacity: usize,
@@ -136,28 +142,27 @@ impl Processes {
     /// The process that the kernel means. What it is called now counts: it may have given itself another name.
     pub fn of(&mut self, owner: &SocketOwner) -> Arc<Process> {
         let key = (Id::from(owner), owner.cgroup);
-        let command = command(owner);
-        if let Some(known) = self.known.get(&key).filter(|known| known.command == command) {
-            return Arc::clone(known);
+        if let Some(met) = self.known.get(&key).filter(|met| met.command == owner.command) {
+            return Arc::clone(&met.process);
         }
         if self.known.len() >= self.sweep_at {
-            self.known.retain(|_, process| Arc::strong_count(process) > 1);
+            self.known.retain(|_, met| Arc::strong_count(&met.process) > 1);
             // Not again for each one that comes where sockets hold nearly all of them.
             self.sweep_at = self.capacity.max(self.known.len() * 2);
         }
-        let process = Arc::new(self.look_at(owner, command));
-        self.known.insert(key, Arc::clone(&process));
+        let process = Arc::new(self.look_at(owner));
+        self.known.insert(key, Met { command: owner.command, process: Arc::clone(&process) });
         process
     }
 
     /// What the kernel has told, and what /proc adds if the process is still there.
-    fn look_at(&mut self, owner: &SocketOwner, command: String) -> Process {
+    fn look_at(&mut self, owner: &SocketOwner) -> Process {
         let told = Process {
             pid: owner.pid,
             parent_pid: Some(owner.parent),
             started: Some(self.boot + owner.started),
             user_id: owner.user_id,
-            command,
+            command: command(owner),
             ..Process::default()
         };
         if owner.is_kernel != 0 {

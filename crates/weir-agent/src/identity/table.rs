@@ -3,6 +3,7 @@
 use crate::decode::ipv6;
 use hashbrown::HashMap;
 use hashbrown::hash_map::Entry;
+use smallvec::SmallVec;
 use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -47,7 +48,7 @@ type Ticket = (Ends, u64);
 /// The table.
 #[derive(Debug)]
 pub struct SocketTable {
-    owned: HashMap<Ends, Vec<Owned>>,
+    owned: HashMap<Ends, SmallVec<[Owned; 1]>>,
     /// In the order in which they came, or were last looked at, and when that was.
     queue: VecDeque<(Instant, Ticket)>,
     /// What has been closed, and when: its records may still be on their way.
