@@ -73,9 +73,11 @@ fn root_lost_events_are_made_up_for() {
         nat.sources.values().for_each(|source| source.listener.starve());
         let wanted: BTreeSet<_> = (0..100).map(|_| ask()).collect();
         nat.hear(&inventory, &mut table);
-        assert!(nat.lost > 0 && ports(&table).len() < 100);
+        assert!(nat.lost > 0 && ports(&table).len() < wanted.len());
         let account = nat.account(&table).expect("it listens");
-        assert_eq!((account.events + account.lost_events, account.events), (100, ports(&table).len() as u64));
+        // A port that was had twice is one translation.
+        let asked = (wanted.len() as u64, ports(&table).len() as u64);
+        assert_eq!((account.events + account.lost_events, account.events), asked);
         nat.sources.values_mut().for_each(|source| source.dumped -= source.pause);
         nat.hear(&inventory, &mut table);
         assert_eq!(ports(&table), wanted);
