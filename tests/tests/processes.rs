@@ -92,7 +92,8 @@ fn root_short_lives_are_told_with_their_programs() {
 /// still there is read from /proc.
 #[test]
 fn root_events_of_processes_that_were_lost_are_counted() {
-    const PROCESSES: usize = 20_000;
+    // Half as many again as the ring has room for.
+    const PROCESSES: usize = 30_000;
     let (pair, clients) = (Pair::new(), Clients::new());
     let agent = Agent::start_joined(&pair.left, &["-i", INTERFACE]);
     let listener = pair.right.enter(|| TcpListener::bind((RIGHT, 5000)).expect("a port"));
