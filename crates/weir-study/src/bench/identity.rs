@@ -18,21 +18,24 @@ const PAIR: Pair = Pair::Weir;
 enum Arm {
     Nobody = 0,
     Flows = 1,
-    Identity = 2,
+    /// And which processes talk, but no names from DNS: that probe meets packets, the others system calls.
+    Processes = 2,
+    Everything = 3,
 }
 
 impl Arm {
-    const ALL: [Self; 3] = [Self::Nobody, Self::Flows, Self::Identity];
+    const ALL: [Self; 4] = [Self::Nobody, Self::Flows, Self::Processes, Self::Everything];
 
     fn name(self) -> &'static str {
-        ["native", "weir, --identity off", "weir"][self as usize]
+        ["native", "weir, --identity off --dns off", "weir, --dns off", "weir"][self as usize]
     }
 
     fn start(self, network: &Network) -> Result<Option<Agent>> {
         match self {
             Self::Nobody => Ok(None),
-            Self::Flows => Agent::start(&network.receiver, &["--identity", "off"]).map(Some),
-            Self::Identity => Agent::start(&network.receiver, &[]).map(Some),
+            Self::Flows => Agent::start(&network.receiver, &["--identity", "off", "--dns", "off"]).map(Some),
+            Self::Processes => Agent::start(&network.receiver, &["--dns", "off"]).map(Some),
+            Self::Everything => Agent::start(&network.receiver, &[]).map(Some),
         }
     }
 }
@@ -82,7 +85,7 @@ fn table(
         name: arm.name().into(),
         value: Spread::of(of(arm)),
         ratio: Some(Spread::of(ratios(arm))),
-        target: matches!(arm, Arm::Identity).then_some(Target::AtLeast(target)),
+        target: matches!(arm, Arm::Everything).then_some(Target::AtLeast(target)),
     };
     Ok(Table {
         title: format!("identity, {name}"),
