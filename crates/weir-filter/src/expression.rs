@@ -3,7 +3,7 @@
 use crate::spans::Spans;
 use std::fmt;
 use std::net::IpAddr;
-use weir_record::{Field, FlowRecord, Value};
+use weir_record::{Field, FlowRecord, Value, protocol_number};
 
 /// A filter as a tree. What is built by parsing is flat (no `And` in an `And`, no `Or` in an
 /// `Or`) and never negates twice.
@@ -183,7 +183,7 @@ impl Check {
             (Self::Absent, Value::Absent) => true,
             (Self::Within(spans), Value::Number(number) | Value::Time(number)) => spans.contains(*number),
             (Self::Within(spans), Value::Text(name)) => {
-                crate::language::protocol_number(name).is_some_and(|number| spans.contains(number.into()))
+                protocol_number(name).is_some_and(|number| spans.contains(number.into()))
             }
             (Self::Addresses(set), Value::Address(address)) => set.contains(*address),
             (Self::Text(patterns), Value::Text(text)) => patterns.iter().any(|one| one.fits(text)),

@@ -13,7 +13,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 use weir_record::{
     Addresses, Direction, Field, FlowEndReason, FlowKey, FlowRecord, Interface, InterfaceKind, Kind,
-    protocol_name,
+    protocol_text,
 };
 
 const V4: [&str; 6] = ["10.0.0.1", "10.0.0.2", "10.1.2.3", "192.168.0.1", "0.0.0.0", "255.255.255.255"];
@@ -254,7 +254,6 @@ fn span(one: u16, other: u16) -> String {
 
 fn protocols() -> BoxedStrategy<String> {
     let number = select(&[1u8, 6, 17, 47, 58, 200][..]);
-    let name =
-        number.prop_map(|number| protocol_name(number).map_or_else(|| number.to_string(), String::from));
+    let name = number.prop_map(|number| protocol_text(number).into_owned());
     prop_oneof![4 => name, 1 => Just("icmp*".to_owned()), 1 => Just("2-60".to_owned())].boxed()
 }

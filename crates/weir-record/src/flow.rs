@@ -2,7 +2,7 @@
 
 use crate::Interface;
 use crate::icmp::{self, Role};
-use crate::protocol::protocol_name;
+use crate::protocol::protocol_text;
 use crate::{End, Observations, Reverse, TcpState, Translation};
 use std::borrow::Cow;
 use std::cmp::Ordering;
@@ -141,8 +141,7 @@ impl FlowKey {
 
     /// The protocol's name, else its number as text.
     pub fn protocol_text(&self) -> Option<Cow<'static, str>> {
-        let number = self.protocol()?;
-        Some(protocol_name(number).map_or_else(|| Cow::Owned(number.to_string()), Cow::Borrowed))
+        self.protocol().map(protocol_text)
     }
 
     /// Source and destination address.

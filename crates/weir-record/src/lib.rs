@@ -32,7 +32,7 @@ pub use ledger::{Account, Cause, Count, ProbeAccount, Statement};
 pub use moved::Moved;
 pub use name::{Name, NameOrigin, Place};
 pub use process::{Container, Process, Runtime};
-pub use protocol::protocol_name;
+pub use protocol::{protocol_name, protocol_names, protocol_number, protocol_text};
 pub use tcp::{TcpEnd, TcpState};
 pub use text::{printable, printable_start};
 pub use translation::Translation;

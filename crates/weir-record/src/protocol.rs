@@ -1,8 +1,24 @@
 //! Names of IP protocols.
 
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
+/// The protocols that have a name.
+pub fn protocol_names() -> impl Iterator<Item = (u8, &'static str)> {
+    (0..=u8::MAX).filter_map(|number| Some((number, protocol_name(number)?)))
+}
+
 /// The number of a protocol, by its name or as text.
-pub(crate) fn protocol_number(text: &str) -> Option<u8> {
-    text.parse().ok().or_else(|| (0..=u8::MAX).find(|number| protocol_name(*number) == Some(text)))
+pub fn protocol_number(text: &str) -> Option<u8> {
+    static NUMBERS: LazyLock<HashMap<&str, u8>> =
+        LazyLock::new(|| protocol_names().map(|(number, name)| (name, number)).collect());
+    NUMBERS.get(text).copied().or_else(|| text.parse().ok())
+}
+
+/// A protocol's name, else its number as text.
+pub fn protocol_text(number: u8) -> Cow<'static, str> {
+    protocol_name(number).map_or_else(|| Cow::Owned(number.to_string()), Cow::Borrowed)
 }
 
 /// The lower-case name of an IP protocol (IANA's keyword), for those that are met on hosts.

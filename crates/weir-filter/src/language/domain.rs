@@ -1,10 +1,8 @@
 //! Which values a field takes.
 
 use super::operator::Operator;
-use std::collections::HashMap;
-use std::sync::LazyLock;
 use weir_record::{
-    Direction, Evidence, Field, FlowEndReason, InterfaceKind, Kind, NameOrigin, TcpState, Unit, protocol_name,
+    Direction, Evidence, Field, FlowEndReason, InterfaceKind, Kind, NameOrigin, TcpState, Unit,
 };
 
 /// What the values of a field are, as far as the language tells them apart.
@@ -90,24 +88,17 @@ impl Domain {
 
 /// All that a field of text can say, where that is known.
 pub(crate) fn words(field: &Field) -> Option<Vec<&'static str>> {
-    use Evidence::{None, Ports, Request, Syn, Time};
-    use FlowEndReason::{ActiveTimeout, EndOfFlowDetected, ForcedEnd, IdleTimeout, LackOfResources};
-    use TcpState::{Attempted, Closed, Established, HalfOpen, Reset};
     match field.name {
-        "direction" => Some([Direction::Ingress, Direction::Egress].map(Direction::as_str).to_vec()),
-        "flow_end_reason" => Some(
-            [IdleTimeout, ActiveTimeout, EndOfFlowDetected, ForcedEnd, LackOfResources]
-                .map(FlowEndReason::as_str)
-                .to_vec(),
-        ),
+        "direction" => Some(Direction::ALL.map(Direction::as_str).to_vec()),
+        "flow_end_reason" => Some(FlowEndReason::ALL.map(FlowEndReason::as_str).to_vec()),
         "biflow_direction" => Some(vec!["arbitrary", "initiator"]),
-        "biflow_evidence" => Some([None, Time, Ports, Request, Syn].map(Evidence::as_str).to_vec()),
+        "biflow_evidence" => Some(Evidence::ALL.map(Evidence::as_str).to_vec()),
         "interface_kind" => Some(InterfaceKind::words().collect()),
-        "tcp_state" => Some([Attempted, HalfOpen, Established, Closed, Reset].map(TcpState::as_str).to_vec()),
+        "tcp_state" => Some(TcpState::ALL.map(TcpState::as_str).to_vec()),
         "source_name_origin" | "destination_name_origin" => {
             Some(NameOrigin::ALL.map(NameOrigin::as_str).to_vec())
         }
-        _ => Option::None,
+        _ => None,
     }
 }
 
@@ -121,16 +112,4 @@ fn most(field: &Field) -> u64 {
         "interface_index" | "source_as_number" | "destination_as_number" => u32::MAX.into(),
         _ => u64::MAX,
     }
-}
-
-/// Names of protocols that records use.
-pub(super) fn protocol_names() -> impl Iterator<Item = (u8, &'static str)> {
-    (0..=u8::MAX).filter_map(|number| Some((number, protocol_name(number)?)))
-}
-
-/// The number of a protocol by its name in records.
-pub(crate) fn protocol_number(name: &str) -> Option<u8> {
-    static NUMBERS: LazyLock<HashMap<&str, u8>> =
-        LazyLock::new(|| protocol_names().map(|(number, name)| (name, number)).collect());
-    NUMBERS.get(name).copied().or_else(|| name.parse().ok())
 }

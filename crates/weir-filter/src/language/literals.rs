@@ -1,10 +1,9 @@
 //! Values as they are written: numbers, times, addresses, protocols, texts.
 
-use super::domain::{protocol_names, protocol_number};
 use crate::expression::Pattern;
 use jiff::Timestamp;
 use std::net::IpAddr;
-use weir_record::Unit;
+use weir_record::{Unit, protocol_names, protocol_number};
 
 /// Suffixes of numbers: each is a thousand or 1 024 of the one before it.
 pub(super) const DECIMAL: [(&str, u64); 4] =

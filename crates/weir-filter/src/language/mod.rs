@@ -10,7 +10,7 @@ mod values;
 
 use crate::expression::{Expression, Subject};
 use crate::mistake::{Mistake, did_you_mean, quoted};
-pub(crate) use domain::{protocol_number, words};
+pub(crate) use domain::words;
 use weir_record::{FIELDS, Field, Kind};
 
 /// How deep parentheses may nest.

@@ -1,13 +1,13 @@
 //! An operator and values, for a field, to a check.
 
-use super::domain::{Domain, TCP_FLAGS, TCP_FLAGS_MOST, protocol_names};
+use super::domain::{Domain, TCP_FLAGS, TCP_FLAGS_MOST};
 use super::literals::{self, Addresses};
 use super::operator::Operator;
 use super::tokens::Token;
 use crate::expression::{AddressSet, Bits, Check, Pattern, Subject};
 use crate::mistake::{Mistake, did_you_mean, quoted};
 use crate::spans::Spans;
-use weir_record::Unit;
+use weir_record::{Unit, protocol_names};
 
 /// The mistake of a field without an operator.
 pub(super) fn missing_operator(subject: Subject, next: &Token<'_>) -> Mistake {

@@ -1,15 +1,15 @@
 //! A row for each process that has sockets.
 
-use super::sockets::protocol;
 use super::users::Users;
 use super::who::{Who, place};
 use super::{Sheet, in_namespaces, or_dash, plural};
 use crate::table::{Align, Column};
 use serde::Serialize;
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use weir_agent::{Snapshot, Socket};
-use weir_record::End;
+use weir_record::{End, protocol_text};
 
 const COLUMNS: [Column; 6] = [
     ("PROCESS", Align::Left),
@@ -60,7 +60,7 @@ impl<'a> Held<'a> {
         }
         let of = |(number, ports): (u8, BTreeSet<u16>)| {
             let ports: Vec<_> = ports.iter().map(u16::to_string).collect();
-            format!("{} {}", protocol(number), ports.join(","))
+            format!("{} {}", protocol_text(number), ports.join(","))
         };
         (!ports.is_empty()).then(|| ports.into_iter().map(of).collect::<Vec<_>>().join(" "))
     }
@@ -113,7 +113,7 @@ struct Line<'a> {
 #[derive(Serialize)]
 struct Serves<'a> {
     netns: &'a str,
-    protocol: String,
+    protocol: Cow<'static, str>,
     local_address: IpAddr,
     local_port: u16,
 }
@@ -122,7 +122,7 @@ impl<'a> From<&'a Socket> for Serves<'a> {
     fn from(socket: &'a Socket) -> Self {
         Self {
             netns: &socket.netns,
-            protocol: protocol(socket.protocol),
+            protocol: protocol_text(socket.protocol),
             local_address: socket.local.ip(),
             local_port: socket.local.port(),
         }

@@ -5,10 +5,11 @@ use super::who::{Who, holders, place};
 use super::{Sheet, in_namespaces, or_dash, plural};
 use crate::table::{Align, Column};
 use serde::Serialize;
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 use weir_agent::{Snapshot, Socket};
-use weir_record::protocol_name;
+use weir_record::protocol_text;
 
 const COLUMNS: [Column; 9] = [
     ("PROTO", Align::Left),
@@ -49,7 +50,7 @@ pub fn sheet(snapshot: &Snapshot) -> Sheet {
 fn cells(socket: &Socket, users: &mut Users) -> Vec<String> {
     let first = holders(socket).next();
     vec![
-        protocol(socket.protocol),
+        protocol_text(socket.protocol).into_owned(),
         socket.state.as_str().into(),
         socket.local.to_string(),
         or_dash(socket.remote.map(|remote| remote.to_string())),
@@ -69,16 +70,11 @@ fn others(socket: &Socket) -> String {
     }
 }
 
-/// The protocol's name, else its number.
-pub fn protocol(number: u8) -> String {
-    protocol_name(number).map_or_else(|| number.to_string(), str::to_owned)
-}
-
 #[derive(Serialize)]
 struct Line<'a> {
     r#type: &'static str,
     netns: &'a str,
-    protocol: String,
+    protocol: Cow<'static, str>,
     state: &'static str,
     local_address: IpAddr,
     local_port: u16,
@@ -96,7 +92,7 @@ pub fn lines(snapshot: &Snapshot) -> impl Iterator<Item = impl Serialize> {
     snapshot.sockets.iter().map(|socket| Line {
         r#type: "socket",
         netns: &socket.netns,
-        protocol: protocol(socket.protocol),
+        protocol: protocol_text(socket.protocol),
         state: socket.state.as_str(),
         local_address: socket.local.ip(),
         local_port: socket.local.port(),
