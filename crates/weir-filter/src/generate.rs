@@ -3,7 +3,6 @@
 //!
 //! Values come from small pools, so that filters and records have something to do with each other.
 
-use crate::blank::blank;
 use crate::filter::Filter;
 use crate::language::{fields, words};
 use crate::normal::{Dimension, PointTest};
@@ -127,9 +126,9 @@ pub fn records() -> impl Strategy<Value = FlowRecord> {
     samples().prop_map(|sample| sample.record)
 }
 
-/// A record of this flow at this observation point, with nothing else in it.
+/// A record of one empty packet of this flow at this observation point.
 pub fn record(interface: Interface, direction: Direction, key: FlowKey) -> FlowRecord {
-    blank(Arc::new(interface), direction, key)
+    FlowRecord { packets: 1, ..FlowRecord::blank(Arc::new(interface), direction, key) }
 }
 
 /// Texts of filters over all fields.

@@ -4,7 +4,6 @@
 //! [`Filter::rows`] puts into normal form what can be decided for each packet, for the kernel.
 //! A [`Rule`] says what becomes of the packets that a filter matches. Users read `docs/filter.md`.
 
-mod blank;
 mod expression;
 mod filter;
 #[cfg(feature = "proptest")]

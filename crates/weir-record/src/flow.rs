@@ -296,6 +296,36 @@ pub struct FlowRecord {
 }
 
 impl FlowRecord {
+    /// One of this flow at this observation point, with nothing else in it yet.
+    pub fn blank(interface: Arc<Interface>, direction: Direction, key: FlowKey) -> Self {
+        Self {
+            flow_id: 0,
+            parent_id: None,
+            interface,
+            direction,
+            key,
+            start: 0,
+            end: 0,
+            packets: 0,
+            bytes: 0,
+            tcp_flags: 0,
+            reverse: None,
+            tcp_state: None,
+            dscp: 0,
+            dscp_seen: 0,
+            ecn_seen: 0,
+            ttl: (0, 0),
+            length: (0, 0),
+            fragmented: false,
+            sampling_rate: 1,
+            end_reason: FlowEndReason::IdleTimeout,
+            observations: Observations::new(),
+            translation: None,
+            source: End::default(),
+            destination: End::default(),
+        }
+    }
+
     /// What the packets from source to destination say, if there were any.
     pub(crate) fn of_packets<T>(&self, value: T) -> Option<T> {
         (self.packets > 0).then_some(value)

@@ -5,8 +5,8 @@
 
 use crate::field::{Kind, Value};
 use crate::{
-    Addresses, Count, Direction, End, Evidence, FIELDS, FlowEndReason, FlowKey, FlowRecord, Interface,
-    InterfaceKind, Reverse, Translation,
+    Addresses, Count, Direction, Evidence, FIELDS, FlowKey, FlowRecord, Interface, InterfaceKind, Reverse,
+    Translation,
 };
 use jiff::Timestamp;
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, Visitor};
@@ -48,32 +48,8 @@ impl Draft {
             own_netns: true,
             kind: InterfaceKind::Other,
         };
-        let record = FlowRecord {
-            flow_id: 0,
-            parent_id: None,
-            interface: Arc::new(interface),
-            direction: Direction::Ingress,
-            key: FlowKey::Other { vlan: None, ethertype: 0 },
-            start: 0,
-            end: 0,
-            packets: 0,
-            bytes: 0,
-            tcp_flags: 0,
-            reverse: None,
-            tcp_state: None,
-            dscp: 0,
-            dscp_seen: 0,
-            ecn_seen: 0,
-            ttl: (0, 0),
-            length: (0, 0),
-            fragmented: false,
-            sampling_rate: 1,
-            end_reason: FlowEndReason::ForcedEnd,
-            observations: Default::default(),
-            translation: None,
-            source: End::default(),
-            destination: End::default(),
-        };
+        let nothing = FlowKey::Other { vlan: None, ethertype: 0 };
+        let record = FlowRecord::blank(Arc::new(interface), Direction::Ingress, nothing);
         let (addresses, ports) = ((None, None), (None, None));
         Self { record, addresses, ports, protocol: None, ethertype: 0, vlan: None }
     }

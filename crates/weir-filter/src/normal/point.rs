@@ -1,12 +1,11 @@
 //! Tests of the observation point: the same for every packet that passes it.
 
-use crate::blank::blank;
 use crate::expression::{Check, Pattern};
 use crate::language::words;
 use std::cmp::Ordering;
 use std::fmt;
 use std::sync::Arc;
-use weir_record::{Direction, Field, FlowKey, Interface, Value};
+use weir_record::{Direction, Field, FlowKey, FlowRecord, Interface, Value};
 
 /// Fields that say where and which way, and nothing of the packet.
 const FIELDS: [&str; 5] = ["interface", "interface_index", "direction", "netns", "interface_kind"];
@@ -32,7 +31,7 @@ impl PointTest {
     pub fn holds(&self, interface: &Interface, direction: Direction) -> bool {
         // The field table reads records; of this one only what is asked for here means anything.
         let key = FlowKey::Other { vlan: None, ethertype: 0 };
-        let record = blank(Arc::new(interface.clone()), direction, key);
+        let record = FlowRecord::blank(Arc::new(interface.clone()), direction, key);
         self.admits(&(self.field.read)(&record))
     }
 

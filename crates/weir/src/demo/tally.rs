@@ -113,26 +113,18 @@ impl<S: Sink> Sink for Overheard<S> {
 /// A record for tests: what was asked, and what came back with which flags.
 #[cfg(test)]
 pub fn record(ends: [(&str, u16); 2], packets: [u64; 2], tcp_flags: [u16; 2]) -> FlowRecord {
-    use weir_record::{
-        Addresses, Direction, Evidence, FlowEndReason, FlowKey, Interface, InterfaceKind, Reverse,
-    };
+    use weir_record::{Addresses, Direction, Evidence, FlowKey, Interface, InterfaceKind, Reverse};
     let address = |end: usize| ends[end].0.parse().expect("an IPv4 address");
     let count = |packets| Count { packets, bytes: packets * 100 };
     let (netns, kind) = ("router".into(), InterfaceKind::Veth);
     let interface = Interface { name: "port-1".into(), index: 1, netns, own_netns: false, kind };
+    let key = FlowKey::Ip {
+        vlan: None,
+        addresses: Addresses::V4(address(0), address(1)),
+        protocol: if tcp_flags[0] == 0 { 17 } else { 6 },
+        ports: Some((ends[0].1, ends[1].1)),
+    };
     FlowRecord {
-        flow_id: 1,
-        parent_id: None,
-        interface: Arc::new(interface),
-        direction: Direction::Ingress,
-        key: FlowKey::Ip {
-            vlan: None,
-            addresses: Addresses::V4(address(0), address(1)),
-            protocol: if tcp_flags[0] == 0 { 17 } else { 6 },
-            ports: Some((ends[0].1, ends[1].1)),
-        },
-        start: 0,
-        end: 0,
         packets: packets[0],
         bytes: packets[0] * 100,
         tcp_flags: tcp_flags[0],
@@ -142,19 +134,7 @@ pub fn record(ends: [(&str, u16); 2], packets: [u64; 2], tcp_flags: [u16; 2]) ->
             tcp_flags: tcp_flags[1],
             evidence: Evidence::Ports,
         }),
-        tcp_state: None,
-        dscp: 0,
-        dscp_seen: 0,
-        ecn_seen: 0,
-        ttl: (64, 64),
-        length: (100, 100),
-        fragmented: false,
-        sampling_rate: 1,
-        end_reason: FlowEndReason::ForcedEnd,
-        observations: Default::default(),
-        translation: None,
-        source: Default::default(),
-        destination: Default::default(),
+        ..FlowRecord::blank(Arc::new(interface), Direction::Ingress, key)
     }
 }
 
