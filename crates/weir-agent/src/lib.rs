@@ -21,6 +21,7 @@ mod interfaces;
 mod nat;
 #[cfg(test)]
 mod nested;
+mod netlink;
 mod outlet;
 mod policy;
 mod settings;

@@ -1,7 +1,11 @@
 //! rtnetlink's messages (rtnetlink(7)), as far as they matter here. Only the attributes that are
 //! used are looked at, so that no other one that a newer kernel sends can hide an interface.
 
-use netlink_packet_core::{NLM_F_DUMP_INTR, NLMSG_DONE, NLMSG_ERROR, NetlinkBuffer, NlaBuffer, NlasIterator};
+use crate::netlink::{HEADER, error, messages};
+use netlink_packet_core::{
+    NLM_F_ACK, NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_REQUEST, NLMSG_DONE, NLMSG_ERROR, NetlinkBuffer, NlaBuffer,
+    NlasIterator,
+};
 use std::net::IpAddr;
 
 // include/uapi/linux/rtnetlink.h
@@ -27,13 +31,8 @@ const IFA_LOCAL: u16 = 2;
 const IFA_TARGET_NETNSID: u16 = 10;
 const NETNSA_NSID: u16 = 1;
 const NETNSA_FD: u16 = 3;
-// include/uapi/linux/netlink.h
-const NLM_F_REQUEST: u16 = 0x1;
-const NLM_F_ACK: u16 = 0x4;
-const NLM_F_DUMP: u16 = 0x300;
 
-/// Length of a netlink header, and of `struct ifinfomsg`; of `ifaddrmsg`; of a padded `rtgenmsg`.
-const HEADER: usize = 16;
+/// Length of `struct ifinfomsg`; of `ifaddrmsg`; of a padded `rtgenmsg`.
 const LINK_HEADER: usize = 16;
 const ADDRESS_HEADER: usize = 8;
 const NETNS_HEADER: usize = 4;
@@ -94,23 +93,21 @@ impl LinkMessage {
 }
 
 /// Reads everything in `datagram`. Where `sequence` is given, only answers to that request.
-pub(super) fn read(mut datagram: &[u8], sequence: Option<u32>, mut hear: impl FnMut(Heard)) {
-    while let Ok(message) = NetlinkBuffer::new_checked(datagram) {
+pub(super) fn read(datagram: &[u8], sequence: Option<u32>, mut hear: impl FnMut(Heard)) {
+    for message in messages(datagram) {
         if sequence.is_none_or(|sequence| sequence == message.sequence_number()) {
             if message.flags() & NLM_F_DUMP_INTR != 0 {
                 hear(Heard::Interrupted);
             }
             read_one(message.message_type(), message.payload(), &mut hear);
         }
-        let length = (message.length() as usize).next_multiple_of(4);
-        datagram = datagram.get(length..).unwrap_or_default();
     }
 }
 
 fn read_one(kind: u16, payload: &[u8], hear: &mut impl FnMut(Heard)) {
     let heard = match kind {
-        NLMSG_ERROR => i32_at(payload, 0).map(|error| Heard::Done(-error)),
-        NLMSG_DONE => Some(Heard::Done(i32_at(payload, 0).map_or(0, |error| -error))),
+        NLMSG_ERROR => i32_at(payload, 0).map(|_| Heard::Done(error(payload))),
+        NLMSG_DONE => Some(Heard::Done(error(payload))),
         RTM_NEWLINK => link(payload).map(Heard::Link),
         RTM_DELLINK => link(payload).map(|link| Heard::LinkGone(link.index)),
         RTM_NEWADDR => address(payload).map(|(index, address)| Heard::Address(index, address)),

@@ -5,6 +5,7 @@
 //! another namespace: a socket there would keep it alive when its container has gone.
 
 use super::message::{Heard, Request, read};
+use crate::netlink::DATAGRAM;
 use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
 use nix::errno::Errno;
 use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg, setsockopt, sockopt::RcvBufForce};
@@ -20,8 +21,6 @@ const RTNLGRP_NSID: u32 = 28;
 const SOL_NETLINK: i32 = 270;
 const NETLINK_LISTEN_ALL_NSID: i32 = 8;
 
-/// The kernel puts no more into a datagram of a dump.
-const DATAGRAM: usize = 64 * 1024;
 /// Some thousands of notifications: what comes in a glance when containers start by the hundred.
 const BACKLOG: usize = 8 << 20;
 /// A dump that is overtaken by changes is asked for anew this often; what it lacks then will be notified.

@@ -2,7 +2,10 @@
 //! the two tuples of a connection. Everything else is passed over, whatever a newer kernel puts there.
 
 use crate::conversations::Tuples;
-use netlink_packet_core::{NLMSG_DONE, NLMSG_ERROR, NetlinkBuffer, NlaBuffer, NlasIterator};
+use crate::netlink::{HEADER, error, messages};
+use netlink_packet_core::{
+    NLM_F_DUMP, NLM_F_REQUEST, NLMSG_DONE, NLMSG_ERROR, NetlinkBuffer, NlaBuffer, NlasIterator,
+};
 use std::net::{Ipv4Addr, Ipv6Addr};
 use weir_record::{Addresses, FlowKey};
 
@@ -10,8 +13,7 @@ use weir_record::{Addresses, FlowKey};
 const NEW: u16 = 0x100;
 const GET: u16 = 0x101;
 const DELETE: u16 = 0x102;
-/// Of `struct nlmsghdr`, and of `struct nfgenmsg` behind it.
-const HEADER: usize = 16;
+/// Of `struct nfgenmsg`.
 pub(super) const FAMILY_HEADER: usize = 4;
 // enum ctattr_type, ctattr_tuple, ctattr_ip, ctattr_l4proto
 const TUPLE_ORIGINAL: u16 = 1;
@@ -26,9 +28,6 @@ const IPV6_DESTINATION: u16 = 4;
 const PROTOCOL: u16 = 1;
 const SOURCE_PORT: u16 = 2;
 const DESTINATION_PORT: u16 = 3;
-// include/uapi/linux/netlink.h
-const NLM_F_REQUEST: u16 = 0x1;
-const NLM_F_DUMP: u16 = 0x300;
 
 /// The source, or the destination, of a connection is translated (enum ip_conntrack_status).
 pub(super) const SOURCE_TRANSLATED: u32 = 1 << 4;
@@ -46,8 +45,8 @@ pub(super) enum Heard {
 }
 
 /// Reads everything in `datagram`.
-pub(super) fn read(mut datagram: &[u8], mut hear: impl FnMut(Heard)) {
-    while let Ok(message) = NetlinkBuffer::new_checked(datagram) {
+pub(super) fn read(datagram: &[u8], mut hear: impl FnMut(Heard)) {
+    for message in messages(datagram) {
         let payload = message.payload();
         let heard = match message.message_type() {
             NLMSG_ERROR | NLMSG_DONE => Some(Heard::Done(error(payload))),
@@ -56,8 +55,6 @@ pub(super) fn read(mut datagram: &[u8], mut hear: impl FnMut(Heard)) {
             _ => None,
         };
         heard.into_iter().for_each(&mut hear);
-        let length = (message.length() as usize).next_multiple_of(4);
-        datagram = datagram.get(length..).unwrap_or_default();
     }
 }
 
@@ -73,10 +70,6 @@ pub(super) fn request(status: u32) -> Vec<u8> {
     let length = bytes.len() as u32;
     NetlinkBuffer::new(&mut bytes).set_length(length);
     bytes
-}
-
-fn error(payload: &[u8]) -> i32 {
-    payload.first_chunk().map_or(0, |bytes| -i32::from_ne_bytes(*bytes))
 }
 
 /// Both tuples, unless they are each other's mirror, or without ports.

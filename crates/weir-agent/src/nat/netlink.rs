@@ -4,6 +4,7 @@ use super::message::{
     DESTINATION_TRANSLATED, FAMILY_HEADER, Heard, SOURCE_TRANSLATED, STATUS, read, request,
 };
 use crate::conversations::Tuples;
+use crate::netlink::{self, DATAGRAM, HEADER};
 use hashbrown::HashSet;
 use netlink_sys::{Socket, protocols::NETLINK_NETFILTER};
 use nix::errno::Errno;
@@ -15,8 +16,6 @@ use weir_kernel::{Instruction, filter_socket, socket_drops};
 // include/uapi/linux/netfilter/nfnetlink.h
 const NFNLGRP_CONNTRACK_NEW: u32 = 1;
 const NFNLGRP_CONNTRACK_DESTROY: u32 = 3;
-/// The kernel puts no more into a datagram.
-const DATAGRAM: usize = 64 * 1024;
 /// Some ten thousand events: what comes while the agent is busy with a drain.
 const BACKLOG: usize = 16 << 20;
 
@@ -24,7 +23,7 @@ const BACKLOG: usize = 16 << 20;
 fn translated_only() -> [Instruction; 9] {
     /// SKF_AD_OFF + SKF_AD_NLATTR: the place of the attribute of type X, from A on.
     const ATTRIBUTE: u32 = 0xffff_f00c;
-    const START: u32 = 16 + FAMILY_HEADER as u32;
+    const START: u32 = (HEADER + FAMILY_HEADER) as u32;
     let step = |code, if_true, if_false, operand| Instruction { code, if_true, if_false, operand };
     [
         step(0x00, 0, 0, START),         // A = START
@@ -101,21 +100,16 @@ pub(super) fn dump() -> io::Result<HashSet<Tuples>> {
     let mut socket = Socket::new(NETLINK_NETFILTER)?;
     socket.bind_auto()?;
     let mut all = HashSet::new();
-    let mut buffer = vec![0; DATAGRAM];
     for status in [SOURCE_TRANSLATED, DESTINATION_TRANSLATED] {
-        socket.send(&request(status), 0)?;
-        let mut done = None;
-        while done.is_none() {
-            let length = recv(socket.as_raw_fd(), &mut buffer, MsgFlags::empty())?;
-            read(&buffer[..length], |heard| match heard {
+        netlink::dump(&socket, &request(status), |datagram| {
+            let mut done = None;
+            read(datagram, |heard| match heard {
                 Heard::Translated(tuples) => drop(all.insert(tuples)),
                 Heard::Ended(_) => {}
                 Heard::Done(error) => done = Some(error),
             });
-        }
-        if let Some(error @ 1..) = done {
-            return Err(io::Error::from_raw_os_error(error));
-        }
+            done
+        })?;
     }
     Ok(all)
 }

@@ -2,15 +2,13 @@
 
 use super::SocketState;
 use crate::decode::ipv6;
-use netlink_packet_core::{NLMSG_DONE, NLMSG_ERROR, NetlinkBuffer};
+use crate::netlink::{HEADER, error, messages};
+use netlink_packet_core::{NLM_F_DUMP, NLM_F_REQUEST, NLMSG_DONE, NLMSG_ERROR, NetlinkBuffer};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-// include/uapi/linux/sock_diag.h, netlink.h
+// include/uapi/linux/sock_diag.h
 const SOCK_DIAG_BY_FAMILY: u16 = 20;
-const NLM_F_REQUEST: u16 = 0x1;
-const NLM_F_DUMP: u16 = 0x300;
-/// Of `struct nlmsghdr`, and of `struct inet_diag_req_v2` behind it.
-const HEADER: usize = 16;
+/// Of `struct inet_diag_req_v2`.
 const REQUEST: usize = 56;
 /// TCP's states, from 1 (established) to 12 (a connection that is asked for); other protocols use some of them.
 const EVERY_STATE: u32 = 0x1ffe;
@@ -55,8 +53,8 @@ pub(super) fn request(family: u8, protocol: u8) -> Vec<u8> {
 }
 
 /// Reads everything in `datagram`, of an answer about `protocol`.
-pub(super) fn read(mut datagram: &[u8], protocol: u8, mut hear: impl FnMut(Heard)) {
-    while let Ok(message) = NetlinkBuffer::new_checked(datagram) {
+pub(super) fn read(datagram: &[u8], protocol: u8, mut hear: impl FnMut(Heard)) {
+    for message in messages(datagram) {
         let payload = message.payload();
         let heard = match message.message_type() {
             NLMSG_ERROR | NLMSG_DONE => Some(Heard::Done(error(payload))),
@@ -64,13 +62,7 @@ pub(super) fn read(mut datagram: &[u8], protocol: u8, mut hear: impl FnMut(Heard
             _ => None,
         };
         heard.into_iter().for_each(&mut hear);
-        let length = (message.length() as usize).next_multiple_of(4);
-        datagram = datagram.get(length..).unwrap_or_default();
     }
-}
-
-fn error(payload: &[u8]) -> i32 {
-    payload.first_chunk().map_or(0, |bytes| i32::from_ne_bytes(*bytes).saturating_neg())
 }
 
 /// `struct inet_diag_msg`: family, state, two bytes, then the ports, the addresses, and the rest.
