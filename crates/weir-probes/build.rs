@@ -22,13 +22,8 @@ fn main() {
     for (directory, probe) in PROBES {
         let source = format!("src/{directory}/{probe}.bpf.c");
         clang::compile(Path::new(&source), &out.join(format!("{probe}.bpf.o")), &[clang::HEADERS, &libbpf]);
-        println!("cargo::rerun-if-changed={source}");
+        println!("cargo::rerun-if-changed=src/{directory}");
     }
-    println!("cargo::rerun-if-changed=src/flows");
-    println!("cargo::rerun-if-changed=src/dns");
-    println!("cargo::rerun-if-changed=src/holders");
-    println!("cargo::rerun-if-changed=src/processes");
-    println!("cargo::rerun-if-changed=src/sockets");
     println!("cargo::rerun-if-changed={}", clang::HEADERS);
     println!("cargo::rerun-if-env-changed=CLANG");
 }
