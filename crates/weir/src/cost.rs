@@ -1,13 +1,14 @@
 //! `weir cost`: what the running agent costs per packet.
 
 use crate::options;
+use crate::output::{self, Output};
 use crate::stop::Stop;
 use crate::table::{self, Align, Column, QUIET};
 use crate::text;
 use anyhow::{Context, Result, bail};
-use clap::{Args, ValueEnum};
+use clap::Args;
 use serde::Serialize;
-use std::io::{self, ErrorKind, IsTerminal, Write};
+use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 use weir_kernel::feature::{self, NO_OP, NoOp};
@@ -24,12 +25,6 @@ pub struct Arguments {
     /// table or json: one object
     #[arg(short, long, value_name = "FORMAT", default_value = "table", help_heading = "Output")]
     output: Output,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Output {
-    Table,
-    Json,
 }
 
 /// How often the wait looks whether it is over.
@@ -63,11 +58,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
         Output::Table => print_table(&measurement),
         Output::Json => print_json(&measurement),
     };
-    match printed {
-        // A reader that has seen enough is no mishap.
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error.into()),
-        _ => Ok(ExitCode::SUCCESS),
-    }
+    output::end(printed)
 }
 
 /// Ours, as far as they are attached: the clock and the iterator are run by hand, and the empty one is never.

@@ -9,6 +9,7 @@ mod cost;
 mod demo;
 mod json;
 mod options;
+mod output;
 mod reload;
 mod run;
 mod shell;

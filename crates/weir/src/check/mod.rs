@@ -4,13 +4,14 @@ mod features;
 mod findings;
 mod judge;
 
+use crate::output::{self, Output};
 use crate::table::{self, ALARM, Align, Column, FINE, QUIET};
 use anyhow::Result;
-use clap::{Args, ValueEnum};
+use clap::Args;
 use features::{Feature, Status, Verdict};
 use findings::Findings;
 use serde::Serialize;
-use std::io::{self, ErrorKind, IsTerminal, Write};
+use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 
 /// Flags of `weir check`.
@@ -23,12 +24,6 @@ pub struct Arguments {
     /// Also say how the kernel refused what it refused, with the end of the verifier's log
     #[arg(short, long, help_heading = "Output")]
     verbose: bool,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Output {
-    Table,
-    Json,
 }
 
 const COLUMNS: [Column; 4] = [
@@ -47,11 +42,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
         Output::Table => print_table(&features, &verdict),
         Output::Json => print_json(&findings, &features, &verdict),
     };
-    match printed {
-        // A reader that has seen enough is no mishap.
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => return Err(error.into()),
-        _ => {}
-    }
+    output::end(printed)?;
     if arguments.verbose {
         for refusal in findings.refusals() {
             eprintln!("weir: {refusal}");

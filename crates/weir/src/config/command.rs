@@ -2,9 +2,10 @@
 
 use super::definition::Definition;
 use super::{check, page, schema, show};
+use crate::output;
 use anyhow::Result;
 use clap::{Subcommand, ValueHint};
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -53,10 +54,7 @@ fn report(file: &Path) -> ExitCode {
     }
 }
 
-/// A reader that has seen enough is no mishap.
+/// The text, as it is.
 pub fn print(text: &[u8]) -> Result<ExitCode> {
-    match io::stdout().lock().write_all(text) {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error.into()),
-        _ => Ok(ExitCode::SUCCESS),
-    }
+    output::end(io::stdout().lock().write_all(text))
 }

@@ -5,12 +5,13 @@ mod sockets;
 mod users;
 mod who;
 
+use crate::output::{self, Output};
 use crate::run::{say, settings_with};
 use crate::table::{self, Column};
 use anyhow::Result;
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{Args, Subcommand};
 use serde::Serialize;
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, Write};
 use std::process::ExitCode;
 use weir_agent::{Namespaces, Runtimes, Settings, Snapshot};
 
@@ -43,12 +44,6 @@ pub struct Arguments {
     output: Output,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Output {
-    Table,
-    Json,
-}
-
 /// Looks once, and prints.
 pub fn run(command: &Command) -> Result<ExitCode> {
     let (Command::Sockets(arguments) | Command::Processes(arguments)) = command;
@@ -60,11 +55,7 @@ pub fn run(command: &Command) -> Result<ExitCode> {
         (Command::Processes(_), Output::Table) => print_table(&processes::sheet(&snapshot)),
         (Command::Processes(_), Output::Json) => print_json(processes::lines(&snapshot)),
     };
-    match printed {
-        // A reader that has seen enough is no mishap.
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error.into()),
-        _ => Ok(ExitCode::SUCCESS),
-    }
+    output::end(printed)
 }
 
 fn settings(arguments: &Arguments) -> Result<Settings> {

@@ -5,8 +5,9 @@ mod facts;
 mod kubernetes;
 mod screen;
 
+use crate::output::Output;
 use anyhow::{Context, Result, bail};
-use clap::{Args, ValueEnum};
+use clap::Args;
 use screen::Totals;
 use serde::de::DeserializeOwned;
 use std::io::{ErrorKind, Write};
@@ -24,12 +25,6 @@ pub struct Arguments {
     /// table or json: one object a line for each agent
     #[arg(short, long, value_name = "FORMAT", default_value = "table")]
     output: Output,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Output {
-    Table,
-    Json,
 }
 
 /// Shows every agent that answers; a word on each that does not.

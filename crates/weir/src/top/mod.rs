@@ -11,10 +11,11 @@ mod tally;
 mod view;
 
 use crate::options;
+use crate::output::Output;
 use crate::stop::Stop;
 use anyhow::{Result, bail};
 use asked::Found;
-use clap::{Args, ValueEnum};
+use clap::Args;
 use glob::Pattern;
 use group::{Group, Sort};
 use std::io::{self, IsTerminal};
@@ -61,12 +62,6 @@ pub struct Arguments {
     /// Ask no agent: count in every network namespace of the host
     #[arg(long)]
     all_netns: bool,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Output {
-    Table,
-    Json,
 }
 
 /// Asks the agent that runs, or counts by itself, until it is told to end.

@@ -1,14 +1,15 @@
 //! `weir top --once`: the rows, printed.
 
+use super::Arguments;
 use super::group::{Group, Row, rows};
 use super::listener::Shared;
-use super::{Arguments, Output};
+use crate::output::{self, Output};
 use crate::table::{self, Align, Column};
 use crate::text;
 use crate::view::Summary;
 use anyhow::Result;
 use serde::Serialize;
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, Write};
 use std::process::ExitCode;
 use std::time::Duration;
 use weir_record::Moved;
@@ -37,11 +38,7 @@ pub fn print(arguments: &Arguments, board: &Shared) -> Result<ExitCode> {
         Output::Table => print_table(&rows, &board.summary, board.time),
         Output::Json => print_json(&rows, arguments.group, board.time),
     };
-    match printed {
-        // A reader that has seen enough is no mishap.
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error.into()),
-        _ => Ok(ExitCode::SUCCESS),
-    }
+    output::end(printed)
 }
 
 fn print_table(rows: &[Row], summary: &Summary, time: Duration) -> io::Result<()> {
