@@ -22,12 +22,18 @@ impl Namespace {
     /// otherwise joins groups and looks for routers on every interface that comes up.
     #[expect(clippy::new_without_default, reason = "it has effects outside the process")]
     pub fn new() -> Self {
+        Self::with_suffix("")
+    }
+
+    /// The same, with a name that ends so.
+    pub fn with_suffix(suffix: &str) -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         static SWEEP: Once = Once::new();
         require_root();
         SWEEP.call_once(sweep);
 
-        let name = format!("{PREFIX}{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("{PREFIX}{}-{number}{suffix}", std::process::id());
         succeed(Command::new("ip").args(["netns", "add", &name]));
         let namespace = Self { name };
         namespace.sysctl("net/ipv6/conf/all/disable_ipv6", "1");

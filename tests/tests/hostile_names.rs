@@ -13,7 +13,7 @@ use weir_tests::control::status;
 use weir_tests::dns::{answer, forged};
 use weir_tests::docker::{inspected, serve};
 use weir_tests::groups::Groups;
-use weir_tests::netns::succeed;
+use weir_tests::netns::{Namespace, succeed};
 use weir_tests::pair::{INTERFACE, Pair, RIGHT};
 use weir_tests::shell::{Shell, shell};
 use weir_tests::wait_for;
@@ -205,4 +205,20 @@ fn root_the_status_is_a_screen_of_text() {
         assert!(screen.contains("what https://127.0.0.1:"), "{screen}");
     }
     assert_said_once(&agent.stop().stderr);
+}
+
+/// The kernel lets an interface, and the file system a namespace, be called nearly anything.
+#[test]
+fn root_interfaces_and_namespaces_are_lines_of_text() {
+    let (outside, namespace) = (Namespace::new(), Namespace::with_suffix("\u{1b}[2J"));
+    namespace.ip("link add e\u{1b}[2J type veth peer name other");
+    for output in ["json", "table"] {
+        let words = ["run", "--netns", namespace.name(), "-o", output, "--duration", "1s"];
+        let (status, printed, said) = Agent::run(&outside, &[], &words);
+        assert!(status.success(), "{said:?}");
+        assert_harmless(&said, 500);
+        assert_harmless(&printed, 1 << 10);
+        let name = format!("{}/e{SPELLED}", namespace.name().replace('\u{1b}', r"\u{1b}"));
+        assert!(said.iter().any(|line| line.contains(&name)), "{name}: {said:?}");
+    }
 }

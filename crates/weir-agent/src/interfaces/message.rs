@@ -7,6 +7,7 @@ use netlink_packet_core::{
     NlasIterator,
 };
 use std::net::IpAddr;
+use weir_record::printable;
 
 // include/uapi/linux/rtnetlink.h
 const RTM_NEWLINK: u16 = 16;
@@ -130,7 +131,8 @@ fn link(payload: &[u8]) -> Option<LinkMessage> {
     };
     for attribute in attributes(payload, LINK_HEADER) {
         match attribute.kind() {
-            IFLA_IFNAME => link.name = text(attribute.value()),
+            // The kernel forbids a slash, a colon and white space, no more.
+            IFLA_IFNAME => link.name = printable(&text(attribute.value())),
             IFLA_PARENT_DEV_NAME => link.has_device = true,
             IFLA_LINK => link.link = i32_at(attribute.value(), 0).map(i32::cast_unsigned),
             IFLA_LINK_NETNSID => link.link_nsid = i32_at(attribute.value(), 0),
@@ -278,6 +280,19 @@ mod tests {
         // A port that leaves a bridge is still there.
         payload[0] = 7;
         assert_eq!(heard(&message(RTM_DELLINK, &payload)), []);
+    }
+
+    #[test]
+    fn a_name_that_means_no_good_is_spelled_out() {
+        let mut payload = vec![AF_UNSPEC, 0, 1, 0, 9, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+        payload.extend(nla(IFLA_IFNAME, b"e\x1b[2J\xff\0"));
+        let link = LinkMessage {
+            index: 9,
+            name: "e\\u{1b}[2J\u{fffd}".into(),
+            hardware: 1,
+            ..LinkMessage::default()
+        };
+        assert_eq!(heard(&message(RTM_NEWLINK, &payload)), [Heard::Link(link)]);
     }
 
     #[test]

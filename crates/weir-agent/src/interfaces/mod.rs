@@ -263,8 +263,7 @@ impl Inventory {
         };
         // If the number has had another owner before, its end has been notified by now.
         let change = self.listen()?;
-        let name: Arc<str> = sighting.names.first().cloned().unwrap_or_else(|| id.to_string()).into();
-        self.namespaces.insert(id, Namespace { id, nsid, name, doors: sighting.doors });
+        self.namespaces.insert(id, Namespace { id, nsid, name: sighting.name(id), doors: sighting.doors });
         match self.requests.dump(nsid, self.with_addresses) {
             Ok(heard) => {
                 if let Some((domains, nsid)) = self.domains.as_mut().zip(nsid.or(self.own_nsid)) {

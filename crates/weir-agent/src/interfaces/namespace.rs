@@ -117,10 +117,8 @@ pub(crate) fn find(wanted: Namespaces) -> Result<Vec<Namespace>> {
     if scout.looks_beyond() {
         may_enter()?;
     }
-    let namespace = |(id, Sighting { names, doors }): (u32, Sighting)| {
-        let name = names.first().map_or_else(|| id.to_string(), |name| printable(name)).into();
-        Namespace { id, nsid: None, name, doors }
-    };
+    let namespace =
+        |(id, seen): (u32, Sighting)| Namespace { id, nsid: None, name: seen.name(id), doors: seen.doors };
     Ok(scout.look().into_iter().map(namespace).collect())
 }
 
@@ -130,6 +128,13 @@ pub(super) struct Sighting {
     /// In /run/netns; a namespace can have several.
     pub(super) names: Vec<String>,
     pub(super) doors: Vec<PathBuf>,
+}
+
+impl Sighting {
+    /// The name of the namespace with this inode.
+    pub(super) fn name(&self, id: u32) -> Arc<str> {
+        self.names.first().map_or_else(|| id.to_string().into(), |name| name.as_str().into())
+    }
 }
 
 /// Looks around for namespaces.
@@ -148,8 +153,10 @@ impl Scout {
     pub(super) fn new(wanted: Namespaces) -> Result<Self> {
         let own = own()?.metadata().map_err(Error::Namespaces)?;
         let (device, own) = (own.dev(), own.ino() as u32);
-        let mut scout = Self { wanted: wanted.clone(), of_processes: BTreeSet::new(), own, device };
-        if let Namespaces::Named(words) = wanted {
+        let mut scout = Self { wanted, of_processes: BTreeSet::new(), own, device };
+        if let Namespaces::Named(words) = &mut scout.wanted {
+            words.iter_mut().for_each(|word| *word = printable(word));
+            let words = words.clone();
             scout.find_each(&words)?;
         }
         Ok(scout)
@@ -230,7 +237,7 @@ impl Scout {
         self.of_processes.remove(&id);
     }
 
-    /// What /run/netns names.
+    /// What /run/netns names, made harmless.
     fn names(&self) -> Vec<(String, u32, PathBuf)> {
         let entries = fs::read_dir(NAMES).into_iter().flatten().flatten();
         let mut names: Vec<_> = entries
@@ -238,7 +245,7 @@ impl Scout {
                 let metadata = fs::metadata(entry.path()).ok()?;
                 // A name whose namespace is not mounted is an empty file.
                 let id = (metadata.dev() == self.device).then(|| inode(Ok(metadata)))??;
-                Some((entry.file_name().into_string().ok()?, id, entry.path()))
+                Some((printable(entry.file_name().to_str()?), id, entry.path()))
             })
             .collect();
         names.sort();
