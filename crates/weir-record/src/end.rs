@@ -19,3 +19,12 @@ pub struct End {
     /// The container it is in, as its runtime knows it.
     pub container: Option<Arc<ContainerDetails>>,
 }
+
+impl End {
+    /// What its container is called: its name, else the beginning of its id.
+    pub fn container_name(&self) -> Option<String> {
+        let container = self.process.as_ref()?.container.as_ref()?;
+        let name = self.container.as_ref().and_then(|details| details.name.clone());
+        Some(name.unwrap_or_else(|| container.short_id()))
+    }
+}

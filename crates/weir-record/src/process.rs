@@ -36,6 +36,13 @@ pub struct Container {
     pub runtime: Runtime,
 }
 
+impl Container {
+    /// Its id as runtimes themselves shorten it.
+    pub fn short_id(&self) -> String {
+        self.id.chars().take(12).collect()
+    }
+}
+
 /// What runs a container, as far as the path tells.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Runtime {

@@ -60,11 +60,7 @@ pub fn holders(socket: &Socket) -> impl Iterator<Item = &Process> {
 /// Where a process belongs, in a word: its pod, container or unit.
 pub fn place(end: &End) -> Option<String> {
     let pod = || Some(end.workload.as_ref()?.pod.as_ref()?.to_string());
-    let name = || end.container.as_ref()?.name.clone();
-    let process = end.process.as_ref()?;
-    // As runtimes themselves shorten ids.
-    let id = || Some(process.container.as_ref()?.id.chars().take(12).collect());
-    pod().or_else(name).or_else(id).or_else(|| process.unit.clone())
+    pod().or_else(|| end.container_name()).or_else(|| end.process.as_ref()?.unit.clone())
 }
 
 #[cfg(test)]

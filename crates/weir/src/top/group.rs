@@ -7,7 +7,7 @@ use serde::Serialize;
 use std::cmp::Ordering;
 use std::collections::HashMap;
 use weir_filter::Filter;
-use weir_record::{Direction, End, FlowRecord, Moved};
+use weir_record::{Container, Direction, End, FlowRecord, Moved};
 
 /// Intervals that a row stays for when all of it has ended, last of all.
 const STAY: usize = 10;
@@ -111,27 +111,21 @@ pub fn keys(group: Group, record: &FlowRecord) -> Vec<(Key, bool)> {
 
 fn process(end: &End) -> Option<Key> {
     let process = end.process.as_deref()?;
-    let container = process.container.as_ref().map(|container| short(&container.id));
+    let container = process.container.as_ref().map(Container::short_id);
     let place = container.or_else(|| process.unit.clone());
     Some(Key { name: process.command.clone(), pid: Some(process.pid), place })
 }
 
 fn container(end: &End) -> Option<Key> {
     let container = end.process.as_deref()?.container.as_ref()?;
-    let called = end.container.as_ref().and_then(|details| details.name.clone());
-    let name = called.unwrap_or_else(|| short(&container.id));
-    Some(Key { name, pid: None, place: Some(container.runtime.as_str().into()) })
+    let place = Some(container.runtime.as_str().into());
+    Some(Key { name: end.container_name()?, pid: None, place })
 }
 
 fn destination(record: &FlowRecord) -> Key {
     let (_, name) = columns::ends(record);
     let name = if name == "-" { columns::protocol(&record.key) } else { name };
     Key { name, pid: None, place: record.destination.process.as_ref().map(|process| process.command.clone()) }
-}
-
-/// As runtimes themselves shorten ids.
-fn short(id: &str) -> String {
-    id.chars().take(12).collect()
 }
 
 /// All rows, of the conversations that fit.
