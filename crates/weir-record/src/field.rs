@@ -19,15 +19,18 @@ pub enum Unit {
     Bytes,
     /// Time since the Unix epoch.
     Time,
+    /// A length of time.
+    Nanoseconds,
 }
 
 impl Unit {
-    fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::None => "",
             Self::Packets => "packets",
             Self::Bytes => "bytes",
             Self::Time => "ns since the epoch; RFC 3339 in text",
+            Self::Nanoseconds => "ns",
         }
     }
 }

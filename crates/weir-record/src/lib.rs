@@ -5,6 +5,7 @@ mod community_id;
 mod container;
 mod conversation;
 mod end;
+mod events;
 mod field;
 mod fields;
 mod flow;
@@ -24,6 +25,10 @@ mod workload;
 pub use container::{ContainerDetails, PodName};
 pub use conversation::{Evidence, Observation, Observations, Reverse};
 pub use end::End;
+pub use events::{
+    Actor, Bind, Connect, Event, EventColumn, EventField, EventKind, EventPlace, Happening, Lost, Retransmit,
+    Retransmitted, events_page,
+};
 pub use field::{Element, Field, Kind, Unit, Value, fields_page};
 pub use fields::FIELDS;
 pub use flow::{Addresses, Direction, FlowEndReason, FlowKey, FlowRecord, Layer};

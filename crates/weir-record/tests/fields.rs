@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 use std::fs;
-use weir_record::{FIELDS, fields_page};
+use weir_record::{EventKind, FIELDS, events_page, fields_page};
 
 #[test]
 fn the_reference_page_is_that_of_the_table() {
@@ -19,4 +19,22 @@ fn names_are_unique_and_in_snake_case() {
     let names: HashSet<_> = FIELDS.iter().map(|field| field.name).collect();
     assert_eq!(names.len(), FIELDS.len());
     assert!(FIELDS.iter().all(|field| field.name.chars().all(|c| c.is_ascii_lowercase() || c == '_')));
+}
+
+#[test]
+fn the_page_of_events_is_that_of_their_tables() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/events.md");
+    if std::env::var_os("WEIR_BLESS").is_some() {
+        fs::write(path, events_page()).expect("docs/events.md can be written");
+    }
+    let committed = fs::read_to_string(path).expect("docs/events.md is there");
+    assert!(committed == events_page(), "docs/events.md does not match the tables: run `make generate`");
+}
+
+#[test]
+fn names_within_a_kind_are_unique() {
+    for kind in EventKind::ALL {
+        let names: HashSet<_> = kind.columns().map(|column| column.name()).collect();
+        assert_eq!(names.len(), kind.columns().count(), "{kind:?}");
+    }
 }

@@ -1,7 +1,7 @@
 //! The tree back to text that parses to the same tree.
 
 use super::domain::{Domain, TCP_FLAGS};
-use super::literals::{BINARY, DECIMAL, is_glob};
+use super::literals::{BINARY, DECIMAL, LENGTHS, is_glob};
 use super::tokens::is_plain;
 use crate::expression::{AddressSet, Bits, Check, Expression, Pattern, Subject, Test};
 use crate::spans::Spans;
@@ -140,6 +140,7 @@ fn with_suffix(number: u64, unit: Unit) -> String {
     let suffixes = match unit {
         Unit::Bytes => [DECIMAL, BINARY].concat(),
         Unit::Packets => DECIMAL.to_vec(),
+        Unit::Nanoseconds => LENGTHS.to_vec(),
         Unit::None | Unit::Time => Vec::new(),
     };
     let whole = suffixes.iter().filter(|(_, factor)| number > 0 && number.is_multiple_of(*factor));

@@ -70,5 +70,12 @@ const fn joined<const COUNT: usize>(groups: &[&[Field]]) -> [Field; COUNT] {
     all
 }
 
+/// What is known of the source beyond its address and port.
+pub const SOURCE_END: &[&[Field]] = &[process::SOURCE, container::SOURCE, kubernetes::SOURCE, name::SOURCE];
+
+/// The same of the destination.
+pub const DESTINATION_END: &[&[Field]] =
+    &[process::DESTINATION, container::DESTINATION, kubernetes::DESTINATION, name::DESTINATION];
+
 /// Every field of a flow record, in the order of output.
 pub static FIELDS: &[Field] = &ALL;
