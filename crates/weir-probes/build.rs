@@ -7,13 +7,15 @@ use std::env;
 use std::path::{Path, PathBuf};
 
 /// Directory and source of each object.
-const PROBES: [(&str, &str); 6] = [
+const PROBES: [(&str, &str); 8] = [
     ("flows", "flows"),
     ("flows", "flows_drawn"),
     ("sockets", "sockets"),
     ("holders", "holders"),
     ("processes", "processes"),
     ("dns", "dns"),
+    ("calls", "calls"),
+    ("retransmits", "retransmits"),
 ];
 
 fn main() {

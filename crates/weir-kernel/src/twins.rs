@@ -81,6 +81,30 @@ pub const SOCKET_LISTENS: u32 = 2;
 /// C: `SOCKET_CLOSED`.
 pub const SOCKET_CLOSED: u32 = 3;
 
+/// C: `CALL_EXEC`.
+pub const CALL_EXEC: u32 = 1;
+
+/// C: `CALL_BIND`.
+pub const CALL_BIND: u32 = 2;
+
+/// C: `CALL_CONNECT`.
+pub const CALL_CONNECT: u32 = 3;
+
+/// C: `CALL_ACCEPT`.
+pub const CALL_ACCEPT: u32 = 4;
+
+/// C: `GIVEN_UP`.
+pub const GIVEN_UP: u32 = 125;
+
+/// C: `RETRANSMIT_SYN`.
+pub const RETRANSMIT_SYN: u32 = 1;
+
+/// C: `RETRANSMIT_SYN_ACK`.
+pub const RETRANSMIT_SYN_ACK: u32 = 2;
+
+/// C: `RETRANSMIT_DATA`.
+pub const RETRANSMIT_DATA: u32 = 3;
+
 /// C: `PROCESS_COPIED`: by fork(2): it runs what `origin` runs.
 pub const PROCESS_COPIED: u32 = 1;
 
@@ -658,6 +682,65 @@ const _: () = {
     assert!(size_of::<SocketHolder>() == 64);
     assert!(offset_of!(SocketHolder, inode) == 0);
     assert!(offset_of!(SocketHolder, owner) == 8);
+};
+
+/// C: `struct call_event`.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub struct CallEvent {
+    /// C: `time`.
+    pub time: u64,
+    /// C: `latency`.
+    pub latency: u64,
+    /// C: `socket`.
+    pub socket: SocketEvent,
+    /// C: `error`.
+    pub error: u32,
+    /// C: `call`.
+    pub call: u32,
+}
+
+// SAFETY: repr(C), integers only, no padding: the sizes of the fields add up.
+unsafe impl Pod for CallEvent {}
+
+const _: () = {
+    assert!(size_of::<CallEvent>() == 136);
+    assert!(offset_of!(CallEvent, time) == 0);
+    assert!(offset_of!(CallEvent, latency) == 8);
+    assert!(offset_of!(CallEvent, socket) == 16);
+    assert!(offset_of!(CallEvent, error) == 128);
+    assert!(offset_of!(CallEvent, call) == 132);
+};
+
+/// C: `struct retransmit_event`.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub struct RetransmitEvent {
+    /// C: `time`.
+    pub time: u64,
+    /// C: `socket`.
+    pub socket: SocketEvent,
+    /// C: `bytes`.
+    pub bytes: u32,
+    /// C: `total`.
+    pub total: u32,
+    /// C: `state`.
+    pub state: u32,
+    /// C: `what`.
+    pub what: u32,
+}
+
+// SAFETY: repr(C), integers only, no padding: the sizes of the fields add up.
+unsafe impl Pod for RetransmitEvent {}
+
+const _: () = {
+    assert!(size_of::<RetransmitEvent>() == 136);
+    assert!(offset_of!(RetransmitEvent, time) == 0);
+    assert!(offset_of!(RetransmitEvent, socket) == 8);
+    assert!(offset_of!(RetransmitEvent, bytes) == 120);
+    assert!(offset_of!(RetransmitEvent, total) == 124);
+    assert!(offset_of!(RetransmitEvent, state) == 128);
+    assert!(offset_of!(RetransmitEvent, what) == 132);
 };
 
 /// C: `struct dns_message`.

@@ -7,7 +7,7 @@ use std::fmt::Write;
 use std::path::Path;
 use std::{env, fs};
 
-const STRUCTS: [&str; 20] = [
+const STRUCTS: [&str; 22] = [
     "flow_entry",
     "flow_addresses",
     "flow_bucket",
@@ -26,6 +26,8 @@ const STRUCTS: [&str; 20] = [
     "socket_owner",
     "socket_event",
     "socket_holder",
+    "call_event",
+    "retransmit_event",
     "dns_message",
     "process_event",
 ];

@@ -1,7 +1,9 @@
 //! Weir's probes. One directory each: its C, its Rust, side by side.
 
+pub mod calls;
 pub mod dns;
 pub mod flows;
 pub mod holders;
 pub mod processes;
+pub mod retransmits;
 pub mod sockets;

@@ -240,6 +240,39 @@ struct socket_holder {
 	struct socket_owner owner;
 };
 
+/* call_event.call */
+#define CALL_EXEC 1
+#define CALL_BIND 2
+#define CALL_CONNECT 3
+#define CALL_ACCEPT 4
+
+/* The process closed a socket while its connection was being asked for: ECANCELED. */
+#define GIVEN_UP 125
+
+/* What became of what a process asked for. */
+struct call_event {
+	__u64 time; /* nanoseconds of the monotonic clock */
+	__u64 latency; /* since it was asked for */
+	struct socket_event socket; /* and its user; of an exec there is only the user */
+	__u32 error; /* errno; 0: it was granted */
+	__u32 call;
+};
+
+/* retransmit_event.what */
+#define RETRANSMIT_SYN 1
+#define RETRANSMIT_SYN_ACK 2
+#define RETRANSMIT_DATA 3
+
+/* A segment that TCP sent again. */
+struct retransmit_event {
+	__u64 time; /* nanoseconds of the monotonic clock */
+	struct socket_event socket; /* its user is not told */
+	__u32 bytes; /* of data */
+	__u32 total; /* what the connection has sent again so far; 0: not known */
+	__u32 state; /* include/net/tcp_states.h */
+	__u32 what;
+};
+
 /* process_event.change */
 #define PROCESS_COPIED 1 /* by fork(2): it runs what `origin` runs */
 #define PROCESS_BECAME 2 /* by execve(2); text follows */
@@ -294,6 +327,8 @@ PIN_SIZE(rule_action, 8);
 PIN_SIZE(socket_owner, 56);
 PIN_SIZE(socket_event, 112);
 PIN_SIZE(socket_holder, 64);
+PIN_SIZE(call_event, 136);
+PIN_SIZE(retransmit_event, 136);
 PIN_SIZE(process_event, 32);
 PIN_SIZE(dns_message, 1448);
 PIN_SIZE(fragment_key, 40);

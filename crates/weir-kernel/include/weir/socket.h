@@ -11,6 +11,7 @@
 /* include/net/tcp_states.h */
 #define STATE_ESTABLISHED 1
 #define STATE_SYN_SENT 2
+#define STATE_SYN_RECEIVED 3
 #define STATE_CLOSE 7
 #define STATE_LISTEN 10
 
@@ -73,26 +74,33 @@ static __always_inline void copy_ipv6(__u64 *to, const struct in6_addr *address)
 		words[i] = address->in6_u.u6_addr32[i];
 }
 
-/* As with describe_owner(), `sk` is one whose type the verifier knows. False: it is of neither family. */
-static __always_inline bool describe_socket(struct socket_event *event, struct sock *sk)
+/* The ends. As with describe_owner(), `common` is one whose type the verifier knows. False: it is of neither family. */
+static __always_inline bool describe_ends(struct socket_event *event, const struct sock_common *common)
 {
-	__u16 family = sk->__sk_common.skc_family;
+	__u16 family = common->skc_family;
 
 	if (family == FAMILY_IPV4) {
-		map_ipv4(event->local, sk->__sk_common.skc_rcv_saddr);
-		map_ipv4(event->remote, sk->__sk_common.skc_daddr);
+		map_ipv4(event->local, common->skc_rcv_saddr);
+		map_ipv4(event->remote, common->skc_daddr);
 	} else if (family == FAMILY_IPV6) {
-		copy_ipv6(event->local, &sk->__sk_common.skc_v6_rcv_saddr);
-		copy_ipv6(event->remote, &sk->__sk_common.skc_v6_daddr);
+		copy_ipv6(event->local, &common->skc_v6_rcv_saddr);
+		copy_ipv6(event->remote, &common->skc_v6_daddr);
 	} else {
 		return false;
 	}
+	event->netns = common->skc_net.net->ns.inum;
+	event->remote_port = bpf_ntohs(common->skc_dport);
+	__builtin_memset(event->padding, 0, sizeof(event->padding));
+	return true;
+}
+
+static __always_inline bool describe_socket(struct socket_event *event, struct sock *sk)
+{
+	if (!describe_ends(event, &sk->__sk_common))
+		return false;
 	event->socket = (__u64)sk;
-	event->netns = sk->__sk_common.skc_net.net->ns.inum;
 	event->local_port = bpf_ntohs(BPF_CORE_READ((struct inet_sock *)sk, inet_sport));
-	event->remote_port = bpf_ntohs(sk->__sk_common.skc_dport);
 	event->protocol = sk->sk_protocol;
 	event->is_raw = sk->sk_type == TYPE_RAW;
-	__builtin_memset(event->padding, 0, sizeof(event->padding));
 	return true;
 }
