@@ -20,6 +20,7 @@ mod study;
 mod table;
 mod text;
 mod top;
+mod trace;
 mod view;
 
 use anyhow::Result;
@@ -48,6 +49,8 @@ enum Command {
     /// Print the sockets there are now, or the processes that have them
     #[command(subcommand)]
     Snapshot(snapshot::Command),
+    /// Print what happens as it happens: connections, ports, programs, retransmissions
+    Trace(trace::Arguments),
     /// Say what this kernel and these privileges allow
     Check(check::Arguments),
     /// Measure what the running agent costs per packet
@@ -83,6 +86,7 @@ fn main() -> ExitCode {
         Some(Command::Run(_)) => run_configured(matches),
         Some(Command::Top(arguments)) => top::run(&arguments),
         Some(Command::Snapshot(command)) => snapshot::run(&command),
+        Some(Command::Trace(arguments)) => trace::run(&arguments),
         Some(Command::Check(arguments)) => check::run(&arguments),
         Some(Command::Cost(arguments)) => cost::run(&arguments),
         Some(Command::Status(arguments)) => status::run(&arguments),

@@ -48,7 +48,7 @@ pub fn narrow(
 ) -> (Vec<Column>, Vec<Vec<String>>) {
     let (mut columns, mut rows) = (columns.to_vec(), rows.to_vec());
     for title in expendable {
-        let natural = widths(&columns, &rows, usize::MAX).iter().sum::<usize>() + gaps(&columns);
+        let natural = total(&widths(&columns, &rows, usize::MAX));
         let Some(place) = columns.iter().position(|column| column.0 == *title) else { continue };
         if natural > width {
             columns.remove(place);
@@ -58,8 +58,9 @@ pub fn narrow(
     (columns, rows)
 }
 
-fn gaps(columns: &[Column]) -> usize {
-    GAP * columns.len().saturating_sub(1)
+/// How wide a line is of columns of these widths.
+pub fn total(widths: &[usize]) -> usize {
+    widths.iter().sum::<usize>() + GAP * widths.len().saturating_sub(1)
 }
 
 /// Natural widths; where they are too much together, the widest column gives way first.
@@ -70,7 +71,12 @@ fn widths(columns: &[Column], rows: &[Vec<String>], width: usize) -> Vec<usize> 
             *width = (*width).max(cell.width());
         }
     }
-    while widths.iter().sum::<usize>() + gaps(columns) > width {
+    fit(widths, width)
+}
+
+/// The widest gives way first.
+pub fn fit(mut widths: Vec<usize>, width: usize) -> Vec<usize> {
+    while total(&widths) > width {
         match widths.iter_mut().max_by_key(|width| **width) {
             Some(widest) if *widest > NARROWEST => *widest -= 1,
             _ => break,
@@ -80,17 +86,23 @@ fn widths(columns: &[Column], rows: &[Vec<String>], width: usize) -> Vec<usize> 
 }
 
 fn line(columns: &[Column], widths: &[usize], cells: &[String]) -> String {
+    let aligns: Vec<_> = columns.iter().map(|column| column.1).collect();
+    let cells: Vec<_> = cells.iter().zip(widths).map(|(cell, width)| shorten(cell, *width)).collect();
+    row(&aligns, widths, &cells)
+}
+
+/// One line. A cell that is wider than its column pushes the others aside.
+pub fn row(aligns: &[Align], widths: &[usize], cells: &[String]) -> String {
     let mut line = String::new();
-    for (number, ((column, width), cell)) in columns.iter().zip(widths).zip(cells).enumerate() {
+    for (number, ((align, width), cell)) in aligns.iter().zip(widths).zip(cells).enumerate() {
         if number > 0 {
             line.push_str("  ");
         }
-        let cell = shorten(cell, *width);
         // Padding of the standard library counts characters.
         let padding = " ".repeat(width.saturating_sub(cell.width()));
-        match column.1 {
-            Align::Left => line.extend([&*cell, &*padding]),
-            Align::Right => line.extend([&*padding, &*cell]),
+        match align {
+            Align::Left => line.extend([&**cell, &*padding]),
+            Align::Right => line.extend([&*padding, &**cell]),
         }
     }
     line.truncate(line.trim_end().len());

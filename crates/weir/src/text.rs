@@ -57,6 +57,19 @@ pub fn bit_rate(bytes: u64, time: Duration) -> String {
     if unit == 0 { format!("{value:.0}") } else { format!("{value:.1}{}", UNITS[unit]) }
 }
 
+/// `85 µs`, `3.4 ms`, `1.2 s`: how long something took, at most 8 characters below three hours.
+pub fn latency(time: Duration) -> String {
+    let nanos = time.as_nanos() as f64;
+    match time.as_nanos() {
+        0..1_000 => format!("{nanos} ns"),
+        1_000..99_950 => format!("{:.1} µs", nanos / 1e3),
+        99_950..999_500 => format!("{:.0} µs", nanos / 1e3),
+        999_500..99_950_000 => format!("{:.1} ms", nanos / 1e6),
+        99_950_000..999_500_000 => format!("{:.0} ms", nanos / 1e6),
+        _ => format!("{:.1} s", nanos / 1e9),
+    }
+}
+
 /// `second`, `third`, `4th`.
 pub fn ordinal(number: u32) -> String {
     match (number, number % 100, number % 10) {
@@ -104,5 +117,14 @@ mod tests {
             [1, 2, 3, 4, 11, 12, 21, 22, 103, 112].map(ordinal).join(" "),
             "first second third 4th 11th 12th 21st 22nd 103rd 112th"
         );
+    }
+
+    #[test]
+    fn latencies() {
+        let all = [17, 1_000, 12_340, 123_456, 999_499, 999_500, 3_400_000, 250_000_000, 1_250_000_000];
+        let shown = all.map(|nanos| latency(Duration::from_nanos(nanos)));
+        let expected =
+            ["17 ns", "1.0 µs", "12.3 µs", "123 µs", "999 µs", "1.0 ms", "3.4 ms", "250 ms", "1.2 s"];
+        assert_eq!(shown, expected);
     }
 }

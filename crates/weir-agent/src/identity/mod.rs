@@ -25,12 +25,14 @@ use names::Names;
 pub use names::{Label, NamesState, Naming};
 pub use process::Arguments;
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 use std::time::{Instant, SystemTime};
+pub use table::address;
 use talkers::Talkers;
 pub use talkers::TalkersState;
-use weir_kernel::Loaded;
+use weir_kernel::{Loaded, SocketOwner};
 use weir_kubernetes::KubernetesState;
-use weir_record::{FlowRecord, ProbeAccount};
+use weir_record::{FlowRecord, ProbeAccount, Process};
 
 /// What it can say of itself.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -80,6 +82,12 @@ impl Identity {
         Ok(())
     }
 
+    /// The process that the kernel means. Its container is asked for.
+    pub fn process(&mut self, owner: &SocketOwner) -> Arc<Process> {
+        let Self { talkers, containers, .. } = self;
+        talkers.process(owner, |container| containers.meet(container, Instant::now()))
+    }
+
     /// Waits a moment for the names of containers that were just heard of for the first time.
     pub fn settle(&mut self) {
         self.containers.settle(PATIENCE);
@@ -111,7 +119,14 @@ impl Identity {
 
     /// Enters who is at both ends.
     pub fn attribute(&self, record: &mut FlowRecord) {
+        self.identify(record, [None, None]);
+    }
+
+    /// Enters who is at both ends, where these processes of source and destination are known.
+    pub fn identify(&self, record: &mut FlowRecord, [source, destination]: [Option<Arc<Process>>; 2]) {
         self.talkers.attribute(record);
+        record.source.process = source.or(record.source.process.take());
+        record.destination.process = destination.or(record.destination.process.take());
         self.containers.attribute(record);
         // A pod is told by its process first.
         self.workloads.attribute(record);
@@ -141,7 +156,7 @@ impl Identity {
 }
 
 /// Nanoseconds since the Unix epoch.
-fn unix_now() -> u64 {
+pub fn unix_now() -> u64 {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     u64::try_from(now.as_nanos()).unwrap_or(u64::MAX)
 }

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
-use weir_kernel::{Loaded, SocketEvent};
+use weir_kernel::{Loaded, SocketEvent, SocketOwner};
 use weir_probes::flows::own_netns;
 use weir_probes::processes::PROGRAMS;
 use weir_probes::sockets::Sockets;
@@ -106,6 +106,13 @@ impl Talkers {
                 self.sockets.learn(event, netns, process, Instant::now());
             }
         }
+    }
+
+    /// The process that the kernel means.
+    pub fn process(&mut self, owner: &SocketOwner, met: impl FnMut(&Container)) -> Arc<Process> {
+        let process = self.processes.of(owner);
+        process.container.iter().for_each(met);
+        process
     }
 
     /// Takes in what the kernel has said meanwhile.

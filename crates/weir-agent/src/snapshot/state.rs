@@ -35,7 +35,7 @@ pub enum SocketState {
 
 impl SocketState {
     /// From the kernel's number (include/net/tcp_states.h).
-    pub(super) fn of(protocol: u8, number: u8) -> Self {
+    pub(crate) fn of(protocol: u8, number: u8) -> Self {
         match (protocol, number) {
             (TCP, 1) => Self::Established,
             (TCP, 2) => Self::SynSent,

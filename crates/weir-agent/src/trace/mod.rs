@@ -1,0 +1,138 @@
+//! Events as they happen, for who watches: beside whatever agent runs, with probes of its own.
+//!
+//! ```text
+//! probes ──► sources ──► heard, in the order of time ──► who and where (identity) ──► told
+//! ```
+
+mod calls;
+mod heard;
+mod retransmits;
+
+use crate::agent::require_privileges;
+use crate::identity::{Identity, unix_now};
+use crate::interfaces::{Change, Inventory};
+use crate::{Namespaces, Result, Settings};
+use calls::CallSource;
+use heard::{Heard, Places};
+use retransmits::RetransmitSource;
+use std::time::Instant;
+use weir_kernel::clock;
+use weir_record::{Event, EventKind, Lost};
+
+/// Events that are taken at a time; more than any ring holds.
+const AT_A_TIME: usize = 65_536;
+/// How often it is looked who is gone.
+const EXPIRE_EVERY: std::time::Duration = std::time::Duration::from_secs(1);
+
+/// What somebody hears who watches.
+#[derive(Debug)]
+pub enum Told {
+    /// Something has happened.
+    Event(Box<Event>),
+    /// Something more has, that did not get through.
+    Lost(Lost),
+}
+
+/// Where events of some kinds come from.
+trait Source {
+    /// Its probe.
+    fn probe(&self) -> &'static str;
+
+    /// Hands on what the kernel has told meanwhile.
+    fn hear(&mut self, heard: &mut dyn FnMut(Heard)) -> Result<()>;
+
+    /// What the kernel had no room for, since the start.
+    fn lost(&self) -> Result<u64>;
+}
+
+/// Those that were asked for, and what it takes to say who they are.
+pub struct Tracer {
+    inventory: Inventory,
+    identity: Identity,
+    sources: Vec<(Box<dyn Source>, u64)>,
+    heard: Vec<Heard>,
+    expired: Instant,
+}
+
+impl Tracer {
+    /// Attaches what hears of these kinds; and what a user should know.
+    ///
+    /// # Errors
+    /// A privilege is missing, or the kernel refuses a probe.
+    pub fn open(settings: &Settings, kinds: &[&'static EventKind]) -> Result<(Self, Vec<String>)> {
+        require_privileges()?;
+        // Processes talk in every network namespace. Who may not enter others knows the addresses of the own one.
+        let mut remarks = Vec::new();
+        let inventory = Inventory::open(Namespaces::Every, true).or_else(|error| {
+            remarks.push(format!("other network namespaces have no names: {error}"));
+            Inventory::open(Namespaces::Own, true)
+        })?;
+        let mut identity = Identity::open(settings);
+        identity.place(&inventory);
+        remarks.extend(identity.remarks());
+        let sources = sources(kinds)?.into_iter().map(|source| (source, 0)).collect();
+        let (heard, expired) = (Vec::new(), Instant::now());
+        Ok((Self { inventory, identity, sources, heard, expired }, remarks))
+    }
+
+    /// Hands on what has happened since the last time, in its order.
+    ///
+    /// # Errors
+    /// The kernel refuses to be read.
+    pub fn hear(&mut self, mut told: impl FnMut(Told)) -> Result<()> {
+        if self.inventory.refresh()? != Change::None {
+            self.identity.place(&self.inventory);
+        }
+        for (source, lost) in &mut self.sources {
+            source.hear(&mut |one| self.heard.push(one))?;
+            let events = std::mem::replace(lost, source.lost()?);
+            if *lost > events {
+                let (probe, events) = (source.probe(), *lost - events);
+                told(Told::Lost(Lost { probe, events, cause: "ring_full" }));
+            }
+        }
+        // Whoever did this has been told of by now.
+        self.identity.hear()?;
+        self.tell(told)?;
+        if self.expired.elapsed() >= EXPIRE_EVERY {
+            self.identity.expire();
+            self.expired = Instant::now();
+        }
+        Ok(())
+    }
+
+    fn tell(&mut self, mut told: impl FnMut(Told)) -> Result<()> {
+        if self.heard.is_empty() {
+            return Ok(());
+        }
+        let Self { heard, identity, inventory, .. } = self;
+        let booted = unix_now().saturating_sub(clock::monotonic()?.as_nanos() as u64);
+        let places = Places::of(inventory);
+        heard.sort_by_key(|one| one.time);
+        let users: Vec<_> =
+            heard.iter().map(|one| one.users.map(|user| user.map(|user| identity.process(&user)))).collect();
+        identity.settle();
+        for (one, users) in heard.drain(..).zip(users) {
+            let mut event = one.event(&places, booted);
+            identity.identify(&mut event.flow, users);
+            told(Told::Event(Box::new(event)));
+        }
+        Ok(())
+    }
+
+    /// What there is to be said since the last time.
+    pub fn remarks(&mut self) -> Vec<String> {
+        self.identity.remarks()
+    }
+}
+
+fn sources(kinds: &[&'static EventKind]) -> Result<Vec<Box<dyn Source>>> {
+    let mut sources: Vec<Box<dyn Source>> = Vec::new();
+    if let Some(calls) = CallSource::of(kinds)? {
+        sources.push(Box::new(calls));
+    }
+    if kinds.iter().any(|kind| kind.name == "retransmit") {
+        sources.push(Box::new(RetransmitSource::attach()?));
+    }
+    Ok(sources)
+}

@@ -1,0 +1,196 @@
+//! Columns of the stream: a field each, or an end's address and port together.
+
+use crate::table::Align;
+use crate::text;
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+use weir_record::{Actor, Event, EventColumn, EventKind, EventPlace, FlowKey, Kind, Unit, Value};
+
+/// What stands where an event has nothing to say.
+const NOTHING: &str = "-";
+
+/// A column.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Shown {
+    /// Which kind of event it is.
+    Kind,
+    /// The name of the process whose doing it is.
+    Process,
+    /// Its number.
+    Pid,
+    /// What its kind shows of it beside these.
+    Details,
+    /// Address and port of the source.
+    Source,
+    /// Address and port of the destination.
+    Destination,
+    /// A field.
+    Field(String),
+}
+
+impl Shown {
+    /// The column of this name, if one of the kinds has it.
+    pub fn named(name: &str, kinds: &[&EventKind]) -> Option<Self> {
+        match name {
+            "type" => Some(Self::Kind),
+            "process" => Some(Self::Process),
+            "pid" => Some(Self::Pid),
+            "source" => Some(Self::Source),
+            "destination" => Some(Self::Destination),
+            _ => kinds.iter().any(|kind| kind.column(name).is_some()).then(|| Self::Field(name.into())),
+        }
+    }
+
+    /// Its title.
+    pub fn title(&self) -> String {
+        let name = match self {
+            Self::Kind => "event",
+            Self::Process => "process",
+            Self::Pid => "pid",
+            Self::Details => "details",
+            Self::Source => "source",
+            Self::Destination => "destination",
+            Self::Field(name) => name,
+        };
+        name.replace('_', " ").to_uppercase()
+    }
+
+    /// How its cells stand, and how wide they usually are.
+    pub fn measure(&self, kinds: &[&EventKind]) -> (Align, usize) {
+        let width = |usual: usize| usual.max(self.title().len());
+        let name = match self {
+            Self::Kind => return (Align::Left, 10),
+            Self::Process => return (Align::Left, 15),
+            Self::Pid => return (Align::Right, 7),
+            Self::Source | Self::Destination => return (Align::Left, 21),
+            Self::Details => return (Align::Left, 20),
+            Self::Field(name) => name,
+        };
+        let column = kinds.iter().find_map(|kind| kind.column(name));
+        match column.map(|column| (column.unit(), column.kind())) {
+            Some((Unit::Time, _)) => (Align::Left, width(15)),
+            Some((Unit::Nanoseconds | Unit::Bytes, _)) => (Align::Right, width(9)),
+            Some((_, Kind::Number)) => (Align::Right, width(7)),
+            Some((_, Kind::Address)) => (Align::Left, width(15)),
+            _ if name.ends_with("_arguments") || name.ends_with("_executable") => (Align::Left, width(30)),
+            _ if name == "protocol" => (Align::Left, width(5)),
+            _ => (Align::Left, width(14)),
+        }
+    }
+
+    /// Whether more room than usual is of use: addresses of IPv6, command lines.
+    pub fn is_long(&self) -> bool {
+        match self {
+            Self::Source | Self::Destination | Self::Details => true,
+            Self::Kind | Self::Process | Self::Pid => false,
+            Self::Field(name) => name.ends_with("_arguments") || name.ends_with("_executable"),
+        }
+    }
+
+    /// What an event says in it.
+    pub fn cell(&self, event: &Event, zone: &TimeZone) -> String {
+        let kind = event.happening.kind();
+        let process = || kind.actor(event).process.as_ref();
+        let cell = match self {
+            Self::Kind => Some(kind.name.into()),
+            Self::Process => process().map(|process| process.command.clone()),
+            Self::Pid => process().filter(|process| process.pid != 0).map(|process| process.pid.to_string()),
+            Self::Details => details(event, zone),
+            Self::Source => end(&event.flow.key, Actor::Source),
+            Self::Destination if kind.place != EventPlace::Ends => None,
+            Self::Destination => end(&event.flow.key, Actor::Destination),
+            Self::Field(name) => kind.column(name).and_then(|column| value(event, column, zone)),
+        };
+        cell.unwrap_or_else(|| NOTHING.into())
+    }
+}
+
+/// Each with its name, but for words and command lines, which speak for themselves.
+fn details(event: &Event, zone: &TimeZone) -> Option<String> {
+    let kind = event.happening.kind();
+    let columns = kind.shown.iter().filter_map(|name| kind.column(name));
+    let said = columns.filter_map(|column| {
+        let value = value(event, column, zone)?;
+        Some(match column.kind() {
+            Kind::Text => value,
+            _ => format!("{} {value}", column.name().replace('_', " ")),
+        })
+    });
+    let said = said.collect::<Vec<_>>().join(", ");
+    (!said.is_empty()).then_some(said)
+}
+
+fn end(key: &FlowKey, which: Actor) -> Option<String> {
+    let of = |pair: (IpAddr, IpAddr)| if which == Actor::Source { pair.0 } else { pair.1 };
+    let address = of(key.addresses()?);
+    let port = key.ports().map(|(from, to)| if which == Actor::Source { from } else { to });
+    Some(match port {
+        Some(port) => SocketAddr::new(address, port).to_string(),
+        None => address.to_string(),
+    })
+}
+
+fn value(event: &Event, column: EventColumn, zone: &TimeZone) -> Option<String> {
+    Some(match (column.read(event), column.unit()) {
+        (Value::Absent, _) => return None,
+        (Value::Number(nanos), Unit::Nanoseconds) => text::latency(Duration::from_nanos(nanos)),
+        (Value::Number(number), Unit::Bytes) => text::bytes(number),
+        (Value::Number(number), _) => number.to_string(),
+        (Value::Text(word), _) => word.into_owned(),
+        (Value::Address(address), _) => address.to_string(),
+        (Value::Time(nanos), _) => clock(nanos, zone),
+        (Value::Flag(flag), _) => if flag { "yes" } else { "no" }.into(),
+        (Value::Bits(bits), _) => {
+            let set: Vec<_> = (0..64).filter(|bit| bits >> bit & 1 == 1).map(|bit| bit.to_string()).collect();
+            set.join(",")
+        }
+        (Value::Observations(all), _) => all.len().to_string(),
+    })
+}
+
+/// The time of the day.
+fn clock(nanos: u64, zone: &TimeZone) -> String {
+    match Timestamp::from_nanosecond(i128::from(nanos)) {
+        Ok(time) => zone.to_datetime(time).strftime("%H:%M:%S.%6f").to_string(),
+        Err(_) => NOTHING.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use weir_record::{Bind, Connect, Happening};
+
+    fn event(happening: Happening) -> Event {
+        let ends =
+            ["10.0.0.1:40000", "[2001:db8::1]:443"].map(|end| end.parse::<SocketAddr>().expect("an end"));
+        let mut event = Event::between(("blue".into(), false), Some((6, ends)), happening);
+        event.time = 1_700_000_000_123_456_789;
+        event
+    }
+
+    #[test]
+    fn cells_are_for_people() {
+        let connect = event(Happening::Connect(Connect { error: None, latency: 3_400_000 }));
+        let kinds = [EventKind::named("connect").expect("it is there")];
+        let cell = |name| Shown::named(name, &kinds).expect("it is there").cell(&connect, &TimeZone::UTC);
+        assert_eq!(cell("time"), "22:13:20.123456");
+        assert_eq!(cell("destination"), "[2001:db8::1]:443");
+        assert_eq!((cell("connect_latency").as_str(), cell("error").as_str()), ("3.4 ms", "-"));
+        assert_eq!(Shown::named("packets", &kinds), None);
+    }
+
+    #[test]
+    fn what_a_kind_does_not_have_is_a_dash() {
+        let kinds = ["connect", "bind"].map(|name| EventKind::named(name).expect("it is there"));
+        let latency = Shown::named("connect_latency", &kinds).expect("one has it");
+        let bind = event(Happening::Bind(Bind { error: Some("EADDRINUSE".into()) }));
+        assert_eq!(latency.cell(&bind, &TimeZone::UTC), "-");
+        assert_eq!(Shown::Destination.cell(&bind, &TimeZone::UTC), "-");
+        assert_eq!(Shown::Details.cell(&bind, &TimeZone::UTC), "tcp, EADDRINUSE");
+        let connect = event(Happening::Connect(Connect { error: None, latency: 1_200 }));
+        assert_eq!(Shown::Details.cell(&connect, &TimeZone::UTC), "connect latency 1.2 µs");
+    }
+}

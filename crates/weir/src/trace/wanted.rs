@@ -1,0 +1,148 @@
+//! Which events are wanted, and what of them.
+
+use super::Arguments;
+use super::column::Shown;
+use crate::output::Output;
+use glob::Pattern;
+use weir_filter::{Expression, Filter};
+use weir_record::{End, Event, EventKind};
+
+/// What an event has to fit.
+pub struct Wanted {
+    filter: Option<Filter>,
+    processes: Vec<ProcessIs>,
+    containers: Vec<Pattern>,
+}
+
+/// What a process has to be.
+enum ProcessIs {
+    Numbered(u32),
+    Named(Pattern),
+}
+
+impl ProcessIs {
+    fn read(word: &str) -> Result<Self, String> {
+        match word.parse() {
+            Ok(pid) => Ok(Self::Numbered(pid)),
+            Err(_) => {
+                let glob =
+                    Pattern::new(word).map_err(|error| format!("--process {word}: not a glob: {error}"))?;
+                Ok(Self::Named(glob))
+            }
+        }
+    }
+
+    fn fits(&self, end: &End) -> bool {
+        end.process.as_ref().is_some_and(|process| match self {
+            Self::Numbered(pid) => process.pid == *pid,
+            Self::Named(glob) => glob.matches(&process.command),
+        })
+    }
+}
+
+type Columns = (Vec<Shown>, Vec<&'static EventKind>);
+
+/// What was asked for, or the mistake in it.
+pub fn read(arguments: &Arguments) -> Result<(Wanted, Columns), String> {
+    let kinds = &arguments.kinds[..];
+    let processes = arguments.process.iter().map(|word| ProcessIs::read(word)).collect::<Result<_, _>>()?;
+    if let Some(filter) = &arguments.filter {
+        check(filter.expression(), kinds)?;
+    }
+    let wanted =
+        Wanted { filter: arguments.filter.clone(), processes, containers: arguments.container.clone() };
+    let columns = match &arguments.fields[..] {
+        [] => usual(kinds),
+        names => names.iter().map(|name| named(name, kinds)).collect::<Result<Vec<_>, _>>()?,
+    };
+    // What puts fields together is for people.
+    let is_field = |column: &Shown| matches!(column, Shown::Field(_) | Shown::Kind);
+    if arguments.output == Output::Json && !arguments.fields.is_empty() && !columns.iter().all(is_field) {
+        return Err("--fields: in JSON each field stands by itself: see docs/events.md".into());
+    }
+    Ok((wanted, (columns, kinds.to_vec())))
+}
+
+fn named(name: &str, kinds: &[&EventKind]) -> Result<Shown, String> {
+    Shown::named(name, kinds).ok_or_else(|| {
+        let names: Vec<_> = kinds.iter().map(|kind| kind.name).collect();
+        format!("--fields: events of {} have no {name}: see docs/events.md", names.join(" and "))
+    })
+}
+
+/// What its kind shows by itself; of several kinds in one stream, what they have in common, and the rest in words.
+fn usual(kinds: &[&'static EventKind]) -> Vec<Shown> {
+    let time = Shown::Field("time".into());
+    match kinds {
+        [kind] => {
+            let shown = kind.shown.iter().filter_map(|name| Shown::named(name, kinds));
+            std::iter::once(time).chain(shown).collect()
+        }
+        _ => vec![
+            time,
+            Shown::Kind,
+            Shown::Process,
+            Shown::Pid,
+            Shown::Source,
+            Shown::Destination,
+            Shown::Details,
+        ],
+    }
+}
+
+/// A filter may test what each of the kinds can tell.
+fn check(expression: &Expression, kinds: &[&EventKind]) -> Result<(), String> {
+    match expression {
+        Expression::And(all) | Expression::Or(all) => all.iter().try_for_each(|one| check(one, kinds)),
+        Expression::Not(inner) => check(inner, kinds),
+        Expression::Test(test) => {
+            let lacks =
+                |kind: &&&EventKind| !test.subject.fields().any(|field| kind.column(field.name).is_some());
+            let Some(kind) = kinds.iter().find(lacks) else { return Ok(()) };
+            let name = test.subject.name();
+            Err(format!("--filter: events of {} have no {name}: see docs/events.md", kind.name))
+        }
+    }
+}
+
+impl Wanted {
+    /// Whether it fits.
+    pub fn wants(&self, event: &Event) -> bool {
+        let ends = [&event.flow.source, &event.flow.destination];
+        self.filter.as_ref().is_none_or(|filter| filter.matches(&event.flow))
+            && (self.processes.is_empty()
+                || ends.iter().any(|end| self.processes.iter().any(|one| one.fits(end))))
+            && (self.containers.is_empty() || ends.iter().any(|end| self.is_of_container(end)))
+    }
+
+    fn is_of_container(&self, end: &End) -> bool {
+        let container = end.process.as_ref().and_then(|process| process.container.as_ref());
+        let Some(container) = container else { return false };
+        let name = end.container_name().unwrap_or_default();
+        self.containers.iter().any(|glob| glob.matches(&name) || container.id.starts_with(glob.as_str()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_filter_tests_what_events_tell() {
+        let kinds = ["connect", "exec"].map(|name| EventKind::named(name).expect("it is there"));
+        let check = |text: &str, kinds: &[&EventKind]| {
+            check(Filter::parse(text).expect("a filter").expression(), kinds)
+        };
+        assert_eq!(check("port == 80 and process == curl", &kinds[..1]), Ok(()));
+        let mistake = check("process == curl and not port == 80", &kinds);
+        assert_eq!(mistake, Err("--filter: events of exec have no port: see docs/events.md".into()));
+        assert!(check("bytes > 10", &kinds[..1]).is_err());
+    }
+
+    #[test]
+    fn every_kind_shows_what_it_has() {
+        for kind in EventKind::ALL {
+            assert_eq!(usual(&[kind]).len(), kind.shown.len() + 1, "{kind:?}");
+        }
+    }
+}
