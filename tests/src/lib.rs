@@ -30,6 +30,7 @@ pub mod router;
 pub mod shell;
 pub mod sockets;
 pub mod terminal;
+pub mod trace;
 pub mod witness;
 pub mod workload;
 

@@ -51,7 +51,11 @@ fn understood(event: &RetransmitEvent) -> Heard {
         time: event.time,
         netns: socket.netns,
         ends: Some((socket.protocol, ends(socket))),
-        users: [None, None],
+        // Afterwards its user may be another.
+        users: [
+            (retransmit.what == Retransmitted::Syn && socket.owner.pid != 0).then_some(socket.owner),
+            None,
+        ],
         happening: Happening::Retransmit(retransmit),
     }
 }

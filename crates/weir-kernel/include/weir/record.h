@@ -266,7 +266,7 @@ struct call_event {
 /* A segment that TCP sent again. */
 struct retransmit_event {
 	__u64 time; /* nanoseconds of the monotonic clock */
-	struct socket_event socket; /* its user is not told */
+	struct socket_event socket; /* its user is told while it is not open yet: pid 0 else */
 	__u32 bytes; /* of data */
 	__u32 total; /* what the connection has sent again so far; 0: not known */
 	__u32 state; /* include/net/tcp_states.h */

@@ -1,6 +1,7 @@
 //! The retransmits probe: segments that TCP sends again.
 //!
-//! The kernel half is `retransmits.bpf.c`. Nothing of it runs for any other segment.
+//! The kernel half is `retransmits.bpf.c`. Nothing of it runs for any other
+//! segment; beside it, it notes who asks for a connection.
 
 use weir_kernel::{Loaded, Opened, Result, RetransmitEvent, Ring, Traced};
 
@@ -8,7 +9,7 @@ use weir_kernel::{Loaded, Opened, Result, RetransmitEvent, Ring, Traced};
 pub const OBJECT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/retransmits.bpf.o"));
 
 /// The programs that run, by name.
-pub const PROGRAMS: [&str; 2] = ["weir_retransmit", "weir_retransmit_synack"];
+pub const PROGRAMS: [&str; 3] = ["weir_retransmit", "weir_retransmit_synack", "weir_caller"];
 
 /// The probe, attached.
 pub struct Retransmits {
@@ -21,7 +22,7 @@ impl Retransmits {
     /// Loads and attaches it.
     ///
     /// # Errors
-    /// The kernel's refusal: it takes `tp_btf` programs and the ring buffer (5.8).
+    /// The kernel's refusal: it takes `tp_btf` programs the ring buffer and the running task (5.11).
     pub fn attach() -> Result<Self> {
         let loaded = Opened::new("retransmits", OBJECT)?.load()?;
         let events = Ring::new(&loaded, "retransmit_events")?;

@@ -26,6 +26,28 @@ struct {
 /* What the ring had no room for. */
 __u64 lost_retransmit_events;
 
+/* Who asks for a connection: sent again, its SYN is nobody's that runs then. The sockets probe tells of it later. */
+struct {
+	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct socket_owner);
+} callers SEC(".maps");
+
+SEC("tp_btf/inet_sock_set_state")
+int weir_caller(__u64 *arguments)
+{
+	struct sock *sk = (struct sock *)arguments[0];
+	struct socket_owner *owner;
+
+	if (arguments[2] != STATE_SYN_SENT)
+		return 0;
+	owner = bpf_sk_storage_get(&callers, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
+	if (owner)
+		describe_owner(owner, bpf_get_current_task_btf());
+	return 0;
+}
+
 static __always_inline struct retransmit_event *begin(void)
 {
 	struct retransmit_event *event = bpf_ringbuf_reserve(&retransmit_events, sizeof(*event), 0);
@@ -46,6 +68,7 @@ int weir_retransmit(__u64 *arguments)
 	struct sk_buff___length *skb = (void *)arguments[1];
 	struct tcp_sock *tcp = bpf_skc_to_tcp_sock(sk);
 	struct retransmit_event *event = begin();
+	struct socket_owner *owner;
 
 	if (!event)
 		return 0;
@@ -56,6 +79,9 @@ int weir_retransmit(__u64 *arguments)
 	event->state = sk->__sk_common.skc_state;
 	event->what = event->state == STATE_SYN_SENT ? RETRANSMIT_SYN : RETRANSMIT_DATA;
 	event->bytes = skb->len;
+	owner = bpf_sk_storage_get(&callers, sk, NULL, 0);
+	if (owner)
+		event->socket.owner = *owner;
 	if (tcp)
 		event->total = tcp->total_retrans;
 	bpf_ringbuf_submit(event, BPF_RB_NO_WAKEUP);

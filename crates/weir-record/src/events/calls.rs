@@ -12,7 +12,7 @@ pub static EXEC: EventKind = EventKind {
     place: Place::Process,
     actor: Actor::Source,
     own: &[],
-    shown: &["process", "pid", "source_parent_pid", "source_arguments"],
+    shown: &["source_arguments"],
 };
 
 /// How it ended that the source wanted a connection.
@@ -50,7 +50,7 @@ pub static CONNECT: EventKind = EventKind {
             read: |event| connect(event).map(|it| it.latency).into(),
         },
     ],
-    shown: &["process", "pid", "source", "destination", "connect_latency", "error"],
+    shown: &["remote", "error", "connect_latency", "local"],
 };
 
 fn connect(event: &Event) -> Option<&Connect> {
@@ -71,7 +71,7 @@ pub static ACCEPT: EventKind = EventKind {
     place: Place::Ends,
     actor: Actor::Destination,
     own: &[],
-    shown: &["process", "pid", "destination", "source"],
+    shown: &["remote", "local"],
 };
 
 /// How it ended that the source wanted a port.
@@ -99,5 +99,5 @@ pub static BIND: EventKind = EventKind {
             _ => Value::Absent,
         },
     }],
-    shown: &["process", "pid", "protocol", "source", "error"],
+    shown: &["protocol", "local", "error"],
 };

@@ -1,9 +1,9 @@
 //! The kinds of events, and the columns of each.
 
 use super::{Event, EventField, calls, retransmit};
+use crate::FIELDS;
 use crate::field::{Field, Kind, Unit, Value};
 use crate::fields::{DESTINATION_END, SOURCE_END};
-use crate::{End, FIELDS};
 use serde::Serialize;
 
 /// A table of events.
@@ -18,7 +18,8 @@ pub struct EventKind {
     pub actor: Actor,
     /// The fields that only it has.
     pub own: &'static [EventField],
-    /// What a person wants to see of it, on one line.
+    /// What a person wants to see of it beside the process whose doing it is, what matters most first: fields, and
+    /// `local` and `remote` for the ends as that process sees them.
     pub shown: &'static [&'static str],
 }
 
@@ -33,13 +34,23 @@ pub enum Place {
     Ends,
 }
 
-/// Whose doing an event is.
+/// Whose doing an event is; an end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Actor {
     /// The source's.
     Source,
     /// The destination's.
     Destination,
+}
+
+impl Actor {
+    /// The other end.
+    pub fn other(self) -> Self {
+        match self {
+            Self::Source => Self::Destination,
+            Self::Destination => Self::Source,
+        }
+    }
 }
 
 impl Place {
@@ -123,14 +134,6 @@ impl EventKind {
     /// Every kind, in the order of the page.
     pub const ALL: [&'static Self; 5] =
         [&calls::EXEC, &calls::BIND, &calls::CONNECT, &calls::ACCEPT, &retransmit::RETRANSMIT];
-
-    /// The end whose doing an event of it is.
-    pub fn actor<'e>(&self, event: &'e Event) -> &'e End {
-        match self.actor {
-            Actor::Source => &event.flow.source,
-            Actor::Destination => &event.flow.destination,
-        }
-    }
 
     /// The one of this name.
     pub fn named(name: &str) -> Option<&'static Self> {

@@ -12,7 +12,7 @@ pub use page::events_page;
 pub use retransmit::{Retransmit, Retransmitted};
 
 use crate::field::{Kind, Unit, Value};
-use crate::{Addresses, Direction, FlowKey, FlowRecord, Interface, InterfaceKind};
+use crate::{Addresses, Direction, End, FlowKey, FlowRecord, Interface, InterfaceKind};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
@@ -75,6 +75,14 @@ pub struct EventField {
 }
 
 impl Event {
+    /// Who is at an end.
+    pub fn end(&self, which: Actor) -> &End {
+        match which {
+            Actor::Source => &self.flow.source,
+            Actor::Destination => &self.flow.destination,
+        }
+    }
+
     /// Of a process, or of a socket, between these ends in the network namespace `netns`; none where it has no ends.
     pub fn between(
         (netns, own_netns): (Arc<str>, bool),

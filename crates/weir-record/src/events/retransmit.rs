@@ -85,13 +85,12 @@ pub static RETRANSMIT: EventKind = EventKind {
         },
     ],
     shown: &[
-        "process",
-        "source",
-        "destination",
+        "remote",
         "retransmitted",
         "retransmitted_bytes",
         "socket_state",
         "connection_retransmits",
+        "local",
     ],
 };
 

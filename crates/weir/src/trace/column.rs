@@ -20,8 +20,8 @@ pub enum Shown {
     Process,
     /// Its number.
     Pid,
-    /// What its kind shows of it beside these.
-    Details,
+    /// What its kind shows of it beside these, in words.
+    What,
     /// Address and port of the source.
     Source,
     /// Address and port of the destination.
@@ -49,7 +49,7 @@ impl Shown {
             Self::Kind => "event",
             Self::Process => "process",
             Self::Pid => "pid",
-            Self::Details => "details",
+            Self::What => "what",
             Self::Source => "source",
             Self::Destination => "destination",
             Self::Field(name) => name,
@@ -61,16 +61,18 @@ impl Shown {
     pub fn measure(&self, kinds: &[&EventKind]) -> (Align, usize) {
         let width = |usual: usize| usual.max(self.title().len());
         let name = match self {
-            Self::Kind => return (Align::Left, 10),
+            Self::Kind => {
+                return (Align::Left, kinds.iter().map(|kind| kind.name.len()).max().unwrap_or(0).max(5));
+            }
             Self::Process => return (Align::Left, 15),
             Self::Pid => return (Align::Right, 7),
             Self::Source | Self::Destination => return (Align::Left, 21),
-            Self::Details => return (Align::Left, 20),
+            Self::What => return (Align::Left, 20),
             Self::Field(name) => name,
         };
         let column = kinds.iter().find_map(|kind| kind.column(name));
         match column.map(|column| (column.unit(), column.kind())) {
-            Some((Unit::Time, _)) => (Align::Left, width(15)),
+            Some((Unit::Time, _)) => (Align::Left, width(12)),
             Some((Unit::Nanoseconds | Unit::Bytes, _)) => (Align::Right, width(9)),
             Some((_, Kind::Number)) => (Align::Right, width(7)),
             Some((_, Kind::Address)) => (Align::Left, width(15)),
@@ -83,7 +85,7 @@ impl Shown {
     /// Whether more room than usual is of use: addresses of IPv6, command lines.
     pub fn is_long(&self) -> bool {
         match self {
-            Self::Source | Self::Destination | Self::Details => true,
+            Self::Source | Self::Destination | Self::What => true,
             Self::Kind | Self::Process | Self::Pid => false,
             Self::Field(name) => name.ends_with("_arguments") || name.ends_with("_executable"),
         }
@@ -92,12 +94,12 @@ impl Shown {
     /// What an event says in it.
     pub fn cell(&self, event: &Event, zone: &TimeZone) -> String {
         let kind = event.happening.kind();
-        let process = || kind.actor(event).process.as_ref();
+        let process = || event.end(kind.actor).process.as_ref();
         let cell = match self {
             Self::Kind => Some(kind.name.into()),
             Self::Process => process().map(|process| process.command.clone()),
             Self::Pid => process().filter(|process| process.pid != 0).map(|process| process.pid.to_string()),
-            Self::Details => details(event, zone),
+            Self::What => what(event, zone),
             Self::Source => end(&event.flow.key, Actor::Source),
             Self::Destination if kind.place != EventPlace::Ends => None,
             Self::Destination => end(&event.flow.key, Actor::Destination),
@@ -107,19 +109,44 @@ impl Shown {
     }
 }
 
-/// Each with its name, but for words and command lines, which speak for themselves.
-fn details(event: &Event, zone: &TimeZone) -> Option<String> {
+/// What matters most comes first: it is the end of a line that is cut.
+fn what(event: &Event, zone: &TimeZone) -> Option<String> {
     let kind = event.happening.kind();
-    let columns = kind.shown.iter().filter_map(|name| kind.column(name));
-    let said = columns.filter_map(|column| {
-        let value = value(event, column, zone)?;
-        Some(match column.kind() {
-            Kind::Text => value,
-            _ => format!("{} {value}", column.name().replace('_', " ")),
-        })
+    let said = kind.shown.iter().filter_map(|name| match *name {
+        "remote" => Some(format!("{} {}", arrow(kind.actor), called(event, kind.actor.other())?)),
+        "local" if kind.place == EventPlace::Source => called(event, kind.actor),
+        "local" => Some(format!("{} {}", preposition(kind.actor), called(event, kind.actor)?)),
+        name => words(event, kind.column(name)?, zone),
     });
-    let said = said.collect::<Vec<_>>().join(", ");
+    let said = said.collect::<Vec<_>>().join("  ");
     (!said.is_empty()).then_some(said)
+}
+
+fn arrow(actor: Actor) -> char {
+    if actor == Actor::Source { '→' } else { '←' }
+}
+
+fn preposition(actor: Actor) -> &'static str {
+    if actor == Actor::Source { "from" } else { "at" }
+}
+
+/// An end by its name, if it has one, else by its address.
+fn called(event: &Event, which: Actor) -> Option<String> {
+    let (known, ports) = (event.end(which), event.flow.key.ports());
+    let port = ports.map(|(from, to)| if which == Actor::Source { from } else { to });
+    match (&known.name, port) {
+        (Some(name), Some(port)) => Some(format!("{}:{port}", name.text)),
+        _ => end(&event.flow.key, which),
+    }
+}
+
+/// Words and times speak for themselves; a number has its name.
+fn words(event: &Event, column: EventColumn, zone: &TimeZone) -> Option<String> {
+    let value = value(event, column, zone)?;
+    Some(match (column.kind(), column.unit()) {
+        (Kind::Text, _) | (_, Unit::Nanoseconds | Unit::Bytes) => value,
+        _ => format!("{} {value}", column.name().replace('_', " ")),
+    })
 }
 
 fn end(key: &FlowKey, which: Actor) -> Option<String> {
@@ -153,7 +180,7 @@ fn value(event: &Event, column: EventColumn, zone: &TimeZone) -> Option<String> 
 /// The time of the day.
 fn clock(nanos: u64, zone: &TimeZone) -> String {
     match Timestamp::from_nanosecond(i128::from(nanos)) {
-        Ok(time) => zone.to_datetime(time).strftime("%H:%M:%S.%6f").to_string(),
+        Ok(time) => zone.to_datetime(time).strftime("%H:%M:%S.%3f").to_string(),
         Err(_) => NOTHING.into(),
     }
 }
@@ -161,7 +188,7 @@ fn clock(nanos: u64, zone: &TimeZone) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use weir_record::{Bind, Connect, Happening};
+    use weir_record::{Bind, Connect, Happening, Name};
 
     fn event(happening: Happening) -> Event {
         let ends =
@@ -176,7 +203,7 @@ mod tests {
         let connect = event(Happening::Connect(Connect { error: None, latency: 3_400_000 }));
         let kinds = [EventKind::named("connect").expect("it is there")];
         let cell = |name| Shown::named(name, &kinds).expect("it is there").cell(&connect, &TimeZone::UTC);
-        assert_eq!(cell("time"), "22:13:20.123456");
+        assert_eq!(cell("time"), "22:13:20.123");
         assert_eq!(cell("destination"), "[2001:db8::1]:443");
         assert_eq!((cell("connect_latency").as_str(), cell("error").as_str()), ("3.4 ms", "-"));
         assert_eq!(Shown::named("packets", &kinds), None);
@@ -189,8 +216,14 @@ mod tests {
         let bind = event(Happening::Bind(Bind { error: Some("EADDRINUSE".into()) }));
         assert_eq!(latency.cell(&bind, &TimeZone::UTC), "-");
         assert_eq!(Shown::Destination.cell(&bind, &TimeZone::UTC), "-");
-        assert_eq!(Shown::Details.cell(&bind, &TimeZone::UTC), "tcp, EADDRINUSE");
-        let connect = event(Happening::Connect(Connect { error: None, latency: 1_200 }));
-        assert_eq!(Shown::Details.cell(&connect, &TimeZone::UTC), "connect latency 1.2 µs");
+        let what = |event: &Event| Shown::What.cell(event, &TimeZone::UTC);
+        assert_eq!(what(&bind), "tcp  10.0.0.1:40000  EADDRINUSE");
+        let error = Some("ECONNREFUSED".into());
+        let mut connect = event(Happening::Connect(Connect { error, latency: 1_200 }));
+        assert_eq!(what(&connect), "→ [2001:db8::1]:443  ECONNREFUSED  1.2 µs  from [::ffff:10.0.0.1]:40000");
+        let name = Name { text: "db.example.org".into(), ..Name::default() };
+        connect.flow.destination.name = Some(std::sync::Arc::new(name));
+        assert!(what(&connect).starts_with("→ db.example.org:443  "));
+        assert!(what(&event(Happening::Accept)).starts_with("← "));
     }
 }

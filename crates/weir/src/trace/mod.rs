@@ -77,6 +77,8 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     let mut stop = Stop::new(None)?;
     let (mut tracer, remarks) = Tracer::open(&settings_with(&[])?, &arguments.kinds)?;
     remarks.iter().for_each(|remark| say(remark));
+    let names: Vec<_> = arguments.kinds.iter().map(|kind| kind.name).collect();
+    say(&format!("hears of {} in every network namespace, until Ctrl-C", names.join(", ")));
     let mut screen: Box<dyn Shows> = match arguments.output {
         Output::Table => Box::new(Rows::new(columns)),
         Output::Json => Box::new(Lines { fields: &arguments.fields }),

@@ -37,15 +37,19 @@ impl Rows {
         if !self.is_on_terminal {
             return table::row(&self.aligns, &self.widths, cells);
         }
-        let cut = cells.iter().zip(&self.widths).map(|(cell, width)| table::shorten(cell, *width));
+        let cut =
+            cells.iter().zip(&self.widths).zip(&self.columns).map(|((cell, width), column)| match column {
+                Shown::What => table::start(cell, *width).to_owned(),
+                _ => table::shorten(cell, *width),
+            });
         table::row(&self.aligns, &self.widths, &cut.collect::<Vec<_>>())
     }
 }
 
 /// What is left of the terminal goes to columns that have use for it.
 fn spread(mut widths: Vec<usize>, is_long: &[bool], width: usize) -> Vec<usize> {
-    /// An address of IPv6 with its port.
-    const ENOUGH: usize = 47;
+    /// More than that nothing has to say.
+    const ENOUGH: usize = 200;
     while table::total(&widths) < width {
         let long = widths.iter_mut().zip(is_long).filter(|(width, is_long)| **is_long && **width < ENOUGH);
         let Some((narrowest, _)) = long.min_by_key(|(width, _)| **width) else { break };
@@ -86,7 +90,7 @@ mod tests {
     #[test]
     fn what_is_left_goes_to_what_is_long() {
         assert_eq!(spread(vec![15, 21, 21], &[false, true, true], 71), [15, 26, 26]);
-        assert_eq!(spread(vec![15, 21], &[false, true], 200), [15, 47]);
+        assert_eq!(spread(vec![15, 21], &[false, true], 300), [15, 200]);
         assert_eq!(spread(vec![15, 21], &[false, true], 20), [15, 21]);
     }
 }
