@@ -3,7 +3,8 @@
 //! The kernel half is `calls.bpf.c`. Only what is asked about is loaded: the tracepoints of system calls make every
 //! call of every process a little slower while they are in use.
 
-use weir_kernel::{CallEvent, Loaded, Opened, Result, Ring, Traced};
+use std::path::Path;
+use weir_kernel::{CallEvent, Error, Loaded, Opened, Result, Ring, Traced};
 
 /// The object itself, to try its programs one by one.
 pub const OBJECT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/calls.bpf.o"));
@@ -33,6 +34,10 @@ impl Call {
     }
 }
 
+/// Where the kernel says by which number it knows a tracepoint: libbpf looks at both.
+const TRACING: [&str; 2] =
+    ["/sys/kernel/tracing/events/syscalls", "/sys/kernel/debug/tracing/events/syscalls"];
+
 /// The probe, attached.
 pub struct Calls {
     loaded: Loaded,
@@ -44,8 +49,17 @@ impl Calls {
     /// Loads and attaches what hears of these calls.
     ///
     /// # Errors
-    /// The kernel's refusal: it takes `tp_btf` programs, the ring buffer and the running task (5.11).
+    /// The kernel's refusal: it takes `tp_btf` programs, the ring buffer and the running task (5.11). System calls are
+    /// found through tracefs, which has to be mounted.
     pub fn attach(calls: &[Call]) -> Result<Self> {
+        if calls.iter().any(|call| *call != Call::Exec)
+            && !TRACING.iter().any(|path| Path::new(path).exists())
+        {
+            let remedy = "mount -t tracefs tracefs /sys/kernel/tracing";
+            return Err(Error::Unexpected(format!(
+                "system calls cannot be traced without tracefs: {remedy}"
+            )));
+        }
         let wanted: Vec<_> = calls.iter().flat_map(|call| call.programs()).copied().collect();
         let mut opened = Opened::new("calls", OBJECT)?;
         opened.only_programs(|name| wanted.contains(&name));
