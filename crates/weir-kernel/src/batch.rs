@@ -1,6 +1,7 @@
 //! Reading a hash or a per-CPU array many elements at a time.
 
-use crate::{Error, Loaded, Result};
+use crate::object::copied;
+use crate::{Error, Loaded, Pod, Result};
 use libbpf_rs::{MapCore, MapHandle, MapType};
 use std::ops::Range;
 use std::os::fd::{AsFd, AsRawFd};
@@ -87,7 +88,22 @@ impl Batch {
         }
     }
 
-    /// The same for elements `range` of an array.
+    /// As [`read`](Self::read), of a hash with one value for all CPUs.
+    ///
+    /// # Errors
+    /// The kernel refuses, or keys and values are of other sizes.
+    pub fn read_as<K: Pod, V: Pod>(&mut self, after: After, mut visit: impl FnMut(&K, &V)) -> Result<usize> {
+        if (self.key_size, self.value_size) != (size_of::<K>(), size_of::<V>()) {
+            return Err(Error::Missing("map of such elements".into()));
+        }
+        self.read(after, |key, value| {
+            if let (Some(key), Some(value)) = (copied(key), copied(value)) {
+                visit(&key, &value);
+            }
+        })
+    }
+
+    /// As [`read`](Self::read), of the elements `range` of an array.
     ///
     /// # Errors
     /// The kernel refuses.

@@ -7,6 +7,7 @@
 mod attach;
 mod batch;
 pub mod clock;
+mod drop_reasons;
 mod error;
 pub mod feature;
 mod grace;
@@ -26,6 +27,7 @@ pub use attach::{
     Attachment, Direction, Filter, Hook, Position, attach, attach_somehow, is_tcx_missing, sweep,
 };
 pub use batch::{After, Batch};
+pub use drop_reasons::{drop_reasons, tracepoint_arguments};
 pub use error::{Error, Result};
 pub use grace::GracePeriod;
 pub use object::{Loaded, Opened, memory_of};

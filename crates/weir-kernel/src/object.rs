@@ -283,3 +283,9 @@ pub(crate) fn bytes_of<T: Pod>(value: &T) -> &[u8] {
     // SAFETY: a Pod is all bytes, and they live as long as the borrow.
     unsafe { std::slice::from_raw_parts(std::ptr::from_ref(value).cast(), size_of::<T>()) }
 }
+
+/// The value that these bytes are; none where they are more or fewer.
+pub(crate) fn copied<T: Pod>(bytes: &[u8]) -> Option<T> {
+    // SAFETY: of the size of T, and any bytes are a value of a Pod.
+    (bytes.len() == size_of::<T>()).then(|| unsafe { bytes.as_ptr().cast::<T>().read_unaligned() })
+}

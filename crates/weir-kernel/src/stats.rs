@@ -82,6 +82,12 @@ pub fn runs_of(loaded: &Loaded, program: &str) -> Option<Runs> {
     })
 }
 
+/// How often one program of `loaded` was left out because the CPU was inside it already (5.12).
+pub fn misses_of(loaded: &Loaded, program: &str) -> Option<u64> {
+    let fd = loaded.program(program).ok()?.as_fd().as_raw_fd();
+    number_in(&fs::read_to_string(format!("/proc/self/fdinfo/{fd}")).ok()?, "recursion_misses:")
+}
+
 /// The process that holds each program, by the program's number, as far as this process can see them.
 pub fn holders() -> BTreeMap<u32, u32> {
     let mut holders = BTreeMap::new();

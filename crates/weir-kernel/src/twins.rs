@@ -132,6 +132,18 @@ pub const DNS_HEADER: u32 = 12;
 /// C: `DNS_BYTES`: what a message may have that crosses Ethernet over IPv6 in one packet.
 pub const DNS_BYTES: u32 = 1432;
 
+/// C: `DROP_IP`: addresses and protocol were read from the packet.
+pub const DROP_IP: u32 = 0x01;
+
+/// C: `DROP_PORTS`: ports, or ICMP type and code, too.
+pub const DROP_PORTS: u32 = 0x02;
+
+/// C: `DROP_OUTGOING`: it was on its way out of the interface.
+pub const DROP_OUTGOING: u32 = 0x04;
+
+/// C: `DROP_FLOWLESS`: there was no room for its flow: nothing of the packet is known.
+pub const DROP_FLOWLESS: u32 = 0x08;
+
 /// C: `struct flow_entry`.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
@@ -800,4 +812,72 @@ const _: () = {
     assert!(offset_of!(ProcessEvent, program) == 24);
     assert!(offset_of!(ProcessEvent, change) == 28);
     assert!(offset_of!(ProcessEvent, path) == 30);
+};
+
+/// C: `struct drop_key`.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub struct DropKey {
+    /// C: `source`.
+    pub source: [u64; 2],
+    /// C: `destination`.
+    pub destination: [u64; 2],
+    /// C: `location`.
+    pub location: u64,
+    /// C: `netns`.
+    pub netns: u32,
+    /// C: `ifindex`.
+    pub ifindex: u32,
+    /// C: `reason`.
+    pub reason: u32,
+    /// C: `source_port`.
+    pub source_port: u16,
+    /// C: `destination_port`.
+    pub destination_port: u16,
+    /// C: `ethertype`.
+    pub ethertype: u16,
+    /// C: `protocol`.
+    pub protocol: u8,
+    /// C: `marks`.
+    pub marks: u8,
+    /// C: `padding`.
+    pub padding: u32,
+}
+
+// SAFETY: repr(C), integers only, no padding: the sizes of the fields add up.
+unsafe impl Pod for DropKey {}
+
+const _: () = {
+    assert!(size_of::<DropKey>() == 64);
+    assert!(offset_of!(DropKey, source) == 0);
+    assert!(offset_of!(DropKey, destination) == 16);
+    assert!(offset_of!(DropKey, location) == 32);
+    assert!(offset_of!(DropKey, netns) == 40);
+    assert!(offset_of!(DropKey, ifindex) == 44);
+    assert!(offset_of!(DropKey, reason) == 48);
+    assert!(offset_of!(DropKey, source_port) == 52);
+    assert!(offset_of!(DropKey, destination_port) == 54);
+    assert!(offset_of!(DropKey, ethertype) == 56);
+    assert!(offset_of!(DropKey, protocol) == 58);
+    assert!(offset_of!(DropKey, marks) == 59);
+    assert!(offset_of!(DropKey, padding) == 60);
+};
+
+/// C: `struct drop_count`.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub struct DropCount {
+    /// C: `packets`.
+    pub packets: u64,
+    /// C: `bytes`.
+    pub bytes: u64,
+}
+
+// SAFETY: repr(C), integers only, no padding: the sizes of the fields add up.
+unsafe impl Pod for DropCount {}
+
+const _: () = {
+    assert!(size_of::<DropCount>() == 16);
+    assert!(offset_of!(DropCount, packets) == 0);
+    assert!(offset_of!(DropCount, bytes) == 8);
 };

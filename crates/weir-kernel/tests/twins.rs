@@ -30,6 +30,8 @@ const STRUCTS: [&str; 22] = [
     "retransmit_event",
     "dns_message",
     "process_event",
+    "drop_key",
+    "drop_count",
 ];
 
 /// An object that uses every record, so that its type information describes them all.

@@ -2,6 +2,7 @@
 
 pub mod calls;
 pub mod dns;
+pub mod drops;
 pub mod flows;
 pub mod holders;
 pub mod processes;

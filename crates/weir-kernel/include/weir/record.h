@@ -310,6 +310,33 @@ struct dns_message {
 	__u8 bytes[DNS_BYTES];
 };
 
+/* drop_key.marks */
+#define DROP_IP 0x01 /* addresses and protocol were read from the packet */
+#define DROP_PORTS 0x02 /* ports, or ICMP type and code, too */
+#define DROP_OUTGOING 0x04 /* it was on its way out of the interface */
+#define DROP_FLOWLESS 0x08 /* there was no room for its flow: nothing of the packet is known */
+
+/* What dropped packets have in common that are counted together. */
+struct drop_key {
+	__u64 source[2]; /* as in IPv6: addresses of IPv4 are mapped into it */
+	__u64 destination[2];
+	__u64 location; /* in the kernel's code */
+	__u32 netns; /* inode; 0: unknown */
+	__u32 ifindex; /* 0: unknown */
+	__u32 reason; /* of enum skb_drop_reason, or of a subsystem's; 0: the kernel gives none */
+	__u16 source_port; /* or ICMP type */
+	__u16 destination_port; /* or ICMP code */
+	__u16 ethertype;
+	__u8 protocol;
+	__u8 marks;
+	__u32 padding;
+};
+
+struct drop_count {
+	__u64 packets;
+	__u64 bytes; /* from the network header on */
+};
+
 #define PIN_SIZE(type, size) _Static_assert(sizeof(struct type) == (size), #type " changed size")
 PIN_SIZE(flow_entry, 64);
 PIN_SIZE(flow_addresses, 32);
@@ -331,5 +358,7 @@ PIN_SIZE(call_event, 136);
 PIN_SIZE(retransmit_event, 136);
 PIN_SIZE(process_event, 32);
 PIN_SIZE(dns_message, 1448);
+PIN_SIZE(drop_key, 64);
+PIN_SIZE(drop_count, 16);
 PIN_SIZE(fragment_key, 40);
 PIN_SIZE(fragment_origin, 12);
