@@ -11,6 +11,7 @@ pub use change::reloaded;
 
 use crate::books::Notify;
 use crate::conversations::{Counted, Table};
+use crate::drops::Drops;
 use crate::identity::Identity;
 use crate::interfaces::{Inventory, Link};
 use crate::nat::Nat;
@@ -67,6 +68,7 @@ pub struct Agent {
     selector: Selector,
     identity: Identity,
     nat: Nat,
+    drops: Drops,
     ticks: Ticks,
     recent: Recent,
     started: Instant,
@@ -102,6 +104,9 @@ impl Agent {
         identity.place(&inventory);
         let mut nat = Nat::new(settings.follows_nat());
         let mut remarks = identity.remarks();
+        let (mut drops, said) = Drops::open(&settings);
+        drops.place(&inventory);
+        remarks.extend(said);
         remarks.extend(nat.place(&inventory, &mut table));
         let (started, drains, entries_used) = (Instant::now(), DrainWatch::new(settings.interval), 0);
         let mut agent = Self {
@@ -115,6 +120,7 @@ impl Agent {
             selector,
             identity,
             nat,
+            drops,
             ticks,
             recent: Recent::default(),
             started,
@@ -145,7 +151,9 @@ impl Agent {
         while !stop() {
             self.wait(next)?;
             self.identity.hear()?;
-            self.identity.remarks().into_iter().for_each(|line| self.books.notice(line));
+            self.drops.relieve()?;
+            let remarks = self.identity.remarks().into_iter().chain(self.drops.remark());
+            remarks.for_each(|line| self.books.notice(line));
             self.follow(&mut outlet)?;
             let now = Instant::now();
             if now >= next {
@@ -204,6 +212,7 @@ impl Agent {
         self.identity.hear()?;
         self.identity.settle();
         self.identity.expire();
+        self.drops.hear(&self.inventory)?;
         self.table.translations_mut().expire(Instant::now());
         let Self { flows, table, books, ticks, entries_used, .. } = self;
         let (rates, digester) = (flows.rates(epoch).clone(), flows.digester());
@@ -217,7 +226,8 @@ impl Agent {
         self.retire(outlet);
         outlet.send(&mut self.books);
         outlet.collect(&mut self.books);
-        let accounts = self.identity.accounts().chain(self.nat.account(&self.table));
+        let accounts =
+            self.identity.accounts().chain(self.nat.account(&self.table)).chain(self.drops.account());
         self.books.set_probes(accounts.collect());
         self.books.audit();
         self.books.speak();

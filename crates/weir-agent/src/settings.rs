@@ -41,6 +41,8 @@ pub struct Settings {
     pub clock: Clock,
     /// Whether translated addresses are the same conversation; cannot be changed while running.
     pub nat: bool,
+    /// Whether drops are watched; cannot be changed while running.
+    pub drops: bool,
     /// Whether records say which processes talk; cannot be changed while running.
     pub identity: bool,
     /// Whether the kernel tells what processes run; cannot be changed while running.
@@ -84,6 +86,7 @@ impl Settings {
             ("dedup", self.joining.dedup != wanted.joining.dedup),
             ("clock", self.clock != wanted.clock),
             ("nat", self.nat != wanted.nat),
+            ("drops", self.drops != wanted.drops),
             ("identity", self.identity != wanted.identity),
             ("processes", self.processes != wanted.processes),
             ("process-arguments", self.arguments != wanted.arguments),
@@ -181,6 +184,7 @@ pub(crate) fn sample() -> Settings {
         policy: Policy::default(),
         clock: Clock::Tick,
         nat: false,
+        drops: false,
         identity: false,
         processes: false,
         arguments: Arguments::Hidden,

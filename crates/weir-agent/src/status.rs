@@ -1,6 +1,6 @@
 //! The agent's state at one moment, as `weir status` shows it.
 
-use crate::{IdentityState, NatState, Settings};
+use crate::{DropsState, IdentityState, NatState, Settings};
 use serde::{Deserialize, Serialize, Serializer};
 use std::io;
 use std::path::PathBuf;
@@ -41,6 +41,9 @@ pub struct Status<L = Entry> {
     /// What it knows of translated addresses.
     #[serde(default)]
     pub nat: NatState,
+    /// What it knows of packets that were dropped.
+    #[serde(default)]
+    pub drops: DropsState,
     /// What it costs.
     pub cost: Cost,
     /// What it was told, as far as it can be read here.

@@ -3,7 +3,7 @@
 use crate::Interface;
 use crate::icmp::{self, Role};
 use crate::protocol::protocol_text;
-use crate::{End, Observations, Reverse, TcpState, Translation};
+use crate::{Dropped, End, Observations, Reverse, TcpState, Translation};
 use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -289,6 +289,8 @@ pub struct FlowRecord {
     pub observations: Observations,
     /// What the packets say behind a NAT, where `key` is what they said before.
     pub translation: Option<Translation>,
+    /// What the kernel has dropped of it; none where that is not watched.
+    pub dropped: Option<Dropped>,
     /// Who is at the source.
     pub source: End,
     /// Who is at the destination.
@@ -321,6 +323,7 @@ impl FlowRecord {
             end_reason: FlowEndReason::IdleTimeout,
             observations: Observations::new(),
             translation: None,
+            dropped: None,
             source: End::default(),
             destination: End::default(),
         }

@@ -4,6 +4,7 @@
 mod community_id;
 mod container;
 mod conversation;
+mod drops;
 mod end;
 mod events;
 mod field;
@@ -24,6 +25,7 @@ mod workload;
 
 pub use container::{ContainerDetails, PodName};
 pub use conversation::{Evidence, Observation, Observations, Reverse};
+pub use drops::{DropSource, Dropped};
 pub use end::End;
 pub use events::{
     Actor, Bind, Connect, Event, EventColumn, EventField, EventKind, EventPlace, Happening, Lost, Retransmit,

@@ -232,6 +232,7 @@ impl Agent {
 
     fn catch_up(&mut self, change: Change, outlet: &mut Outlet) -> Result<()> {
         self.identity.place(&self.inventory);
+        self.drops.place(&self.inventory);
         let doubt = std::mem::take(&mut self.following.doubt) || change == Change::Uncertain;
         self.let_go(doubt)?;
         self.regroup(outlet)?;

@@ -97,7 +97,10 @@ impl Agent {
     fn busiest_since(&self, drain: Option<u32>, most: usize) -> Vec<LiveFlow> {
         let mut flows = Vec::new();
         self.table.busiest(drain, most, |ending, recent| flows.extend(live(ending, recent, &self.books)));
-        flows.iter_mut().for_each(|flow| self.identity.attribute(&mut flow.record));
+        for flow in &mut flows {
+            self.identity.attribute(&mut flow.record);
+            self.drops.show(&mut flow.record);
+        }
         flows
     }
 

@@ -38,6 +38,7 @@ impl Agent {
             sinks: vec![outlet.state()],
             identity: self.identity.state(),
             nat: self.nat.state(&self.table),
+            drops: self.drops.state(),
             cost: self.cost(),
             settings: (&self.settings).into(),
         }
@@ -46,7 +47,8 @@ impl Agent {
     fn cost(&self) -> Cost {
         let of_flows = PROGRAMS.iter().filter_map(|name| stats::runs_of(self.flows.loaded(), name));
         let of_identity = self.identity.programs().filter_map(|(loaded, name)| stats::runs_of(loaded, name));
-        let runs = of_flows.chain(of_identity);
+        let of_drops = self.drops.programs().filter_map(|(loaded, name)| stats::runs_of(loaded, name));
+        let runs = of_flows.chain(of_identity).chain(of_drops);
         let programs = runs.map(|runs| ProgramRuns {
             name: runs.name,
             id: runs.id,

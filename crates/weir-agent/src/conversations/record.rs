@@ -63,6 +63,7 @@ pub(crate) fn record(ending: Ending<'_>, books: &Books) -> Option<FlowRecord> {
         end_reason: reason,
         observations: tallies.iter().filter_map(|t| observation(t, initiator.reverse, books)).collect(),
         translation: translated.and_then(|flow| Translation::to(&flow)),
+        dropped: None,
         source: Default::default(),
         destination: Default::default(),
     })

@@ -20,6 +20,7 @@ macro_rules! end_field {
 }
 
 mod container;
+mod drops;
 mod flow;
 mod kubernetes;
 mod name;
@@ -33,6 +34,7 @@ const GROUPS: &[&[Field]] = &[
     flow::FIELDS,
     packets::FIELDS,
     translation::FIELDS,
+    drops::FIELDS,
     process::SOURCE,
     process::DESTINATION,
     container::SOURCE,

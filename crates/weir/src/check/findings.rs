@@ -5,6 +5,7 @@ use weir_kernel::feature::{self, Map, NoOp};
 use weir_kernel::privilege::{has_btf, missing_capabilities, online_cpus};
 use weir_kernel::{Error, GracePeriod, Result, stats};
 use weir_probes::dns::{self, Dns};
+use weir_probes::drops::{self, Drops};
 use weir_probes::flows::{self, Demand, Flows, Layout};
 use weir_probes::processes::{self, CommandLines, Processes};
 use weir_probes::sockets::{Hooks, Sockets};
@@ -66,6 +67,8 @@ pub struct Findings {
     pub processes: Tried,
     /// What listens to DNS answers.
     pub dns: Tried,
+    /// What hears of dropped packets.
+    pub drops: Tried,
     pub statistics: Tried,
     /// The kernel keeps its memory from root too, and so from programs.
     pub is_confidential: bool,
@@ -107,6 +110,7 @@ impl Findings {
                 &processes::PROGRAMS,
             ),
             dns: try_probe(Dns::attach(&[53]), ("DNS", dns::OBJECT), &[dns::PROGRAM]),
+            drops: try_probe(Drops::attach(), ("drops", drops::OBJECT), &[drops::PROGRAM]),
             statistics: stats::Statistics::enable().map(drop).map_err(Refusal::from),
             is_confidential: fs::read_to_string("/sys/kernel/security/lockdown")
                 .is_ok_and(|text| text.contains("[confidentiality]")),
@@ -128,6 +132,7 @@ impl Findings {
             ("socket tracepoints", &self.socket_tracepoints),
             ("process tracepoints", &self.processes),
             ("DNS answers", &self.dns),
+            ("dropped packets", &self.drops),
             ("program statistics", &self.statistics),
         ];
         let functions = self.socket_functions.iter().map(|tried| ("socket fentry", tried));
@@ -210,6 +215,7 @@ impl Findings {
             socket_functions: None,
             processes: Ok(()),
             dns: Ok(()),
+            drops: Ok(()),
             statistics: Ok(()),
             is_confidential: false,
         }

@@ -174,7 +174,7 @@ impl Judge<'_> {
 
     /// What tells which processes talk.
     fn who_talks(&self) -> Vec<Feature> {
-        let Findings { socket_tracepoints, socket_functions, processes, dns, .. } = self.found;
+        let Findings { socket_tracepoints, socket_functions, processes, dns, drops, .. } = self.found;
         let functions = socket_functions
             .iter()
             .map(|tried| self.optional("socket fentry", "5.11", "processes stay unknown", tried, LOAD));
@@ -183,6 +183,7 @@ impl Judge<'_> {
         features.extend(functions);
         features.push(self.optional("process tracepoints", "5.8", "/proc, while they live", processes, LOAD));
         features.push(self.optional("DNS answers (cgroup_skb)", "5.8", "no names from DNS", dns, LOAD));
+        features.push(self.optional("dropped packets (kfree_skb)", "5.5", "no drops", drops, LOAD));
         features
     }
 

@@ -208,6 +208,7 @@ mod tests {
                     socket_functions: Some(refusal()),
                     processes: refusal(),
                     dns: refusal(),
+                    drops: refusal(),
                     statistics: refusal(),
                     ..Findings::perfect()
                 });

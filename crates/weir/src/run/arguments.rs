@@ -70,6 +70,10 @@ pub struct Arguments {
     #[arg(long, value_name = "SWITCH", default_value = "on", help_heading = "What is one conversation")]
     nat: Switch,
 
+    /// Count the packets that the kernel drops, with its reasons
+    #[arg(long, value_name = "SWITCH", default_value = "on", help_heading = "How well they talk")]
+    drops: Switch,
+
     /// Say which processes talk: name, unit and container of both ends, of those of this host
     #[arg(long, value_name = "SWITCH", default_value = "on", help_heading = "Who talks")]
     identity: Switch,
@@ -267,6 +271,7 @@ pub fn settings(arguments: Arguments) -> Settings {
             ClockName::Fine => Clock::Fine,
         },
         nat: arguments.nat == Switch::On,
+        drops: arguments.drops == Switch::On,
         identity: arguments.identity == Switch::On,
         processes: arguments.processes == Switch::On,
         arguments: match arguments.process_arguments {

@@ -1,7 +1,7 @@
 //! What there is to say of an agent, a line each.
 
 use super::screen::Totals;
-use super::{containers, kubernetes};
+use super::{containers, drops, kubernetes};
 use crate::table::{self, ALARM, QUIET};
 use crate::text;
 use std::time::Duration;
@@ -25,6 +25,7 @@ pub fn facts(status: &Status<Totals>) -> Vec<(&'static str, String)> {
         ("identity", identity(status)),
         ("names", names(&status.identity.names)),
         ("nat", nat(status)),
+        ("drops", drops::line(&status.drops)),
         ("agent", process(status)),
         ("timeouts", timeouts(status)),
         ("policy", policy(status)),

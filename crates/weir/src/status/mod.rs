@@ -1,6 +1,7 @@
 //! `weir status`: the running agent's state in one screen.
 
 mod containers;
+mod drops;
 mod facts;
 mod kubernetes;
 mod screen;

@@ -52,6 +52,7 @@ fn who_talks_has_fall_backs_and_is_not_required() {
         socket_functions: Some(Err(refused(false))),
         processes: Err(refused(false)),
         dns: Err(refused(false)),
+        drops: Err(refused(false)),
         ..Findings::perfect()
     };
     let features = features(&found);
