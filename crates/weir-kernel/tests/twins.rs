@@ -7,7 +7,7 @@ use std::fmt::Write;
 use std::path::Path;
 use std::{env, fs};
 
-const STRUCTS: [&str; 22] = [
+const STRUCTS: [&str; 24] = [
     "flow_entry",
     "flow_addresses",
     "flow_bucket",

@@ -70,7 +70,7 @@ fn understood(event: &CallEvent) -> Option<Heard> {
         CALL_ACCEPT => (between([remote, local]), [None, user], Happening::Accept),
         _ => return None,
     };
-    Some(Heard { time: event.time, netns: socket.netns, ends, users, happening })
+    Some(Heard { time: event.time, netns: socket.netns, ends, at: None, users, happening })
 }
 
 /// The kernel's word for why it was refused.

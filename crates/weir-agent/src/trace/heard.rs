@@ -2,12 +2,11 @@
 
 use crate::identity::address;
 use crate::interfaces::Inventory;
-use hashbrown::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use weir_kernel::{SocketEvent, SocketOwner};
-use weir_probes::flows::own_netns;
-use weir_record::{Event, Happening};
+use weir_probes::flows::{InterfaceId, own_netns};
+use weir_record::{Direction, Dropped, Event, FlowKey, Happening, Interface};
 
 /// An event on its way.
 pub struct Heard {
@@ -17,21 +16,56 @@ pub struct Heard {
     pub netns: u32,
     /// Protocol, source and destination.
     pub ends: Option<(u8, [SocketAddr; 2])>,
+    /// Where packets were, of which it tells.
+    pub at: Option<At>,
     /// Of source and destination, those that the kernel has named.
     pub users: [Option<SocketOwner>; 2],
     /// What happened.
     pub happening: Happening,
 }
 
+/// Packets at an interface.
+pub struct At {
+    /// Whether the network namespace is.
+    pub is_known: bool,
+    pub ifindex: u32,
+    pub direction: Direction,
+    pub flow: Option<FlowKey>,
+    pub dropped: Dropped,
+}
+
 impl Heard {
     /// The event, once it is known which clock time was `booted`.
-    pub fn event(self, places: &Places, booted: u64) -> Event {
+    pub fn event(self, places: &Places<'_>, booted: u64) -> Event {
         let mut event = Event::between(places.of_netns(self.netns), self.ends, self.happening);
+        if let Some(at) = self.at {
+            at.enter(&mut event, places, self.netns);
+        }
         event.time = booted + self.time;
         (event.flow.start, event.flow.end) = (event.time, event.time);
         event
     }
 }
+
+impl At {
+    fn enter(self, event: &mut Event, places: &Places<'_>, netns: u32) {
+        let Self { is_known, ifindex, direction, flow, dropped } = self;
+        let record = &mut event.flow;
+        record.interface = places.interface(netns, ifindex).filter(|_| is_known).unwrap_or_else(|| {
+            let mut unnamed = Interface { index: ifindex, ..Interface::clone(&record.interface) };
+            if !is_known {
+                (unnamed.netns, unnamed.own_netns) = (UNKNOWN.into(), false);
+            }
+            Arc::new(unnamed)
+        });
+        record.direction = direction;
+        record.key = flow.unwrap_or(record.key);
+        record.dropped = Some(dropped);
+    }
+}
+
+/// What a network namespace is called that the kernel does not tell.
+const UNKNOWN: &str = "unknown";
 
 /// The ends of a socket: its own, and the other one.
 pub fn ends(socket: &SocketEvent) -> [SocketAddr; 2] {
@@ -41,24 +75,30 @@ pub fn ends(socket: &SocketEvent) -> [SocketAddr; 2] {
     ]
 }
 
-/// What network namespaces are called.
-pub struct Places {
+/// What network namespaces and interfaces are called.
+pub struct Places<'i> {
     own: u32,
-    names: HashMap<u32, Arc<str>>,
+    inventory: &'i Inventory,
 }
 
-impl Places {
-    pub fn of(inventory: &Inventory) -> Self {
-        let names =
-            inventory.namespaces().map(|(namespace, _)| (namespace.id(), Arc::clone(namespace.name())));
-        Self { own: own_netns(), names: names.collect() }
+impl<'i> Places<'i> {
+    pub fn of(inventory: &'i Inventory) -> Self {
+        Self { own: own_netns(), inventory }
+    }
+
+    fn id(&self, inode: u32) -> u32 {
+        if inode == self.own { 0 } else { inode }
+    }
+
+    fn interface(&self, inode: u32, index: u32) -> Option<Arc<Interface>> {
+        let link = self.inventory.link(InterfaceId { netns: self.id(inode), index })?;
+        Some(Arc::clone(&link.interface))
     }
 
     /// Its name, else its inode; and whether it is the own one.
     fn of_netns(&self, inode: u32) -> (Arc<str>, bool) {
-        let is_own = inode == self.own || inode == 0;
-        let id = if is_own { 0 } else { inode };
-        let name = self.names.get(&id).map_or_else(|| inode.to_string().into(), Arc::clone);
-        (name, is_own)
+        let id = self.id(inode);
+        let known = self.inventory.namespace_of(id).map(|namespace| Arc::clone(namespace.name()));
+        (known.unwrap_or_else(|| inode.to_string().into()), id == 0)
     }
 }

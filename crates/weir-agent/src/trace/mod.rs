@@ -5,6 +5,7 @@
 //! ```
 
 mod calls;
+mod drops;
 mod heard;
 mod retransmits;
 
@@ -13,6 +14,7 @@ use crate::identity::{Identity, unix_now};
 use crate::interfaces::{Change, Inventory};
 use crate::{Namespaces, Result, Settings};
 use calls::CallSource;
+use drops::DropSource;
 use heard::{Heard, Places};
 use retransmits::RetransmitSource;
 use std::time::Instant;
@@ -41,8 +43,18 @@ trait Source {
     /// Hands on what the kernel has told meanwhile.
     fn hear(&mut self, heard: &mut dyn FnMut(Heard)) -> Result<()>;
 
+    /// Hands on what is not told, but has to be looked for where the host's network is.
+    fn look(&mut self, _inventory: &Inventory, _heard: &mut dyn FnMut(Heard)) -> Result<()> {
+        Ok(())
+    }
+
     /// What the kernel had no room for, since the start.
     fn lost(&self) -> Result<u64>;
+
+    /// Where that was.
+    fn cause(&self) -> &'static str {
+        "ring_full"
+    }
 }
 
 /// Those that were asked for, and what it takes to say who they are.
@@ -85,10 +97,11 @@ impl Tracer {
         }
         for (source, lost) in &mut self.sources {
             source.hear(&mut |one| self.heard.push(one))?;
+            source.look(&self.inventory, &mut |one| self.heard.push(one))?;
             let events = std::mem::replace(lost, source.lost()?);
             if *lost > events {
                 let (probe, events) = (source.probe(), *lost - events);
-                told(Told::Lost(Lost { probe, events, cause: "ring_full" }));
+                told(Told::Lost(Lost { probe, events, cause: source.cause() }));
             }
         }
         // Whoever did this has been told of by now.
@@ -133,6 +146,9 @@ fn sources(kinds: &[&'static EventKind]) -> Result<Vec<Box<dyn Source>>> {
     }
     if kinds.iter().any(|kind| kind.name == "retransmit") {
         sources.push(Box::new(RetransmitSource::attach()?));
+    }
+    if kinds.iter().any(|kind| kind.name == "drop") {
+        sources.push(Box::new(DropSource::attach()?));
     }
     Ok(sources)
 }

@@ -51,6 +51,7 @@ fn understood(event: &RetransmitEvent) -> Heard {
         time: event.time,
         netns: socket.netns,
         ends: Some((socket.protocol, ends(socket))),
+        at: None,
         // Afterwards its user may be another.
         users: [
             (retransmit.what == Retransmitted::Syn && socket.owner.pid != 0).then_some(socket.owner),

@@ -1,6 +1,6 @@
 //! The kinds of events, and the columns of each.
 
-use super::{Event, EventField, calls, retransmit};
+use super::{Event, EventField, calls, drops, retransmit};
 use crate::FIELDS;
 use crate::field::{Field, Kind, Unit, Value};
 use crate::fields::{DESTINATION_END, SOURCE_END};
@@ -32,6 +32,8 @@ pub enum Place {
     Source,
     /// Both ends.
     Ends,
+    /// Packets at an interface; who sends them is the source.
+    Packet,
 }
 
 /// Whose doing an event is; an end.
@@ -68,11 +70,34 @@ impl Place {
                 "destination_port",
                 "community_id",
             ],
+            Self::Packet => &[
+                "netns",
+                "interface",
+                "interface_index",
+                "direction",
+                "ethertype",
+                "protocol",
+                "source_address",
+                "source_port",
+                "destination_address",
+                "destination_port",
+                "icmp_type",
+                "icmp_code",
+                "community_id",
+                "dropped_packets",
+                "dropped_bytes",
+                "drop_reasons",
+            ],
         }
     }
 
+    /// Whether there is a destination, too.
+    pub fn has_both_ends(self) -> bool {
+        matches!(self, Self::Ends | Self::Packet)
+    }
+
     fn ends(self) -> impl Iterator<Item = &'static Field> {
-        let destination = if self == Self::Ends { DESTINATION_END } else { &[] };
+        let destination = if self.has_both_ends() { DESTINATION_END } else { &[] };
         SOURCE_END.iter().chain(destination).copied().flatten()
     }
 }
@@ -132,8 +157,8 @@ impl EventColumn {
 
 impl EventKind {
     /// Every kind, in the order of the page.
-    pub const ALL: [&'static Self; 5] =
-        [&calls::EXEC, &calls::BIND, &calls::CONNECT, &calls::ACCEPT, &retransmit::RETRANSMIT];
+    pub const ALL: [&'static Self; 6] =
+        [&calls::EXEC, &calls::BIND, &calls::CONNECT, &calls::ACCEPT, &retransmit::RETRANSMIT, &drops::DROP];
 
     /// The one of this name.
     pub fn named(name: &str) -> Option<&'static Self> {

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
-use weir_record::{Actor, Event, EventColumn, EventKind, EventPlace, FlowKey, Kind, Unit, Value};
+use weir_record::{Actor, Event, EventColumn, EventKind, FlowKey, Kind, Unit, Value};
 
 /// What stands where an event has nothing to say.
 const NOTHING: &str = "-";
@@ -101,7 +101,7 @@ impl Shown {
             Self::Pid => process().filter(|process| process.pid != 0).map(|process| process.pid.to_string()),
             Self::What => what(event, zone),
             Self::Source => end(&event.flow.key, Actor::Source),
-            Self::Destination if kind.place != EventPlace::Ends => None,
+            Self::Destination if !kind.place.has_both_ends() => None,
             Self::Destination => end(&event.flow.key, Actor::Destination),
             Self::Field(name) => kind.column(name).and_then(|column| value(event, column, zone)),
         };
