@@ -2,7 +2,7 @@
 
 use crate::error::from_libbpf;
 use crate::window::Words;
-use crate::{Error, Pod, Result};
+use crate::{Error, Pod, RUN_BY_HAND, Result};
 use libbpf_rs::btf::{Btf, types::DataSec};
 use libbpf_rs::{AsRawLibbpf, MapCore, MapFlags, MapMut, ObjectBuilder, ProgramMut};
 use std::collections::HashMap;
@@ -239,7 +239,9 @@ impl Loaded {
     /// # Errors
     /// The kernel cannot (before 4.12), or CAP_NET_ADMIN is missing.
     pub fn run(&self, program: &str) -> Result<()> {
-        let frame = [0; 64];
+        let mut frame = [0; 64];
+        // By which the drops probe knows it.
+        frame[12..14].copy_from_slice(&(RUN_BY_HAND as u16).to_be_bytes());
         let input = libbpf_rs::ProgramInput { data_in: Some(&frame), ..Default::default() };
         let found = self.program(program)?;
         found.test_run(input).map_err(|e| from_libbpf(format!("cannot run {program}"), &e))?;

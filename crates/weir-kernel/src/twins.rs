@@ -132,6 +132,9 @@ pub const DNS_HEADER: u32 = 12;
 /// C: `DNS_BYTES`: what a message may have that crosses Ethernet over IPv6 in one packet.
 pub const DNS_BYTES: u32 = 1432;
 
+/// C: `RUN_BY_HAND`.
+pub const RUN_BY_HAND: u32 = 0x88b5;
+
 /// C: `DROP_IP`: addresses and protocol were read from the packet.
 pub const DROP_IP: u32 = 0x01;
 

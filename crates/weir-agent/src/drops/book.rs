@@ -46,6 +46,7 @@ impl Book {
         };
         if self.flows.len() >= self.most && !self.flows.contains_key(&flow) {
             self.evicted += packets;
+            self.unclaimed += packets;
             return;
         }
         let parts = self.flows.entry(flow).or_default();

@@ -16,9 +16,9 @@ pub struct DropsState {
     pub packets: u64,
     /// Their bytes, from the network header on.
     pub bytes: u64,
-    /// Packets that no record tells of: their flows have none, or are not of IP.
+    /// Packets that no record tells of: their flows have none, are not of IP, or there was no room for them.
     pub unclaimed_packets: u64,
-    /// Packets whose flows there was no room for.
+    /// Of these, packets whose flows there was no room for.
     pub evicted_packets: u64,
     /// Packets that could not be counted.
     pub lost_packets: u64,

@@ -37,6 +37,7 @@ struct sk_buff___dropped {
 } __attribute__((preserve_access_index));
 
 #define NOT_COUNTED (~1UL) /* what is an address in _skb_refdst */
+#define LOOPBACK 1 /* the number of `lo`, in each network namespace */
 #define IPV6_EXTENSIONS 4 /* that are looked behind */
 
 /* Where the headers of a packet lie in its linear part. */
@@ -131,6 +132,12 @@ static __always_inline void describe_ipv6(struct drop_key *key, struct headers f
 	describe_behind_extensions(key, from);
 }
 
+/* The frame that an agent has run a program on is thrown away like any other. */
+static __always_inline bool is_run_by_hand(const struct drop_key *key, struct sk_buff___dropped *skb)
+{
+	return key->ethertype == RUN_BY_HAND && !skb->skb_iif && skb->dev->ifindex == LOOPBACK;
+}
+
 /* False: it is no packet of a network, but a message between Unix or netlink sockets. */
 static __always_inline bool describe_packet(struct drop_key *key, struct drop_count *more,
 					    struct sk_buff___dropped *skb)
@@ -142,7 +149,7 @@ static __always_inline bool describe_packet(struct drop_key *key, struct drop_co
 	struct headers from;
 
 	key->ethertype = bpf_ntohs(skb->protocol);
-	if (!key->ethertype && !network)
+	if ((!key->ethertype && !network) || is_run_by_hand(key, skb))
 		return false;
 	/* Nobody has said yet where it begins. */
 	if (!network || network > tail)

@@ -310,6 +310,9 @@ struct dns_message {
 	__u8 bytes[DNS_BYTES];
 };
 
+/* Of the frame that programs are run on by hand; IEEE's for local experiments. */
+#define RUN_BY_HAND 0x88b5
+
 /* drop_key.marks */
 #define DROP_IP 0x01 /* addresses and protocol were read from the packet */
 #define DROP_PORTS 0x02 /* ports, or ICMP type and code, too */
