@@ -20,7 +20,7 @@ const LOSS_LINE_EVERY: Duration = Duration::from_secs(10);
 
 /// What it means that events were lost.
 pub const LOST_EVENTS: &str =
-    "more came in a tenth of a second than the kernel has room for: some records say less of who talked";
+    "more came at once than the kernel has room for: some records say less than they could";
 
 /// A loss, and when it was last spoken of.
 #[derive(Debug, Default)]

@@ -17,7 +17,7 @@ pub struct Reader {
     own_netns: u32,
     names: Names,
     counters: Counters,
-    /// Elements that were read.
+    /// Packets that were told of.
     events: u64,
 }
 
@@ -38,7 +38,10 @@ impl Reader {
     /// The kernel refuses to be read.
     pub fn hear(&mut self, mut tell: impl FnMut(Loss)) -> Result<()> {
         let Self { probe, own_netns, names, events, .. } = self;
-        *events += probe.drain(|key, count| tell(Loss::of_packets(key, count, *own_netns, names)))? as u64;
+        probe.drain(|key, count| {
+            *events += count.packets;
+            tell(Loss::of_packets(key, count, *own_netns, names));
+        })?;
         Ok(())
     }
 
@@ -60,7 +63,7 @@ impl Reader {
         &self.probe
     }
 
-    /// Elements that were read, and packets that could not be counted.
+    /// Packets that were counted, and those that could not be.
     pub fn told(&self) -> (u64, u64) {
         (self.events, self.probe.lost().unwrap_or(0))
     }

@@ -183,7 +183,7 @@ impl Judge<'_> {
         features.extend(functions);
         features.push(self.optional("process tracepoints", "5.8", "/proc, while they live", processes, LOAD));
         features.push(self.optional("DNS answers (cgroup_skb)", "5.8", "no names from DNS", dns, LOAD));
-        features.push(self.optional("dropped packets (kfree_skb)", "5.5", "no drops", drops, LOAD));
+        features.push(self.optional("drops (kfree_skb)", "5.5", "no drops", drops, LOAD));
         features
     }
 
