@@ -45,14 +45,14 @@ pub static DROP: EventKind = EventKind {
         },
     ],
     shown: &[
-        "dropped_packets",
         "drop_reasons",
+        "dropped_packets",
         "protocol",
-        "source",
-        "destination",
+        "remote",
+        "local",
         "interface",
-        "drop_source",
         "drop_location",
+        "drop_source",
     ],
 };
 

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
-use weir_record::{Actor, Event, EventColumn, EventKind, FlowKey, Kind, Unit, Value};
+use weir_record::{Actor, Event, EventColumn, EventKind, EventPlace, FlowKey, Kind, Unit, Value};
 
 /// What stands where an event has nothing to say.
 const NOTHING: &str = "-";
@@ -118,7 +118,8 @@ fn what(event: &Event, zone: &TimeZone) -> Option<String> {
         "local" => Some(format!("{} {}", preposition(kind.actor), called(event, kind.actor)?)),
         name => words(event, kind.column(name)?, zone),
     });
-    let said = said.collect::<Vec<_>>().join("  ");
+    // What has no name says nothing: the interface of a counter that is of none.
+    let said = said.filter(|word| !word.is_empty()).collect::<Vec<_>>().join("  ");
     (!said.is_empty()).then_some(said)
 }
 
