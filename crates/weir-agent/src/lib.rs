@@ -15,6 +15,7 @@ mod books;
 mod control;
 mod conversations;
 mod decode;
+mod dns;
 mod error;
 mod identity;
 mod interfaces;
@@ -40,6 +41,7 @@ pub use control::{
     ask, ask_flows, sockets,
 };
 pub use conversations::{Dedup, Joining, LiveFlow};
+pub use dns::{DnsPlace, DnsState};
 pub use error::{Error, Result};
 pub use identity::{
     Arguments, ContainerSettings, ContainersState, IdentityState, Label, NamesState, Naming, Runtimes,

@@ -134,8 +134,8 @@ impl Exchange {
         seen.time.checked_sub(there.map(|one| one.first).min()?)
     }
 
-    /// What became of it, to be told once.
-    pub(crate) fn finish(&mut self, ends: Ends) -> Option<Lookup> {
+    /// What became of it, to be told once; `now` it is known.
+    pub(crate) fn finish(&mut self, ends: Ends, now: u64) -> Option<Lookup> {
         let outcome = match std::mem::replace(&mut self.state, State::Over) {
             State::Answered(reply) => Outcome::Answered(reply),
             State::Asked => {
@@ -148,7 +148,14 @@ impl Exchange {
             }
         };
         let retries = self.crossings.iter().map(|one| one.times - 1).max().unwrap_or(0);
-        Some(Lookup { asked: self.asked, ends, question: self.question.clone(), retries, outcome })
+        Some(Lookup {
+            asked: self.asked,
+            ends,
+            question: self.question.clone(),
+            retries,
+            outcome,
+            ended: now,
+        })
     }
 }
 

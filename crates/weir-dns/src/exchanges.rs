@@ -230,7 +230,7 @@ impl Exchanges {
             }
         }
         if exchange.is_ready() && exchange.is_settled() {
-            exchange.finish(key.0).into_iter().for_each(|lookup| told(Told::Lookup(lookup)));
+            exchange.finish(key.0, seen.time).into_iter().for_each(|lookup| told(Told::Lookup(lookup)));
             self.put_off((key, when), seen.time.saturating_add(LINGER));
         } else if heard == Heard::News {
             self.put_off((key, when), seen.time.saturating_add(SETTLE));
@@ -253,7 +253,7 @@ impl Exchanges {
                 return;
             }
             let found = self.all.get_mut(&key).into_iter().flatten().find(|one| one.serial == when.1);
-            let Some(lookup) = found.and_then(|exchange| exchange.finish(key.0)) else {
+            let Some(lookup) = found.and_then(|exchange| exchange.finish(key.0, when.0)) else {
                 self.remove(key, when);
                 continue;
             };

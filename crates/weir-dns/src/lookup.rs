@@ -89,4 +89,6 @@ pub struct Lookup {
     pub retries: u32,
     /// What became of it.
     pub outcome: Outcome,
+    /// When that was known, in nanoseconds of the monotonic clock.
+    pub ended: u64,
 }

@@ -5,5 +5,8 @@ pub mod dns;
 pub mod flows;
 pub mod holders;
 pub mod processes;
+mod programs;
 pub mod retransmits;
 pub mod sockets;
+
+pub use programs::Programs;

@@ -64,7 +64,7 @@ pub struct Findings {
     /// By its second, where that was refused.
     pub socket_functions: Option<Tried>,
     pub processes: Tried,
-    /// What listens to DNS answers.
+    /// What listens to DNS.
     pub dns: Tried,
     pub statistics: Tried,
     /// The kernel keeps its memory from root too, and so from programs.
@@ -106,7 +106,7 @@ impl Findings {
                 ("processes", processes::OBJECT),
                 &processes::PROGRAMS,
             ),
-            dns: try_probe(Dns::attach(&[53]), ("DNS", dns::OBJECT), &[dns::PROGRAM]),
+            dns: try_probe(Dns::load(&[53]), ("DNS", dns::OBJECT), &dns::PROGRAMS),
             statistics: stats::Statistics::enable().map(drop).map_err(Refusal::from),
             is_confidential: fs::read_to_string("/sys/kernel/security/lockdown")
                 .is_ok_and(|text| text.contains("[confidentiality]")),
@@ -127,7 +127,7 @@ impl Findings {
             ("TCX links", &self.tcx),
             ("socket tracepoints", &self.socket_tracepoints),
             ("process tracepoints", &self.processes),
-            ("DNS answers", &self.dns),
+            ("DNS", &self.dns),
             ("program statistics", &self.statistics),
         ];
         let functions = self.socket_functions.iter().map(|tried| ("socket fentry", tried));
