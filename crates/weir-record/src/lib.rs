@@ -26,8 +26,8 @@ pub use container::{ContainerDetails, PodName};
 pub use conversation::{Evidence, Observation, Observations, Reverse};
 pub use end::End;
 pub use events::{
-    Actor, Bind, Connect, Event, EventColumn, EventField, EventKind, EventPlace, Happening, Lost, Retransmit,
-    Retransmitted, events_page,
+    Actor, Bind, Connect, Dns, DnsAnswer, Event, EventColumn, EventField, EventKind, EventPlace, Happening,
+    Lost, Retransmit, Retransmitted, dns_type_name, events_page,
 };
 pub use field::{Element, Field, Kind, Unit, Value, fields_page};
 pub use fields::FIELDS;
