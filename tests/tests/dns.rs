@@ -5,81 +5,34 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::net::UdpSocket;
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
-use weir_tests::agent::binary;
 use weir_tests::dns::{forged, question_of};
-use weir_tests::lines::Lines;
 use weir_tests::netns::{Namespace, succeed};
 use weir_tests::pair::{INTERFACE, LEFT, Pair, RIGHT, RIGHT_IPV6};
 use weir_tests::shell::{Shell, shell};
+use weir_tests::trace::Trace;
 use weir_tests::wait_for;
 
 const PATIENCE: Duration = Duration::from_secs(20);
-/// Nobody is asked for it but to see whether somebody listens.
-const PROBE: &[u8] = b"are-you-there";
 /// What a lookup through the slow server takes, at least.
 const DELAY: Duration = Duration::from_millis(40);
 
-/// `weir trace dns`, killed on drop.
-struct Trace {
-    child: Child,
-    lines: Lines,
+/// `weir trace dns` of the test's addresses.
+fn trace(pair: &Pair, flags: &[&str]) -> Trace {
+    Trace::start(&pair.left, &[&["dns", "--filter", "host in 10.77.0.0/16,fd00::/64"], flags].concat())
 }
 
-impl Trace {
-    /// Started, and listening.
-    fn start(pair: &Pair, flags: &[&str]) -> Self {
-        let mut command = Command::new(binary());
-        command.args(["trace", "dns", "-o", "json", "--filter", "host in 10.77.0.0/16,fd00::/64"]);
-        command.args(flags).stdout(Stdio::piped()).stdin(Stdio::null());
-        let mut child = pair.left.enter(|| command.spawn()).expect("weir starts");
-        let lines = Lines::of(child.stdout.take().expect("a pipe"));
-        let trace = Self { child, lines };
-        let answer = forged(&[PROBE], [0; 4]);
-        let question = question_of(&answer).expect("a question");
-        // Not of the port whose process is to be told.
-        let server = pair.right.enter(|| UdpSocket::bind((RIGHT, 5353)).expect("port 5353"));
-        let client = pair.left.enter(|| UdpSocket::bind((LEFT, 0)).expect("a port"));
-        for socket in [&server, &client] {
-            socket.set_read_timeout(Some(Duration::from_millis(200))).expect("a timeout");
-        }
-        wait_for("weir listens", PATIENCE, || {
-            client.send_to(&question, (RIGHT, 5353)).expect("it is sent");
-            // The wire may just have come up, and have lost it.
-            if let Ok((_, from)) = server.recv_from(&mut [0; 512]) {
-                server.send_to(&answer, from).expect("it is sent");
-                let _ = client.recv_from(&mut [0; 512]);
-            }
-            sleep(Duration::from_millis(200));
-            trace.lines.look(|lines| (!lines.is_empty()).then_some(()))
-        });
-        trace
-    }
-
-    /// All lookups so far that went over the wire, but those that saw whether it listens.
-    fn lookups(&self) -> Vec<Value> {
-        let read = |line: &String| serde_json::from_str::<Value>(line).expect("a line of JSON");
-        let mut all: Vec<_> = self.lines.look(|lines| lines.iter().map(read).collect());
-        all.retain(|one| one["dns_question"].as_str() != std::str::from_utf8(PROBE).ok());
+/// The lookups that went over the wire, once there are so many.
+fn lookups(trace: &Trace, count: usize) -> Vec<Value> {
+    trace.wait_for("the lookups are told", |events| {
+        assert!(events.iter().all(|one| one["type"] == "dns"), "{events:?}");
         // The slow server asks dnsmasq beside it.
-        all.retain(|one| one["source_address"] != one["destination_address"]);
-        assert!(all.iter().all(|one| one["type"] == "dns"), "{all:?}");
-        all
-    }
-
-    /// The lookups, once there are so many.
-    fn wait_for(&self, count: usize) -> Vec<Value> {
-        wait_for("the lookups are told", PATIENCE, || Some(self.lookups()).filter(|all| all.len() >= count))
-    }
-}
-
-impl Drop for Trace {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
+        let over_wire = events.iter().filter(|one| one["source_address"] != one["destination_address"]);
+        let all: Vec<_> = over_wire.cloned().collect();
+        (all.len() >= count).then_some(all)
+    })
 }
 
 /// dnsmasq at the right end.
@@ -147,9 +100,7 @@ impl Capture {
             let port = number(if udp.is_empty() { tcp } else { udp });
             ((port, name.to_lowercase(), number(kind)), time.parse().unwrap_or_else(|_| panic!("{line}")))
         });
-        let mut times: BTreeMap<_, _> = times.collect();
-        times.retain(|(_, name, _), _| name.as_bytes() != PROBE);
-        times
+        times.collect()
     }
 }
 
@@ -188,7 +139,7 @@ fn agree(lookups: &[Value], capture: &Capture) {
 #[test]
 fn root_lookups_are_told_as_tshark_sees_them() {
     let pair = Pair::with_ipv6();
-    let trace = Trace::start(&pair, &[]);
+    let trace = trace(&pair, &[]);
     let _server = dnsmasq(&pair.right);
     slow_server(&pair.right);
     let capture = Capture::start(&pair.left, "wire");
@@ -207,8 +158,8 @@ fn root_lookups_are_told_as_tshark_sees_them() {
     for (arguments, _) in &questions {
         pair.left.run("dig", arguments);
     }
-    let lookups = trace.wait_for(questions.len());
-    for ((arguments, expected), one) in questions.iter().zip(&lookups) {
+    let told = lookups(&trace, questions.len());
+    for ((arguments, expected), one) in questions.iter().zip(&told) {
         let word = |name: &str| one[name].as_str().unwrap_or_default();
         let truncated = one["dns_truncated"].to_string();
         let found = (word("protocol"), word("dns_response_code"), word("dns_answers"), truncated.as_str());
@@ -223,16 +174,16 @@ fn root_lookups_are_told_as_tshark_sees_them() {
             assert_eq!(word("destination_process"), "dnsmasq", "{one}");
         }
     }
-    assert!(lookups[5]["dns_latency"].as_u64() >= Some(DELAY.as_nanos() as u64), "{}", lookups[5]);
+    assert!(told[5]["dns_latency"].as_u64() >= Some(DELAY.as_nanos() as u64), "{}", told[5]);
     sleep(Duration::from_millis(300));
-    agree(&trace.lookups(), &capture);
+    agree(&lookups(&trace, told.len()), &capture);
 }
 
 /// Hundreds a second from a few ports, many at a time.
 #[test]
 fn root_none_of_many_lookups_is_missed() {
     let pair = Pair::with_ipv6();
-    let trace = Trace::start(
+    let trace = trace(
         &pair,
         &["--fields", "dns_question,dns_type,dns_latency,source_address,source_port,destination_address"],
     );
@@ -248,16 +199,16 @@ fn root_none_of_many_lookups_is_missed() {
     );
     let _ = std::fs::remove_file(&path);
     assert!(said.contains("Queries completed:    1000"), "{said}");
-    let lookups = trace.wait_for(1000);
-    assert_eq!(lookups.len(), 1000);
+    let told = lookups(&trace, 1000);
+    assert_eq!(told.len(), 1000);
     sleep(Duration::from_millis(300));
-    agree(&lookups, &capture);
+    agree(&told, &capture);
 }
 
 #[test]
 fn root_silence_is_told_and_retries_are_counted() {
     let pair = Pair::new();
-    let trace = Trace::start(&pair, &[]);
+    let trace = trace(&pair, &[]);
     let server = pair.right.enter(|| UdpSocket::bind((RIGHT, 53)).expect("port 53"));
     server.set_read_timeout(Some(PATIENCE)).expect("a timeout");
     let client = pair.left.enter(|| UdpSocket::bind((LEFT, 0)).expect("a port"));
@@ -272,9 +223,9 @@ fn root_silence_is_told_and_retries_are_counted() {
         }
     }
     server.send_to(&slow, client.local_addr().expect("bound")).expect("it is sent");
-    let lookups = trace.wait_for(2);
+    let told = lookups(&trace, 2);
     assert!(begun.elapsed() >= Duration::from_secs(5), "told too early");
-    let [first, second] = &lookups[..] else { panic!("{lookups:?}") };
+    let [first, second] = &told[..] else { panic!("{told:?}") };
     assert_eq!((first["dns_question"].as_str(), first["dns_retries"].as_u64()), (Some("slow-1"), Some(1)));
     assert_eq!((&first["error"], first["dns_response_code"].as_str()), (&Value::Null, Some("NOERROR")));
     assert!(first["dns_latency"].as_u64() >= Some(200_000_000), "{first}");

@@ -75,9 +75,13 @@ impl Tracer {
         })?;
         let mut identity = Identity::open(settings);
         identity.place(&inventory);
-        let is_behind = identity.post(&inventory, |_| true);
-        remarks.extend(identity.remarks());
         let wants_lookups = kinds.iter().any(|kind| kind.name == "dns");
+        let mut is_behind = identity.post(&inventory, |_| true);
+        // Names can wait until it is listened everywhere, lookups cannot.
+        while is_behind && wants_lookups {
+            is_behind = identity.post(&inventory, |_| true);
+        }
+        remarks.extend(identity.remarks());
         let sources = sources(kinds)?.into_iter().map(|source| (source, 0)).collect();
         let (heard, expired) = (Vec::new(), Instant::now());
         let tracer =

@@ -127,15 +127,14 @@ pub static DNS: EventKind = EventKind {
         },
     ],
     shown: &[
-        "process",
-        "source",
-        "destination",
         "dns_type",
         "dns_question",
         "dns_response_code",
-        "dns_latency",
-        "dns_answers",
         "error",
+        "dns_answers",
+        "dns_latency",
+        "remote",
+        "local",
     ],
 };
 
