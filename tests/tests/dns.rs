@@ -110,6 +110,9 @@ impl Drop for Capture {
     }
 }
 
+/// Protocol, response code, answers, and whether it was truncated.
+type Answered<'a> = (&'a str, &'a str, &'a str, &'a str);
+
 fn number_of(kind: &str) -> u64 {
     match kind {
         "A" => 1,
@@ -144,7 +147,7 @@ fn root_lookups_are_told_as_tshark_sees_them() {
     slow_server(&pair.right);
     let capture = Capture::start(&pair.left, "wire");
     let at = [format!("@{RIGHT}"), format!("@{RIGHT_IPV6}")];
-    let questions: [(&[&str], (&str, &str, &str, &str)); 8] = [
+    let questions: [(&[&str], Answered<'_>); 8] = [
         (&[&at[0], "web.example", "A"], ("udp", "NOERROR", RIGHT, "false")),
         (&[&at[0], "WWW.example", "AAAA"], ("udp", "NOERROR", "edge.example, web.example, fd00::2", "false")),
         (&[&at[1], "web.example", "A"], ("udp", "NOERROR", RIGHT, "false")),
