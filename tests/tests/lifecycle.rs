@@ -63,8 +63,8 @@ fn killed_and_restarted(hooks: [&str; 2]) {
         let attached = (tcx_links(INDEX), tc_filters(&pair.left, INTERFACE));
         assert_eq!(
             attached,
-            if hooks[1] == "tcx" { (2, 0) } else { (0, 2) },
-            "one program for each direction"
+            if hooks[1] == "tcx" { (4, 0) } else { (0, 4) },
+            "for each direction one program that counts, and one that listens to DNS"
         );
         marker.send(&injector);
         drop(ends);

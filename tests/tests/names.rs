@@ -11,7 +11,7 @@ use weir_tests::agent::{Agent, Outcome};
 use weir_tests::api_server::{ApiServer, NODES, SERVICES, node, service};
 use weir_tests::control;
 use weir_tests::conversation::Names;
-use weir_tests::dns::{answer, forged};
+use weir_tests::dns::{answer, forged, question_of};
 use weir_tests::mmdb::{Value, database};
 use weir_tests::pair::{INTERFACE, LEFT, Pair, RIGHT, RIGHT_IPV6};
 use weir_tests::shell::shell;
@@ -80,7 +80,7 @@ fn root_a_connection_has_the_name_that_was_asked_for() {
     let names = &status["identity"]["names"];
     let heard = names["dns_answers"].as_u64().expect("a number");
     assert!(heard >= 4, "{names}");
-    for nothing in ["lost_dns_answers", "malformed_dns_answers", "evicted_dns_addresses"] {
+    for nothing in ["lost_dns_messages", "malformed_dns_messages", "dns_timeouts", "evicted_dns_addresses"] {
         assert_eq!(names[nothing], 0, "{names}");
     }
     // The other end has none.
@@ -272,30 +272,53 @@ fn root_hostile_names_break_nothing() {
     let start = r#"\027[2j\007.a\010b\013".\255\254.\128\128"#;
     assert!(name.starts_with(start) && name.ends_with('…') && name.chars().count() == 256, "{name}");
     let names = &status["identity"]["names"];
-    // Three bytes are no header: the kernel's half leaves them.
     assert_eq!(
-        (names["malformed_dns_answers"].as_u64(), names["dns_answers"].as_u64()),
-        (Some(4), Some(1)),
+        (names["malformed_dns_messages"].as_u64(), names["dns_answers"].as_u64()),
+        (Some(5), Some(1)),
         "{names}"
     );
 }
 
-/// What no socket takes tells nothing; nor does what comes from another port.
+/// Whoever likes can send an answer: it gives no names unless it is one to what was asked, of whom, from where.
 #[test]
-fn root_only_answers_that_are_received_count() {
+fn root_only_answers_to_questions_count() {
     let (pair, folder) = (Pair::new(), Folder::new("unasked"));
+    pair.right.ip(&format!("address add 10.77.0.66/16 dev {INTERFACE}"));
     let agent = start(&pair, &folder, &[]);
-    let message = forged(&[b"evil", b"example"], [10, 77, 0, 2]);
-    let server = pair.right.enter(|| UdpSocket::bind((RIGHT, 53)).expect("port 53"));
-    server.send_to(&message, (LEFT, 9)).expect("it is sent");
-    let other = pair.right.enter(|| UdpSocket::bind((RIGHT, 54)).expect("a port"));
-    let client = pair.left.enter(|| UdpSocket::bind((LEFT, 0)).expect("a port"));
-    other.send_to(&message, client.local_addr().expect("bound")).expect("it is sent");
+    let [evil, mine] = [&b"evil"[..], b"mine"].map(|label| forged(&[label, b"example"], [10, 77, 0, 2]));
+    let [server, other, spoof] = [(RIGHT, 53), (RIGHT, 54), ("10.77.0.66", 53)]
+        .map(|from| pair.right.enter(|| UdpSocket::bind(from).expect("a port")));
+    let [client, bystander] =
+        [0, 0].map(|port| pair.left.enter(|| UdpSocket::bind((LEFT, port)).expect("a port")));
+    let to = client.local_addr().expect("bound");
+    // Before anybody has asked.
+    server.send_to(&evil, to).expect("it is sent");
     client.recv_from(&mut [0; 512]).expect("it is received");
+    client.send_to(&question_of(&mine).expect("a question"), (RIGHT, 53)).expect("it is sent");
+    server.recv_from(&mut [0; 512]).expect("it is received");
+    let mut wrong_id = evil.clone();
+    wrong_id[0] = 0x77;
+    // Of another number, for another name, from another address; from another port it is no DNS at all.
+    for (from, message) in [(&server, &wrong_id), (&server, &evil), (&spoof, &mine), (&other, &evil)] {
+        from.send_to(message, to).expect("it is sent");
+        client.recv_from(&mut [0; 512]).expect("it is received");
+    }
+    server.send_to(&mine, bystander.local_addr().expect("bound")).expect("it is sent");
+    bystander.recv_from(&mut [0; 512]).expect("it is received");
     send(&pair, 4001);
     settled(&pair.left, INTERFACE);
+    let names = control::status(&agent.socket())["identity"]["names"].clone();
+    server.send_to(&mine, to).expect("it is sent");
+    client.recv_from(&mut [0; 512]).expect("it is received");
+    send(&pair, 4002);
+    settled(&pair.left, INTERFACE);
     let outcome = agent.stop();
+    let strays = &names["stray_dns_answers"];
+    for cause in ["unasked", "wrong_id", "wrong_question", "wrong_server", "wrong_port"] {
+        assert_eq!(strays[cause], 1, "{strays}");
+    }
     assert_eq!(*names_to(&outcome, 4001), Names::default());
+    assert_eq!(*names_to(&outcome, 4002), named("mine.example", "dns"));
 }
 
 #[test]

@@ -15,6 +15,7 @@ mod books;
 mod control;
 mod conversations;
 mod decode;
+mod dns;
 mod drops;
 mod error;
 mod identity;
@@ -41,6 +42,7 @@ pub use control::{
     ask, ask_flows, sockets,
 };
 pub use conversations::{Dedup, Joining, LiveFlow};
+pub use dns::{DnsPlace, DnsState};
 pub use drops::{DropReason, DropsState};
 pub use error::{Error, Result};
 pub use identity::{

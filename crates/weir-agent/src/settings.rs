@@ -92,6 +92,7 @@ impl Settings {
             ("process-arguments", self.arguments != wanted.arguments),
             ("dns", self.naming.dns != wanted.naming.dns),
             ("dns-port", self.naming.dns_ports != wanted.naming.dns_ports),
+            ("dns-timeout", self.naming.dns_timeout != wanted.naming.dns_timeout),
             ("hosts-file", self.naming.hosts_file != wanted.naming.hosts_file),
             ("geoip", self.naming.geoip != wanted.naming.geoip),
             ("reverse-dns", self.naming.reverse_dns != wanted.naming.reverse_dns),
@@ -160,6 +161,7 @@ impl Settings {
             ("idle-timeout", !self.idle_timeout.is_zero()),
             ("active-timeout", !self.active_timeout.is_zero()),
             ("max-flows", self.max_flows > 0),
+            ("dns-timeout", !self.naming.dns_timeout.is_zero()),
         ];
         if !(1..=MOST_PORTS).contains(&self.naming.dns_ports.len()) {
             return Err(format!("--dns-port takes from one to {MOST_PORTS} ports"));
@@ -191,6 +193,8 @@ pub(crate) fn sample() -> Settings {
         naming: Naming {
             dns: false,
             dns_ports: vec![53],
+            dns_timeout: Duration::from_secs(5),
+            dns_place: (HookChoice::Auto, Position::Head),
             hosts_file: Default::default(),
             labels: Vec::new(),
             geoip: Vec::new(),

@@ -85,7 +85,8 @@ fn current_netns() -> Option<u64> {
 
 /// What our clsact filters are found by again: "wei" and a number, so that agents can stand side by side.
 const HANDLE: u32 = 0x7765_6900;
-const HANDLES: u32 = 8;
+/// Each agent has two: one filter counts, one listens to DNS.
+const HANDLES: u32 = 16;
 const PRIORITY_HEAD: u32 = 1;
 const PRIORITY_TAIL: u32 = 0xff00;
 
@@ -177,7 +178,7 @@ fn attach_clsact(
             outcome => return outcome.map(|hook| Filter { hook, netns }),
         }
     }
-    Err(Error::Unexpected(format!("{HANDLES} agents have clsact filters there already")))
+    Err(Error::Unexpected(format!("{HANDLES} clsact filters of agents are there already")))
 }
 
 /// Takes off the clsact filters of ours on `ifindex` that a killed process left behind. Their number.

@@ -4,9 +4,8 @@ use crate::error::from_libbpf;
 use crate::{Error, Loaded, Pod, Result};
 use libbpf_rs::Iter;
 use std::io::Read;
-use std::os::fd::{AsRawFd, BorrowedFd};
 
-/// A program at a tracepoint, a function of the kernel or a control group; taken off on drop.
+/// A program at a tracepoint or a function of the kernel; taken off on drop.
 #[derive(Debug)]
 pub struct Traced {
     _link: libbpf_rs::Link,
@@ -19,16 +18,6 @@ impl Loaded {
     /// There is no such program, or the kernel refuses.
     pub fn trace(&self, program: &str) -> Result<Traced> {
         let link = self.program(program)?.attach();
-        link.map(|link| Traced { _link: link })
-            .map_err(|error| from_libbpf(format!("cannot attach {program}"), &error))
-    }
-
-    /// Hangs `program` on a control group, beside those that are there (5.7).
-    ///
-    /// # Errors
-    /// There is no such program, or the kernel refuses.
-    pub fn attach_to_group(&self, program: &str, group: BorrowedFd<'_>) -> Result<Traced> {
-        let link = self.program(program)?.attach_cgroup(group.as_raw_fd());
         link.map(|link| Traced { _link: link })
             .map_err(|error| from_libbpf(format!("cannot attach {program}"), &error))
     }

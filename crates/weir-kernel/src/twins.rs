@@ -126,11 +126,17 @@ pub const LONGEST_PATH: u32 = 1024;
 /// C: `LONGEST_ARGUMENTS`.
 pub const LONGEST_ARGUMENTS: u32 = 4608;
 
-/// C: `DNS_HEADER`.
-pub const DNS_HEADER: u32 = 12;
+/// C: `DNS_BYTES_LEAST`.
+pub const DNS_BYTES_LEAST: u32 = 128;
 
-/// C: `DNS_BYTES`: what a message may have that crosses Ethernet over IPv6 in one packet.
-pub const DNS_BYTES: u32 = 1432;
+/// C: `DNS_BYTES_FEW`.
+pub const DNS_BYTES_FEW: u32 = 512;
+
+/// C: `DNS_BYTES_MANY`.
+pub const DNS_BYTES_MANY: u32 = 1472;
+
+/// C: `DNS_BYTES_MOST`.
+pub const DNS_BYTES_MOST: u32 = 4096;
 
 /// C: `RUN_BY_HAND`.
 pub const RUN_BY_HAND: u32 = 0x88b5;
@@ -760,27 +766,57 @@ const _: () = {
 
 /// C: `struct dns_message`.
 #[repr(C)]
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub struct DnsMessage {
     /// C: `time`.
     pub time: u64,
+    /// C: `source`.
+    pub source: [u64; 2],
+    /// C: `destination`.
+    pub destination: [u64; 2],
+    /// C: `netns`.
+    pub netns: u32,
+    /// C: `ifindex`.
+    pub ifindex: u32,
     /// C: `length`.
     pub length: u32,
+    /// C: `sequence`.
+    pub sequence: u32,
+    /// C: `source_port`.
+    pub source_port: u16,
+    /// C: `destination_port`.
+    pub destination_port: u16,
+    /// C: `segment`.
+    pub segment: u16,
+    /// C: `protocol`.
+    pub protocol: u8,
+    /// C: `tcp_flags`.
+    pub tcp_flags: u8,
+    /// C: `egress`.
+    pub egress: u8,
     /// C: `padding`.
-    pub padding: u32,
-    /// C: `bytes`.
-    pub bytes: [u8; 1432],
+    pub padding: [u8; 7],
 }
 
 // SAFETY: repr(C), integers only, no padding: the sizes of the fields add up.
 unsafe impl Pod for DnsMessage {}
 
 const _: () = {
-    assert!(size_of::<DnsMessage>() == 1448);
+    assert!(size_of::<DnsMessage>() == 72);
     assert!(offset_of!(DnsMessage, time) == 0);
-    assert!(offset_of!(DnsMessage, length) == 8);
-    assert!(offset_of!(DnsMessage, padding) == 12);
-    assert!(offset_of!(DnsMessage, bytes) == 16);
+    assert!(offset_of!(DnsMessage, source) == 8);
+    assert!(offset_of!(DnsMessage, destination) == 24);
+    assert!(offset_of!(DnsMessage, netns) == 40);
+    assert!(offset_of!(DnsMessage, ifindex) == 44);
+    assert!(offset_of!(DnsMessage, length) == 48);
+    assert!(offset_of!(DnsMessage, sequence) == 52);
+    assert!(offset_of!(DnsMessage, source_port) == 56);
+    assert!(offset_of!(DnsMessage, destination_port) == 58);
+    assert!(offset_of!(DnsMessage, segment) == 60);
+    assert!(offset_of!(DnsMessage, protocol) == 62);
+    assert!(offset_of!(DnsMessage, tcp_flags) == 63);
+    assert!(offset_of!(DnsMessage, egress) == 64);
+    assert!(offset_of!(DnsMessage, padding) == 65);
 };
 
 /// C: `struct process_event`.

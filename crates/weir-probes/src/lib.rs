@@ -6,5 +6,8 @@ pub mod drops;
 pub mod flows;
 pub mod holders;
 pub mod processes;
+mod programs;
 pub mod retransmits;
 pub mod sockets;
+
+pub use programs::Programs;

@@ -28,8 +28,8 @@ pub use conversation::{Evidence, Observation, Observations, Reverse};
 pub use drops::{DropSource, Dropped};
 pub use end::End;
 pub use events::{
-    Actor, Bind, Connect, Drops, Event, EventColumn, EventField, EventKind, EventPlace, Happening, Lost,
-    Retransmit, Retransmitted, events_page,
+    Actor, Bind, Connect, Dns, DnsAnswer, Drops, Event, EventColumn, EventField, EventKind, EventPlace,
+    Happening, Lost, Retransmit, Retransmitted, dns_type_name, events_page,
 };
 pub use field::{Element, Field, Kind, Unit, Value, fields_page};
 pub use fields::FIELDS;

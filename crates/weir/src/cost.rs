@@ -13,6 +13,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 use weir_kernel::feature::{self, NO_OP, NoOp};
 use weir_kernel::stats::{self, Runs, Statistics};
+use weir_probes::dns;
 use weir_probes::flows::PROGRAMS;
 
 /// Flags of `weir cost`.
@@ -66,9 +67,14 @@ fn is_attached(name: &str) -> bool {
     name.starts_with("weir_") && !["weir_clock", "weir_existing", NO_OP].contains(&name)
 }
 
+/// Those that run once for each packet that is counted.
+fn counts_packets(cost: &&Cost) -> bool {
+    PROGRAMS.contains(&cost.name.as_str())
+}
+
 /// Those that run for packets; the others run for system calls.
 fn is_for_packets(cost: &&Cost) -> bool {
-    PROGRAMS.contains(&cost.name.as_str())
+    counts_packets(cost) || dns::PROGRAMS.contains(&cost.name.as_str())
 }
 
 fn programs() -> Result<Vec<Runs>> {
@@ -242,7 +248,7 @@ fn summaries(measurement: &Measurement) -> Vec<String> {
 }
 
 fn summary(programs: &[Cost], seconds: f64) -> String {
-    let runs: u64 = programs.iter().filter(is_for_packets).map(|cost| cost.runs).sum();
+    let runs: u64 = programs.iter().filter(counts_packets).map(|cost| cost.runs).sum();
     let nanoseconds: u64 = programs.iter().filter(is_for_packets).map(|cost| cost.run_time_ns).sum();
     let over = text::time(Duration::from_secs_f64(seconds));
     if runs == 0 {

@@ -103,7 +103,15 @@ impl Agent {
                 remarks.push(format!("{}: vanished before it could be watched", link.interface));
             }
         }
+        while self.post() {}
+        remarks.extend(self.identity.remarks());
         Ok(remarks)
+    }
+
+    /// DNS is listened to where packets are counted. Whether there is more to do.
+    fn post(&mut self) -> bool {
+        let Self { identity, inventory, following, .. } = self;
+        identity.post(inventory, |id| following.watched.contains_key(&id))
     }
 
     /// Watches one interface; on failure nothing is left on it.
@@ -235,6 +243,9 @@ impl Agent {
         self.drops.place(&self.inventory);
         let doubt = std::mem::take(&mut self.following.doubt) || change == Change::Uncertain;
         self.let_go(doubt)?;
+        if doubt {
+            self.identity.look_again(&self.inventory);
+        }
         self.regroup(outlet)?;
         // In the new domains; and before the first packets of a new namespace.
         let remarks = self.nat.place(&self.inventory, &mut self.table);
@@ -259,6 +270,7 @@ impl Agent {
                 self.following.behind = true;
             }
         }
+        self.following.behind |= self.post();
         Ok(())
     }
 
@@ -324,6 +336,7 @@ impl Agent {
         for (id, watched) in &mut following.watched {
             watched.detach(inventory.namespace(*id));
         }
+        self.identity.post(&self.inventory, |_| false);
     }
 
     /// Ends the flows of interfaces that are gone, and closes their accounts when the last

@@ -30,8 +30,10 @@ use std::time::{Instant, SystemTime};
 pub use table::address;
 use talkers::Talkers;
 pub use talkers::TalkersState;
+use weir_dns::Lookup;
 use weir_kernel::{Loaded, SocketOwner};
 use weir_kubernetes::KubernetesState;
+use weir_probes::flows::InterfaceId;
 use weir_record::{FlowRecord, ProbeAccount, Process};
 
 /// What it can say of itself.
@@ -74,7 +76,15 @@ impl Identity {
     /// # Errors
     /// The kernel refuses to be read.
     pub fn hear(&mut self) -> Result<()> {
-        self.names.hear()?;
+        self.hear_lookups(&mut |_| ())
+    }
+
+    /// The same; `lookups` gets the questions to DNS whose answers, or the lack of them, are known by now.
+    ///
+    /// # Errors
+    /// The kernel refuses to be read.
+    pub fn hear_lookups(&mut self, lookups: &mut dyn FnMut(Lookup)) -> Result<()> {
+        self.names.hear(lookups)?;
         self.remarks.extend(self.workloads.hear());
         let Self { talkers, containers, .. } = self;
         talkers.hear(|container| containers.meet(container, Instant::now()))?;
@@ -96,6 +106,21 @@ impl Identity {
     /// Where addresses are from now on.
     pub fn place(&mut self, inventory: &Inventory) {
         self.talkers.place(inventory);
+    }
+
+    /// Listens to DNS at the interfaces that are `wanted`, and no longer at others. Whether there is more to do, at once.
+    pub fn post(&mut self, inventory: &Inventory, wanted: impl Fn(InterfaceId) -> bool) -> bool {
+        self.names.post(inventory, wanted)
+    }
+
+    /// Looks where DNS is still listened to: an interface that seems to be the same may be another one.
+    pub fn look_again(&mut self, inventory: &Inventory) {
+        self.names.look_again(inventory);
+    }
+
+    /// Messages of DNS that did not get through.
+    pub fn lost_lookups(&self) -> u64 {
+        self.names.lost()
     }
 
     /// Forgets who is gone.
@@ -150,8 +175,7 @@ impl Identity {
 
     /// The objects of the probes and the names of their programs, for statistics.
     pub fn programs(&self) -> impl Iterator<Item = (&Loaded, &'static str)> {
-        let dns = self.names.probe().map(|probe| (probe.loaded(), weir_probes::dns::PROGRAM));
-        self.talkers.programs().chain(dns)
+        self.talkers.programs().chain(self.names.programs())
     }
 }
 

@@ -7,6 +7,7 @@
 mod calls;
 mod drops;
 mod heard;
+mod lookups;
 mod retransmits;
 
 use crate::agent::require_privileges;
@@ -62,6 +63,11 @@ pub struct Tracer {
     inventory: Inventory,
     identity: Identity,
     sources: Vec<(Box<dyn Source>, u64)>,
+    /// Whether questions to DNS were asked for. They come with the names of addresses.
+    wants_lookups: bool,
+    lost_lookups: u64,
+    /// There are interfaces where DNS is not listened to yet.
+    is_behind: bool,
     heard: Vec<Heard>,
     expired: Instant,
 }
@@ -81,10 +87,18 @@ impl Tracer {
         })?;
         let mut identity = Identity::open(settings);
         identity.place(&inventory);
+        let wants_lookups = kinds.iter().any(|kind| kind.name == "dns");
+        let mut is_behind = identity.post(&inventory, |_| true);
+        // Names can wait until it is listened everywhere, lookups cannot.
+        while is_behind && wants_lookups {
+            is_behind = identity.post(&inventory, |_| true);
+        }
         remarks.extend(identity.remarks());
         let sources = sources(kinds)?.into_iter().map(|source| (source, 0)).collect();
         let (heard, expired) = (Vec::new(), Instant::now());
-        Ok((Self { inventory, identity, sources, heard, expired }, remarks))
+        let tracer =
+            Self { inventory, identity, sources, wants_lookups, lost_lookups: 0, is_behind, heard, expired };
+        Ok((tracer, remarks))
     }
 
     /// Hands on what has happened since the last time, in its order.
@@ -92,20 +106,31 @@ impl Tracer {
     /// # Errors
     /// The kernel refuses to be read.
     pub fn hear(&mut self, mut told: impl FnMut(Told)) -> Result<()> {
-        if self.inventory.refresh()? != Change::None {
+        let change = self.inventory.refresh()?;
+        if change != Change::None {
             self.identity.place(&self.inventory);
+        }
+        if change == Change::Uncertain {
+            self.identity.look_again(&self.inventory);
+        }
+        if change != Change::None || self.is_behind {
+            self.is_behind = self.identity.post(&self.inventory, |_| true);
         }
         for (source, lost) in &mut self.sources {
             source.hear(&mut |one| self.heard.push(one))?;
             source.look(&self.inventory, &mut |one| self.heard.push(one))?;
-            let events = std::mem::replace(lost, source.lost()?);
-            if *lost > events {
-                let (probe, events) = (source.probe(), *lost - events);
-                told(Told::Lost(Lost { probe, events, cause: source.cause() }));
-            }
+            tell_lost((source.probe(), source.lost()?, source.cause()), lost, &mut told);
         }
         // Whoever did this has been told of by now.
-        self.identity.hear()?;
+        let Self { identity, heard, wants_lookups, lost_lookups, .. } = self;
+        identity.hear_lookups(&mut |lookup| {
+            if *wants_lookups {
+                heard.push(lookups::understood(lookup));
+            }
+        })?;
+        if *wants_lookups {
+            tell_lost(("dns", identity.lost_lookups(), "ring_full"), lost_lookups, &mut told);
+        }
         self.tell(told)?;
         if self.expired.elapsed() >= EXPIRE_EVERY {
             self.identity.expire();
@@ -136,6 +161,18 @@ impl Tracer {
     /// What there is to be said since the last time.
     pub fn remarks(&mut self) -> Vec<String> {
         self.identity.remarks()
+    }
+}
+
+/// What is missing of a probe since the last time, and where it was lost.
+fn tell_lost(
+    (probe, now, cause): (&'static str, u64, &'static str),
+    before: &mut u64,
+    told: &mut impl FnMut(Told),
+) {
+    let events = now.saturating_sub(std::mem::replace(before, now));
+    if events > 0 {
+        told(Told::Lost(Lost { probe, events, cause }));
     }
 }
 

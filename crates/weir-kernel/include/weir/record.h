@@ -299,15 +299,28 @@ struct process_event {
 	__u16 path; /* bytes of the path; those behind them are arguments */
 };
 
-#define DNS_HEADER 12
-#define DNS_BYTES 1432 /* what a message may have that crosses Ethernet over IPv6 in one packet */
+/* What is copied of a UDP message or a TCP segment, at most: what follows a dns_message is one of these long. */
+#define DNS_BYTES_LEAST 128
+#define DNS_BYTES_FEW 512
+#define DNS_BYTES_MANY 1472
+#define DNS_BYTES_MOST 4096
 
-/* A DNS answer that was delivered to a socket. */
+/* A UDP message or a TCP segment with a DNS port at one end. Its first bytes follow. */
 struct dns_message {
 	__u64 time; /* nanoseconds of the monotonic clock */
-	__u32 length; /* more than DNS_BYTES where it was cut */
-	__u32 padding;
-	__u8 bytes[DNS_BYTES];
+	__u64 source[2]; /* as in socket_event */
+	__u64 destination[2];
+	__u32 netns; /* inode */
+	__u32 ifindex;
+	__u32 length; /* of all of it: more than follows where it was cut */
+	__u32 sequence; /* of its first byte: TCP only */
+	__u16 source_port;
+	__u16 destination_port;
+	__u16 segment; /* bytes of each message where several came as one packet (UDP) */
+	__u8 protocol;
+	__u8 tcp_flags;
+	__u8 egress;
+	__u8 padding[7];
 };
 
 /* Of the frame that programs are run on by hand; IEEE's for local experiments. */
@@ -360,7 +373,7 @@ PIN_SIZE(socket_holder, 64);
 PIN_SIZE(call_event, 136);
 PIN_SIZE(retransmit_event, 136);
 PIN_SIZE(process_event, 32);
-PIN_SIZE(dns_message, 1448);
+PIN_SIZE(dns_message, 72);
 PIN_SIZE(drop_key, 64);
 PIN_SIZE(drop_count, 16);
 PIN_SIZE(fragment_key, 40);

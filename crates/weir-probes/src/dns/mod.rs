@@ -1,71 +1,83 @@
-//! The DNS probe: answers that this host's sockets receive.
+//! The DNS probe: queries and answers as they cross interfaces, over UDP and TCP.
 //!
-//! The kernel half is `dns.bpf.c`. It looks at the headers of each packet that is delivered to a socket, and copies
-//! those that are answers.
+//! The kernel half is `dns.bpf.c`. It hangs where the flow probe does, looks at the ports of each packet, and copies
+//! what has one of DNS.
 
-mod group;
-
-use std::os::fd::AsFd;
-use weir_kernel::{DnsMessage, Loaded, Opened, Result, Ring, Traced};
+use crate::Programs;
+use crate::flows::LinkLayer;
+use weir_kernel::{DnsMessage, Loaded, Opened, Result, Ring};
 
 /// The object itself, to try its programs one by one.
 pub const OBJECT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/dns.bpf.o"));
 
-/// The program that runs, by name.
-pub const PROGRAM: &str = "weir_answers";
+/// What runs for packets, by name: where frames begin with Ethernet, and where with the network header.
+pub const PROGRAMS: [&str; 4] = ["weir_dns_in", "weir_dns_out", "weir_dns_ip_in", "weir_dns_ip_out"];
 /// How many ports it can listen for.
 pub const MOST_PORTS: usize = 4;
 
-/// The probe, attached.
+/// The probe in the kernel.
 pub struct Dns {
     loaded: Loaded,
-    answers: Ring<DnsMessage>,
-    _attached: Traced,
+    ethernet: Programs,
+    bare: Programs,
+    messages: Ring<DnsMessage>,
 }
 
 impl Dns {
-    /// Loads it and hangs it on the root of the control groups, as far up as this process can see. It takes the first
-    /// [`MOST_PORTS`] of the `ports` that servers answer from.
+    /// Loads it; nothing is attached yet. It takes the first [`MOST_PORTS`] of the `ports` that servers answer from.
     ///
     /// # Errors
-    /// The kernel's refusal, or control groups of version 2 are not mounted.
-    pub fn attach(ports: &[u16]) -> Result<Self> {
-        let root = group::root()?;
+    /// The kernel's refusal.
+    pub fn load(ports: &[u16]) -> Result<Self> {
         let mut opened = Opened::new("DNS", OBJECT)?;
         opened.set_constant("dns_ports", packed(ports))?;
+        opened.set_constant("dns_port_count", ports.len().min(MOST_PORTS) as u32)?;
         let loaded = opened.load()?;
-        let answers = Ring::new(&loaded, "answers")?;
-        let attached = loaded.attach_to_group(PROGRAM, root.as_fd())?;
-        Ok(Self { loaded, answers, _attached: attached })
+        let [ingress, egress, bare_ingress, bare_egress] = PROGRAMS;
+        let ethernet = Programs::of(&loaded, [ingress, egress])?;
+        let bare = Programs::of(&loaded, [bare_ingress, bare_egress])?;
+        let messages = Ring::new(&loaded, "messages")?;
+        Ok(Self { loaded, ethernet, bare, messages })
     }
 
-    /// The object itself, for its statistics.
+    /// The programs for interfaces whose frames begin so.
+    pub fn programs(&self, link_layer: LinkLayer) -> &Programs {
+        match link_layer {
+            LinkLayer::Ethernet => &self.ethernet,
+            LinkLayer::None => &self.bare,
+        }
+    }
+
+    /// The object itself, for its statistics, and for benchmarks that run its programs by hand.
     pub fn loaded(&self) -> &Loaded {
         &self.loaded
     }
 
-    /// Hands the answers that are there to `visit`, at most about `limit` of them. How many.
+    /// Hands the messages that are there to `visit`, with the bytes that were copied, at most about `limit` of them.
+    /// How many.
     ///
     /// # Errors
     /// The kernel refuses to be read.
-    pub fn consume(&self, limit: usize, visit: impl FnMut(&DnsMessage)) -> Result<usize> {
-        self.answers.consume(limit, visit)
+    pub fn consume(&self, limit: usize, mut visit: impl FnMut(&DnsMessage, &[u8])) -> Result<usize> {
+        self.messages.consume_with_text(limit, |message, bytes| {
+            // There is more room than bytes.
+            visit(message, &bytes[..bytes.len().min(message.length as usize)]);
+        })
     }
 
-    /// Answers that the ring had no room for, since the start.
+    /// Messages that the ring had no room for, since the start.
     ///
     /// # Errors
     /// There is no such counter.
     pub fn lost(&self) -> Result<u64> {
-        self.loaded.global_value("lost_answers")
+        self.loaded.global_value("lost_messages")
     }
 }
 
-/// Sixteen bits each. The first one also fills the places that are left: port 0 is nobody's.
+/// Sixteen bits each, in the order of bytes in which packets have them. Places that are left are not looked at.
 fn packed(ports: &[u16]) -> u64 {
-    let first = ports.first().copied().unwrap_or(0);
-    let places = ports.iter().copied().chain(std::iter::repeat(first)).take(MOST_PORTS);
-    places.fold(0, |packed, port| packed << 16 | u64::from(port))
+    let places = ports.iter().take(MOST_PORTS).enumerate();
+    places.fold(0, |packed, (place, port)| packed | u64::from(port.to_be()) << (16 * place))
 }
 
 #[cfg(test)]
@@ -74,7 +86,12 @@ mod tests {
 
     #[test]
     fn ports_fill_their_places() {
-        assert_eq!(packed(&[53]), 0x0035_0035_0035_0035);
-        assert_eq!(packed(&[1, 2, 3, 4, 5]), 0x0001_0002_0003_0004);
+        assert_eq!(packed(&[53]), u64::from(53u16.to_be()));
+        let bytes: Vec<_> = packed(&[1, 2, 3, 4, 5])
+            .to_ne_bytes()
+            .chunks(2)
+            .map(|two| u16::from_be_bytes([two[0], two[1]]))
+            .collect();
+        assert_eq!(bytes, [1, 2, 3, 4]);
     }
 }

@@ -6,16 +6,15 @@
 mod digest;
 mod drain;
 mod layout;
-mod programs;
 pub mod rules;
 mod ticks;
 
 pub use digest::Digester;
 pub use drain::{Left, Seen, Visitor};
 pub use layout::{Demand, Layout, TooSmall};
-pub use programs::{PROGRAMS, Programs};
 pub use ticks::{Clock, Ticks};
 
+use crate::Programs;
 use rules::{Compiled, Published, Rates};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -32,6 +31,9 @@ static OBJECT_DRAWN: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/flows_dra
 pub fn object(draw_by_content: bool) -> &'static [u8] {
     if draw_by_content { OBJECT_DRAWN } else { OBJECT }
 }
+
+/// What runs for packets, by name: those that come in, those that go out.
+pub const PROGRAMS: [&str; 2] = ["weir_ingress", "weir_egress"];
 
 /// What keeps flows in the kernel, by name: an index of tags, and dense entries, for each CPU. The only structure
 /// that there is; files that were made for one say which.
@@ -113,7 +115,7 @@ impl Flows {
         lay_out_parts(&mut loaded, &layout)?;
         let grace = GracePeriod::new()?;
         let spill = Ring::new(&loaded, "spill")?;
-        let programs = Programs::of(&loaded)?;
+        let programs = Programs::of(&loaded, PROGRAMS)?;
         Ok(Self { loaded, programs, layout, grace, spill, epoch: 0, seed, rules: Box::new(Published::new()) })
     }
 

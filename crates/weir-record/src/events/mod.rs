@@ -2,12 +2,14 @@
 //! fields of its own; who and where it was are the fields of flow records.
 
 mod calls;
+mod dns;
 mod drops;
 mod kind;
 mod page;
 mod retransmit;
 
 pub use calls::{Bind, Connect};
+pub use dns::{Dns, DnsAnswer, type_name as dns_type_name};
 pub use drops::Drops;
 pub use kind::{Actor, EventColumn, EventKind, Lost, Place as EventPlace};
 pub use page::events_page;
@@ -43,6 +45,8 @@ pub enum Happening {
     Bind(Bind),
     /// The source sent something again.
     Retransmit(Retransmit),
+    /// The source asked DNS.
+    Dns(Dns),
     /// Packets of the source's were dropped.
     Drop(Drops),
 }
@@ -56,6 +60,7 @@ impl Happening {
             Self::Accept => &calls::ACCEPT,
             Self::Bind(_) => &calls::BIND,
             Self::Retransmit(_) => &retransmit::RETRANSMIT,
+            Self::Dns(_) => &dns::DNS,
             Self::Drop(_) => &drops::DROP,
         }
     }

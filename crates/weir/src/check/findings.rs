@@ -65,7 +65,7 @@ pub struct Findings {
     /// By its second, where that was refused.
     pub socket_functions: Option<Tried>,
     pub processes: Tried,
-    /// What listens to DNS answers.
+    /// What listens to DNS.
     pub dns: Tried,
     /// What hears of dropped packets.
     pub drops: Tried,
@@ -109,7 +109,7 @@ impl Findings {
                 ("processes", processes::OBJECT),
                 &processes::PROGRAMS,
             ),
-            dns: try_probe(Dns::attach(&[53]), ("DNS", dns::OBJECT), &[dns::PROGRAM]),
+            dns: try_probe(Dns::load(&[53]), ("DNS", dns::OBJECT), &dns::PROGRAMS),
             drops: try_probe(Drops::attach(), ("drops", drops::OBJECT), &[drops::PROGRAM]),
             statistics: stats::Statistics::enable().map(drop).map_err(Refusal::from),
             is_confidential: fs::read_to_string("/sys/kernel/security/lockdown")
@@ -131,7 +131,7 @@ impl Findings {
             ("TCX links", &self.tcx),
             ("socket tracepoints", &self.socket_tracepoints),
             ("process tracepoints", &self.processes),
-            ("DNS answers", &self.dns),
+            ("DNS", &self.dns),
             ("dropped packets", &self.drops),
             ("program statistics", &self.statistics),
         ];

@@ -182,7 +182,7 @@ impl Judge<'_> {
             vec![self.optional("socket tracepoints", "6.3", "fentry (5.11)", socket_tracepoints, LOAD)];
         features.extend(functions);
         features.push(self.optional("process tracepoints", "5.8", "/proc, while they live", processes, LOAD));
-        features.push(self.optional("DNS answers (cgroup_skb)", "5.8", "no names from DNS", dns, LOAD));
+        features.push(self.optional("DNS (TC)", "5.8", "no DNS, no names from it", dns, LOAD));
         features.push(self.optional("drops (kfree_skb)", "5.5", "no drops", drops, LOAD));
         features
     }

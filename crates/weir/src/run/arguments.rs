@@ -86,13 +86,17 @@ pub struct Arguments {
     #[arg(long, value_name = "COUNT", default_value_t = 256, value_parser = clap::value_parser!(u32).range(..=4096), help_heading = "Who talks")]
     process_arguments: u32,
 
-    /// Name addresses by the DNS answers that this host receives
+    /// Listen to DNS at the interfaces that are watched: questions and answers, and names of addresses
     #[arg(long, value_name = "SWITCH", default_value = "on", help_heading = "Names")]
     dns: Switch,
 
-    /// Ports that DNS answers come from, four at most
+    /// Ports of DNS servers, four at most
     #[arg(long, value_name = "PORT", default_values_t = [53, 5353], value_parser = clap::value_parser!(u16).range(1..), help_heading = "Names")]
     dns_port: Vec<u16>,
+
+    /// What DNS was asked for and has not answered by then is unanswered
+    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = options::duration, help_heading = "Names")]
+    dns_timeout: Duration,
 
     /// Name addresses by this file; it is read again when it changes
     #[arg(long, value_name = "FILE", default_value = "/etc/hosts", value_hint = ValueHint::FilePath, help_heading = "Names")]
@@ -234,6 +238,15 @@ impl Arguments {
 
 /// The settings that these flags make.
 pub fn settings(arguments: Arguments) -> Settings {
+    let hook = match arguments.hook {
+        HookName::Auto => HookChoice::Auto,
+        HookName::Tcx => HookChoice::Tcx,
+        HookName::Clsact => HookChoice::Clsact,
+    };
+    let position = match arguments.attach {
+        Place::Head => Position::Head,
+        Place::Tail => Position::Tail,
+    };
     Settings {
         namespaces: match arguments.netns {
             _ if arguments.all_netns => Namespaces::Every,
@@ -246,15 +259,8 @@ pub fn settings(arguments: Arguments) -> Settings {
             kinds: arguments.interface_kind,
             addresses: arguments.interface_address,
         },
-        hook: match arguments.hook {
-            HookName::Auto => HookChoice::Auto,
-            HookName::Tcx => HookChoice::Tcx,
-            HookName::Clsact => HookChoice::Clsact,
-        },
-        position: match arguments.attach {
-            Place::Head => Position::Head,
-            Place::Tail => Position::Tail,
-        },
+        hook,
+        position,
         joining: Joining {
             biflow: arguments.biflow == Switch::On,
             dedup: match arguments.dedup {
@@ -281,6 +287,8 @@ pub fn settings(arguments: Arguments) -> Settings {
         naming: Naming {
             dns: arguments.dns == Switch::On,
             dns_ports: arguments.dns_port,
+            dns_timeout: arguments.dns_timeout,
+            dns_place: (hook, position),
             hosts_file: arguments.hosts_file,
             labels: arguments.label,
             geoip: arguments.geoip,

@@ -112,8 +112,9 @@ fn names(names: &NamesState) -> String {
         parts.push(format!("{QUIET}none{QUIET:#}"));
     }
     let lost = [
-        (names.lost_dns_answers, "answers lost"),
-        (names.malformed_dns_answers, "malformed"),
+        (names.messages.lost_dns_messages, "messages lost"),
+        (names.messages.malformed_dns_messages, "malformed"),
+        (names.messages.strays(), "answers to no question"),
         (names.evicted_dns_addresses, "forgotten"),
         (names.dropped_reverse_dns_questions, "not asked"),
     ];

@@ -17,7 +17,7 @@ use serde_json::{Map, Value};
 use std::io::{self, ErrorKind, Write};
 use std::process::ExitCode;
 use std::time::Duration;
-use weir_agent::{Told, Tracer};
+use weir_agent::{Settings, Told, Tracer};
 use weir_filter::Filter;
 use weir_record::{Event, EventKind};
 
@@ -27,7 +27,7 @@ const GLANCE: Duration = Duration::from_millis(50);
 /// Flags of `weir trace`.
 #[derive(Args)]
 pub struct Arguments {
-    /// What to hear of: exec, bind, connect, accept, retransmit, drop; several are shown in one stream
+    /// What to hear of: exec, bind, connect, accept, retransmit, dns, drop; several are shown in one stream
     #[arg(value_name = "KIND", required = true, value_parser = kind)]
     kinds: Vec<&'static EventKind>,
 
@@ -47,6 +47,14 @@ pub struct Arguments {
     #[arg(short, long, value_name = "FORMAT", default_value = "table")]
     output: Output,
 
+    /// Ports of DNS servers, four at most; 53 and 5353 without this
+    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
+    dns_port: Vec<u16>,
+
+    /// What DNS was asked for and has not answered by then is unanswered
+    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = options::duration)]
+    dns_timeout: Duration,
+
     /// What to show of each, in this order: names as in docs/events.md, and `source` and `destination` for address and port
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     fields: Vec<String>,
@@ -65,6 +73,16 @@ fn kind(name: &str) -> Result<&'static EventKind, String> {
     EventKind::named(name).ok_or_else(|| format!("there is no such kind of events. There are: {}", names()))
 }
 
+/// Those of an agent, but for what was asked for.
+fn settings(arguments: &Arguments) -> Result<Settings> {
+    let mut settings = settings_with(&[])?;
+    settings.naming.dns_timeout = arguments.dns_timeout;
+    if !arguments.dns_port.is_empty() {
+        settings.naming.dns_ports.clone_from(&arguments.dns_port);
+    }
+    Ok(settings)
+}
+
 /// Prints events until it is told to end.
 pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     let (wanted, columns) = match wanted::read(arguments) {
@@ -75,7 +93,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
         }
     };
     let mut stop = Stop::new(None)?;
-    let (mut tracer, remarks) = Tracer::open(&settings_with(&[])?, &arguments.kinds)?;
+    let (mut tracer, remarks) = Tracer::open(&settings(arguments)?, &arguments.kinds)?;
     remarks.iter().for_each(|remark| say(remark));
     let names: Vec<_> = arguments.kinds.iter().map(|kind| kind.name).collect();
     say(&format!("hears of {} in every network namespace, until Ctrl-C", names.join(", ")));

@@ -5,6 +5,7 @@ use super::column::Shown;
 use crate::output::Output;
 use glob::Pattern;
 use weir_filter::{Expression, Filter};
+use weir_probes::dns::MOST_PORTS;
 use weir_record::{End, Event, EventKind};
 
 /// What an event has to fit.
@@ -45,6 +46,9 @@ type Columns = (Vec<Shown>, Vec<&'static EventKind>);
 /// What was asked for, or the mistake in it.
 pub fn read(arguments: &Arguments) -> Result<(Wanted, Columns), String> {
     let kinds = &arguments.kinds[..];
+    if arguments.dns_port.len() > MOST_PORTS {
+        return Err(format!("--dns-port takes from one to {MOST_PORTS} ports"));
+    }
     let processes = arguments.process.iter().map(|word| ProcessIs::read(word)).collect::<Result<_, _>>()?;
     if let Some(filter) = &arguments.filter {
         check(filter.expression(), kinds)?;

@@ -1,6 +1,5 @@
 //! Names that DNS answers gave to addresses, bounded, with the times at which they hold.
 
-use super::message::Answer;
 use hashbrown::HashMap;
 use hashbrown::hash_map::Entry;
 use std::cell::Cell;
@@ -41,7 +40,7 @@ impl Heard {
 }
 
 /// The table.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Answers {
     names: HashMap<IpAddr, Vec<Heard>>,
     /// Each address once, with the time when it was last asked for as far as the queue knows.
@@ -66,17 +65,17 @@ impl Answers {
         self.evicted
     }
 
-    /// Takes in an answer that was received at this time.
-    pub fn learn(&mut self, answer: Answer, time: u64) {
-        let until = time.saturating_add((u64::from(answer.ttl) * SECOND).clamp(LEAST, MOST));
-        let heard = match self.names.entry(answer.address) {
+    /// Takes in that somebody asked for `name` and was given an address, for so many seconds, at this time.
+    pub fn learn(&mut self, name: &str, (address, ttl): (IpAddr, u32), time: u64) {
+        let until = time.saturating_add((u64::from(ttl) * SECOND).clamp(LEAST, MOST));
+        let heard = match self.names.entry(address) {
             Entry::Occupied(found) => found.into_mut(),
             Entry::Vacant(place) => {
-                self.queue.push_back((answer.address, time));
+                self.queue.push_back((address, time));
                 place.insert(Vec::with_capacity(1))
             }
         };
-        match heard.iter_mut().find(|one| one.name.text == answer.name) {
+        match heard.iter_mut().find(|one| one.name.text == name) {
             Some(known) => {
                 known.latest = known.latest.max(time);
                 known.until.set(known.until.get().max(until));
@@ -86,7 +85,7 @@ impl Answers {
                     let oldest = (0..NAMES).min_by_key(|place| heard[*place].latest);
                     oldest.into_iter().for_each(|place| drop(heard.swap_remove(place)));
                 }
-                let name = Arc::new(Name { text: answer.name, origin: NameOrigin::Dns });
+                let name = Arc::new(Name { text: name.into(), origin: NameOrigin::Dns });
                 heard.push(Heard { name, first: time, latest: time, until: Cell::new(until) });
             }
         }
@@ -152,7 +151,7 @@ mod tests {
     }
 
     fn learn(answers: &mut Answers, name: &str, last: u8, at: u64) {
-        answers.learn(Answer { name: name.into(), address: address(last), ttl: 5 }, START + at * SECOND);
+        answers.learn(name, (address(last), 5), START + at * SECOND);
     }
 
     /// The name for a flow of one second.
@@ -178,7 +177,7 @@ mod tests {
     #[test]
     fn a_flow_that_was_there_gets_the_first_name_that_comes() {
         let mut answers = Answers::new(10);
-        answers.learn(Answer { name: "a".into(), address: address(1), ttl: 5 }, START + SECOND / 2);
+        answers.learn("a", (address(1), 5), START + SECOND / 2);
         assert_eq!(at(&answers, 1, 0).as_deref(), Some("a"), "it was asked for meanwhile");
         let mut answers = Answers::new(10);
         learn(&mut answers, "a", 1, 9);

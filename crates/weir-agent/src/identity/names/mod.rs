@@ -7,39 +7,48 @@ mod atlas;
 mod files;
 mod hosts;
 mod labels;
-mod listener;
-mod message;
 mod reverse;
 
 use crate::Result;
+use crate::dns::{Dns, DnsPlace, DnsState};
+use crate::interfaces::Inventory;
+use answers::Answers;
 use atlas::Atlas;
 use files::{Content, News, Watched};
 use hosts::Hosts;
 pub use labels::Label;
 use labels::Labels;
-use listener::Listener;
 use reverse::Reverse;
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
-use weir_probes::dns::Dns;
+use std::time::Duration;
+use weir_dns::{Lookup, Told};
+use weir_kernel::{Loaded, clock};
+use weir_probes::flows::InterfaceId;
 use weir_record::{FlowRecord, Name, NameOrigin, ProbeAccount, printable_start};
 
 /// Bytes of a name or a label that are kept. Names in DNS are not longer.
 const LONGEST: usize = 255;
 
 /// What it means that the probe cannot be had.
-const NO_DNS: &str = "names from DNS answers stay unknown: they are heard at the root of the control groups (cgroup_skb, Linux 5.8)";
+const NO_DNS: &str = "DNS is not heard, and names from it stay unknown";
+/// Addresses whose names are remembered.
+const ADDRESSES: usize = 65_536;
 
 /// Where names and places are taken from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Naming {
-    /// Whether answers from DNS are listened to.
+    /// Whether DNS is listened to.
     pub dns: bool,
-    /// The ports that they come from.
+    /// The ports of its servers.
     pub dns_ports: Vec<u16>,
+    /// How long an answer may take.
+    pub dns_timeout: Duration,
+    /// How its programs hang on interfaces.
+    pub dns_place: DnsPlace,
     /// The hosts file.
     pub hosts_file: PathBuf,
     /// What networks are called.
@@ -53,16 +62,13 @@ pub struct Naming {
 /// What can be said of names.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NamesState {
-    /// Whether answers from DNS are listened to.
+    /// Whether DNS is listened to.
     pub dns: bool,
+    /// What has become of its messages.
+    #[serde(flatten)]
+    pub messages: DnsState,
     /// Addresses that have a name from there.
     pub dns_addresses: u64,
-    /// Answers that were heard.
-    pub dns_answers: u64,
-    /// Answers that the kernel's ring had no room for.
-    pub lost_dns_answers: u64,
-    /// Answers that could not be read.
-    pub malformed_dns_answers: u64,
     /// Addresses that were forgotten while their names held.
     pub evicted_dns_addresses: u64,
     /// Addresses in the hosts file.
@@ -80,7 +86,8 @@ pub struct NamesState {
 /// All sources.
 #[derive(Default)]
 pub struct Names {
-    dns: Option<Listener>,
+    dns: Option<Dns>,
+    answers: Answers,
     hosts: Hosts,
     labels: Labels,
     atlas: Atlas,
@@ -92,9 +99,10 @@ pub struct Names {
 impl Names {
     /// Opens the sources; what cannot be opened is left out, and there is a remark why.
     pub fn open(naming: &Naming) -> Self {
-        let mut names = Self { labels: Labels::new(&naming.labels), ..Self::default() };
+        let (answers, labels) = (Answers::new(ADDRESSES), Labels::new(&naming.labels));
+        let mut names = Self { answers, labels, ..Self::default() };
         if naming.dns {
-            match Listener::attach(&naming.dns_ports) {
+            match Dns::open(naming) {
                 Ok(dns) => names.dns = Some(dns),
                 Err(error) => names.remarks.push(format!("{NO_DNS}: {error}")),
             }
@@ -124,21 +132,47 @@ impl Names {
         }
     }
 
-    /// Takes in what there is to hear.
+    /// Listens to DNS at the interfaces that are `wanted`, and no longer at others. Whether there is more to do, at once.
+    pub fn post(&mut self, inventory: &Inventory, wanted: impl Fn(InterfaceId) -> bool) -> bool {
+        let Self { dns: Some(dns), remarks, .. } = self else { return false };
+        let more = dns.post(inventory, wanted);
+        remarks.extend(dns.remarks());
+        more
+    }
+
+    /// Looks where DNS is still listened to: an interface that seems to be the same may be another one.
+    pub fn look_again(&mut self, inventory: &Inventory) {
+        self.dns.iter_mut().for_each(|dns| dns.look_again(inventory));
+    }
+
+    /// Takes in what there is to hear; `lookups` gets the questions to DNS whose answers, or the lack of them, are known
+    /// by now.
     ///
     /// # Errors
     /// The kernel refuses to be read.
-    pub fn hear(&mut self) -> Result<()> {
+    pub fn hear(&mut self, lookups: &mut dyn FnMut(Lookup)) -> Result<()> {
         while let Some(news) = self.news.as_ref().and_then(|news| news.try_recv().ok()) {
             self.take(news);
         }
         if let Some(reverse) = &mut self.reverse {
             reverse.hear();
         }
-        match &mut self.dns {
-            Some(dns) => dns.hear(),
-            None => Ok(()),
-        }
+        let Self { dns: Some(dns), answers, .. } = self else { return Ok(()) };
+        let booted = super::unix_now().saturating_sub(clock::monotonic()?.as_nanos() as u64);
+        dns.hear(&mut |told| match told {
+            Told::Answer { asked, message, time } => {
+                let name = asked.name.to_string();
+                for given in message.addresses(&asked.name) {
+                    answers.learn(&name, given, booted + time);
+                }
+            }
+            Told::Lookup(lookup) => lookups(lookup),
+        })
+    }
+
+    /// Messages of DNS that did not get through.
+    pub fn lost(&self) -> u64 {
+        self.dns.as_ref().map_or(0, Dns::lost)
     }
 
     /// What there is to be said since the last time.
@@ -153,9 +187,7 @@ impl Names {
 
     /// Forgets names that do not hold any more.
     pub fn expire(&mut self) {
-        if let Some(dns) = &mut self.dns {
-            dns.answers.expire(super::unix_now());
-        }
+        self.answers.expire(super::unix_now());
     }
 
     /// Enters what the addresses at both ends are called, and where they are. `in_cluster` is what Kubernetes calls an
@@ -182,7 +214,7 @@ impl Names {
         (start, end): (u64, u64),
         in_cluster: impl Fn(IpAddr, (u64, u64)) -> Option<String>,
     ) -> Option<Arc<Name>> {
-        let asked_for = || self.dns.as_ref()?.answers.of(address, start, end).cloned();
+        let asked_for = || self.answers.of(address, start, end).cloned();
         let by_cluster = || {
             let text = printable_start(&in_cluster(address, (start, end))?, LONGEST);
             Some(Arc::new(Name { text, origin: NameOrigin::Kubernetes }))
@@ -195,21 +227,17 @@ impl Names {
     /// What the probe has told, and what of it was lost.
     pub fn account(&self) -> Option<ProbeAccount> {
         let dns = self.dns.as_ref()?;
-        // What could not be read was told all the same.
-        let (events, evicted) = (dns.heard + dns.malformed, dns.answers.evicted());
+        let (events, evicted) = (dns.heard(), dns.evicted() + self.answers.evicted());
         Some(ProbeAccount { probe: "dns", events, lost_events: dns.lost(), evicted })
     }
 
     /// What can be said of it.
     pub fn state(&self) -> NamesState {
-        let of_dns = |of: fn(&Listener) -> u64| self.dns.as_ref().map_or(0, of);
         NamesState {
             dns: self.dns.is_some(),
-            dns_addresses: of_dns(|dns| dns.answers.len() as u64),
-            dns_answers: of_dns(|dns| dns.heard),
-            lost_dns_answers: of_dns(Listener::lost),
-            malformed_dns_answers: of_dns(|dns| dns.malformed),
-            evicted_dns_addresses: of_dns(|dns| dns.answers.evicted()),
+            messages: self.dns.as_ref().map(Dns::state).unwrap_or_default(),
+            dns_addresses: self.answers.len() as u64,
+            evicted_dns_addresses: self.answers.evicted(),
             hosts: self.hosts.len() as u64,
             labels: self.labels.len() as u64,
             databases: self.atlas.len() as u64,
@@ -218,8 +246,8 @@ impl Names {
         }
     }
 
-    /// The DNS probe, for its statistics.
-    pub fn probe(&self) -> Option<&Dns> {
-        self.dns.as_ref().map(|dns| &dns.probe)
+    /// The programs of the DNS probe, for their statistics.
+    pub fn programs(&self) -> impl Iterator<Item = (&Loaded, &'static str)> {
+        self.dns.iter().flat_map(Dns::programs)
     }
 }

@@ -6,6 +6,7 @@ use anyhow::Result;
 use libbpf_rs::{MapHandle, ProgramMut};
 use std::rc::Rc;
 use weir_kernel::Loaded;
+use weir_probes::dns::{self, Dns};
 use weir_probes::flows::{Demand, Flows, Layout};
 
 /// The arm that ratios are taken to: what the targets call the plain hash.
@@ -13,10 +14,14 @@ pub const REFERENCE: &str = "per-CPU hash, fine clock";
 /// The shipped program.
 pub const WEIR: &str = "weir";
 
+/// Ports that no packet of the traffic has.
+const OTHER_PORTS: [u16; 2] = [5353, 5355];
+
 /// What programs come in.
 enum Object {
     Ours(Loaded),
     Shipped(Box<Flows>),
+    Dns(Dns),
 }
 
 impl Object {
@@ -24,6 +29,7 @@ impl Object {
         match self {
             Self::Ours(loaded) => loaded,
             Self::Shipped(flows) => flows.loaded(),
+            Self::Dns(dns) => dns.loaded(),
         }
     }
 }
@@ -59,6 +65,7 @@ impl Arms {
         let by_cpu = |clock| anyhow::Ok(ours(hashes("percpu_hash", "by_cpu", clock)?));
         let lru = ours(hashes("lru_percpu_hash", "lru_by_cpu", Clock::Coarse)?);
         let shared = ours(hashes("hash", "shared", Clock::Coarse)?);
+        let dns = Rc::new(Object::Dns(Dns::load(&OTHER_PORTS)?));
         let arm = |name, object: &Rc<Object>, program| Arm { name, object: Rc::clone(object), program };
         let arms = vec![
             arm(EMPTY, &harness, EMPTY),
@@ -80,6 +87,7 @@ impl Arms {
             arm("mix, 65 536 slots, jiffies", &ours(mix(65_536, Clock::Jiffies)?), "mix"),
             arm(WEIR, &shipped(|_| ())?, "weir_ingress"),
             arm("weir --all-netns", &shipped(|demand| demand.every_netns = true)?, "weir_ingress"),
+            arm("weir's DNS probe, packets of other ports", &dns, dns::PROGRAMS[0]),
             arm("weir --decapsulate", &shipped(|demand| demand.decapsulate = true)?, "weir_ingress"),
         ];
         Ok(Self { harness, postcards, arms })

@@ -1,11 +1,8 @@
-//! The programs of the probe, to be hung on interfaces. A room of their own because other
+//! The programs of a probe that are hung on interfaces. A room of their own because other
 //! network namespaces are entered in threads, which the object itself cannot go to.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use weir_kernel::{Attachment, Direction, Error, Hook, Loaded, Position, Result};
-
-/// What runs for packets, by name: those that come in, those that go out.
-pub const PROGRAMS: [&str; 2] = ["weir_ingress", "weir_egress"];
 
 /// One program for each direction.
 #[derive(Debug)]
@@ -15,12 +12,12 @@ pub struct Programs {
 }
 
 impl Programs {
-    pub(super) fn of(loaded: &Loaded) -> Result<Self> {
+    /// Those of an object, by name: for packets that come in, for packets that go out.
+    pub(crate) fn of(loaded: &Loaded, [ingress, egress]: [&str; 2]) -> Result<Self> {
         let descriptor = |name: &str| {
             let copy = loaded.program(name)?.as_fd().try_clone_to_owned();
             copy.map_err(|error| Error::kernel(format!("cannot copy the descriptor of {name}"), error))
         };
-        let [ingress, egress] = PROGRAMS;
         Ok(Self { ingress: descriptor(ingress)?, egress: descriptor(egress)? })
     }
 

@@ -1,0 +1,164 @@
+//! DNS: what this host asks for, and what it is told. The probe, on interfaces, and what is made of its messages.
+
+mod posts;
+mod state;
+
+pub use posts::DnsPlace;
+pub use state::DnsState;
+
+use crate::identity::address;
+use crate::interfaces::Inventory;
+use crate::{Naming, Result};
+use posts::Posts;
+use std::net::SocketAddr;
+use weir_dns::{Exchanges, Message, Place, Seen, Segment, Streams, Told, Transport};
+use weir_kernel::{DnsMessage, Loaded, clock};
+use weir_probes::flows::InterfaceId;
+
+/// Messages that are taken at a time; more than the ring holds.
+const AT_A_TIME: usize = 16_384;
+/// Questions that are remembered: about 400 bytes each.
+const QUESTIONS: usize = 32_768;
+/// TCP streams that are followed, and what may wait of all their messages.
+const STREAMS: usize = 4096;
+const STREAM_BYTES: usize = 4 << 20;
+
+const PROTOCOL_TCP: u8 = 6;
+
+/// The probe, and what it has told.
+pub struct Dns {
+    probe: weir_probes::dns::Dns,
+    posts: Posts,
+    talk: Talk,
+}
+
+/// What is made of messages.
+struct Talk {
+    exchanges: Exchanges,
+    streams: Streams,
+    /// Messages that were read.
+    read: u64,
+    malformed: u64,
+    /// Those of which not all was copied.
+    cut: u64,
+}
+
+impl Dns {
+    /// Loads the probe, which hangs nowhere yet.
+    ///
+    /// # Errors
+    /// The kernel refuses.
+    pub fn open(naming: &Naming) -> Result<Self> {
+        let timeout = u64::try_from(naming.dns_timeout.as_nanos()).unwrap_or(u64::MAX);
+        let talk = Talk {
+            exchanges: Exchanges::new(QUESTIONS, timeout),
+            streams: Streams::new(STREAMS, STREAM_BYTES),
+            read: 0,
+            malformed: 0,
+            cut: 0,
+        };
+        let probe = weir_probes::dns::Dns::load(&naming.dns_ports)?;
+        Ok(Self { probe, posts: Posts::new(naming.dns_place), talk })
+    }
+
+    /// Listens at the interfaces that are `wanted`, and no longer at others. Whether there is more to do, at once.
+    pub fn post(&mut self, inventory: &Inventory, wanted: impl Fn(InterfaceId) -> bool) -> bool {
+        self.posts.follow(&self.probe, inventory, wanted)
+    }
+
+    /// Looks which programs still hang, where it is not known of each interface whether it is the same.
+    pub fn look_again(&mut self, inventory: &Inventory) {
+        self.posts.look_again(inventory);
+    }
+
+    /// What there is to be said since the last time.
+    pub fn remarks(&mut self) -> impl Iterator<Item = String> {
+        self.posts.remarks()
+    }
+
+    /// Takes in what the kernel has said meanwhile; `told` gets what comes of it.
+    ///
+    /// # Errors
+    /// The kernel refuses to be read.
+    pub fn hear(&mut self, told: &mut dyn FnMut(Told<'_>)) -> Result<()> {
+        let Self { probe, talk, .. } = self;
+        // Before the ring is read: an answer that came in time is in it.
+        let now = clock::monotonic()?.as_nanos() as u64;
+        probe.consume(AT_A_TIME, |message, bytes| talk.take(message, bytes, told))?;
+        talk.exchanges.expire(now, told);
+        Ok(())
+    }
+
+    /// Messages that the kernel's ring had no room for.
+    pub fn lost(&self) -> u64 {
+        self.probe.lost().unwrap_or(0)
+    }
+
+    /// Messages that came through.
+    pub fn heard(&self) -> u64 {
+        self.talk.read + self.talk.malformed
+    }
+
+    /// What had to be forgotten to make room.
+    pub fn evicted(&self) -> u64 {
+        self.talk.exchanges.evicted() + self.talk.streams.unfollowed().evicted
+    }
+
+    /// The programs that run, for their statistics.
+    pub fn programs(&self) -> impl Iterator<Item = (&Loaded, &'static str)> {
+        weir_probes::dns::PROGRAMS.into_iter().map(|name| (self.probe.loaded(), name))
+    }
+}
+
+impl Talk {
+    fn take(&mut self, message: &DnsMessage, bytes: &[u8], told: &mut dyn FnMut(Told<'_>)) {
+        let place = Place { netns: message.netns, index: message.ifindex };
+        let seen = Seen { time: message.time, place, is_egress: message.egress != 0 };
+        let source = SocketAddr::new(address(message.source), message.source_port);
+        let destination = SocketAddr::new(address(message.destination), message.destination_port);
+        let length = message.length as usize;
+        if message.protocol == PROTOCOL_TCP {
+            let (sequence, flags) = (message.sequence, message.tcp_flags);
+            self.follow(&Segment { seen, source, destination, sequence, flags, bytes, length }, told);
+            return;
+        }
+        let way = (source, destination, Transport::Udp);
+        if message.segment == 0 {
+            self.read(way, seen, (bytes, bytes.len() == length), told);
+            return;
+        }
+        // Several of one size, in one.
+        let size = usize::from(message.segment);
+        for (place, one) in bytes.chunks(size).enumerate() {
+            let is_whole = one.len() == size.min(length - place * size);
+            self.read(way, seen, (one, is_whole), told);
+        }
+        self.cut += (length.div_ceil(size) - bytes.len().div_ceil(size)) as u64;
+    }
+
+    fn follow(&mut self, segment: &Segment<'_>, told: &mut dyn FnMut(Told<'_>)) {
+        let mut messages = Vec::new();
+        self.streams.hear(segment, |message, is_whole| messages.push((message.to_vec(), is_whole)));
+        let way = (segment.source, segment.destination, Transport::Tcp);
+        for (message, is_whole) in messages {
+            self.read(way, segment.seen, (&message, is_whole), told);
+        }
+    }
+
+    fn read(
+        &mut self,
+        way: (SocketAddr, SocketAddr, Transport),
+        seen: Seen,
+        (bytes, is_whole): (&[u8], bool),
+        told: &mut dyn FnMut(Told<'_>),
+    ) {
+        self.cut += u64::from(!is_whole);
+        match if is_whole { Message::read(bytes) } else { Message::read_cut(bytes) } {
+            Ok(message) => {
+                self.read += 1;
+                self.exchanges.hear(way, seen, &message, told);
+            }
+            Err(_) => self.malformed += 1,
+        }
+    }
+}

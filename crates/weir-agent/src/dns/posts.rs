@@ -1,0 +1,122 @@
+//! Where the DNS probe listens: its programs on interfaces, hung as those come and taken off as they go.
+
+use crate::HookChoice;
+use crate::interfaces::{Inventory, Link, Namespace};
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+use weir_kernel::{Attachment, Hook, Position};
+use weir_probes::dns::Dns;
+use weir_probes::flows::InterfaceId;
+
+/// Programs are hung for this long at a time: for each the kernel waits for a grace period, some 10 ms.
+const TURN: Duration = Duration::from_millis(50);
+
+/// How programs are hung, and where among others.
+pub type DnsPlace = (HookChoice, Position);
+
+/// An interface that is listened at.
+struct Post {
+    serial: u64,
+    attachments: Vec<Attachment>,
+}
+
+impl Post {
+    /// Takes the programs off: a filter only from inside its network namespace. Of one that is gone they are off.
+    fn detach(mut self, namespace: Option<&Namespace>) {
+        let is_clsact = self.attachments.iter().any(|one| matches!(one, Attachment::Clsact(_)));
+        if let Some(namespace) = namespace.filter(|_| is_clsact) {
+            let _ = namespace.enter(|| self.attachments.clear());
+        }
+    }
+
+    fn is_attached(&self, namespace: Option<&Namespace>) -> bool {
+        let all = || self.attachments.iter().all(Attachment::is_attached);
+        namespace.is_some_and(|namespace| namespace.enter(all).unwrap_or(false))
+    }
+}
+
+/// All of them.
+pub struct Posts {
+    place: DnsPlace,
+    hung: BTreeMap<InterfaceId, Post>,
+    /// By number and serial: could not be listened at; said once.
+    refused: BTreeSet<(InterfaceId, u64)>,
+    remarks: Vec<String>,
+}
+
+impl Posts {
+    pub fn new(place: DnsPlace) -> Self {
+        Self { place, hung: BTreeMap::new(), refused: BTreeSet::new(), remarks: Vec::new() }
+    }
+
+    pub fn len(&self) -> usize {
+        self.hung.len()
+    }
+
+    pub fn remarks(&mut self) -> impl Iterator<Item = String> {
+        self.remarks.drain(..)
+    }
+
+    /// Looks which programs still hang: an interface that seems to be the same may be another one.
+    pub fn look_again(&mut self, inventory: &Inventory) {
+        let is_off = |id: &InterfaceId, post: &mut Post| !post.is_attached(inventory.namespace(*id));
+        let over: Vec<_> = self.hung.extract_if(.., is_off).collect();
+        over.into_iter().for_each(|(id, post)| post.detach(inventory.namespace(id)));
+    }
+
+    /// Hangs the programs on what is `wanted` and new, takes them off what is not or is gone. Whether there is more to
+    /// do.
+    pub fn follow(
+        &mut self,
+        probe: &Dns,
+        inventory: &Inventory,
+        wanted: impl Fn(InterfaceId) -> bool,
+    ) -> bool {
+        let is_there =
+            |id, serial| inventory.link(id).is_some_and(|link| link.serial == serial && wanted(id));
+        self.refused.retain(|(id, serial)| is_there(*id, *serial));
+        let over: Vec<_> = self.hung.extract_if(.., |id, post| !is_there(*id, post.serial)).collect();
+        over.into_iter().for_each(|(id, post)| post.detach(inventory.namespace(id)));
+        let turn = Instant::now() + TURN;
+        let links = inventory.links().filter(|link| wanted(link.id));
+        for link in links {
+            if self.hung.contains_key(&link.id) || self.refused.contains(&(link.id, link.serial)) {
+                continue;
+            }
+            if Instant::now() >= turn {
+                return true;
+            }
+            self.hang(probe, inventory, link);
+        }
+        false
+    }
+
+    fn hang(&mut self, probe: &Dns, inventory: &Inventory, link: &Link) {
+        let Some(namespace) = inventory.namespace(link.id) else { return };
+        let (choice, position) = self.place;
+        let programs = probe.programs(link.link_layer);
+        let attach = |hook| programs.attach(link.id.index, (hook, position));
+        let attach = || match choice {
+            HookChoice::Clsact => attach(Hook::Clsact),
+            HookChoice::Tcx => attach(Hook::Tcx),
+            HookChoice::Auto => {
+                attach(Hook::Tcx).or_else(|error| match weir_kernel::is_tcx_missing(&error) {
+                    true => attach(Hook::Clsact),
+                    false => Err(error),
+                })
+            }
+        };
+        match namespace.enter(attach) {
+            Ok(Ok(attachments)) => {
+                self.hung.insert(link.id, Post { serial: link.serial, attachments });
+            }
+            // It is gone, or about to be: the inventory will say so.
+            Err(_) => {}
+            Ok(Err(error)) if error.errno() == Some(nix::errno::Errno::ENODEV as i32) => {}
+            Ok(Err(error)) => {
+                self.remarks.push(format!("{}: DNS is not heard there: {error}", link.interface));
+                self.refused.insert((link.id, link.serial));
+            }
+        }
+    }
+}

@@ -1,0 +1,7 @@
+#![no_main]
+
+#[path = "../body.rs"]
+#[allow(dead_code, reason = "each target uses a part of it")]
+mod body;
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| body::message(bytes));

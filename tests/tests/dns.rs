@@ -1,0 +1,238 @@
+//! Questions to DNS and their answers, as `weir trace dns` tells of them: held against dnsmasq, those who ask it, and
+//! tshark on the same wire.
+
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::net::UdpSocket;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+use weir_tests::dns::{forged, question_of};
+use weir_tests::netns::{Namespace, succeed};
+use weir_tests::pair::{INTERFACE, LEFT, Pair, RIGHT, RIGHT_IPV6};
+use weir_tests::shell::{Shell, shell};
+use weir_tests::trace::Trace;
+use weir_tests::wait_for;
+
+const PATIENCE: Duration = Duration::from_secs(20);
+/// What a lookup through the slow server takes, at least.
+const DELAY: Duration = Duration::from_millis(40);
+
+/// `weir trace dns` of the test's addresses.
+fn trace(pair: &Pair, flags: &[&str]) -> Trace {
+    Trace::start(&pair.left, &[&["dns", "--filter", "host in 10.77.0.0/16,fd00::/64"], flags].concat())
+}
+
+/// The lookups that went over the wire, once there are so many.
+fn lookups(trace: &Trace, count: usize) -> Vec<Value> {
+    trace.wait_for("the lookups are told", |events| {
+        assert!(events.iter().all(|one| one["type"] == "dns"), "{events:?}");
+        // The slow server asks dnsmasq beside it.
+        let over_wire = events.iter().filter(|one| one["source_address"] != one["destination_address"]);
+        let all: Vec<_> = over_wire.cloned().collect();
+        (all.len() >= count).then_some(all)
+    })
+}
+
+/// dnsmasq at the right end.
+fn dnsmasq(right: &Namespace) -> Shell {
+    let text = vec!["x".repeat(200); 8].join(",");
+    let script = format!(
+        "exec dnsmasq -k -C /dev/null --pid-file= --user=root --no-resolv --no-hosts --local=/example/ \
+         --bind-interfaces --listen-address={RIGHT},{RIGHT_IPV6} --host-record=web.example,{RIGHT},{RIGHT_IPV6} \
+         --cname=www.example,edge.example --cname=edge.example,web.example --txt-record=big.example,{text}"
+    );
+    let server = shell(right, &script);
+    wait_for("dnsmasq listens", PATIENCE, || right.run("ss", &["-ulnH"]).contains(":53 ").then_some(()));
+    server
+}
+
+/// Passes one question after the other on to dnsmasq, some time later, for as long as the test runs.
+fn slow_server(right: &Namespace) {
+    let (front, back) = right.enter(|| {
+        let back = UdpSocket::bind((RIGHT, 0)).expect("a port");
+        back.connect((RIGHT, 53)).expect("dnsmasq is there");
+        (UdpSocket::bind((RIGHT, 5353)).expect("port 5353"), back)
+    });
+    front.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+    std::thread::spawn(move || {
+        let mut message = [0; 2048];
+        while let Ok((length, from)) = front.recv_from(&mut message) {
+            sleep(DELAY);
+            let _ = back.send(&message[..length]);
+            let Ok(length) = back.recv(&mut message) else { return };
+            let _ = front.send_to(&message[..length], from);
+        }
+    });
+}
+
+/// What was on the wire, in a file that goes with it.
+struct Capture {
+    path: PathBuf,
+    _tcpdump: Shell,
+}
+
+impl Capture {
+    fn start(namespace: &Namespace, name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("weirt-dns-{name}-{}.pcap", std::process::id()));
+        let script =
+            format!("exec tcpdump -Z root -n -U --immediate-mode -i {INTERFACE} -w {}", path.display());
+        let tcpdump = shell(namespace, &format!("{script} 2>/dev/null"));
+        wait_for("tcpdump captures", PATIENCE, || path.metadata().ok().filter(|file| file.len() >= 24));
+        Self { path, _tcpdump: tcpdump }
+    }
+
+    /// Seconds from question to answer, by the client's port, name and type, as tshark has it.
+    fn times(&self) -> BTreeMap<(u64, String, u64), f64> {
+        const FIELDS: [&str; 5] = ["udp.dstport", "tcp.dstport", "dns.qry.name", "dns.qry.type", "dns.time"];
+        let mut command = Command::new("tshark");
+        command
+            .args(["-n", "-2", "-d", "udp.port==5353,dns", "-Y", "dns.flags.response==1", "-r"])
+            .arg(&self.path);
+        command.args(["-T", "fields", "-E", "separator=|", "-E", "occurrence=f"]);
+        command.args(FIELDS.iter().flat_map(|field| ["-e", field]));
+        let said = succeed(command.stderr(Stdio::null()));
+        let times = said.lines().map(|line| {
+            let fields: Vec<_> = line.split('|').collect();
+            let [udp, tcp, name, kind, time] = fields[..] else { panic!("{line}") };
+            let number = |text: &str| text.parse::<u64>().unwrap_or_else(|_| panic!("{line}"));
+            let port = number(if udp.is_empty() { tcp } else { udp });
+            ((port, name.to_lowercase(), number(kind)), time.parse().unwrap_or_else(|_| panic!("{line}")))
+        });
+        times.collect()
+    }
+}
+
+impl Drop for Capture {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.path);
+    }
+}
+
+/// Protocol, response code, answers, and whether it was truncated.
+type Answered<'a> = (&'a str, &'a str, &'a str, &'a str);
+
+fn number_of(kind: &str) -> u64 {
+    match kind {
+        "A" => 1,
+        "TXT" => 16,
+        "AAAA" => 28,
+        other => panic!("{other}"),
+    }
+}
+
+/// Each lookup once, though both ends of the wire are listened at; with what tshark has for it.
+fn agree(lookups: &[Value], capture: &Capture) {
+    let times = capture.times();
+    let mut left = times.clone();
+    for one in lookups {
+        let word = |name: &str| one[name].as_str().unwrap_or_default();
+        let port = one["source_port"].as_u64().expect("a port");
+        let key = (port, word("dns_question").to_owned(), number_of(word("dns_type")));
+        let time =
+            left.remove(&key).unwrap_or_else(|| panic!("not on the wire, or told twice: {one}")) * 1000.0;
+        let latency = one["dns_latency"].as_u64().expect("it was answered") as f64 / 1e6;
+        let apart = (latency - time).abs();
+        assert!(apart <= 1.0 || apart <= 0.05 * time, "{latency} ms, by tshark {time} ms: {one}");
+    }
+    assert!(left.is_empty(), "not told: {left:?}");
+}
+
+#[test]
+fn root_lookups_are_told_as_tshark_sees_them() {
+    let pair = Pair::with_ipv6();
+    let trace = trace(&pair, &[]);
+    let _server = dnsmasq(&pair.right);
+    slow_server(&pair.right);
+    let capture = Capture::start(&pair.left, "wire");
+    let at = [format!("@{RIGHT}"), format!("@{RIGHT_IPV6}")];
+    let questions: [(&[&str], Answered<'_>); 8] = [
+        (&[&at[0], "web.example", "A"], ("udp", "NOERROR", RIGHT, "false")),
+        (&[&at[0], "WWW.example", "AAAA"], ("udp", "NOERROR", "edge.example, web.example, fd00::2", "false")),
+        (&[&at[1], "web.example", "A"], ("udp", "NOERROR", RIGHT, "false")),
+        (&[&at[0], "none.example", "A"], ("udp", "NXDOMAIN", "", "false")),
+        (&[&at[0], "+tcp", "web.example", "AAAA"], ("tcp", "NOERROR", RIGHT_IPV6, "false")),
+        (&[&at[0], "-p", "5353", "web.example", "A"], ("udp", "NOERROR", RIGHT, "false")),
+        // It does not fit, and is asked for again by TCP.
+        (&[&at[0], "+ignore", "big.example", "TXT"], ("udp", "NOERROR", "", "true")),
+        (&[&at[0], "+tcp", "big.example", "TXT"], ("tcp", "NOERROR", "TXT", "false")),
+    ];
+    for (arguments, _) in &questions {
+        pair.left.run("dig", arguments);
+    }
+    let told = lookups(&trace, questions.len());
+    for ((arguments, expected), one) in questions.iter().zip(&told) {
+        let word = |name: &str| one[name].as_str().unwrap_or_default();
+        let truncated = one["dns_truncated"].to_string();
+        let found = (word("protocol"), word("dns_response_code"), word("dns_answers"), truncated.as_str());
+        assert_eq!(found, *expected, "{arguments:?}: {one}");
+        assert_eq!(
+            (word("source_process"), &one["dns_retries"], &one["error"]),
+            ("dig", &Value::from(0), &Value::Null),
+            "{one}"
+        );
+        // The slow one is the test itself.
+        if !arguments.contains(&"5353") {
+            assert_eq!(word("destination_process"), "dnsmasq", "{one}");
+        }
+    }
+    assert!(told[5]["dns_latency"].as_u64() >= Some(DELAY.as_nanos() as u64), "{}", told[5]);
+    sleep(Duration::from_millis(300));
+    agree(&lookups(&trace, told.len()), &capture);
+}
+
+/// Hundreds a second from a few ports, many at a time.
+#[test]
+fn root_none_of_many_lookups_is_missed() {
+    let pair = Pair::with_ipv6();
+    let trace = trace(
+        &pair,
+        &["--fields", "dns_question,dns_type,dns_latency,source_address,source_port,destination_address"],
+    );
+    let _server = dnsmasq(&pair.right);
+    let capture = Capture::start(&pair.left, "many");
+    let names: String =
+        (0..500).map(|number| format!("n{number}.example A\nn{number}.example AAAA\n")).collect();
+    let path = capture.path.with_extension("txt");
+    std::fs::write(&path, names).expect("a file");
+    let said = pair.left.run(
+        "dnsperf",
+        &["-s", RIGHT, "-d", &path.display().to_string(), "-n", "1", "-Q", "1000", "-c", "4"],
+    );
+    let _ = std::fs::remove_file(&path);
+    assert!(said.contains("Queries completed:    1000"), "{said}");
+    let told = lookups(&trace, 1000);
+    assert_eq!(told.len(), 1000);
+    sleep(Duration::from_millis(300));
+    agree(&told, &capture);
+}
+
+#[test]
+fn root_silence_is_told_and_retries_are_counted() {
+    let pair = Pair::new();
+    let trace = trace(&pair, &[]);
+    let server = pair.right.enter(|| UdpSocket::bind((RIGHT, 53)).expect("port 53"));
+    server.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+    let client = pair.left.enter(|| UdpSocket::bind((LEFT, 0)).expect("a port"));
+    client.connect((RIGHT, 53)).expect("an address");
+    let [silent, slow] = [b"silent", b"slow-1"].map(|label| forged(&[label], [10, 77, 0, 3]));
+    let begun = Instant::now();
+    for (answer, times) in [(&silent, 3), (&slow, 2)] {
+        for _ in 0..times {
+            client.send(&question_of(answer).expect("a question")).expect("it is sent");
+            server.recv_from(&mut [0; 512]).expect("it is received");
+            sleep(Duration::from_millis(100));
+        }
+    }
+    server.send_to(&slow, client.local_addr().expect("bound")).expect("it is sent");
+    let told = lookups(&trace, 2);
+    assert!(begun.elapsed() >= Duration::from_secs(5), "told too early");
+    let [first, second] = &told[..] else { panic!("{told:?}") };
+    assert_eq!((first["dns_question"].as_str(), first["dns_retries"].as_u64()), (Some("slow-1"), Some(1)));
+    assert_eq!((&first["error"], first["dns_response_code"].as_str()), (&Value::Null, Some("NOERROR")));
+    assert!(first["dns_latency"].as_u64() >= Some(200_000_000), "{first}");
+    assert_eq!((second["dns_question"].as_str(), second["dns_retries"].as_u64()), (Some("silent"), Some(2)));
+    assert_eq!((second["error"].as_str(), &second["dns_response_code"]), (Some("timeout"), &Value::Null));
+    assert_eq!(second["source_pid"].as_u64(), Some(std::process::id().into()), "{second}");
+}
