@@ -7,7 +7,7 @@ use std::fmt::Write;
 use std::path::Path;
 use std::{env, fs};
 
-const STRUCTS: [&str; 22] = [
+const STRUCTS: [&str; 23] = [
     "flow_entry",
     "flow_addresses",
     "flow_bucket",
@@ -30,6 +30,7 @@ const STRUCTS: [&str; 22] = [
     "retransmit_event",
     "dns_message",
     "process_event",
+    "tcp_look",
 ];
 
 /// An object that uses every record, so that its type information describes them all.

@@ -7,3 +7,4 @@ pub mod holders;
 pub mod processes;
 pub mod retransmits;
 pub mod sockets;
+pub mod tcp;
