@@ -9,6 +9,7 @@ mod events;
 mod field;
 mod fields;
 mod flow;
+mod health;
 mod icmp;
 mod interface;
 mod ledger;
@@ -32,6 +33,7 @@ pub use events::{
 pub use field::{Element, Field, Kind, Unit, Value, fields_page};
 pub use fields::FIELDS;
 pub use flow::{Addresses, Direction, FlowEndReason, FlowKey, FlowRecord, Layer};
+pub use health::{TcpFailure, TcpHealth};
 pub use interface::{Interface, InterfaceKind};
 pub use ledger::{Account, Cause, Count, ProbeAccount, Statement};
 pub use moved::Moved;

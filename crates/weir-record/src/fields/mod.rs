@@ -25,6 +25,7 @@ mod kubernetes;
 mod name;
 mod packets;
 mod process;
+mod tcp;
 mod translation;
 
 use crate::field::Field;
@@ -41,6 +42,8 @@ const GROUPS: &[&[Field]] = &[
     kubernetes::DESTINATION,
     name::SOURCE,
     name::DESTINATION,
+    tcp::SOURCE,
+    tcp::DESTINATION,
 ];
 
 static ALL: [Field; count(GROUPS)] = joined(GROUPS);
