@@ -27,6 +27,7 @@ mod policy;
 mod settings;
 mod snapshot;
 mod status;
+mod tcp;
 mod trace;
 #[cfg(test)]
 mod tunnels;
@@ -54,5 +55,6 @@ pub use snapshot::{Snapshot, Socket, SocketState};
 pub use status::{
     Cost, Drains, Effective, Entry, KernelMaps, ProgramRuns, SinkState, Status, WatchedInterface,
 };
+pub use tcp::HealthState;
 pub use trace::{Told, Tracer};
 pub use weir_kubernetes::{KubernetesState, Options as KubernetesOptions, Source as KubernetesSource};

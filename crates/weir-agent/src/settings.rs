@@ -45,6 +45,8 @@ pub struct Settings {
     pub identity: bool,
     /// Whether the kernel tells what processes run; cannot be changed while running.
     pub processes: bool,
+    /// Whether records say how TCP connections fare; cannot be changed while running.
+    pub tcp: bool,
     /// How much of their command lines.
     pub arguments: Arguments,
     /// Where names of addresses are taken from; only labels can be changed while running.
@@ -86,6 +88,7 @@ impl Settings {
             ("nat", self.nat != wanted.nat),
             ("identity", self.identity != wanted.identity),
             ("processes", self.processes != wanted.processes),
+            ("tcp", self.tcp != wanted.tcp),
             ("process-arguments", self.arguments != wanted.arguments),
             ("dns", self.naming.dns != wanted.naming.dns),
             ("dns-port", self.naming.dns_ports != wanted.naming.dns_ports),
@@ -183,6 +186,7 @@ pub(crate) fn sample() -> Settings {
         nat: false,
         identity: false,
         processes: false,
+        tcp: false,
         arguments: Arguments::Hidden,
         naming: Naming {
             dns: false,

@@ -5,12 +5,14 @@ use super::recent::Recent;
 use crate::conversations::{Ending, Table, record};
 use crate::identity::Identity;
 use crate::policy::Selector;
+use crate::tcp::Health;
 use crate::{Books, Outlet};
 
 /// All that has a say in what becomes of it.
 pub(super) struct Exit<'a> {
     selector: &'a Selector,
     identity: &'a Identity,
+    health: &'a Health,
     recent: &'a mut Recent,
     outlet: &'a mut Outlet,
     books: &'a mut Books,
@@ -21,6 +23,7 @@ impl Exit<'_> {
     pub fn take(&mut self, ending: Ending<'_>) {
         let Some(mut record) = record(ending, self.books) else { return };
         self.identity.attribute(&mut record);
+        self.health.attribute(&mut record);
         self.recent.add(&record);
         if self.selector.writes(&record) {
             self.outlet.push(record, self.books);
@@ -33,7 +36,7 @@ impl Exit<'_> {
 impl Agent {
     /// The conversations, and where those go that end.
     pub(super) fn exit<'a>(&'a mut self, outlet: &'a mut Outlet) -> (&'a mut Table, Exit<'a>) {
-        let Self { table, selector, identity, recent, books, .. } = self;
-        (table, Exit { selector, identity, recent, outlet, books })
+        let Self { table, selector, identity, health, recent, books, .. } = self;
+        (table, Exit { selector, identity, health, recent, outlet, books })
     }
 }
