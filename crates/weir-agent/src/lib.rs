@@ -31,6 +31,7 @@ mod tcp;
 mod trace;
 #[cfg(test)]
 mod tunnels;
+mod why;
 #[cfg(test)]
 mod witness;
 
@@ -58,3 +59,4 @@ pub use status::{
 pub use tcp::HealthState;
 pub use trace::{Told, Tracer};
 pub use weir_kubernetes::{KubernetesState, Options as KubernetesOptions, Source as KubernetesSource};
+pub use why::{Failed, Watched, WatchedSocket};

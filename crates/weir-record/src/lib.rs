@@ -27,8 +27,8 @@ pub use container::{ContainerDetails, PodName};
 pub use conversation::{Evidence, Observation, Observations, Reverse};
 pub use end::End;
 pub use events::{
-    Actor, Bind, Connect, Event, EventColumn, EventField, EventKind, EventPlace, Happening, Lost, Retransmit,
-    Retransmitted, events_page,
+    Actor, Bind, Closed, Connect, Event, EventColumn, EventField, EventKind, EventPlace, Happening, Lost,
+    Retransmit, Retransmitted, events_page,
 };
 pub use field::{Element, Field, Kind, Unit, Value, fields_page};
 pub use fields::FIELDS;

@@ -14,7 +14,7 @@ use crate::interfaces::{Inventory, Namespace};
 use crate::{Result, Settings};
 use hashbrown::HashMap;
 use health::LISTEN;
-use health::health;
+pub(crate) use health::{failure, health};
 use listeners::Listeners;
 use serde::{Deserialize, Serialize};
 use std::io;
@@ -236,7 +236,8 @@ pub(crate) fn look_into(probe: &Tcp, namespace: &Namespace) -> io::Result<Vec<Tc
     namespace.enter(|| now.all::<TcpLook>())?.map_err(io::Error::other)
 }
 
-fn ends(look: &TcpLook) -> Ends {
+/// Both ends, as the kernel at one of them sees them.
+pub(crate) fn ends(look: &TcpLook) -> Ends {
     let side = |words, port| -> Side { (ipv6(words).to_canonical(), port) };
     Ends { local: side(look.local, look.local_port), remote: side(look.remote, look.remote_port) }
 }

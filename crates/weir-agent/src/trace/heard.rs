@@ -26,7 +26,12 @@ pub struct Heard {
 impl Heard {
     /// The event, once it is known which clock time was `booted`.
     pub fn event(self, places: &Places, booted: u64) -> Event {
+        let health = match &self.happening {
+            Happening::Closed(closed) => Some(Arc::clone(&closed.health)),
+            _ => None,
+        };
         let mut event = Event::between(places.of_netns(self.netns), self.ends, self.happening);
+        event.flow.source.tcp = health;
         event.time = booted + self.time;
         (event.flow.start, event.flow.end) = (event.time, event.time);
         event

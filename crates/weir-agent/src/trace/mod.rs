@@ -5,6 +5,7 @@
 //! ```
 
 mod calls;
+mod closed;
 mod heard;
 mod retransmits;
 
@@ -13,6 +14,7 @@ use crate::identity::{Identity, unix_now};
 use crate::interfaces::{Change, Inventory};
 use crate::{Namespaces, Result, Settings};
 use calls::CallSource;
+use closed::ClosedSource;
 use heard::{Heard, Places};
 use retransmits::RetransmitSource;
 use std::time::Instant;
@@ -133,6 +135,9 @@ fn sources(kinds: &[&'static EventKind]) -> Result<Vec<Box<dyn Source>>> {
     }
     if kinds.iter().any(|kind| kind.name == "retransmit") {
         sources.push(Box::new(RetransmitSource::attach()?));
+    }
+    if kinds.iter().any(|kind| kind.name == "tcp") {
+        sources.push(Box::new(ClosedSource::attach()?));
     }
     Ok(sources)
 }

@@ -1,9 +1,9 @@
 //! The kinds of events, and the columns of each.
 
-use super::{Event, EventField, calls, retransmit};
+use super::{Event, EventField, calls, closed, retransmit};
 use crate::FIELDS;
 use crate::field::{Field, Kind, Unit, Value};
-use crate::fields::{DESTINATION_END, SOURCE_END};
+use crate::fields::{DESTINATION_END, SOURCE_END, SOURCE_TCP};
 use serde::Serialize;
 
 /// A table of events.
@@ -32,6 +32,8 @@ pub enum Place {
     Source,
     /// Both ends.
     Ends,
+    /// Both ends, and what TCP keeps at the source.
+    Connection,
 }
 
 /// Whose doing an event is; an end.
@@ -54,12 +56,17 @@ impl Actor {
 }
 
 impl Place {
+    /// Whether there is another end.
+    pub fn has_destination(self) -> bool {
+        matches!(self, Self::Ends | Self::Connection)
+    }
+
     /// Fields of flow records that do not belong to an end.
     fn common(self) -> &'static [&'static str] {
         match self {
             Self::Process => &[],
             Self::Source => &["netns", "protocol", "source_address", "source_port"],
-            Self::Ends => &[
+            Self::Ends | Self::Connection => &[
                 "netns",
                 "protocol",
                 "source_address",
@@ -72,8 +79,9 @@ impl Place {
     }
 
     fn ends(self) -> impl Iterator<Item = &'static Field> {
-        let destination = if self == Self::Ends { DESTINATION_END } else { &[] };
-        SOURCE_END.iter().chain(destination).copied().flatten()
+        let destination = if self.has_destination() { DESTINATION_END } else { &[] };
+        let kept = if self == Self::Connection { SOURCE_TCP } else { &[] };
+        SOURCE_END.iter().chain(destination).copied().flatten().chain(kept)
     }
 }
 
@@ -132,8 +140,8 @@ impl EventColumn {
 
 impl EventKind {
     /// Every kind, in the order of the page.
-    pub const ALL: [&'static Self; 5] =
-        [&calls::EXEC, &calls::BIND, &calls::CONNECT, &calls::ACCEPT, &retransmit::RETRANSMIT];
+    pub const ALL: [&'static Self; 6] =
+        [&calls::EXEC, &calls::BIND, &calls::CONNECT, &calls::ACCEPT, &retransmit::RETRANSMIT, &closed::TCP];
 
     /// The one of this name.
     pub fn named(name: &str) -> Option<&'static Self> {

@@ -2,11 +2,13 @@
 //! fields of its own; who and where it was are the fields of flow records.
 
 mod calls;
+mod closed;
 mod kind;
 mod page;
 mod retransmit;
 
 pub use calls::{Bind, Connect};
+pub use closed::Closed;
 pub use kind::{Actor, EventColumn, EventKind, Lost, Place as EventPlace};
 pub use page::events_page;
 pub use retransmit::{Retransmit, Retransmitted};
@@ -41,6 +43,8 @@ pub enum Happening {
     Bind(Bind),
     /// The source sent something again.
     Retransmit(Retransmit),
+    /// A connection of the source is over.
+    Closed(Closed),
 }
 
 impl Happening {
@@ -52,6 +56,7 @@ impl Happening {
             Self::Accept => &calls::ACCEPT,
             Self::Bind(_) => &calls::BIND,
             Self::Retransmit(_) => &retransmit::RETRANSMIT,
+            Self::Closed(_) => &closed::TCP,
         }
     }
 }

@@ -80,5 +80,8 @@ pub const SOURCE_END: &[&[Field]] = &[process::SOURCE, container::SOURCE, kubern
 pub const DESTINATION_END: &[&[Field]] =
     &[process::DESTINATION, container::DESTINATION, kubernetes::DESTINATION, name::DESTINATION];
 
+/// What TCP keeps at the source.
+pub const SOURCE_TCP: &[Field] = tcp::SOURCE;
+
 /// Every field of a flow record, in the order of output.
 pub static FIELDS: &[Field] = &ALL;

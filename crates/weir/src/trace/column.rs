@@ -101,7 +101,7 @@ impl Shown {
             Self::Pid => process().filter(|process| process.pid != 0).map(|process| process.pid.to_string()),
             Self::What => what(event, zone),
             Self::Source => end(&event.flow.key, Actor::Source),
-            Self::Destination if kind.place != EventPlace::Ends => None,
+            Self::Destination if !kind.place.has_destination() => None,
             Self::Destination => end(&event.flow.key, Actor::Destination),
             Self::Field(name) => kind.column(name).and_then(|column| value(event, column, zone)),
         };
