@@ -7,7 +7,7 @@ use std::env;
 use std::path::{Path, PathBuf};
 
 /// Directory and source of each object.
-const PROBES: [(&str, &str); 9] = [
+const PROBES: [(&str, &str); 10] = [
     ("flows", "flows"),
     ("flows", "flows_drawn"),
     ("sockets", "sockets"),
@@ -17,6 +17,7 @@ const PROBES: [(&str, &str); 9] = [
     ("calls", "calls"),
     ("retransmits", "retransmits"),
     ("drops", "drops"),
+    ("tcp", "tcp"),
 ];
 
 fn main() {

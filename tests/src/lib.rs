@@ -26,6 +26,7 @@ pub mod netns;
 pub mod oci;
 pub mod output;
 pub mod pair;
+pub mod path;
 pub mod router;
 pub mod shell;
 pub mod sockets;

@@ -17,6 +17,7 @@ use crate::interfaces::{Inventory, Link};
 use crate::nat::Nat;
 use crate::policy::Selector;
 use crate::status::DrainWatch;
+use crate::tcp::Health;
 use crate::{Books, Control, Dedup, Error, HookChoice, Namespaces, Outlet, Result, Settings};
 use follow::Following;
 use recent::Recent;
@@ -67,6 +68,7 @@ pub struct Agent {
     following: Following,
     selector: Selector,
     identity: Identity,
+    health: Health,
     nat: Nat,
     drops: Drops,
     ticks: Ticks,
@@ -103,10 +105,12 @@ impl Agent {
         let mut identity = Identity::open(&settings);
         identity.place(&inventory);
         let mut nat = Nat::new(settings.follows_nat());
+        let (health, remark) = Health::open(&settings);
         let mut remarks = identity.remarks();
         let (mut drops, said) = Drops::open(&settings);
         drops.place(&inventory);
         remarks.extend(said);
+        remarks.extend(remark);
         remarks.extend(nat.place(&inventory, &mut table));
         let (started, drains, entries_used) = (Instant::now(), DrainWatch::new(settings.interval), 0);
         let mut agent = Self {
@@ -119,6 +123,7 @@ impl Agent {
             following,
             selector,
             identity,
+            health,
             nat,
             drops,
             ticks,
@@ -191,6 +196,7 @@ impl Agent {
     fn finish(mut self, mut outlet: Outlet) -> Result<Report> {
         // Off the interfaces first: what is seen from now on is nobody's.
         self.detach_all();
+        self.health.look(&self.inventory);
         // Two generations: a packet may still have been on its way into the second.
         self.drain(&mut outlet)?;
         self.drain(&mut outlet)?;
@@ -213,6 +219,8 @@ impl Agent {
         self.identity.settle();
         self.identity.expire();
         self.drops.hear(&self.inventory)?;
+        self.health.hear(&self.inventory)?;
+        self.health.expire();
         self.table.translations_mut().expire(Instant::now());
         let Self { flows, table, books, ticks, entries_used, .. } = self;
         let (rates, digester) = (flows.rates(epoch).clone(), flows.digester());
@@ -226,8 +234,8 @@ impl Agent {
         self.retire(outlet);
         outlet.send(&mut self.books);
         outlet.collect(&mut self.books);
-        let accounts =
-            self.identity.accounts().chain(self.nat.account(&self.table)).chain(self.drops.account());
+        let accounts = self.identity.accounts().chain(self.health.account()).chain(self.drops.account());
+        let accounts = accounts.chain(self.nat.account(&self.table));
         self.books.set_probes(accounts.collect());
         self.books.audit();
         self.books.speak();

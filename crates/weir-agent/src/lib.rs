@@ -29,9 +29,11 @@ mod policy;
 mod settings;
 mod snapshot;
 mod status;
+mod tcp;
 mod trace;
 #[cfg(test)]
 mod tunnels;
+mod why;
 #[cfg(test)]
 mod witness;
 
@@ -58,5 +60,7 @@ pub use snapshot::{Snapshot, Socket, SocketState};
 pub use status::{
     Cost, Drains, Effective, Entry, KernelMaps, ProgramRuns, SinkState, Status, WatchedInterface,
 };
+pub use tcp::HealthState;
 pub use trace::{Told, Tracer};
 pub use weir_kubernetes::{KubernetesState, Options as KubernetesOptions, Source as KubernetesSource};
+pub use why::{Failed, Watched, WatchedSocket};

@@ -47,6 +47,8 @@ pub struct Settings {
     pub identity: bool,
     /// Whether the kernel tells what processes run; cannot be changed while running.
     pub processes: bool,
+    /// Whether records say how TCP connections fare; cannot be changed while running.
+    pub tcp: bool,
     /// How much of their command lines.
     pub arguments: Arguments,
     /// Where names of addresses are taken from; only labels can be changed while running.
@@ -89,6 +91,7 @@ impl Settings {
             ("drops", self.drops != wanted.drops),
             ("identity", self.identity != wanted.identity),
             ("processes", self.processes != wanted.processes),
+            ("tcp", self.tcp != wanted.tcp),
             ("process-arguments", self.arguments != wanted.arguments),
             ("dns", self.naming.dns != wanted.naming.dns),
             ("dns-port", self.naming.dns_ports != wanted.naming.dns_ports),
@@ -189,6 +192,7 @@ pub(crate) fn sample() -> Settings {
         drops: false,
         identity: false,
         processes: false,
+        tcp: false,
         arguments: Arguments::Hidden,
         naming: Naming {
             dns: false,

@@ -1,6 +1,6 @@
 //! The agent's state at one moment, as `weir status` shows it.
 
-use crate::{DropsState, IdentityState, NatState, Settings};
+use crate::{DropsState, HealthState, IdentityState, NatState, Settings};
 use serde::{Deserialize, Serialize, Serializer};
 use std::io;
 use std::path::PathBuf;
@@ -38,6 +38,9 @@ pub struct Status<L = Entry> {
     /// What it knows of processes.
     #[serde(default)]
     pub identity: IdentityState,
+    /// What it knows of TCP connections.
+    #[serde(default)]
+    pub tcp: HealthState,
     /// What it knows of translated addresses.
     #[serde(default)]
     pub nat: NatState,

@@ -34,7 +34,7 @@ pub use object::{Loaded, Opened, memory_of};
 pub use ring::Ring;
 pub use socket_drops::socket_drops;
 pub use socket_filter::{Instruction, filter_socket};
-pub use trace::Traced;
+pub use trace::{Iterator, Traced};
 pub use twins::*;
 pub use window::{Shared, Window, page_size};
 

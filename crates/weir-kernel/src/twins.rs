@@ -153,6 +153,33 @@ pub const DROP_OUTGOING: u32 = 0x04;
 /// C: `DROP_FLOWLESS`: there was no room for its flow: nothing of the packet is known.
 pub const DROP_FLOWLESS: u32 = 0x08;
 
+/// C: `TCP_LOOKED`: it was there when it was looked at.
+pub const TCP_LOOKED: u32 = 1;
+
+/// C: `TCP_ENDED`: its socket closes: this is the last that can be known of it.
+pub const TCP_ENDED: u32 = 2;
+
+/// C: `TCP_RESET_SENT`: a reset was sent from it.
+pub const TCP_RESET_SENT: u32 = 3;
+
+/// C: `TCP_REFUSED`: a reset was sent to who has no connection here; ends, state and queue only.
+pub const TCP_REFUSED: u32 = 4;
+
+/// C: `TCP_OPENED`: this end has asked for the connection; known where `handshake` is.
+pub const TCP_OPENED: u32 = 0x01;
+
+/// C: `TCP_THROTTLED`: what it sends waits in the queue of an interface of this host.
+pub const TCP_THROTTLED: u32 = 0x02;
+
+/// C: `TCP_UNHELD`: no process has it: not accepted yet, or closed already.
+pub const TCP_UNHELD: u32 = 0x04;
+
+/// C: `TCP_WINDOW_LIMITED`: it would send more at once if the congestion window let it.
+pub const TCP_WINDOW_LIMITED: u32 = 0x08;
+
+/// C: `TCP_WAS_RESET`: a reset has ended it.
+pub const TCP_WAS_RESET: u32 = 0x10;
+
 /// C: `struct flow_entry`.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
@@ -919,4 +946,161 @@ const _: () = {
     assert!(size_of::<DropCount>() == 16);
     assert!(offset_of!(DropCount, packets) == 0);
     assert!(offset_of!(DropCount, bytes) == 8);
+};
+
+/// C: `struct tcp_look`.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub struct TcpLook {
+    /// C: `socket`.
+    pub socket: u64,
+    /// C: `local`.
+    pub local: [u64; 2],
+    /// C: `remote`.
+    pub remote: [u64; 2],
+    /// C: `netns`.
+    pub netns: u32,
+    /// C: `local_port`.
+    pub local_port: u16,
+    /// C: `remote_port`.
+    pub remote_port: u16,
+    /// C: `pid`.
+    pub pid: u32,
+    /// C: `inode`.
+    pub inode: u32,
+    /// C: `time`.
+    pub time: u64,
+    /// C: `bytes_sent`.
+    pub bytes_sent: u64,
+    /// C: `bytes_acknowledged`.
+    pub bytes_acknowledged: u64,
+    /// C: `bytes_received`.
+    pub bytes_received: u64,
+    /// C: `bytes_retransmitted`.
+    pub bytes_retransmitted: u64,
+    /// C: `handshake`.
+    pub handshake: u32,
+    /// C: `rtt`.
+    pub rtt: u32,
+    /// C: `rtt_deviation`.
+    pub rtt_deviation: u32,
+    /// C: `min_rtt`.
+    pub min_rtt: u32,
+    /// C: `segments_sent`.
+    pub segments_sent: u32,
+    /// C: `segments_retransmitted`.
+    pub segments_retransmitted: u32,
+    /// C: `segments_lost`.
+    pub segments_lost: u32,
+    /// C: `reordered`.
+    pub reordered: u32,
+    /// C: `out_of_order`.
+    pub out_of_order: u32,
+    /// C: `congestion_window`.
+    pub congestion_window: u32,
+    /// C: `slow_start_threshold`.
+    pub slow_start_threshold: u32,
+    /// C: `segment_size`.
+    pub segment_size: u32,
+    /// C: `delivered`.
+    pub delivered: u32,
+    /// C: `delivered_in`.
+    pub delivered_in: u32,
+    /// C: `busy`.
+    pub busy: u32,
+    /// C: `receive_window_limited`.
+    pub receive_window_limited: u32,
+    /// C: `send_buffer_limited`.
+    pub send_buffer_limited: u32,
+    /// C: `send_window`.
+    pub send_window: u32,
+    /// C: `receive_window`.
+    pub receive_window: u32,
+    /// C: `unsent`.
+    pub unsent: u32,
+    /// C: `unacknowledged`.
+    pub unacknowledged: u32,
+    /// C: `unread`.
+    pub unread: u32,
+    /// C: `send_buffer`.
+    pub send_buffer: u32,
+    /// C: `send_memory`.
+    pub send_memory: u32,
+    /// C: `accept_queue`.
+    pub accept_queue: u32,
+    /// C: `accept_queue_room`.
+    pub accept_queue_room: u32,
+    /// C: `syn_queue`.
+    pub syn_queue: u32,
+    /// C: `drops`.
+    pub drops: u32,
+    /// C: `error`.
+    pub error: u16,
+    /// C: `change`.
+    pub change: u8,
+    /// C: `state`.
+    pub state: u8,
+    /// C: `retransmits`.
+    pub retransmits: u8,
+    /// C: `probes`.
+    pub probes: u8,
+    /// C: `marks`.
+    pub marks: u8,
+    /// C: `padding`.
+    pub padding: u8,
+}
+
+// SAFETY: repr(C), integers only, no padding: the sizes of the fields add up.
+unsafe impl Pod for TcpLook {}
+
+const _: () = {
+    assert!(size_of::<TcpLook>() == 216);
+    assert!(offset_of!(TcpLook, socket) == 0);
+    assert!(offset_of!(TcpLook, local) == 8);
+    assert!(offset_of!(TcpLook, remote) == 24);
+    assert!(offset_of!(TcpLook, netns) == 40);
+    assert!(offset_of!(TcpLook, local_port) == 44);
+    assert!(offset_of!(TcpLook, remote_port) == 46);
+    assert!(offset_of!(TcpLook, pid) == 48);
+    assert!(offset_of!(TcpLook, inode) == 52);
+    assert!(offset_of!(TcpLook, time) == 56);
+    assert!(offset_of!(TcpLook, bytes_sent) == 64);
+    assert!(offset_of!(TcpLook, bytes_acknowledged) == 72);
+    assert!(offset_of!(TcpLook, bytes_received) == 80);
+    assert!(offset_of!(TcpLook, bytes_retransmitted) == 88);
+    assert!(offset_of!(TcpLook, handshake) == 96);
+    assert!(offset_of!(TcpLook, rtt) == 100);
+    assert!(offset_of!(TcpLook, rtt_deviation) == 104);
+    assert!(offset_of!(TcpLook, min_rtt) == 108);
+    assert!(offset_of!(TcpLook, segments_sent) == 112);
+    assert!(offset_of!(TcpLook, segments_retransmitted) == 116);
+    assert!(offset_of!(TcpLook, segments_lost) == 120);
+    assert!(offset_of!(TcpLook, reordered) == 124);
+    assert!(offset_of!(TcpLook, out_of_order) == 128);
+    assert!(offset_of!(TcpLook, congestion_window) == 132);
+    assert!(offset_of!(TcpLook, slow_start_threshold) == 136);
+    assert!(offset_of!(TcpLook, segment_size) == 140);
+    assert!(offset_of!(TcpLook, delivered) == 144);
+    assert!(offset_of!(TcpLook, delivered_in) == 148);
+    assert!(offset_of!(TcpLook, busy) == 152);
+    assert!(offset_of!(TcpLook, receive_window_limited) == 156);
+    assert!(offset_of!(TcpLook, send_buffer_limited) == 160);
+    assert!(offset_of!(TcpLook, send_window) == 164);
+    assert!(offset_of!(TcpLook, receive_window) == 168);
+    assert!(offset_of!(TcpLook, unsent) == 172);
+    assert!(offset_of!(TcpLook, unacknowledged) == 176);
+    assert!(offset_of!(TcpLook, unread) == 180);
+    assert!(offset_of!(TcpLook, send_buffer) == 184);
+    assert!(offset_of!(TcpLook, send_memory) == 188);
+    assert!(offset_of!(TcpLook, accept_queue) == 192);
+    assert!(offset_of!(TcpLook, accept_queue_room) == 196);
+    assert!(offset_of!(TcpLook, syn_queue) == 200);
+    assert!(offset_of!(TcpLook, drops) == 204);
+    assert!(offset_of!(TcpLook, error) == 208);
+    assert!(offset_of!(TcpLook, change) == 210);
+    assert!(offset_of!(TcpLook, state) == 211);
+    assert!(offset_of!(TcpLook, retransmits) == 212);
+    assert!(offset_of!(TcpLook, probes) == 213);
+    assert!(offset_of!(TcpLook, marks) == 214);
+    assert!(offset_of!(TcpLook, padding) == 215);
 };

@@ -7,7 +7,7 @@ use std::fmt::Write;
 use std::path::Path;
 use std::{env, fs};
 
-const STRUCTS: [&str; 24] = [
+const STRUCTS: [&str; 25] = [
     "flow_entry",
     "flow_addresses",
     "flow_bucket",
@@ -32,6 +32,7 @@ const STRUCTS: [&str; 24] = [
     "process_event",
     "drop_key",
     "drop_count",
+    "tcp_look",
 ];
 
 /// An object that uses every record, so that its type information describes them all.

@@ -9,5 +9,6 @@ pub mod processes;
 mod programs;
 pub mod retransmits;
 pub mod sockets;
+pub mod tcp;
 
 pub use programs::Programs;

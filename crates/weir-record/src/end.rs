@@ -1,6 +1,6 @@
 //! Who is at an end of a conversation.
 
-use crate::{ContainerDetails, Name, Place, Process, Workload};
+use crate::{ContainerDetails, Name, Place, Process, TcpHealth, Workload};
 use std::sync::Arc;
 
 /// What is known of one end beyond its address and port.
@@ -18,6 +18,8 @@ pub struct End {
     pub workload: Option<Arc<Workload>>,
     /// The container it is in, as its runtime knows it.
     pub container: Option<Arc<ContainerDetails>>,
+    /// What TCP keeps of the connection there.
+    pub tcp: Option<Arc<TcpHealth>>,
 }
 
 impl End {

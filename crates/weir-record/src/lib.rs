@@ -10,6 +10,7 @@ mod events;
 mod field;
 mod fields;
 mod flow;
+mod health;
 mod icmp;
 mod interface;
 mod ledger;
@@ -28,12 +29,13 @@ pub use conversation::{Evidence, Observation, Observations, Reverse};
 pub use drops::{DropSource, Dropped};
 pub use end::End;
 pub use events::{
-    Actor, Bind, Connect, Dns, DnsAnswer, Drops, Event, EventColumn, EventField, EventKind, EventPlace,
-    Happening, Lost, Retransmit, Retransmitted, dns_type_name, events_page,
+    Actor, Bind, Closed, Connect, Dns, DnsAnswer, Drops, Event, EventColumn, EventField, EventKind,
+    EventPlace, Happening, Lost, Retransmit, Retransmitted, dns_type_name, events_page,
 };
 pub use field::{Element, Field, Kind, Unit, Value, fields_page};
 pub use fields::FIELDS;
 pub use flow::{Addresses, Direction, FlowEndReason, FlowKey, FlowRecord, Layer};
+pub use health::{TcpFailure, TcpHealth};
 pub use interface::{Interface, InterfaceKind};
 pub use ledger::{Account, Cause, Count, ProbeAccount, Statement};
 pub use moved::Moved;

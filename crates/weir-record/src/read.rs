@@ -235,6 +235,7 @@ mod tests {
             ("flow_end_reason", ..) => json!("idle_timeout"),
             (_, "container_runtime", _) => json!("cri-o"),
             (_, "name_origin", _) => json!("reverse_dns"),
+            (_, "tcp_failure", _) => json!("refused"),
             (.., Kind::Number) => json!(name.len() + 2),
             (.., Kind::Text) => json!(format!("{name} \"\u{1b}\" é")),
             (.., Kind::Address) => json!("192.0.2.7"),

@@ -22,6 +22,7 @@ mod text;
 mod top;
 mod trace;
 mod view;
+mod why;
 
 use anyhow::Result;
 use clap::error::ErrorKind;
@@ -51,6 +52,8 @@ enum Command {
     Snapshot(snapshot::Command),
     /// Print what happens as it happens: connections, ports, programs, retransmissions
     Trace(trace::Arguments),
+    /// Say what limits a connection now, or why it fails
+    Why(why::Arguments),
     /// Say what this kernel and these privileges allow
     Check(check::Arguments),
     /// Measure what the running agent costs per packet
@@ -87,6 +90,7 @@ fn main() -> ExitCode {
         Some(Command::Top(arguments)) => top::run(&arguments),
         Some(Command::Snapshot(command)) => snapshot::run(&command),
         Some(Command::Trace(arguments)) => trace::run(&arguments),
+        Some(Command::Why(arguments)) => why::run(&arguments),
         Some(Command::Check(arguments)) => check::run(&arguments),
         Some(Command::Cost(arguments)) => cost::run(&arguments),
         Some(Command::Status(arguments)) => status::run(&arguments),

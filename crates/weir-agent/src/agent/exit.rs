@@ -6,6 +6,7 @@ use crate::conversations::{Ending, Table, record};
 use crate::drops::Drops;
 use crate::identity::Identity;
 use crate::policy::Selector;
+use crate::tcp::Health;
 use crate::{Books, Outlet};
 
 /// All that has a say in what becomes of it.
@@ -13,6 +14,7 @@ pub(super) struct Exit<'a> {
     selector: &'a Selector,
     identity: &'a Identity,
     drops: &'a mut Drops,
+    health: &'a Health,
     recent: &'a mut Recent,
     outlet: &'a mut Outlet,
     books: &'a mut Books,
@@ -24,6 +26,7 @@ impl Exit<'_> {
         let Some(mut record) = record(ending, self.books) else { return };
         self.identity.attribute(&mut record);
         self.drops.claim(&mut record);
+        self.health.attribute(&mut record);
         self.recent.add(&record);
         if self.selector.writes(&record) {
             self.outlet.push(record, self.books);
@@ -36,7 +39,7 @@ impl Exit<'_> {
 impl Agent {
     /// The conversations, and where those go that end.
     pub(super) fn exit<'a>(&'a mut self, outlet: &'a mut Outlet) -> (&'a mut Table, Exit<'a>) {
-        let Self { table, selector, identity, drops, recent, books, .. } = self;
-        (table, Exit { selector, identity, drops, recent, outlet, books })
+        let Self { table, selector, identity, drops, health, recent, books, .. } = self;
+        (table, Exit { selector, identity, drops, health, recent, outlet, books })
     }
 }

@@ -37,6 +37,7 @@ impl Agent {
             drains: self.drains.report(),
             sinks: vec![outlet.state()],
             identity: self.identity.state(),
+            tcp: self.health.state(),
             nat: self.nat.state(&self.table),
             drops: self.drops.state(),
             cost: self.cost(),
@@ -48,7 +49,8 @@ impl Agent {
         let of_flows = PROGRAMS.iter().filter_map(|name| stats::runs_of(self.flows.loaded(), name));
         let of_identity = self.identity.programs().filter_map(|(loaded, name)| stats::runs_of(loaded, name));
         let of_drops = self.drops.programs().filter_map(|(loaded, name)| stats::runs_of(loaded, name));
-        let runs = of_flows.chain(of_identity).chain(of_drops);
+        let of_tcp = self.health.programs().filter_map(|(loaded, name)| stats::runs_of(loaded, name));
+        let runs = of_flows.chain(of_identity).chain(of_drops).chain(of_tcp);
         let programs = runs.map(|runs| ProgramRuns {
             name: runs.name,
             id: runs.id,

@@ -37,7 +37,12 @@ pub struct At {
 impl Heard {
     /// The event, once it is known which clock time was `booted`.
     pub fn event(self, places: &Places<'_>, booted: u64) -> Event {
+        let health = match &self.happening {
+            Happening::Closed(closed) => Some(Arc::clone(&closed.health)),
+            _ => None,
+        };
         let mut event = Event::between(places.of_netns(self.netns), self.ends, self.happening);
+        event.flow.source.tcp = health;
         if let Some(at) = self.at {
             at.enter(&mut event, places, self.netns);
         }

@@ -5,6 +5,7 @@
 //! ```
 
 mod calls;
+mod closed;
 mod drops;
 mod heard;
 mod lookups;
@@ -15,6 +16,7 @@ use crate::identity::{Identity, unix_now};
 use crate::interfaces::{Change, Inventory};
 use crate::{Namespaces, Result, Settings};
 use calls::CallSource;
+use closed::ClosedSource;
 use drops::DropSource;
 use heard::{Heard, Places};
 use retransmits::RetransmitSource;
@@ -186,6 +188,9 @@ fn sources(kinds: &[&'static EventKind]) -> Result<Vec<Box<dyn Source>>> {
     }
     if kinds.iter().any(|kind| kind.name == "drop") {
         sources.push(Box::new(DropSource::attach()?));
+    }
+    if kinds.iter().any(|kind| kind.name == "tcp") {
+        sources.push(Box::new(ClosedSource::attach()?));
     }
     Ok(sources)
 }

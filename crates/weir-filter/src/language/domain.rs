@@ -2,7 +2,7 @@
 
 use super::operator::Operator;
 use weir_record::{
-    Direction, Evidence, Field, FlowEndReason, InterfaceKind, Kind, NameOrigin, TcpState, Unit,
+    Direction, Evidence, Field, FlowEndReason, InterfaceKind, Kind, NameOrigin, TcpFailure, TcpState, Unit,
 };
 
 /// What the values of a field are, as far as the language tells them apart.
@@ -61,6 +61,7 @@ impl Domain {
             Self::Text => "a text or a glob".into(),
             Self::Words(words) => words.join(", "),
             Self::Number(u64::MAX, Unit::Bytes) => "a number such as 1500, 10k or 10MiB".into(),
+            Self::Number(u64::MAX, Unit::Nanoseconds) => "a length of time such as 1500us, 20ms or 3s".into(),
             Self::Number(u64::MAX, Unit::Packets) => "a number such as 1500 or 10k".into(),
             Self::Number(u64::MAX, _) => "a number".into(),
             Self::Number(most, _) => format!("a number from 0 to {most}"),
@@ -97,6 +98,9 @@ pub(crate) fn words(field: &Field) -> Option<Vec<&'static str>> {
         "tcp_state" => Some(TcpState::ALL.map(TcpState::as_str).to_vec()),
         "source_name_origin" | "destination_name_origin" => {
             Some(NameOrigin::ALL.map(NameOrigin::as_str).to_vec())
+        }
+        "source_tcp_failure" | "destination_tcp_failure" => {
+            Some(TcpFailure::ALL.map(TcpFailure::as_str).to_vec())
         }
         _ => None,
     }

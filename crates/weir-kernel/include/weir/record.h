@@ -353,6 +353,74 @@ struct drop_count {
 	__u64 bytes; /* from the network header on */
 };
 
+/* tcp_look.change */
+#define TCP_LOOKED 1 /* it was there when it was looked at */
+#define TCP_ENDED 2 /* its socket closes: this is the last that can be known of it */
+#define TCP_RESET_SENT 3 /* a reset was sent from it */
+#define TCP_REFUSED 4 /* a reset was sent to who has no connection here; ends, state and queue only */
+
+/* tcp_look.marks */
+#define TCP_OPENED 0x01 /* this end has asked for the connection; known where `handshake` is */
+#define TCP_THROTTLED 0x02 /* what it sends waits in the queue of an interface of this host */
+#define TCP_UNHELD 0x04 /* no process has it: not accepted yet, or closed already */
+#define TCP_WINDOW_LIMITED 0x08 /* it would send more at once if the congestion window let it */
+#define TCP_WAS_RESET 0x10 /* a reset has ended it */
+
+/*
+ * What TCP keeps of a connection, or of a socket that listens. Counts are of its whole life. Durations in
+ * microseconds, `busy` and those below it in jiffies; 0 where there was none yet.
+ */
+struct tcp_look {
+	__u64 socket; /* these six as in socket_event */
+	__u64 local[2];
+	__u64 remote[2];
+	__u32 netns;
+	__u16 local_port;
+	__u16 remote_port;
+	__u32 pid; /* the process that asked for the connection; 0: another end did, or not known */
+	__u32 inode; /* of one that is looked at, as in socket_holder; 0: no process has it */
+	__u64 time; /* nanoseconds of the monotonic clock */
+	__u64 bytes_sent; /* those that were sent again, too */
+	__u64 bytes_acknowledged;
+	__u64 bytes_received;
+	__u64 bytes_retransmitted;
+	__u32 handshake;
+	__u32 rtt; /* smoothed, in eighths */
+	__u32 rtt_deviation; /* smoothed, in quarters */
+	__u32 min_rtt; /* all ones: none yet */
+	__u32 segments_sent; /* with data */
+	__u32 segments_retransmitted;
+	__u32 segments_lost;
+	__u32 reordered; /* how often */
+	__u32 out_of_order; /* segments that came too early */
+	__u32 congestion_window; /* segments */
+	__u32 slow_start_threshold;
+	__u32 segment_size;
+	__u32 delivered; /* segments, the last time that the rate was taken */
+	__u32 delivered_in;
+	__u32 busy; /* while there was something to send, but for the two below */
+	__u32 receive_window_limited;
+	__u32 send_buffer_limited;
+	__u32 send_window; /* bytes: what the other end takes */
+	__u32 receive_window;
+	__u32 unsent; /* bytes, as those below */
+	__u32 unacknowledged;
+	__u32 unread;
+	__u32 send_buffer;
+	__u32 send_memory; /* what is queued takes so much of it */
+	__u32 accept_queue; /* of one that listens: connections that wait to be accepted */
+	__u32 accept_queue_room;
+	__u32 syn_queue; /* connections whose handshake is under way */
+	__u32 drops; /* packets that it did not take: of one that listens, for want of room */
+	__u16 error; /* errno, what ended it */
+	__u8 change;
+	__u8 state; /* of one that ends, the one that it was in */
+	__u8 retransmits; /* how often the same was sent again by now */
+	__u8 probes; /* of a closed window, without an answer */
+	__u8 marks;
+	__u8 padding;
+};
+
 #define PIN_SIZE(type, size) _Static_assert(sizeof(struct type) == (size), #type " changed size")
 PIN_SIZE(flow_entry, 64);
 PIN_SIZE(flow_addresses, 32);
@@ -378,3 +446,4 @@ PIN_SIZE(drop_key, 64);
 PIN_SIZE(drop_count, 16);
 PIN_SIZE(fragment_key, 40);
 PIN_SIZE(fragment_origin, 12);
+PIN_SIZE(tcp_look, 216);

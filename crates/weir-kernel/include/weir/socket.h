@@ -74,20 +74,28 @@ static __always_inline void copy_ipv6(__u64 *to, const struct in6_addr *address)
 		words[i] = address->in6_u.u6_addr32[i];
 }
 
-/* The ends. As with describe_owner(), `common` is one whose type the verifier knows. False: it is of neither family. */
-static __always_inline bool describe_ends(struct socket_event *event, const struct sock_common *common)
+/* As with describe_owner(), `common` is one whose type the verifier knows. False: it is of neither family. */
+static __always_inline bool copy_addresses(__u64 *local, __u64 *remote, const struct sock_common *common)
 {
 	__u16 family = common->skc_family;
 
 	if (family == FAMILY_IPV4) {
-		map_ipv4(event->local, common->skc_rcv_saddr);
-		map_ipv4(event->remote, common->skc_daddr);
+		map_ipv4(local, common->skc_rcv_saddr);
+		map_ipv4(remote, common->skc_daddr);
 	} else if (family == FAMILY_IPV6) {
-		copy_ipv6(event->local, &common->skc_v6_rcv_saddr);
-		copy_ipv6(event->remote, &common->skc_v6_daddr);
+		copy_ipv6(local, &common->skc_v6_rcv_saddr);
+		copy_ipv6(remote, &common->skc_v6_daddr);
 	} else {
 		return false;
 	}
+	return true;
+}
+
+/* The ends, but for the local port. */
+static __always_inline bool describe_ends(struct socket_event *event, const struct sock_common *common)
+{
+	if (!copy_addresses(event->local, event->remote, common))
+		return false;
 	event->netns = common->skc_net.net->ns.inum;
 	event->remote_port = bpf_ntohs(common->skc_dport);
 	__builtin_memset(event->padding, 0, sizeof(event->padding));

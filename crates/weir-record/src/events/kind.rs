@@ -1,9 +1,9 @@
 //! The kinds of events, and the columns of each.
 
-use super::{Event, EventField, calls, dns, drops, retransmit};
+use super::{Event, EventField, calls, closed, dns, drops, retransmit};
 use crate::FIELDS;
 use crate::field::{Field, Kind, Unit, Value};
-use crate::fields::{DESTINATION_END, SOURCE_END};
+use crate::fields::{DESTINATION_END, SOURCE_END, SOURCE_TCP};
 use serde::Serialize;
 
 /// A table of events.
@@ -34,6 +34,8 @@ pub enum Place {
     Ends,
     /// Packets at an interface; who sends them is the source.
     Packet,
+    /// Both ends, and what TCP keeps at the source.
+    Connection,
 }
 
 /// Whose doing an event is; an end.
@@ -61,7 +63,7 @@ impl Place {
         match self {
             Self::Process => &[],
             Self::Source => &["netns", "protocol", "source_address", "source_port"],
-            Self::Ends => &[
+            Self::Ends | Self::Connection => &[
                 "netns",
                 "protocol",
                 "source_address",
@@ -93,12 +95,13 @@ impl Place {
 
     /// Whether there is a destination, too.
     pub fn has_both_ends(self) -> bool {
-        matches!(self, Self::Ends | Self::Packet)
+        matches!(self, Self::Ends | Self::Packet | Self::Connection)
     }
 
     fn ends(self) -> impl Iterator<Item = &'static Field> {
         let destination = if self.has_both_ends() { DESTINATION_END } else { &[] };
-        SOURCE_END.iter().chain(destination).copied().flatten()
+        let kept = if self == Self::Connection { SOURCE_TCP } else { &[] };
+        SOURCE_END.iter().chain(destination).copied().flatten().chain(kept)
     }
 }
 
@@ -157,12 +160,13 @@ impl EventColumn {
 
 impl EventKind {
     /// Every kind, in the order of the page.
-    pub const ALL: [&'static Self; 7] = [
+    pub const ALL: [&'static Self; 8] = [
         &calls::EXEC,
         &calls::BIND,
         &calls::CONNECT,
         &calls::ACCEPT,
         &retransmit::RETRANSMIT,
+        &closed::TCP,
         &dns::DNS,
         &drops::DROP,
     ];

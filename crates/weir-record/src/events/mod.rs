@@ -2,6 +2,7 @@
 //! fields of its own; who and where it was are the fields of flow records.
 
 mod calls;
+mod closed;
 mod dns;
 mod drops;
 mod kind;
@@ -9,6 +10,7 @@ mod page;
 mod retransmit;
 
 pub use calls::{Bind, Connect};
+pub use closed::Closed;
 pub use dns::{Dns, DnsAnswer, type_name as dns_type_name};
 pub use drops::Drops;
 pub use kind::{Actor, EventColumn, EventKind, Lost, Place as EventPlace};
@@ -45,6 +47,8 @@ pub enum Happening {
     Bind(Bind),
     /// The source sent something again.
     Retransmit(Retransmit),
+    /// A connection of the source is over.
+    Closed(Closed),
     /// The source asked DNS.
     Dns(Dns),
     /// Packets of the source's were dropped.
@@ -60,6 +64,7 @@ impl Happening {
             Self::Accept => &calls::ACCEPT,
             Self::Bind(_) => &calls::BIND,
             Self::Retransmit(_) => &retransmit::RETRANSMIT,
+            Self::Closed(_) => &closed::TCP,
             Self::Dns(_) => &dns::DNS,
             Self::Drop(_) => &drops::DROP,
         }

@@ -26,6 +26,7 @@ mod kubernetes;
 mod name;
 mod packets;
 mod process;
+mod tcp;
 mod translation;
 
 use crate::field::Field;
@@ -43,6 +44,8 @@ const GROUPS: &[&[Field]] = &[
     kubernetes::DESTINATION,
     name::SOURCE,
     name::DESTINATION,
+    tcp::SOURCE,
+    tcp::DESTINATION,
 ];
 
 static ALL: [Field; count(GROUPS)] = joined(GROUPS);
@@ -78,6 +81,9 @@ pub const SOURCE_END: &[&[Field]] = &[process::SOURCE, container::SOURCE, kubern
 /// The same of the destination.
 pub const DESTINATION_END: &[&[Field]] =
     &[process::DESTINATION, container::DESTINATION, kubernetes::DESTINATION, name::DESTINATION];
+
+/// What TCP keeps at the source.
+pub const SOURCE_TCP: &[Field] = tcp::SOURCE;
 
 /// Every field of a flow record, in the order of output.
 pub static FIELDS: &[Field] = &ALL;

@@ -82,6 +82,10 @@ pub struct Arguments {
     #[arg(long, value_name = "SWITCH", default_value = "on", help_heading = "Who talks")]
     processes: Switch,
 
+    /// Say how TCP connections fare: round-trip times, what was sent again, what they wait for, why they fail
+    #[arg(long, value_name = "SWITCH", default_value = "on", help_heading = "How well they talk")]
+    tcp: Switch,
+
     /// How many characters of a process's command line are kept, secrets masked; 0 for none
     #[arg(long, value_name = "COUNT", default_value_t = 256, value_parser = clap::value_parser!(u32).range(..=4096), help_heading = "Who talks")]
     process_arguments: u32,
@@ -280,6 +284,7 @@ pub fn settings(arguments: Arguments) -> Settings {
         drops: arguments.drops == Switch::On,
         identity: arguments.identity == Switch::On,
         processes: arguments.processes == Switch::On,
+        tcp: arguments.tcp == Switch::On,
         arguments: match arguments.process_arguments {
             0 => weir_agent::Arguments::Hidden,
             most => weir_agent::Arguments::UpTo(most as usize),

@@ -5,7 +5,7 @@ use super::{containers, drops, kubernetes};
 use crate::table::{self, ALARM, QUIET};
 use crate::text;
 use std::time::Duration;
-use weir_agent::{Effective, NamesState, SinkState, Status};
+use weir_agent::{Effective, HealthState, NamesState, SinkState, Status};
 use weir_probes::flows::PROGRAMS;
 
 /// Room for a fact on an 80-column terminal.
@@ -24,6 +24,7 @@ pub fn facts(status: &Status<Totals>) -> Vec<(&'static str, String)> {
         ("programs", programs(status)),
         ("identity", identity(status)),
         ("names", names(&status.identity.names)),
+        ("tcp", tcp(&status.tcp)),
         ("nat", nat(status)),
         ("drops", drops::line(&status.drops)),
         ("agent", process(status)),
@@ -94,6 +95,22 @@ fn identity(status: &Status<Totals>) -> String {
     let short_lived = if identity.process_hooks == "proc" { ", from /proc only" } else { "" };
     let (sockets, processes) = (text::grouped(identity.sockets), text::grouped(identity.processes));
     format!("{sockets} sockets of {processes} processes by {}{short_lived}, {lost}", identity.hooks)
+}
+
+/// Connections whose health is known.
+fn tcp(health: &HealthState) -> String {
+    if !health.on {
+        return format!("{QUIET}off: records do not say how TCP connections fare{QUIET:#}");
+    }
+    let lost = match (health.evicted_connections, health.lost_ends) {
+        (0, 0) => "none forgotten".into(),
+        (forgotten, lost) => {
+            let (forgotten, lost) = (text::grouped(forgotten), text::grouped(lost));
+            format!("{ALARM}{forgotten} forgotten, {lost} ends lost{ALARM:#}")
+        }
+    };
+    let took = format!("{:.1} ms", health.look_seconds * 1e3);
+    format!("{} connections, the last look took {took}, {lost}", text::grouped(health.connections))
 }
 
 /// Addresses that have a name or a place, by source.

@@ -1,0 +1,247 @@
+//! How well connections fare: joins records with what TCP keeps of them.
+//!
+//! ```text
+//! all sockets, now and then (an iterator in each namespace) ─┐
+//! each socket as it closes, resets (a ring) ─────────────────┴─► by both ends ──► records
+//! ```
+
+mod health;
+mod listeners;
+mod table;
+
+use crate::decode::ipv6;
+use crate::interfaces::{Inventory, Namespace};
+use crate::{Result, Settings};
+use hashbrown::HashMap;
+use health::LISTEN;
+pub(crate) use health::{failure, health};
+use listeners::Listeners;
+use serde::{Deserialize, Serialize};
+use std::io;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use table::{Connections, Ends, Known, Side};
+use weir_kernel::{Loaded, TCP_LOOKED, TcpLook, clock};
+use weir_probes::flows::own_netns;
+use weir_probes::tcp::{PROGRAMS, Tcp};
+use weir_record::{FlowRecord, Interface, ProbeAccount, TcpFailure, TcpHealth, TcpState};
+
+/// Connections that are remembered: about 400 bytes each.
+const CONNECTIONS: usize = 131_072;
+/// Ends that are taken at a time; more than the ring holds.
+const AT_A_TIME: usize = 65_536;
+/// How often all sockets are looked at.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+/// A look keeps the agent from its drain: it waits this many times as long as the last one took.
+const SHARE: u32 = 100;
+
+/// What it can say of itself.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct HealthState {
+    /// Whether it is on.
+    pub on: bool,
+    /// Connections that are remembered.
+    pub connections: u64,
+    /// Connections that were forgotten before they were over.
+    pub evicted_connections: u64,
+    /// Ends of connections that the kernel's ring had no room for.
+    pub lost_ends: u64,
+    /// How long it took to look at all sockets, the last time.
+    pub look_seconds: f64,
+}
+
+/// How connections fare.
+pub(crate) struct Health {
+    probe: Option<Tcp>,
+    own_netns: u32,
+    tick: Duration,
+    connections: Connections,
+    listeners: Listeners,
+    /// Of namespaces by the names that records have; the agent's own is left out.
+    namespaces: HashMap<Arc<str>, u32>,
+    due: Instant,
+    took: Duration,
+    /// Ends that the kernel has told of.
+    events: u64,
+    heard: Vec<TcpLook>,
+}
+
+impl Health {
+    /// Attaches the probe, if it is wanted; what a user should know where it is refused.
+    pub fn open(settings: &Settings) -> (Self, Option<String>) {
+        let linger = settings.idle_timeout + 3 * settings.interval;
+        let (probe, remark) = match settings.tcp.then(Tcp::attach) {
+            Some(Ok(probe)) => {
+                let remark = (!probe.times_handshakes())
+                    .then(|| "how long TCP's handshakes take stays unknown: that takes Linux 5.11".into());
+                (Some(probe), remark)
+            }
+            Some(Err(error)) => (None, Some(format!("how TCP connections fare stays unknown: {error}"))),
+            None => (None, None),
+        };
+        let health = Self {
+            probe,
+            own_netns: own_netns(),
+            tick: clock::tick().unwrap_or_default(),
+            connections: Connections::new(CONNECTIONS, linger),
+            listeners: Listeners::new(linger),
+            namespaces: HashMap::new(),
+            due: Instant::now(),
+            took: Duration::ZERO,
+            events: 0,
+            heard: Vec::new(),
+        };
+        (health, remark)
+    }
+
+    /// Takes in what has ended meanwhile; now and then, looks at what there is.
+    ///
+    /// # Errors
+    /// The kernel refuses to be read.
+    pub fn hear(&mut self, inventory: &Inventory) -> Result<()> {
+        self.hear_of_ends()?;
+        if self.probe.is_some() && Instant::now() >= self.due {
+            self.look(inventory);
+        }
+        Ok(())
+    }
+
+    fn hear_of_ends(&mut self) -> Result<()> {
+        let Some(probe) = &self.probe else { return Ok(()) };
+        let mut heard = std::mem::take(&mut self.heard);
+        self.events += probe.consume(AT_A_TIME, |look| heard.push(*look))? as u64;
+        let now = Instant::now();
+        heard.drain(..).for_each(|look| self.learn(&look, now));
+        self.heard = heard;
+        Ok(())
+    }
+
+    /// Looks at the sockets of every namespace that is watched. One that cannot be entered any more is gone.
+    pub fn look(&mut self, inventory: &Inventory) {
+        if self.probe.is_none() {
+            return;
+        }
+        let began = Instant::now();
+        self.namespaces.clear();
+        for (namespace, _) in inventory.namespaces() {
+            self.look_into(namespace);
+            if namespace.id() != 0 {
+                self.namespaces.insert(Arc::clone(namespace.name()), namespace.id());
+            }
+        }
+        self.took = began.elapsed();
+        self.due = began + LOOK_EVERY.max(SHARE * self.took);
+    }
+
+    fn look_into(&mut self, namespace: &Namespace) {
+        let Some(probe) = &self.probe else { return };
+        let Ok(began) = clock::monotonic() else { return };
+        let Ok(all) = look_into(probe, namespace) else { return };
+        let now = Instant::now();
+        all.iter().for_each(|look| self.learn(look, now));
+        self.connections.sweep(namespace.id(), began.as_nanos() as u64, now);
+    }
+
+    fn learn(&mut self, look: &TcpLook, now: Instant) {
+        let netns = if look.netns == self.own_netns { 0 } else { look.netns };
+        let ends = ends(look);
+        let is_over = u32::from(look.change) != TCP_LOOKED;
+        if look.state == LISTEN && !is_over {
+            self.listeners.learn(netns, ends.local, look, now);
+        } else if look.remote_port != 0 {
+            let health = Arc::new(health(look, self.tick));
+            let known = Known { netns, socket: look.socket, time: look.time, is_over, health };
+            self.connections.learn(ends, known, now);
+        }
+    }
+
+    /// Forgets what is long over.
+    pub fn expire(&mut self) {
+        let now = Instant::now();
+        self.connections.expire(now);
+        self.listeners.expire(now);
+    }
+
+    /// Enters what the kernels at both ends keep.
+    pub fn attribute(&self, record: &mut FlowRecord) {
+        let meant = record.key.addresses().zip(record.key.ports());
+        let (true, Some((addresses, ports))) = (self.probe.is_some() && record.key.is_tcp(), meant) else {
+            return;
+        };
+        let netns = self.netns(&record.interface);
+        let meant = Ends { local: (addresses.0, ports.0), remote: (addresses.1, ports.1) };
+        // Behind a NAT: what the one who was asked sees.
+        let behind = record.translation.map(|ends| Ends { local: ends.source, remote: ends.destination });
+        let find = |ends: Ends| self.connections.get(&ends, netns).cloned();
+        record.source.tcp = find(meant).or_else(|| find(behind?));
+        record.destination.tcp =
+            behind.and_then(|behind| find(turned(behind))).or_else(|| find(turned(meant)));
+        let asked = behind.unwrap_or(meant).remote;
+        if record.destination.tcp.is_none()
+            && record.tcp_state == Some(TcpState::Attempted)
+            && self.listeners.turned_away(netns, asked, Instant::now())
+        {
+            let failure = Some(TcpFailure::AcceptQueueFull);
+            record.destination.tcp = Some(Arc::new(TcpHealth { failure, ..TcpHealth::default() }));
+        }
+    }
+
+    /// The namespace of an interface: 0 for the agent's own; one that is gone is nobody's.
+    fn netns(&self, interface: &Interface) -> u32 {
+        if interface.own_netns {
+            0
+        } else {
+            self.namespaces.get(&interface.netns).copied().unwrap_or(u32::MAX)
+        }
+    }
+
+    /// What can be said of it.
+    pub fn state(&self) -> HealthState {
+        HealthState {
+            on: self.probe.is_some(),
+            connections: self.connections.len() as u64,
+            evicted_connections: self.connections.evicted(),
+            lost_ends: self.lost(),
+            look_seconds: self.took.as_secs_f64(),
+        }
+    }
+
+    fn lost(&self) -> u64 {
+        self.probe.as_ref().and_then(|probe| probe.lost().ok()).unwrap_or(0)
+    }
+
+    /// What the probe has told, and what of it was lost.
+    pub fn account(&self) -> Option<ProbeAccount> {
+        self.probe.as_ref().map(|_| ProbeAccount {
+            probe: "tcp",
+            events: self.events,
+            lost_events: self.lost(),
+            evicted: self.connections.evicted(),
+        })
+    }
+
+    /// The programs that run, for their statistics.
+    pub fn programs(&self) -> impl Iterator<Item = (&Loaded, &'static str)> {
+        self.probe.iter().flat_map(|probe| PROGRAMS.map(|name| (probe.loaded(), name)))
+    }
+}
+
+/// All sockets of a namespace.
+///
+/// # Errors
+/// It is gone, or the kernel refuses.
+pub(crate) fn look_into(probe: &Tcp, namespace: &Namespace) -> io::Result<Vec<TcpLook>> {
+    let now = probe.now();
+    namespace.enter(|| now.all::<TcpLook>())?.map_err(io::Error::other)
+}
+
+/// Both ends, as the kernel at one of them sees them.
+pub(crate) fn ends(look: &TcpLook) -> Ends {
+    let side = |words, port| -> Side { (ipv6(words).to_canonical(), port) };
+    Ends { local: side(look.local, look.local_port), remote: side(look.remote, look.remote_port) }
+}
+
+fn turned(ends: Ends) -> Ends {
+    Ends { local: ends.remote, remote: ends.local }
+}

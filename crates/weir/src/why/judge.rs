@@ -1,0 +1,346 @@
+//! What limits a connection, from two looks at its ends. Nothing but arithmetic.
+//!
+//! TCP itself keeps how long a sender was busy, and how long of that it waited for the other end's window, or for
+//! more than its send buffer holds. What is left of the busy time is the path's: there losses, a queue that grows in
+//! front of a narrow link, and the congestion window share it.
+
+use super::connection::{CLOSE_WAIT, Connection, ESTABLISHED, Pace, SYN_SENT};
+use std::time::Duration;
+use weir_agent::WatchedSocket;
+use weir_kernel::{TCP_UNHELD, TCP_WINDOW_LIMITED, TcpLook};
+use weir_record::TcpFailure;
+
+/// What can limit a connection, or keep it from being one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Limiter {
+    Application,
+    ReceiverWindow,
+    SendBuffer,
+    Loss,
+    NarrowLink,
+    CongestionWindow,
+    AcceptQueue,
+    /// Only the end that receives is here, and it takes all that comes.
+    OtherEnd,
+    NoAnswer,
+    Failure(TcpFailure),
+}
+
+/// One of them, and how sure it is that it is this one.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Limit {
+    pub limiter: Limiter,
+    pub confidence: f64,
+}
+
+/// An end, with what it did between the looks.
+#[derive(Debug, Clone, Copy)]
+pub struct Side<'a> {
+    pub socket: &'a WatchedSocket,
+    pub pace: Pace,
+}
+
+/// The whole case: who sends, who receives, and what that comes to.
+#[derive(Debug, Clone)]
+pub struct Case<'a> {
+    pub sender: Option<Side<'a>>,
+    pub receiver: Option<Side<'a>>,
+    /// The most likely first; never empty.
+    pub limits: Vec<Limit>,
+}
+
+/// A share of segments that is sent again at which loss alone decides how fast it goes.
+const LOSSY: f64 = 0.01;
+/// Round-trip times vary by so much on any machine.
+const JITTER_MICROS: f64 = 2_000.0;
+/// Less is not worth a line.
+const LEAST: f64 = 0.01;
+
+impl<'a> Case<'a> {
+    /// Of a connection that was looked at for `interval`.
+    pub fn of(connection: &Connection<'a>, tick: Duration, interval: Duration) -> Self {
+        let side = |socket| Side { socket, pace: Pace::of(socket, tick, interval) };
+        let (asker, asked) = (connection.asker.map(side), connection.asked.map(side));
+        let moved = |side: &Option<Side<'_>>| side.map_or(0, |side| sent(&side));
+        let got = |side: &Option<Side<'_>>| side.map_or(0, |side| side.pace.received);
+        // Of an end that is not here the other one tells: what it received was sent.
+        let forth = moved(&asker).max(got(&asked));
+        let back = moved(&asked).max(got(&asker));
+        let (sender, receiver) = if back > forth { (asked, asker) } else { (asker, asked) };
+        let mut limits = waiting(connection, interval).unwrap_or_else(|| match (&sender, &receiver) {
+            _ if forth.max(back) == 0 => vec![sure(Limiter::Application)],
+            (Some(sender), receiver) => by_sender(sender, receiver.as_ref()),
+            (None, Some(receiver)) => by_receiver(receiver),
+            (None, None) => vec![sure(Limiter::Application)],
+        });
+        limits.sort_by(|one, other| other.confidence.total_cmp(&one.confidence));
+        let best = limits.first().cloned();
+        limits.retain(|limit| limit.confidence >= LEAST);
+        if limits.is_empty() {
+            limits.extend(best);
+        }
+        Self { sender, receiver, limits }
+    }
+
+    /// Whether anything wants to move at all.
+    pub fn is_idle(&self) -> bool {
+        let sides = || self.sender.iter().chain(&self.receiver);
+        self.limits[0].limiter == Limiter::Application
+            && sides().all(|side| sent(side) == 0 && side.pace.received == 0)
+    }
+}
+
+fn sure(limiter: Limiter) -> Limit {
+    Limit { limiter, confidence: 1.0 }
+}
+
+/// What an end sends, or wants to.
+fn sent(side: &Side<'_>) -> u64 {
+    let last = &side.socket.last;
+    side.pace.acknowledged
+        + u64::from(waiting_bytes(last.unsent))
+        + u64::from(waiting_bytes(last.unacknowledged))
+}
+
+/// A FIN and a SYN count as a byte, which nobody waits for.
+fn waiting_bytes(bytes: u32) -> u32 {
+    if bytes > 1 { bytes } else { 0 }
+}
+
+/// Whether a socket that listens turns away who comes.
+pub fn is_overrun(listener: &WatchedSocket, drops: u32) -> bool {
+    drops > 0 || listener.last.accept_queue > listener.last.accept_queue_room
+}
+
+/// One that has not begun yet.
+fn waiting(connection: &Connection<'_>, interval: Duration) -> Option<Vec<Limit>> {
+    let unheld = |socket: &WatchedSocket| {
+        [ESTABLISHED, CLOSE_WAIT].contains(&socket.last.state)
+            && u32::from(socket.last.marks) & TCP_UNHELD != 0
+    };
+    let overrun = connection
+        .listener
+        .is_some_and(|listener| is_overrun(listener, Pace::of(listener, Duration::ZERO, interval).drops));
+    if connection.asked.is_some_and(unheld) {
+        return Some(vec![sure(Limiter::AcceptQueue)]);
+    }
+    let asker = connection.asker?;
+    match asker.last.state {
+        SYN_SENT if overrun => Some(vec![sure(Limiter::AcceptQueue)]),
+        SYN_SENT => Some(vec![sure(Limiter::NoAnswer)]),
+        // It believes to be connected; the last segment of the handshake was dropped where the queue is full.
+        ESTABLISHED if connection.asked.is_none() && overrun => Some(vec![sure(Limiter::AcceptQueue)]),
+        _ => None,
+    }
+}
+
+fn by_sender(sender: &Side<'_>, receiver: Option<&Side<'_>>) -> Vec<Limit> {
+    let (pace, last) = (&sender.pace, &sender.socket.last);
+    // A window that is closed is the receiver's doing, also while no more than a probe is on its way.
+    let is_closed = waiting_bytes(last.unsent) > 0 && last.send_window < last.segment_size.max(1);
+    let is_unread = receiver.is_some_and(|side| side.socket.last.unread > side.socket.last.receive_window);
+    let mut receive = pace.receive_window_limited;
+    if is_closed && is_unread {
+        receive = receive.max(0.9);
+    }
+    let measured = pace.send_buffer_limited.min(1.0 - receive);
+    let rest = (pace.busy - receive - measured).max(0.0);
+    // TCP's own clock of it does not run where one write fills the buffer.
+    let send = measured + rest * crowded(sender.socket);
+    let path = (pace.busy - receive - send).max(0.0);
+    let loss = (resent(pace) / LOSSY).min(1.0) * (1.0 - queueing(last));
+    let narrow = narrowness(last, loss);
+    vec![
+        Limit { limiter: Limiter::Application, confidence: (1.0 - receive - send - path).max(0.0) },
+        Limit { limiter: Limiter::ReceiverWindow, confidence: receive },
+        Limit { limiter: Limiter::SendBuffer, confidence: send },
+        Limit { limiter: Limiter::Loss, confidence: path * loss },
+        Limit { limiter: Limiter::NarrowLink, confidence: path * (1.0 - loss) * narrow },
+        Limit { limiter: Limiter::CongestionWindow, confidence: path * (1.0 - loss) * (1.0 - narrow) },
+    ]
+}
+
+/// In how many of the looks the send buffer was as good as full, with nothing left in it to send, although more could
+/// have been on its way. Who waits for room is woken when a third of it is free.
+fn crowded(socket: &WatchedSocket) -> f64 {
+    let is_crowded = |look: &TcpLook| {
+        let allowed = u64::from(look.congestion_window) * u64::from(look.segment_size);
+        let room = u64::from(look.send_buffer) * 2 / 3;
+        u64::from(look.send_memory) >= room && look.unsent == 0 && u64::from(look.unacknowledged) < allowed
+    };
+    let looks = || socket.first.iter().chain([&socket.last]);
+    looks().filter(|look| is_crowded(look)).count() as f64 / looks().count() as f64
+}
+
+/// The share of segments that were sent again.
+pub fn resent(pace: &Pace) -> f64 {
+    f64::from(pace.segments_retransmitted)
+        / f64::from(pace.segments_sent.max(pace.segments_retransmitted).max(1))
+}
+
+/// The share of the round-trip time that is spent in queues: what it is longer than the shortest one.
+pub fn queueing(look: &TcpLook) -> f64 {
+    let (rtt, least) = (f64::from(look.rtt) / 8.0, f64::from(look.min_rtt));
+    if look.min_rtt == u32::MAX || rtt <= 0.0 { 0.0 } else { ((rtt - least - JITTER_MICROS) / rtt).max(0.0) }
+}
+
+/// How much speaks for a narrow link: a queue in front of it; or a sender that has more to send, lost nothing, and is
+/// not held back by its congestion window, but by the pace at which its data leave.
+fn narrowness(look: &TcpLook, loss: f64) -> f64 {
+    let is_paced = waiting_bytes(look.unsent) > 0 && u32::from(look.marks) & TCP_WINDOW_LIMITED == 0;
+    if is_paced { queueing(look).max(0.8 * (1.0 - loss)) } else { queueing(look).sqrt() }
+}
+
+/// The other end is not here: this one knows whether it reads, and whether something is missing.
+fn by_receiver(receiver: &Side<'_>) -> Vec<Limit> {
+    let (pace, last) = (&receiver.pace, &receiver.socket.last);
+    let was_unread = receiver.socket.first.is_some_and(|first| first.unread > first.receive_window);
+    let is_unread = last.unread > last.receive_window;
+    let reader = match (was_unread, is_unread) {
+        (true, true) => 0.95,
+        (true, false) | (false, true) => 0.6,
+        (false, false) => 0.0,
+    };
+    let segments = pace.received as f64 / f64::from(last.segment_size.max(1));
+    let loss = (f64::from(pace.out_of_order) / segments.max(1.0) / LOSSY).min(0.8) * (1.0 - reader);
+    vec![
+        Limit { limiter: Limiter::ReceiverWindow, confidence: reader },
+        Limit { limiter: Limiter::Loss, confidence: loss },
+        Limit { limiter: Limiter::OtherEnd, confidence: 1.0 - reader - loss },
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::SocketAddr;
+    use std::sync::Arc;
+    use weir_record::TcpHealth;
+
+    const SECOND: Duration = Duration::from_secs(1);
+    const TICK: Duration = Duration::from_millis(4);
+    /// Jiffies.
+    const ALL: u32 = 250;
+
+    fn socket(first: TcpLook, last: TcpLook) -> WatchedSocket {
+        let end = |port| SocketAddr::from(([10, 0, 0, 1], port));
+        WatchedSocket {
+            netns: (Arc::from("blue"), true),
+            local: end(5000),
+            remote: end(80),
+            first: Some(TcpLook { time: 1_000_000_000, ..first }),
+            last: TcpLook { time: 2_000_000_000, ..last },
+            health: TcpHealth::default(),
+            holders: Vec::new(),
+        }
+    }
+
+    /// One that sends, has more, and is held by nothing yet.
+    fn sending() -> TcpLook {
+        TcpLook {
+            state: ESTABLISHED,
+            busy: ALL,
+            bytes_acknowledged: 1_000_000,
+            unsent: 100_000,
+            unacknowledged: 14_480,
+            segments_sent: 1000,
+            segment_size: 1448,
+            congestion_window: 10,
+            send_window: 1_000_000,
+            send_buffer: 1_000_000,
+            rtt: 20_000 * 8,
+            min_rtt: 19_500,
+            marks: TCP_WINDOW_LIMITED as u8,
+            ..TcpLook::default()
+        }
+    }
+
+    fn judged(connection: &Connection<'_>) -> (Limiter, f64) {
+        let case = Case::of(connection, TICK, SECOND);
+        let sum: f64 = case.limits.iter().map(|limit| limit.confidence).sum();
+        assert!(sum <= 1.001, "{:?}", case.limits);
+        (case.limits[0].limiter, case.limits[0].confidence)
+    }
+
+    fn of_sender(last: TcpLook) -> (Limiter, f64) {
+        let asker = socket(TcpLook { state: ESTABLISHED, unsent: last.unsent, ..TcpLook::default() }, last);
+        judged(&connection(Some(&asker), None, None))
+    }
+
+    fn connection<'a>(
+        asker: Option<&'a WatchedSocket>,
+        asked: Option<&'a WatchedSocket>,
+        listener: Option<&'a WatchedSocket>,
+    ) -> Connection<'a> {
+        let end = |port| SocketAddr::from(([10, 0, 0, 1], port));
+        Connection { source: end(5000), destination: end(80), asker, asked, listener }
+    }
+
+    #[test]
+    fn a_sender_knows_what_it_waits_for() {
+        let window = TcpLook { busy: 0, receive_window_limited: ALL, ..sending() };
+        assert_eq!(of_sender(window), (Limiter::ReceiverWindow, 1.0));
+        let buffer = TcpLook { busy: 0, send_buffer_limited: ALL, ..sending() };
+        assert_eq!(of_sender(buffer), (Limiter::SendBuffer, 1.0));
+        let little = TcpLook { busy: ALL / 10, unsent: 0, unacknowledged: 0, ..sending() };
+        assert_eq!(of_sender(little), (Limiter::Application, 0.9));
+        assert_eq!(of_sender(sending()).0, Limiter::CongestionWindow);
+    }
+
+    #[test]
+    fn losses_with_a_queue_are_those_of_a_narrow_link() {
+        let lossy = TcpLook { segments_retransmitted: 30, ..sending() };
+        assert_eq!(of_sender(lossy), (Limiter::Loss, 1.0));
+        let queue = TcpLook { rtt: 400_000 * 8, ..lossy };
+        assert_eq!(of_sender(queue).0, Limiter::NarrowLink);
+        let paced = TcpLook { marks: 0, ..sending() };
+        assert_eq!(of_sender(paced).0, Limiter::NarrowLink);
+    }
+
+    #[test]
+    fn a_receiver_knows_whether_it_reads() {
+        let reading = TcpLook {
+            state: ESTABLISHED,
+            bytes_received: 1_000_000,
+            segment_size: 1448,
+            receive_window: 60_000,
+            ..TcpLook::default()
+        };
+        let of = |last: TcpLook| {
+            let asked = socket(TcpLook { bytes_received: 0, ..last }, last);
+            judged(&connection(None, Some(&asked), None))
+        };
+        assert_eq!(of(reading), (Limiter::OtherEnd, 1.0));
+        assert_eq!(
+            of(TcpLook { unread: 200_000, receive_window: 0, ..reading }),
+            (Limiter::ReceiverWindow, 0.95)
+        );
+        let asked = socket(TcpLook::default(), TcpLook { out_of_order: 100, ..reading });
+        assert_eq!(judged(&connection(None, Some(&asked), None)).0, Limiter::Loss);
+    }
+
+    #[test]
+    fn what_has_not_begun_waits_for_a_reason() {
+        let asking =
+            socket(TcpLook::default(), TcpLook { state: SYN_SENT, retransmits: 2, ..TcpLook::default() });
+        assert_eq!(judged(&connection(Some(&asking), None, None)), (Limiter::NoAnswer, 1.0));
+        let full = TcpLook { accept_queue: 3, accept_queue_room: 2, ..TcpLook::default() };
+        let listening = socket(full, full);
+        let turned_away = connection(Some(&asking), None, Some(&listening));
+        assert_eq!(judged(&turned_away), (Limiter::AcceptQueue, 1.0));
+        let waiting = socket(
+            TcpLook::default(),
+            TcpLook { state: ESTABLISHED, marks: TCP_UNHELD as u8, ..TcpLook::default() },
+        );
+        assert_eq!(judged(&connection(None, Some(&waiting), None)), (Limiter::AcceptQueue, 1.0));
+    }
+
+    #[test]
+    fn nothing_to_do_is_the_applications() {
+        let idle = TcpLook { state: ESTABLISHED, bytes_acknowledged: 5, ..TcpLook::default() };
+        let asker = socket(idle, idle);
+        let connection = connection(Some(&asker), None, None);
+        assert_eq!(judged(&connection), (Limiter::Application, 1.0));
+        assert!(Case::of(&connection, TICK, SECOND).is_idle());
+    }
+}
