@@ -7,7 +7,7 @@ use std::env;
 use std::path::{Path, PathBuf};
 
 /// Directory and source of each object.
-const PROBES: [(&str, &str); 8] = [
+const PROBES: [(&str, &str); 9] = [
     ("flows", "flows"),
     ("flows", "flows_drawn"),
     ("sockets", "sockets"),
@@ -16,6 +16,7 @@ const PROBES: [(&str, &str); 8] = [
     ("dns", "dns"),
     ("calls", "calls"),
     ("retransmits", "retransmits"),
+    ("hellos", "hellos"),
 ];
 
 fn main() {

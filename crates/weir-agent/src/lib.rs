@@ -17,6 +17,7 @@ mod conversations;
 mod decode;
 mod dns;
 mod error;
+mod hellos;
 mod identity;
 mod interfaces;
 mod nat;
@@ -25,6 +26,7 @@ mod nested;
 mod netlink;
 mod outlet;
 mod policy;
+mod posts;
 mod settings;
 mod snapshot;
 mod status;
@@ -41,7 +43,7 @@ pub use control::{
     ask, ask_flows, sockets,
 };
 pub use conversations::{Dedup, Joining, LiveFlow};
-pub use dns::{DnsPlace, DnsState};
+pub use dns::DnsState;
 pub use error::{Error, Result};
 pub use identity::{
     Arguments, ContainerSettings, ContainersState, IdentityState, Label, NamesState, Naming, Runtimes,
@@ -51,6 +53,7 @@ pub use interfaces::{KindRule, Namespaces, Selection};
 pub use nat::NatState;
 pub use outlet::{Closing, Outlet, Sink};
 pub use policy::Policy;
+pub use posts::PostPlace;
 pub use settings::{HookChoice, Settings};
 pub use snapshot::{Snapshot, Socket, SocketState};
 pub use status::{

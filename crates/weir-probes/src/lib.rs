@@ -3,6 +3,7 @@
 pub mod calls;
 pub mod dns;
 pub mod flows;
+pub mod hellos;
 pub mod holders;
 pub mod processes;
 mod programs;

@@ -27,7 +27,7 @@ pub use conversation::{Evidence, Observation, Observations, Reverse};
 pub use end::End;
 pub use events::{
     Actor, Bind, Connect, Dns, DnsAnswer, Event, EventColumn, EventField, EventKind, EventPlace, Happening,
-    Lost, Retransmit, Retransmitted, dns_type_name, events_page,
+    Lost, Retransmit, Retransmitted, Sni, dns_type_name, events_page,
 };
 pub use field::{Element, Field, Kind, Unit, Value, fields_page};
 pub use fields::FIELDS;

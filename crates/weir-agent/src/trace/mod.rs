@@ -6,6 +6,7 @@
 
 mod calls;
 mod heard;
+mod hellos;
 mod lookups;
 mod retransmits;
 
@@ -15,6 +16,7 @@ use crate::interfaces::{Change, Inventory};
 use crate::{Namespaces, Result, Settings};
 use calls::CallSource;
 use heard::{Heard, Places};
+use hellos::HelloSource;
 use retransmits::RetransmitSource;
 use std::time::Instant;
 use weir_kernel::clock;
@@ -44,13 +46,49 @@ trait Source {
 
     /// What the kernel had no room for, since the start.
     fn lost(&self) -> Result<u64>;
+
+    /// Hangs its programs on the interfaces that there are, if it has any that hang there. Whether there is more to do.
+    /// After an uncertain `change` an interface that seems to be the same may be another one.
+    fn post(&mut self, _inventory: &Inventory, _change: Change) -> bool {
+        false
+    }
+
+    /// What came through and could not be made an event of, since the start.
+    fn incomprehensible(&self) -> u64 {
+        0
+    }
+
+    /// What there is to be said since the last time.
+    fn remarks(&mut self) -> Vec<String> {
+        Vec::new()
+    }
+}
+
+/// A source, and what is known to be missing of it.
+struct Heeded {
+    source: Box<dyn Source>,
+    lost: u64,
+    incomprehensible: u64,
+}
+
+impl Heeded {
+    fn tell_missing(&mut self, told: &mut impl FnMut(Told)) -> Result<()> {
+        let probe = self.source.probe();
+        tell_lost((probe, self.source.lost()?, "ring_full"), &mut self.lost, told);
+        tell_lost(
+            (probe, self.source.incomprehensible(), "incomprehensible"),
+            &mut self.incomprehensible,
+            told,
+        );
+        Ok(())
+    }
 }
 
 /// Those that were asked for, and what it takes to say who they are.
 pub struct Tracer {
     inventory: Inventory,
     identity: Identity,
-    sources: Vec<(Box<dyn Source>, u64)>,
+    sources: Vec<Heeded>,
     /// Whether questions to DNS were asked for. They come with the names of addresses.
     wants_lookups: bool,
     lost_lookups: u64,
@@ -75,13 +113,25 @@ impl Tracer {
         })?;
         let mut identity = Identity::open(settings);
         identity.place(&inventory);
-        let is_behind = identity.post(&inventory, |_| true);
-        remarks.extend(identity.remarks());
         let wants_lookups = kinds.iter().any(|kind| kind.name == "dns");
-        let sources = sources(kinds)?.into_iter().map(|source| (source, 0)).collect();
+        let heed = |source| Heeded { source, lost: 0, incomprehensible: 0 };
+        let sources = sources(settings, kinds)?.into_iter().map(heed).collect();
         let (heard, expired) = (Vec::new(), Instant::now());
-        let tracer =
-            Self { inventory, identity, sources, wants_lookups, lost_lookups: 0, is_behind, heard, expired };
+        let mut tracer = Self {
+            inventory,
+            identity,
+            sources,
+            wants_lookups,
+            lost_lookups: 0,
+            is_behind: true,
+            heard,
+            expired,
+        };
+        // Whoever is told that it hears, hears everything from then on.
+        while tracer.is_behind {
+            tracer.post(Change::None);
+        }
+        remarks.extend(tracer.remarks());
         Ok((tracer, remarks))
     }
 
@@ -94,15 +144,12 @@ impl Tracer {
         if change != Change::None {
             self.identity.place(&self.inventory);
         }
-        if change == Change::Uncertain {
-            self.identity.look_again(&self.inventory);
-        }
         if change != Change::None || self.is_behind {
-            self.is_behind = self.identity.post(&self.inventory, |_| true);
+            self.post(change);
         }
-        for (source, lost) in &mut self.sources {
-            source.hear(&mut |one| self.heard.push(one))?;
-            tell_lost((source.probe(), source.lost()?), lost, &mut told);
+        for heeded in &mut self.sources {
+            heeded.source.hear(&mut |one| self.heard.push(one))?;
+            heeded.tell_missing(&mut told)?;
         }
         // Whoever did this has been told of by now.
         let Self { identity, heard, wants_lookups, lost_lookups, .. } = self;
@@ -112,7 +159,7 @@ impl Tracer {
             }
         })?;
         if *wants_lookups {
-            tell_lost(("dns", identity.lost_lookups()), lost_lookups, &mut told);
+            tell_lost(("dns", identity.lost_lookups(), "ring_full"), lost_lookups, &mut told);
         }
         self.tell(told)?;
         if self.expired.elapsed() >= EXPIRE_EVERY {
@@ -120,6 +167,18 @@ impl Tracer {
             self.expired = Instant::now();
         }
         Ok(())
+    }
+
+    /// Hangs what hangs on interfaces.
+    fn post(&mut self, change: Change) {
+        let Self { inventory, identity, sources, .. } = self;
+        if change == Change::Uncertain {
+            identity.look_again(inventory);
+        }
+        self.is_behind = identity.post(inventory, |_| true);
+        for heeded in sources {
+            self.is_behind |= heeded.source.post(inventory, change);
+        }
     }
 
     fn tell(&mut self, mut told: impl FnMut(Told)) -> Result<()> {
@@ -143,25 +202,36 @@ impl Tracer {
 
     /// What there is to be said since the last time.
     pub fn remarks(&mut self) -> Vec<String> {
-        self.identity.remarks()
+        let of_sources = self.sources.iter_mut().flat_map(|heeded| heeded.source.remarks());
+        let mut remarks: Vec<_> = of_sources.collect();
+        remarks.extend(self.identity.remarks());
+        remarks
     }
 }
 
-/// What a probe has lost since the last time.
-fn tell_lost((probe, now): (&'static str, u64), before: &mut u64, told: &mut impl FnMut(Told)) {
+/// What is missing of a probe since the last time, and where it was lost.
+fn tell_lost(
+    (probe, now, cause): (&'static str, u64, &'static str),
+    before: &mut u64,
+    told: &mut impl FnMut(Told),
+) {
     let events = now.saturating_sub(std::mem::replace(before, now));
     if events > 0 {
-        told(Told::Lost(Lost { probe, events, cause: "ring_full" }));
+        told(Told::Lost(Lost { probe, events, cause }));
     }
 }
 
-fn sources(kinds: &[&'static EventKind]) -> Result<Vec<Box<dyn Source>>> {
+fn sources(settings: &Settings, kinds: &[&'static EventKind]) -> Result<Vec<Box<dyn Source>>> {
     let mut sources: Vec<Box<dyn Source>> = Vec::new();
+    let wants = |name: &str| kinds.iter().any(|kind| kind.name == name);
     if let Some(calls) = CallSource::of(kinds)? {
         sources.push(Box::new(calls));
     }
-    if kinds.iter().any(|kind| kind.name == "retransmit") {
+    if wants("retransmit") {
         sources.push(Box::new(RetransmitSource::attach()?));
+    }
+    if wants("sni") {
+        sources.push(Box::new(HelloSource::load(settings.naming.dns_place)?));
     }
     Ok(sources)
 }

@@ -1,6 +1,6 @@
 //! The kinds of events, and the columns of each.
 
-use super::{Event, EventField, calls, dns, retransmit};
+use super::{Event, EventField, calls, dns, retransmit, sni};
 use crate::FIELDS;
 use crate::field::{Field, Kind, Unit, Value};
 use crate::fields::{DESTINATION_END, SOURCE_END};
@@ -132,8 +132,15 @@ impl EventColumn {
 
 impl EventKind {
     /// Every kind, in the order of the page.
-    pub const ALL: [&'static Self; 6] =
-        [&calls::EXEC, &calls::BIND, &calls::CONNECT, &calls::ACCEPT, &retransmit::RETRANSMIT, &dns::DNS];
+    pub const ALL: [&'static Self; 7] = [
+        &calls::EXEC,
+        &calls::BIND,
+        &calls::CONNECT,
+        &calls::ACCEPT,
+        &retransmit::RETRANSMIT,
+        &dns::DNS,
+        &sni::SNI,
+    ];
 
     /// The one of this name.
     pub fn named(name: &str) -> Option<&'static Self> {

@@ -6,12 +6,14 @@ mod dns;
 mod kind;
 mod page;
 mod retransmit;
+mod sni;
 
 pub use calls::{Bind, Connect};
 pub use dns::{Dns, DnsAnswer, type_name as dns_type_name};
 pub use kind::{Actor, EventColumn, EventKind, Lost, Place as EventPlace};
 pub use page::events_page;
 pub use retransmit::{Retransmit, Retransmitted};
+pub use sni::Sni;
 
 use crate::field::{Kind, Unit, Value};
 use crate::{Addresses, Direction, End, FlowKey, FlowRecord, Interface, InterfaceKind};
@@ -45,6 +47,8 @@ pub enum Happening {
     Retransmit(Retransmit),
     /// The source asked DNS.
     Dns(Dns),
+    /// The source said hello.
+    Sni(Sni),
 }
 
 impl Happening {
@@ -57,6 +61,7 @@ impl Happening {
             Self::Bind(_) => &calls::BIND,
             Self::Retransmit(_) => &retransmit::RETRANSMIT,
             Self::Dns(_) => &dns::DNS,
+            Self::Sni(_) => &sni::SNI,
         }
     }
 }
