@@ -7,7 +7,7 @@ use std::env;
 use std::path::{Path, PathBuf};
 
 /// Directory and source of each object.
-const PROBES: [(&str, &str); 10] = [
+const PROBES: [(&str, &str); 11] = [
     ("flows", "flows"),
     ("flows", "flows_drawn"),
     ("sockets", "sockets"),
@@ -18,6 +18,7 @@ const PROBES: [(&str, &str); 10] = [
     ("retransmits", "retransmits"),
     ("drops", "drops"),
     ("tcp", "tcp"),
+    ("hellos", "hellos"),
 ];
 
 fn main() {

@@ -18,6 +18,7 @@ mod decode;
 mod dns;
 mod drops;
 mod error;
+mod hellos;
 mod identity;
 mod interfaces;
 mod nat;
@@ -26,6 +27,7 @@ mod nested;
 mod netlink;
 mod outlet;
 mod policy;
+mod posts;
 mod settings;
 mod snapshot;
 mod status;
@@ -44,7 +46,7 @@ pub use control::{
     ask, ask_flows, sockets,
 };
 pub use conversations::{Dedup, Joining, LiveFlow};
-pub use dns::{DnsPlace, DnsState};
+pub use dns::DnsState;
 pub use drops::{DropReason, DropsState};
 pub use error::{Error, Result};
 pub use identity::{
@@ -55,6 +57,7 @@ pub use interfaces::{KindRule, Namespaces, Selection};
 pub use nat::NatState;
 pub use outlet::{Closing, Outlet, Sink};
 pub use policy::Policy;
+pub use posts::PostPlace;
 pub use settings::{HookChoice, Settings};
 pub use snapshot::{Snapshot, Socket, SocketState};
 pub use status::{

@@ -126,6 +126,15 @@ pub const LONGEST_PATH: u32 = 1024;
 /// C: `LONGEST_ARGUMENTS`.
 pub const LONGEST_ARGUMENTS: u32 = 4608;
 
+/// C: `HELLO_BYTES_FEW`.
+pub const HELLO_BYTES_FEW: u32 = 640;
+
+/// C: `HELLO_BYTES_MANY`.
+pub const HELLO_BYTES_MANY: u32 = 1536;
+
+/// C: `HELLO_BYTES_MOST`.
+pub const HELLO_BYTES_MOST: u32 = 4096;
+
 /// C: `DNS_BYTES_LEAST`.
 pub const DNS_BYTES_LEAST: u32 = 128;
 
@@ -758,6 +767,58 @@ const _: () = {
     assert!(offset_of!(CallEvent, socket) == 16);
     assert!(offset_of!(CallEvent, error) == 128);
     assert!(offset_of!(CallEvent, call) == 132);
+};
+
+/// C: `struct hello_part`.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub struct HelloPart {
+    /// C: `time`.
+    pub time: u64,
+    /// C: `source`.
+    pub source: [u64; 2],
+    /// C: `destination`.
+    pub destination: [u64; 2],
+    /// C: `netns`.
+    pub netns: u32,
+    /// C: `ifindex`.
+    pub ifindex: u32,
+    /// C: `sequence`.
+    pub sequence: u32,
+    /// C: `length`.
+    pub length: u32,
+    /// C: `source_port`.
+    pub source_port: u16,
+    /// C: `destination_port`.
+    pub destination_port: u16,
+    /// C: `protocol`.
+    pub protocol: u8,
+    /// C: `egress`.
+    pub egress: u8,
+    /// C: `is_first`.
+    pub is_first: u8,
+    /// C: `padding`.
+    pub padding: [u8; 9],
+}
+
+// SAFETY: repr(C), integers only, no padding: the sizes of the fields add up.
+unsafe impl Pod for HelloPart {}
+
+const _: () = {
+    assert!(size_of::<HelloPart>() == 72);
+    assert!(offset_of!(HelloPart, time) == 0);
+    assert!(offset_of!(HelloPart, source) == 8);
+    assert!(offset_of!(HelloPart, destination) == 24);
+    assert!(offset_of!(HelloPart, netns) == 40);
+    assert!(offset_of!(HelloPart, ifindex) == 44);
+    assert!(offset_of!(HelloPart, sequence) == 48);
+    assert!(offset_of!(HelloPart, length) == 52);
+    assert!(offset_of!(HelloPart, source_port) == 56);
+    assert!(offset_of!(HelloPart, destination_port) == 58);
+    assert!(offset_of!(HelloPart, protocol) == 60);
+    assert!(offset_of!(HelloPart, egress) == 61);
+    assert!(offset_of!(HelloPart, is_first) == 62);
+    assert!(offset_of!(HelloPart, padding) == 63);
 };
 
 /// C: `struct retransmit_event`.

@@ -7,7 +7,7 @@ use std::fmt::Write;
 use std::path::Path;
 use std::{env, fs};
 
-const STRUCTS: [&str; 25] = [
+const STRUCTS: [&str; 26] = [
     "flow_entry",
     "flow_addresses",
     "flow_bucket",
@@ -27,6 +27,7 @@ const STRUCTS: [&str; 25] = [
     "socket_event",
     "socket_holder",
     "call_event",
+    "hello_part",
     "retransmit_event",
     "dns_message",
     "process_event",

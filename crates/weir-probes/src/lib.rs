@@ -4,6 +4,7 @@ pub mod calls;
 pub mod dns;
 pub mod drops;
 pub mod flows;
+pub mod hellos;
 pub mod holders;
 pub mod processes;
 mod programs;

@@ -30,7 +30,7 @@ pub use drops::{DropSource, Dropped};
 pub use end::End;
 pub use events::{
     Actor, Bind, Closed, Connect, Dns, DnsAnswer, Drops, Event, EventColumn, EventField, EventKind,
-    EventPlace, Happening, Lost, Retransmit, Retransmitted, dns_type_name, events_page,
+    EventPlace, Happening, Lost, Retransmit, Retransmitted, Sni, dns_type_name, events_page,
 };
 pub use field::{Element, Field, Kind, Unit, Value, fields_page};
 pub use fields::FIELDS;

@@ -1,15 +1,13 @@
 //! DNS: what this host asks for, and what it is told. The probe, on interfaces, and what is made of its messages.
 
-mod posts;
 mod state;
 
-pub use posts::DnsPlace;
 pub use state::DnsState;
 
 use crate::identity::address;
 use crate::interfaces::Inventory;
+use crate::posts::Posts;
 use crate::{Naming, Result};
-use posts::Posts;
 use std::net::SocketAddr;
 use weir_dns::{Exchanges, Message, Place, Seen, Segment, Streams, Told, Transport};
 use weir_kernel::{DnsMessage, Loaded, clock};
@@ -58,12 +56,13 @@ impl Dns {
             cut: 0,
         };
         let probe = weir_probes::dns::Dns::load(&naming.dns_ports)?;
-        Ok(Self { probe, posts: Posts::new(naming.dns_place), talk })
+        Ok(Self { probe, posts: Posts::new("DNS", naming.dns_place), talk })
     }
 
     /// Listens at the interfaces that are `wanted`, and no longer at others. Whether there is more to do, at once.
     pub fn post(&mut self, inventory: &Inventory, wanted: impl Fn(InterfaceId) -> bool) -> bool {
-        self.posts.follow(&self.probe, inventory, wanted)
+        let Self { probe, posts, .. } = self;
+        posts.follow(|link_layer| probe.programs(link_layer), inventory, wanted)
     }
 
     /// Looks which programs still hang, where it is not known of each interface whether it is the same.

@@ -8,6 +8,7 @@ mod calls;
 mod closed;
 mod drops;
 mod heard;
+mod hellos;
 mod lookups;
 mod retransmits;
 
@@ -19,6 +20,7 @@ use calls::CallSource;
 use closed::ClosedSource;
 use drops::DropSource;
 use heard::{Heard, Places};
+use hellos::HelloSource;
 use retransmits::RetransmitSource;
 use std::time::Instant;
 use weir_kernel::clock;
@@ -58,13 +60,49 @@ trait Source {
     fn cause(&self) -> &'static str {
         "ring_full"
     }
+
+    /// Hangs its programs on the interfaces that there are, if it has any that hang there. Whether there is more to do.
+    /// After an uncertain `change` an interface that seems to be the same may be another one.
+    fn post(&mut self, _inventory: &Inventory, _change: Change) -> bool {
+        false
+    }
+
+    /// What came through and could not be made an event of, since the start.
+    fn incomprehensible(&self) -> u64 {
+        0
+    }
+
+    /// What there is to be said since the last time.
+    fn remarks(&mut self) -> Vec<String> {
+        Vec::new()
+    }
+}
+
+/// A source, and what is known to be missing of it.
+struct Heeded {
+    source: Box<dyn Source>,
+    lost: u64,
+    incomprehensible: u64,
+}
+
+impl Heeded {
+    fn tell_missing(&mut self, told: &mut impl FnMut(Told)) -> Result<()> {
+        let probe = self.source.probe();
+        tell_lost((probe, self.source.lost()?, self.source.cause()), &mut self.lost, told);
+        tell_lost(
+            (probe, self.source.incomprehensible(), "incomprehensible"),
+            &mut self.incomprehensible,
+            told,
+        );
+        Ok(())
+    }
 }
 
 /// Those that were asked for, and what it takes to say who they are.
 pub struct Tracer {
     inventory: Inventory,
     identity: Identity,
-    sources: Vec<(Box<dyn Source>, u64)>,
+    sources: Vec<Heeded>,
     /// Whether questions to DNS were asked for. They come with the names of addresses.
     wants_lookups: bool,
     lost_lookups: u64,
@@ -87,19 +125,31 @@ impl Tracer {
             remarks.push(format!("other network namespaces have no names: {error}"));
             Inventory::open(Namespaces::Own, true)
         })?;
-        let mut identity = Identity::open(settings);
+        let mut settings = settings.clone();
+        // What talks to nobody needs no names.
+        settings.naming.dns &= kinds.iter().any(|kind| kind.place.has_both_ends());
+        let mut identity = Identity::open(&settings);
         identity.place(&inventory);
         let wants_lookups = kinds.iter().any(|kind| kind.name == "dns");
-        let mut is_behind = identity.post(&inventory, |_| true);
-        // Names can wait until it is listened everywhere, lookups cannot.
-        while is_behind && wants_lookups {
-            is_behind = identity.post(&inventory, |_| true);
-        }
-        remarks.extend(identity.remarks());
-        let sources = sources(kinds)?.into_iter().map(|source| (source, 0)).collect();
+        let heed = |source| Heeded { source, lost: 0, incomprehensible: 0 };
+        let sources = sources(&settings, kinds)?.into_iter().map(heed).collect();
         let (heard, expired) = (Vec::new(), Instant::now());
-        let tracer =
-            Self { inventory, identity, sources, wants_lookups, lost_lookups: 0, is_behind, heard, expired };
+        let mut tracer = Self {
+            inventory,
+            identity,
+            sources,
+            wants_lookups,
+            lost_lookups: 0,
+            is_behind: true,
+            heard,
+            expired,
+        };
+        tracer.post(Change::None);
+        // Names can wait until it is listened everywhere, events cannot.
+        while tracer.is_behind && kinds.iter().any(|kind| ["dns", "sni"].contains(&kind.name)) {
+            tracer.post(Change::None);
+        }
+        remarks.extend(tracer.remarks());
         Ok((tracer, remarks))
     }
 
@@ -112,16 +162,13 @@ impl Tracer {
         if change != Change::None {
             self.identity.place(&self.inventory);
         }
-        if change == Change::Uncertain {
-            self.identity.look_again(&self.inventory);
-        }
         if change != Change::None || self.is_behind {
-            self.is_behind = self.identity.post(&self.inventory, |_| true);
+            self.post(change);
         }
-        for (source, lost) in &mut self.sources {
-            source.hear(&mut |one| self.heard.push(one))?;
-            source.look(&self.inventory, &mut |one| self.heard.push(one))?;
-            tell_lost((source.probe(), source.lost()?, source.cause()), lost, &mut told);
+        for heeded in &mut self.sources {
+            heeded.source.hear(&mut |one| self.heard.push(one))?;
+            heeded.source.look(&self.inventory, &mut |one| self.heard.push(one))?;
+            heeded.tell_missing(&mut told)?;
         }
         // Whoever did this has been told of by now.
         let Self { identity, heard, wants_lookups, lost_lookups, .. } = self;
@@ -139,6 +186,18 @@ impl Tracer {
             self.expired = Instant::now();
         }
         Ok(())
+    }
+
+    /// Hangs what hangs on interfaces.
+    fn post(&mut self, change: Change) {
+        let Self { inventory, identity, sources, .. } = self;
+        if change == Change::Uncertain {
+            identity.look_again(inventory);
+        }
+        self.is_behind = identity.post(inventory, |_| true);
+        for heeded in sources {
+            self.is_behind |= heeded.source.post(inventory, change);
+        }
     }
 
     fn tell(&mut self, mut told: impl FnMut(Told)) -> Result<()> {
@@ -162,7 +221,10 @@ impl Tracer {
 
     /// What there is to be said since the last time.
     pub fn remarks(&mut self) -> Vec<String> {
-        self.identity.remarks()
+        let of_sources = self.sources.iter_mut().flat_map(|heeded| heeded.source.remarks());
+        let mut remarks: Vec<_> = of_sources.collect();
+        remarks.extend(self.identity.remarks());
+        remarks
     }
 }
 
@@ -178,19 +240,23 @@ fn tell_lost(
     }
 }
 
-fn sources(kinds: &[&'static EventKind]) -> Result<Vec<Box<dyn Source>>> {
+fn sources(settings: &Settings, kinds: &[&'static EventKind]) -> Result<Vec<Box<dyn Source>>> {
     let mut sources: Vec<Box<dyn Source>> = Vec::new();
+    let wants = |name: &str| kinds.iter().any(|kind| kind.name == name);
     if let Some(calls) = CallSource::of(kinds)? {
         sources.push(Box::new(calls));
     }
-    if kinds.iter().any(|kind| kind.name == "retransmit") {
+    if wants("retransmit") {
         sources.push(Box::new(RetransmitSource::attach()?));
     }
-    if kinds.iter().any(|kind| kind.name == "drop") {
+    if wants("drop") {
         sources.push(Box::new(DropSource::attach()?));
     }
-    if kinds.iter().any(|kind| kind.name == "tcp") {
+    if wants("tcp") {
         sources.push(Box::new(ClosedSource::attach()?));
+    }
+    if wants("sni") {
+        sources.push(Box::new(HelloSource::load(settings.naming.dns_place)?));
     }
     Ok(sources)
 }

@@ -299,6 +299,28 @@ struct process_event {
 	__u16 path; /* bytes of the path; those behind them are arguments */
 };
 
+/* What is copied of a packet that says hello: as much as fits the smallest. */
+#define HELLO_BYTES_FEW 640
+#define HELLO_BYTES_MANY 1536
+#define HELLO_BYTES_MOST 4096
+
+/* A part of what a client says before anything is encrypted, as it crosses an interface. Its bytes follow. */
+struct hello_part {
+	__u64 time; /* nanoseconds of the monotonic clock */
+	__u64 source[2]; /* as in socket_event */
+	__u64 destination[2];
+	__u32 netns; /* inode */
+	__u32 ifindex;
+	__u32 sequence; /* TCP's, of the first byte */
+	__u32 length; /* of the payload: there are fewer bytes where it was cut */
+	__u16 source_port;
+	__u16 destination_port;
+	__u8 protocol;
+	__u8 egress;
+	__u8 is_first; /* the message begins with it */
+	__u8 padding[9];
+};
+
 /* What is copied of a UDP message or a TCP segment, at most: what follows a dns_message is one of these long. */
 #define DNS_BYTES_LEAST 128
 #define DNS_BYTES_FEW 512
@@ -440,6 +462,7 @@ PIN_SIZE(socket_event, 112);
 PIN_SIZE(socket_holder, 64);
 PIN_SIZE(call_event, 136);
 PIN_SIZE(retransmit_event, 136);
+PIN_SIZE(hello_part, 72);
 PIN_SIZE(process_event, 32);
 PIN_SIZE(dns_message, 72);
 PIN_SIZE(drop_key, 64);

@@ -1,6 +1,6 @@
 //! The kinds of events, and the columns of each.
 
-use super::{Event, EventField, calls, closed, dns, drops, retransmit};
+use super::{Event, EventField, calls, closed, dns, drops, retransmit, sni};
 use crate::FIELDS;
 use crate::field::{Field, Kind, Unit, Value};
 use crate::fields::{DESTINATION_END, SOURCE_END, SOURCE_TCP};
@@ -160,7 +160,7 @@ impl EventColumn {
 
 impl EventKind {
     /// Every kind, in the order of the page.
-    pub const ALL: [&'static Self; 8] = [
+    pub const ALL: [&'static Self; 9] = [
         &calls::EXEC,
         &calls::BIND,
         &calls::CONNECT,
@@ -169,6 +169,7 @@ impl EventKind {
         &closed::TCP,
         &dns::DNS,
         &drops::DROP,
+        &sni::SNI,
     ];
 
     /// The one of this name.

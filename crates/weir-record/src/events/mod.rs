@@ -8,6 +8,7 @@ mod drops;
 mod kind;
 mod page;
 mod retransmit;
+mod sni;
 
 pub use calls::{Bind, Connect};
 pub use closed::Closed;
@@ -16,6 +17,7 @@ pub use drops::Drops;
 pub use kind::{Actor, EventColumn, EventKind, Lost, Place as EventPlace};
 pub use page::events_page;
 pub use retransmit::{Retransmit, Retransmitted};
+pub use sni::Sni;
 
 use crate::field::{Kind, Unit, Value};
 use crate::{Addresses, Direction, End, FlowKey, FlowRecord, Interface, InterfaceKind};
@@ -53,6 +55,8 @@ pub enum Happening {
     Dns(Dns),
     /// Packets of the source's were dropped.
     Drop(Drops),
+    /// The source said hello.
+    Sni(Sni),
 }
 
 impl Happening {
@@ -67,6 +71,7 @@ impl Happening {
             Self::Closed(_) => &closed::TCP,
             Self::Dns(_) => &dns::DNS,
             Self::Drop(_) => &drops::DROP,
+            Self::Sni(_) => &sni::SNI,
         }
     }
 }

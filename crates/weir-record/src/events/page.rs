@@ -37,7 +37,7 @@ pub fn events_page() -> String {
          | field | JSON type | meaning |\n|---|---|---|\n\
          | `probe` | string | The probe whose events they are. |\n\
          | `events` | number | How many. |\n\
-         | `cause` | string | Where they were lost: `ring_full` or `no_room`, the kernel had no room for them. |\n",
+         | `cause` | string | Why: `ring_full` or `no_room`, the kernel had no room for them; `incomprehensible`, they came through and made no sense, or a part of them never came. |\n",
     );
     page
 }

@@ -27,7 +27,7 @@ const GLANCE: Duration = Duration::from_millis(50);
 /// Flags of `weir trace`.
 #[derive(Args)]
 pub struct Arguments {
-    /// What to hear of: exec, bind, connect, accept, retransmit, tcp, dns, drop; several are shown in one stream
+    /// What to hear of: exec, bind, connect, accept, retransmit, tcp, dns, sni, drop; several are shown in one stream
     #[arg(value_name = "KIND", required = true, value_parser = kind)]
     kinds: Vec<&'static EventKind>,
 

@@ -10,8 +10,9 @@ mod labels;
 mod reverse;
 
 use crate::Result;
-use crate::dns::{Dns, DnsPlace, DnsState};
+use crate::dns::{Dns, DnsState};
 use crate::interfaces::Inventory;
+use crate::posts::PostPlace;
 use answers::Answers;
 use atlas::Atlas;
 use files::{Content, News, Watched};
@@ -48,7 +49,7 @@ pub struct Naming {
     /// How long an answer may take.
     pub dns_timeout: Duration,
     /// How its programs hang on interfaces.
-    pub dns_place: DnsPlace,
+    pub dns_place: PostPlace,
     /// The hosts file.
     pub hosts_file: PathBuf,
     /// What networks are called.

@@ -1,18 +1,19 @@
-//! Where the DNS probe listens: its programs on interfaces, hung as those come and taken off as they go.
+//! Where a probe listens to packets beside the flow probe: its programs on interfaces, hung as those come and taken off
+//! as they go.
 
 use crate::HookChoice;
 use crate::interfaces::{Inventory, Link, Namespace};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 use weir_kernel::{Attachment, Hook, Position};
-use weir_probes::dns::Dns;
-use weir_probes::flows::InterfaceId;
+use weir_probes::Programs;
+use weir_probes::flows::{InterfaceId, LinkLayer};
 
 /// Programs are hung for this long at a time: for each the kernel waits for a grace period, some 10 ms.
 const TURN: Duration = Duration::from_millis(50);
 
 /// How programs are hung, and where among others.
-pub type DnsPlace = (HookChoice, Position);
+pub type PostPlace = (HookChoice, Position);
 
 /// An interface that is listened at.
 struct Post {
@@ -37,7 +38,9 @@ impl Post {
 
 /// All of them.
 pub struct Posts {
-    place: DnsPlace,
+    /// What is listened to, as it is said.
+    what: &'static str,
+    place: PostPlace,
     hung: BTreeMap<InterfaceId, Post>,
     /// By number and serial: could not be listened at; said once.
     refused: BTreeSet<(InterfaceId, u64)>,
@@ -45,8 +48,8 @@ pub struct Posts {
 }
 
 impl Posts {
-    pub fn new(place: DnsPlace) -> Self {
-        Self { place, hung: BTreeMap::new(), refused: BTreeSet::new(), remarks: Vec::new() }
+    pub fn new(what: &'static str, place: PostPlace) -> Self {
+        Self { what, place, hung: BTreeMap::new(), refused: BTreeSet::new(), remarks: Vec::new() }
     }
 
     pub fn len(&self) -> usize {
@@ -66,9 +69,9 @@ impl Posts {
 
     /// Hangs the programs on what is `wanted` and new, takes them off what is not or is gone. Whether there is more to
     /// do.
-    pub fn follow(
+    pub fn follow<'p>(
         &mut self,
-        probe: &Dns,
+        programs: impl Fn(LinkLayer) -> &'p Programs,
         inventory: &Inventory,
         wanted: impl Fn(InterfaceId) -> bool,
     ) -> bool {
@@ -86,15 +89,14 @@ impl Posts {
             if Instant::now() >= turn {
                 return true;
             }
-            self.hang(probe, inventory, link);
+            self.hang(programs(link.link_layer), inventory, link);
         }
         false
     }
 
-    fn hang(&mut self, probe: &Dns, inventory: &Inventory, link: &Link) {
+    fn hang(&mut self, programs: &Programs, inventory: &Inventory, link: &Link) {
         let Some(namespace) = inventory.namespace(link.id) else { return };
         let (choice, position) = self.place;
-        let programs = probe.programs(link.link_layer);
         let attach = |hook| programs.attach(link.id.index, (hook, position));
         let attach = || match choice {
             HookChoice::Clsact => attach(Hook::Clsact),
@@ -114,7 +116,7 @@ impl Posts {
             Err(_) => {}
             Ok(Err(error)) if error.errno() == Some(nix::errno::Errno::ENODEV as i32) => {}
             Ok(Err(error)) => {
-                self.remarks.push(format!("{}: DNS is not heard there: {error}", link.interface));
+                self.remarks.push(format!("{}: {} is not heard there: {error}", link.interface, self.what));
                 self.refused.insert((link.id, link.serial));
             }
         }
