@@ -168,6 +168,7 @@ static __always_inline void tell(struct __sk_buff *skb, const struct dns_message
 				 const __u32 room)
 {
 	struct dns_message *told = bpf_ringbuf_reserve(&messages, sizeof(*told) + room, 0);
+	__u64 last = (__u64)there - 1;
 
 	if (!told) {
 		__sync_fetch_and_add(&lost_messages, 1);
@@ -175,13 +176,12 @@ static __always_inline void tell(struct __sk_buff *skb, const struct dns_message
 	}
 	*told = *message;
 	/*
-	 * Verifiers before Linux 6.2 want each bound in a test of its own, of which the compiler would make one.
+	 * How many bytes less one: verifiers before Linux 6.2 do not learn from a comparison with 0 that there is at
+	 * least one, and from this one test they learn both bounds.
 	 */
-	if (there > room)
-		there = room;
-	asm volatile("" : "+r"(there));
-	if (there > 0)
-		bpf_skb_load_bytes(skb, offset, told + 1, there);
+	asm volatile("" : "+r"(last));
+	if (last < room)
+		bpf_skb_load_bytes(skb, offset, told + 1, last + 1);
 	bpf_ringbuf_submit(told, BPF_RB_NO_WAKEUP);
 }
 
@@ -208,7 +208,7 @@ static __noinline int hear(struct __sk_buff *skb, __u32 link_header, __u32 egres
 	else if (there <= DNS_BYTES_MANY)
 		tell(skb, &message, payload.offset, there, DNS_BYTES_MANY);
 	else
-		tell(skb, &message, payload.offset, there, DNS_BYTES_MOST);
+		tell(skb, &message, payload.offset, there > DNS_BYTES_MOST ? DNS_BYTES_MOST : there, DNS_BYTES_MOST);
 	return 0;
 }
 

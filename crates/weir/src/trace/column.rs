@@ -218,7 +218,7 @@ mod tests {
         assert_eq!(latency.cell(&bind, &TimeZone::UTC), "-");
         assert_eq!(Shown::Destination.cell(&bind, &TimeZone::UTC), "-");
         let what = |event: &Event| Shown::What.cell(event, &TimeZone::UTC);
-        assert_eq!(what(&bind), "tcp  10.0.0.1:40000  EADDRINUSE");
+        assert_eq!(what(&bind), "tcp  [::ffff:10.0.0.1]:40000  EADDRINUSE");
         let error = Some("ECONNREFUSED".into());
         let mut connect = event(Happening::Connect(Connect { error, latency: 1_200 }));
         assert_eq!(what(&connect), "→ [2001:db8::1]:443  ECONNREFUSED  1.2 µs  from [::ffff:10.0.0.1]:40000");
