@@ -113,10 +113,13 @@ fn pass_acknowledgement(frames: &mut Bytes<'_>, with_ecn: bool) -> Option<()> {
         (frames.variable()?, frames.variable()?, frames.variable()?, frames.variable()?);
     // Each takes bytes: they end before a number that was made up does.
     for _ in 0..ranges {
-        (frames.variable()?, frames.variable()?);
+        frames.variable()?;
+        frames.variable()?;
     }
     if with_ecn {
-        (frames.variable()?, frames.variable()?, frames.variable()?);
+        for _ in 0..3 {
+            frames.variable()?;
+        }
     }
     Some(())
 }
