@@ -62,8 +62,8 @@ fn who_talks_has_fall_backs_and_is_not_required() {
     assert_eq!(tracepoints.remedy.as_deref(), Some("boot Linux 6.3 or newer"));
     assert_eq!(named(&features, "socket fentry").instead, Some("processes stay unknown"));
     assert_eq!(named(&features, "process tracepoints").instead, Some("/proc, while they live"));
-    let answers = named(&features, "DNS answers (cgroup_skb)");
-    assert_eq!((answers.status, answers.instead), (Status::No, Some("no names from DNS")));
+    let dns = named(&features, "DNS (TC)");
+    assert_eq!((dns.status, dns.instead), (Status::No, Some("no DNS, no names from it")));
 }
 
 #[test]
