@@ -123,10 +123,10 @@ socket.create_connection(('{RIGHT}', 443)).sendall(b'GET / HTTP/1.1')"
         capture.hellos().into_iter().map(|(name, protocols)| (name, eight(protocols))).collect();
     assert_eq!(told, read);
     assert_eq!((events.len(), told.len()), (23, 23), "{told:?}");
-    // What cannot be decrypted is said, too.
+    // What cannot be decrypted is said, too: at either end of the wire.
     assert_eq!(
         lost,
-        [serde_json::json!({"type": "lost", "probe": "hellos", "events": 1, "cause": "incomprehensible"})]
+        [serde_json::json!({"type": "lost", "probe": "hellos", "events": 2, "cause": "incomprehensible"})]
     );
     for event in &events {
         let is_quic = event["protocol"] == "udp";
