@@ -311,7 +311,7 @@ fn root_mistakes_are_named() {
         (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
     };
     for (args, words) in [
-        (&["conect"][..], "There are: exec, bind, connect, accept, retransmit, dns"),
+        (&["conect"][..], "There are: exec, bind, connect, accept, retransmit, tcp"),
         (&[], "KIND"),
         (&["connect", "--filter", "bytes > 1"], "events of connect have no bytes"),
         (&["connect", "exec", "--filter", "port == 1"], "events of exec have no port"),
