@@ -1,5 +1,6 @@
 //! One JSON object a line, on standard output.
 
+use crate::output;
 use serde::Serialize;
 use std::io::{self, BufWriter, Stdout, Write};
 use weir_agent::{Closing, Sink};
@@ -17,8 +18,7 @@ impl JsonLines {
     }
 
     fn line(&mut self, object: &impl Serialize) -> io::Result<()> {
-        serde_json::to_writer(&mut self.out, object)?;
-        self.out.write_all(b"\n")
+        output::json_line(&mut self.out, object)
     }
 }
 

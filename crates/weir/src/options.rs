@@ -5,7 +5,7 @@ use ipnet::IpNet;
 use jiff::SignedDuration;
 use std::net::IpAddr;
 use std::time::Duration;
-use weir_agent::KubernetesSource;
+use weir_agent::{KubernetesSource, Namespaces};
 
 /// `100ms`, `15s`, `1m30s`; more than nothing.
 pub fn duration(text: &str) -> Result<Duration, String> {
@@ -45,6 +45,15 @@ pub fn network(text: &str) -> Result<IpNet, String> {
     text.parse()
         .or_else(|_| address())
         .map_err(|_| "not a network: write it like 10.0.0.0/8 or fd00::/8".into())
+}
+
+/// The network namespaces that flags ask for: the own one where there are none.
+pub fn namespaces(all: bool, words: Vec<String>) -> Namespaces {
+    match words {
+        _ if all => Namespaces::Every,
+        words if words.is_empty() => Namespaces::Own,
+        words => Namespaces::Named(words),
+    }
 }
 
 /// Whom to ask about Kubernetes.

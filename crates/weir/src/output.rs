@@ -2,7 +2,8 @@
 
 use anyhow::Result;
 use clap::ValueEnum;
-use std::io::{self, ErrorKind};
+use serde::Serialize;
+use std::io::{self, ErrorKind, Write};
 use std::process::ExitCode;
 
 /// For people, or for programs.
@@ -10,6 +11,12 @@ use std::process::ExitCode;
 pub enum Output {
     Table,
     Json,
+}
+
+/// An object as a line of JSON.
+pub fn json_line(out: &mut impl Write, object: &impl Serialize) -> io::Result<()> {
+    serde_json::to_writer(&mut *out, object)?;
+    out.write_all(b"\n")
 }
 
 /// How a command ends that has printed. A reader that has seen enough is no mishap.

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 use weir_agent::{
     ContainerSettings, Dedup, HookChoice, Joining, KindRule, KubernetesOptions, KubernetesSource, Label,
-    Namespaces, Naming, Policy, Runtimes, Selection, Settings,
+    Naming, Policy, Runtimes, Selection, Settings,
 };
 use weir_filter::{Filter, Rule};
 use weir_kernel::Position;
@@ -252,11 +252,7 @@ pub fn settings(arguments: Arguments) -> Settings {
         Place::Tail => Position::Tail,
     };
     Settings {
-        namespaces: match arguments.netns {
-            _ if arguments.all_netns => Namespaces::Every,
-            words if words.is_empty() => Namespaces::Own,
-            words => Namespaces::Named(words),
-        },
+        namespaces: options::namespaces(arguments.all_netns, arguments.netns),
         selection: Selection {
             names: arguments.interface,
             except: arguments.exclude_interface,

@@ -5,6 +5,7 @@ mod sockets;
 mod users;
 mod who;
 
+use crate::options;
 use crate::output::{self, Output};
 use crate::run::{say, settings_with};
 use crate::table::{self, Column};
@@ -13,7 +14,7 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 use std::io::{self, Write};
 use std::process::ExitCode;
-use weir_agent::{Namespaces, Runtimes, Settings, Snapshot};
+use weir_agent::{Runtimes, Settings, Snapshot};
 
 /// What `weir snapshot` can show.
 #[derive(Subcommand)]
@@ -61,11 +62,7 @@ pub fn run(command: &Command) -> Result<ExitCode> {
 fn settings(arguments: &Arguments) -> Result<Settings> {
     let mut settings = settings_with(&[])?;
     settings.containers.runtimes = arguments.container_runtimes.clone();
-    settings.namespaces = match &arguments.netns[..] {
-        _ if arguments.all_netns => Namespaces::Every,
-        [] => Namespaces::Own,
-        words => Namespaces::Named(words.to_vec()),
-    };
+    settings.namespaces = options::namespaces(arguments.all_netns, arguments.netns.clone());
     Ok(settings)
 }
 
@@ -93,8 +90,7 @@ fn print_table(sheet: &Sheet) -> io::Result<()> {
 fn print_json(lines: impl Iterator<Item = impl Serialize>) -> io::Result<()> {
     let mut out = io::BufWriter::new(io::stdout().lock());
     for line in lines {
-        serde_json::to_writer(&mut out, &line)?;
-        writeln!(out)?;
+        output::json_line(&mut out, &line)?;
     }
     out.flush()
 }

@@ -98,8 +98,7 @@ fn print_json(rows: &[Row], group: Group, time: Duration) -> io::Result<()> {
             out_packets: total.forth.packets,
             out_bytes: total.forth.bytes,
         };
-        serde_json::to_writer(&mut out, &line)?;
-        writeln!(out)?;
+        output::json_line(&mut out, &line)?;
     }
     out.flush()
 }

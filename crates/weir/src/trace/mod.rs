@@ -14,7 +14,7 @@ use glob::Pattern;
 use rows::Rows;
 use serde::Serialize;
 use serde_json::{Map, Value};
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, Write};
 use std::process::ExitCode;
 use std::time::Duration;
 use weir_agent::{Settings, Told, Tracer};
@@ -106,16 +106,17 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     let mut printed = screen.begin();
     while printed.is_ok() && left > 0 && !stop.is_due() {
         std::thread::sleep(GLANCE);
-        let mut shown = Vec::new();
-        tracer.hear(|told| shown.push(told))?;
-        for told in shown {
-            let counts = matches!(&told, Told::Event(event) if wanted.wants(event));
-            if left == 0 || printed.is_err() || !counts && matches!(told, Told::Event(_)) {
-                continue;
+        tracer.hear(|told| {
+            let is_event = match &told {
+                Told::Event(event) if !wanted.wants(event) => return,
+                Told::Event(_) => true,
+                Told::Lost(_) => false,
+            };
+            if left > 0 && printed.is_ok() {
+                left -= u64::from(is_event);
+                printed = screen.show(&told);
             }
-            left -= u64::from(counts);
-            printed = screen.show(&told);
-        }
+        })?;
         printed = printed.and_then(|()| io::stdout().flush());
         tracer.remarks().iter().for_each(|remark| say(remark));
     }
@@ -163,10 +164,5 @@ fn chosen(event: &Event, fields: &[String]) -> io::Result<Map<String, Value>> {
 }
 
 fn line(object: &impl Serialize) -> io::Result<()> {
-    let mut out = io::stdout().lock();
-    serde_json::to_writer(&mut out, object).map_err(|error| match error.io_error_kind() {
-        Some(kind) => io::Error::from(kind),
-        None => io::Error::new(ErrorKind::InvalidData, error),
-    })?;
-    writeln!(out)
+    output::json_line(&mut io::stdout().lock(), object)
 }

@@ -18,7 +18,7 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 use std::time::Duration;
 use target::Target;
-use weir_agent::{Namespaces, Watched};
+use weir_agent::Watched;
 use weir_record::FIELDS;
 
 /// Flags of `weir why`.
@@ -48,11 +48,7 @@ pub struct Arguments {
 /// Looks twice, and prints.
 pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     let mut settings = settings_with(&[])?;
-    settings.namespaces = match &arguments.netns[..] {
-        _ if arguments.all_netns => Namespaces::Every,
-        [] => Namespaces::Own,
-        words => Namespaces::Named(words.to_vec()),
-    };
+    settings.namespaces = options::namespaces(arguments.all_netns, arguments.netns.clone());
     let watched = Watched::take(&settings, || std::thread::sleep(arguments.duration))?;
     watched.remarks.iter().for_each(|remark| say(remark));
     let found = finding::all(&watched, &arguments.target, arguments.duration);
@@ -65,8 +61,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
 fn print_json(found: &[Finding]) -> io::Result<()> {
     let mut out = io::BufWriter::new(io::stdout().lock());
     for finding in found {
-        serde_json::to_writer(&mut out, &line(finding))?;
-        writeln!(out)?;
+        output::json_line(&mut out, &line(finding))?;
     }
     out.flush()
 }
