@@ -15,25 +15,40 @@ const TURN: Duration = Duration::from_millis(50);
 /// How programs are hung, and where among others.
 pub type PostPlace = (HookChoice, Position);
 
+/// The programs of one probe on one interface. They are taken off when the interface is gone.
+pub struct Hung(Vec<Attachment>);
+
+impl Hung {
+    pub fn new(attachments: Vec<Attachment>) -> Self {
+        Self(attachments)
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Takes the programs off: a filter only from inside its network namespace. Of one that is gone they are off.
+    pub fn detach(&mut self, namespace: Option<&Namespace>) {
+        let attachments = &mut self.0;
+        let is_clsact = attachments.iter().any(|one| matches!(one, Attachment::Clsact(_)));
+        if let Some(namespace) = namespace.filter(|_| is_clsact) {
+            let _ = namespace.enter(|| attachments.clear());
+        }
+        attachments.clear();
+    }
+
+    /// Whether an interface that seems to be the same still is: the programs go with it.
+    pub fn is_attached(&self, namespace: Option<&Namespace>) -> bool {
+        let all = || self.0.iter().all(Attachment::is_attached);
+        namespace.is_some_and(|namespace| namespace.enter(all).unwrap_or(false))
+    }
+}
+
 /// An interface that is listened at.
 struct Post {
     serial: u64,
-    attachments: Vec<Attachment>,
-}
-
-impl Post {
-    /// Takes the programs off: a filter only from inside its network namespace. Of one that is gone they are off.
-    fn detach(mut self, namespace: Option<&Namespace>) {
-        let is_clsact = self.attachments.iter().any(|one| matches!(one, Attachment::Clsact(_)));
-        if let Some(namespace) = namespace.filter(|_| is_clsact) {
-            let _ = namespace.enter(|| self.attachments.clear());
-        }
-    }
-
-    fn is_attached(&self, namespace: Option<&Namespace>) -> bool {
-        let all = || self.attachments.iter().all(Attachment::is_attached);
-        namespace.is_some_and(|namespace| namespace.enter(all).unwrap_or(false))
-    }
+    hung: Hung,
 }
 
 /// All of them.
@@ -41,7 +56,7 @@ pub struct Posts {
     /// What is listened to, as it is said.
     what: &'static str,
     place: PostPlace,
-    hung: BTreeMap<InterfaceId, Post>,
+    posts: BTreeMap<InterfaceId, Post>,
     /// By number and serial: could not be listened at; said once.
     refused: BTreeSet<(InterfaceId, u64)>,
     remarks: Vec<String>,
@@ -49,11 +64,11 @@ pub struct Posts {
 
 impl Posts {
     pub fn new(what: &'static str, place: PostPlace) -> Self {
-        Self { what, place, hung: BTreeMap::new(), refused: BTreeSet::new(), remarks: Vec::new() }
+        Self { what, place, posts: BTreeMap::new(), refused: BTreeSet::new(), remarks: Vec::new() }
     }
 
     pub fn len(&self) -> usize {
-        self.hung.len()
+        self.posts.len()
     }
 
     pub fn remarks(&mut self) -> impl Iterator<Item = String> {
@@ -62,9 +77,9 @@ impl Posts {
 
     /// Looks which programs still hang: an interface that seems to be the same may be another one.
     pub fn look_again(&mut self, inventory: &Inventory) {
-        let is_off = |id: &InterfaceId, post: &mut Post| !post.is_attached(inventory.namespace(*id));
-        let over: Vec<_> = self.hung.extract_if(.., is_off).collect();
-        over.into_iter().for_each(|(id, post)| post.detach(inventory.namespace(id)));
+        let is_off = |id: &InterfaceId, post: &mut Post| !post.hung.is_attached(inventory.namespace(*id));
+        let over: Vec<_> = self.posts.extract_if(.., is_off).collect();
+        over.into_iter().for_each(|(id, mut post)| post.hung.detach(inventory.namespace(id)));
     }
 
     /// Hangs the programs on what is `wanted` and new, takes them off what is not or is gone. Whether there is more to
@@ -78,12 +93,12 @@ impl Posts {
         let is_there =
             |id, serial| inventory.link(id).is_some_and(|link| link.serial == serial && wanted(id));
         self.refused.retain(|(id, serial)| is_there(*id, *serial));
-        let over: Vec<_> = self.hung.extract_if(.., |id, post| !is_there(*id, post.serial)).collect();
-        over.into_iter().for_each(|(id, post)| post.detach(inventory.namespace(id)));
+        let over: Vec<_> = self.posts.extract_if(.., |id, post| !is_there(*id, post.serial)).collect();
+        over.into_iter().for_each(|(id, mut post)| post.hung.detach(inventory.namespace(id)));
         let turn = Instant::now() + TURN;
         let links = inventory.links().filter(|link| wanted(link.id));
         for link in links {
-            if self.hung.contains_key(&link.id) || self.refused.contains(&(link.id, link.serial)) {
+            if self.posts.contains_key(&link.id) || self.refused.contains(&(link.id, link.serial)) {
                 continue;
             }
             if Instant::now() >= turn {
@@ -97,20 +112,14 @@ impl Posts {
     fn hang(&mut self, programs: &Programs, inventory: &Inventory, link: &Link) {
         let Some(namespace) = inventory.namespace(link.id) else { return };
         let (choice, position) = self.place;
-        let attach = |hook| programs.attach(link.id.index, (hook, position));
         let attach = || match choice {
-            HookChoice::Clsact => attach(Hook::Clsact),
-            HookChoice::Tcx => attach(Hook::Tcx),
-            HookChoice::Auto => {
-                attach(Hook::Tcx).or_else(|error| match weir_kernel::is_tcx_missing(&error) {
-                    true => attach(Hook::Clsact),
-                    false => Err(error),
-                })
-            }
+            HookChoice::Clsact => programs.attach(link.id.index, (Hook::Clsact, position)),
+            HookChoice::Tcx => programs.attach(link.id.index, (Hook::Tcx, position)),
+            HookChoice::Auto => programs.attach_somehow(link.id.index, position),
         };
         match namespace.enter(attach) {
             Ok(Ok(attachments)) => {
-                self.hung.insert(link.id, Post { serial: link.serial, attachments });
+                self.posts.insert(link.id, Post { serial: link.serial, hung: Hung::new(attachments) });
             }
             // It is gone, or about to be: the inventory will say so.
             Err(_) => {}

@@ -4,7 +4,8 @@
 mod tests;
 
 use super::Agent;
-use crate::interfaces::{Change, Link, Namespace};
+use crate::interfaces::{Change, Link};
+use crate::posts::Hung;
 use crate::{Error, HookChoice, Outlet, Result, Selection};
 use nix::errno::Errno;
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,28 +25,9 @@ pub(super) struct Watched {
     pub(super) interface: Arc<Interface>,
     serial: u64,
     points: Points,
-    /// Dropped, and with them the programs taken off, when the interface is gone.
-    pub(super) attachments: Vec<Attachment>,
+    pub(super) hung: Hung,
     /// When they were attached.
     pub(super) since: Instant,
-}
-
-impl Watched {
-    /// Takes the programs off. Of a namespace that is gone they are off already.
-    fn detach(&mut self, namespace: Option<&Namespace>) {
-        let attachments = &mut self.attachments;
-        let is_clsact = attachments.iter().any(|one| matches!(one, Attachment::Clsact(_)));
-        if let Some(namespace) = namespace.filter(|_| is_clsact) {
-            let _ = namespace.enter(|| attachments.clear());
-        }
-        self.attachments.clear();
-    }
-
-    /// Whether an interface that seems to be the same still is: the programs go with it.
-    fn is_attached(&self, namespace: Option<&Namespace>) -> bool {
-        let all = || self.attachments.iter().all(Attachment::is_attached);
-        namespace.is_some_and(|namespace| namespace.enter(all).unwrap_or(false))
-    }
 }
 
 /// An observation point whose interface is gone.
@@ -124,8 +106,9 @@ impl Agent {
             .map_err(|source| Error::Attach { interface: link.interface.to_string(), source });
         match attached {
             Ok(attachments) => {
+                let hung = Hung::new(attachments);
                 let (interface, serial) = (Arc::clone(&link.interface), link.serial);
-                let watched = Watched { interface, serial, points, attachments, since: Instant::now() };
+                let watched = Watched { interface, serial, points, hung, since: Instant::now() };
                 self.following.watched.insert(link.id, watched);
                 Ok(())
             }
@@ -319,11 +302,11 @@ impl Agent {
         following.refused.retain(|(id, serial)| is_there(*id, *serial).is_some());
         let stays = |id: &InterfaceId, watched: &Watched| {
             is_there(*id, watched.serial).is_some_and(|link| settings.selection.wants(link))
-                && (!doubt || watched.is_attached(inventory.namespace(*id)))
+                && (!doubt || watched.hung.is_attached(inventory.namespace(*id)))
         };
         let over: Vec<_> = following.watched.extract_if(.., |id, watched| !stays(id, watched)).collect();
         for (id, mut watched) in over {
-            watched.detach(inventory.namespace(id));
+            watched.hung.detach(inventory.namespace(id));
             flows.forget(id)?;
             following.retiring.extend(watched.points.each().map(|point| Retiring { point, drains: 0 }));
         }
@@ -334,7 +317,7 @@ impl Agent {
     pub(super) fn detach_all(&mut self) {
         let Self { inventory, following, .. } = self;
         for (id, watched) in &mut following.watched {
-            watched.detach(inventory.namespace(*id));
+            watched.hung.detach(inventory.namespace(*id));
         }
         self.identity.post(&self.inventory, |_| false);
     }

@@ -73,7 +73,7 @@ fn watched(watched: &Watched) -> WatchedInterface {
         interface: watched.interface.name.clone(),
         interface_index: watched.interface.index,
         attached_seconds: watched.since.elapsed().as_secs_f64(),
-        programs: watched.attachments.len(),
+        programs: watched.hung.len(),
     }
 }
 

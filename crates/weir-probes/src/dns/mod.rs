@@ -5,6 +5,7 @@
 
 use crate::Programs;
 use crate::flows::LinkLayer;
+use crate::programs::ByLinkLayer;
 use weir_kernel::{DnsMessage, Loaded, Opened, Result, Ring};
 
 /// The object itself, to try its programs one by one.
@@ -18,8 +19,7 @@ pub const MOST_PORTS: usize = 4;
 /// The probe in the kernel.
 pub struct Dns {
     loaded: Loaded,
-    ethernet: Programs,
-    bare: Programs,
+    programs: ByLinkLayer,
     messages: Ring<DnsMessage>,
 }
 
@@ -33,19 +33,14 @@ impl Dns {
         opened.set_constant("dns_ports", packed(ports))?;
         opened.set_constant("dns_port_count", ports.len().min(MOST_PORTS) as u32)?;
         let loaded = opened.load()?;
-        let [ingress, egress, bare_ingress, bare_egress] = PROGRAMS;
-        let ethernet = Programs::of(&loaded, [ingress, egress])?;
-        let bare = Programs::of(&loaded, [bare_ingress, bare_egress])?;
+        let programs = ByLinkLayer::of(&loaded, PROGRAMS)?;
         let messages = Ring::new(&loaded, "messages")?;
-        Ok(Self { loaded, ethernet, bare, messages })
+        Ok(Self { loaded, programs, messages })
     }
 
     /// The programs for interfaces whose frames begin so.
     pub fn programs(&self, link_layer: LinkLayer) -> &Programs {
-        match link_layer {
-            LinkLayer::Ethernet => &self.ethernet,
-            LinkLayer::None => &self.bare,
-        }
+        self.programs.of_link(link_layer)
     }
 
     /// The object itself, for its statistics, and for benchmarks that run its programs by hand.

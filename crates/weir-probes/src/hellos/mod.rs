@@ -5,6 +5,7 @@
 
 use crate::Programs;
 use crate::flows::LinkLayer;
+use crate::programs::ByLinkLayer;
 use weir_kernel::{HelloPart, Loaded, Opened, Result, Ring};
 
 /// The object itself, to try its programs one by one.
@@ -16,8 +17,7 @@ pub const PROGRAMS: [&str; 4] = ["weir_hello_in", "weir_hello_out", "weir_hello_
 /// The probe in the kernel.
 pub struct Hellos {
     loaded: Loaded,
-    ethernet: Programs,
-    bare: Programs,
+    programs: ByLinkLayer,
     parts: Ring<HelloPart>,
 }
 
@@ -28,19 +28,14 @@ impl Hellos {
     /// The kernel's refusal.
     pub fn load() -> Result<Self> {
         let loaded = Opened::new("hellos", OBJECT)?.load()?;
-        let [ingress, egress, bare_ingress, bare_egress] = PROGRAMS;
-        let ethernet = Programs::of(&loaded, [ingress, egress])?;
-        let bare = Programs::of(&loaded, [bare_ingress, bare_egress])?;
+        let programs = ByLinkLayer::of(&loaded, PROGRAMS)?;
         let parts = Ring::new(&loaded, "hello_parts")?;
-        Ok(Self { loaded, ethernet, bare, parts })
+        Ok(Self { loaded, programs, parts })
     }
 
     /// The programs for interfaces whose frames begin so.
     pub fn programs(&self, link_layer: LinkLayer) -> &Programs {
-        match link_layer {
-            LinkLayer::Ethernet => &self.ethernet,
-            LinkLayer::None => &self.bare,
-        }
+        self.programs.of_link(link_layer)
     }
 
     /// Hands the parts that are there to `visit`, with the bytes that were copied, at most about `limit` of them. How
