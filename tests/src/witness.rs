@@ -44,6 +44,13 @@ pub fn settled(namespace: &Namespace, interface: &str) -> Link {
     })
 }
 
+/// One of the namespace's counters in all of its life, as nstat has it.
+pub fn nstat(namespace: &Namespace, counter: &str) -> u64 {
+    let text = namespace.run("nstat", &["-asz", "--json", counter]);
+    let json: Value = serde_json::from_str(&text).expect("JSON");
+    json["kernel"][counter].as_u64().unwrap_or_else(|| panic!("no {counter}: {text}"))
+}
+
 /// How many TCP segments left a namespace, from `/proc/net/snmp`: first transmissions and
 /// retransmissions are counted apart there. Both count wire segments, however large the
 /// socket buffers were that carried them.

@@ -12,11 +12,11 @@ use weir_tests::control::status;
 use weir_tests::flood::Flood;
 use weir_tests::frames::{Ipv4, UDP, udp};
 use weir_tests::inject::Injector;
-use weir_tests::netns::{Namespace, succeed};
+use weir_tests::netns::succeed;
 use weir_tests::pair::{INTERFACE, LEFT, Pair, RIGHT};
 use weir_tests::shell::python;
 use weir_tests::wait_for;
-use weir_tests::witness::settled;
+use weir_tests::witness::{nstat, settled};
 
 const SOON: Duration = Duration::from_secs(20);
 const LEFT_MAC: [u8; 6] = [2, 0, 0, 0, 0, 1];
@@ -31,13 +31,6 @@ fn reasons_of_the_kernel() -> BTreeSet<String> {
     let text = fs::read_to_string(format).expect("the tracepoint is there");
     let list = text.split_once("__print_symbolic").expect("reasons").1;
     list.split('"').skip(1).step_by(2).map(Into::into).collect()
-}
-
-/// One of the namespace's counters, as nstat has it.
-fn nstat(namespace: &Namespace, counter: &str) -> u64 {
-    let text = namespace.run("nstat", &["-asz", "--json", counter]);
-    let json: Value = serde_json::from_str(&text).expect("JSON");
-    json["kernel"][counter].as_u64().unwrap_or_else(|| panic!("no {counter}: {text}"))
 }
 
 /// How often the agent has seen this reason in this one of the kernel's books.

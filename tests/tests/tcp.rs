@@ -11,6 +11,7 @@ use weir_tests::pair::{INTERFACE, Pair, RIGHT};
 use weir_tests::path::{DEVICE, FAR, Path, Terms};
 use weir_tests::shell::{Shell, python, shell};
 use weir_tests::wait_for;
+use weir_tests::witness::nstat;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 const PORT: u16 = 5001;
@@ -211,13 +212,6 @@ fn root_handshakes_and_retransmissions_are_those_on_the_wire() {
     assert_eq!(found["source_tcp_retransmitted_segments"], again);
     let bytes: u64 = data.iter().map(|one| one[1].parse::<u64>().expect("a length")).sum();
     assert_eq!(found["source_tcp_bytes_sent"], bytes);
-}
-
-/// A number of `nstat`, in all of the namespace's life.
-fn nstat(namespace: &Namespace, name: &str) -> u64 {
-    let said = namespace.run("nstat", &["-asz", name]);
-    let line = said.lines().find(|line| line.starts_with(name)).expect("it is counted");
-    line.split_whitespace().nth(1).and_then(|number| number.parse().ok()).expect("a number")
 }
 
 /// Connections that fail, each in its way.

@@ -10,6 +10,7 @@ use weir_tests::pair::{LEFT, Pair, RIGHT};
 use weir_tests::shell::python;
 use weir_tests::terminal::Terminal;
 use weir_tests::trace::Trace;
+use weir_tests::witness::nstat;
 
 fn of<'e>(events: &'e [Value], kind: &str) -> Vec<&'e Value> {
     events.iter().filter(|event| event["type"] == kind).collect()
@@ -173,12 +174,7 @@ one.recv(1)"
         ),
     );
     let events = trace.stop();
-    let counted = pair.left.run("nstat", &["-asz", "TcpRetransSegs"]);
-    let counted: u64 = counted
-        .lines()
-        .find_map(|line| line.strip_prefix("TcpRetransSegs"))
-        .and_then(|rest| rest.split_whitespace().next()?.parse().ok())
-        .unwrap_or_else(|| panic!("nstat says nothing: {counted}"));
+    let counted = nstat(&pair.left, "TcpRetransSegs");
     // A segment that stands for several is one event: the connection's own count has them all.
     let mut totals: BTreeMap<(u64, u64), u64> = BTreeMap::new();
     for event in &events {
