@@ -59,6 +59,16 @@ struct bpf_iter__task_file {
 	struct file *file;
 } __attribute__((preserve_access_index));
 
+#define SOCKFS_MAGIC 0x534f434b /* include/uapi/linux/magic.h: the file system that sockets are files of */
+
+/* What bpf_sock_from_file() does, for kernels before 5.11, and for a file that the verifier does not know. */
+static __always_inline struct socket *socket_of_file(struct file *file)
+{
+	if (BPF_CORE_READ(file, f_inode, i_sb, s_magic) != SOCKFS_MAGIC)
+		return NULL;
+	return BPF_CORE_READ(file, private_data);
+}
+
 static __always_inline void map_ipv4(__u64 *to, __be32 address)
 {
 	to[0] = 0;

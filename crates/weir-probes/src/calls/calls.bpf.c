@@ -22,6 +22,11 @@ struct sock___error {
 	int sk_err;
 } __attribute__((preserve_access_index));
 
+/* include/uapi/asm-generic/errno.h */
+#define EISCONN 106
+#define EALREADY 114
+#define EINPROGRESS 115
+
 /* What a tracepoint of a system call begins with (include/trace/events/syscalls.h). */
 struct call_begins {
 	__u64 common;
@@ -110,7 +115,7 @@ int weir_exec(void *context __attribute__((unused)))
 	return 0;
 }
 
-/* The socket that a number of the running process stands for. Nothing else has its type. */
+/* The socket that a number of the running process stands for, if it stands for one. */
 static __always_inline struct sock *socket_of(__u32 number)
 {
 	struct task_struct___files *task = (void *)bpf_get_current_task();
@@ -122,8 +127,8 @@ static __always_inline struct sock *socket_of(__u32 number)
 		return NULL;
 	if (bpf_probe_read_kernel(&file, sizeof(file), place + number) || !file)
 		return NULL;
-	socket = BPF_CORE_READ(file, private_data);
-	return BPF_CORE_READ(socket, sk);
+	socket = socket_of_file(file);
+	return socket ? BPF_CORE_READ(socket, sk) : NULL;
 }
 
 /* describe_socket() for a socket that the verifier does not know: each part is a probe read. */
@@ -147,6 +152,21 @@ static __always_inline bool describe_unknown(struct socket_event *event, struct 
 	event->protocol = BPF_CORE_READ(sk, sk_protocol);
 	event->is_raw = BPF_CORE_READ(sk, sk_type) == TYPE_RAW;
 	return true;
+}
+
+/* Of a socket that the verifier does not know, by the running process; nothing if it is not of the internet. */
+static __always_inline struct call_event *begin_of(__u32 call, struct sock *sk)
+{
+	struct call_event *event = begin(call);
+
+	if (!event)
+		return NULL;
+	if (!describe_unknown(&event->socket, sk)) {
+		bpf_ringbuf_discard(event, BPF_RB_NO_WAKEUP);
+		return NULL;
+	}
+	describe_owner(&event->socket.owner, bpf_get_current_task_btf());
+	return event;
 }
 
 /* bind(2) and connect(2) have the same arguments. */
@@ -188,20 +208,15 @@ static __always_inline void tell_bind(const struct call *call, __s64 result)
 
 	if (!sk)
 		return;
-	event = begin(CALL_BIND);
+	event = begin_of(CALL_BIND, sk);
 	if (!event)
 		return;
-	if (!describe_unknown(&event->socket, sk)) {
-		bpf_ringbuf_discard(event, BPF_RB_NO_WAKEUP);
-		return;
-	}
 	if (result) {
 		put_address(event->socket.local, &call->address);
 		event->socket.local_port = bpf_ntohs(call->address.port);
 	}
 	event->error = -result;
 	event->latency = event->time - call->start;
-	describe_owner(&event->socket.owner, bpf_get_current_task_btf());
 	end(event);
 }
 
@@ -233,21 +248,16 @@ static __always_inline void tell_refusal(const struct call *call, __s64 result)
 
 	if (!sk || BPF_CORE_READ(sk, sk_protocol) != PROTOCOL_TCP)
 		return;
-	/* An attempt that is going on is none that begins: EINPROGRESS, EALREADY, EISCONN. */
-	if (result == -115 || result == -114 || result == -106)
+	/* An attempt that is going on is none that begins. */
+	if (result == -EINPROGRESS || result == -EALREADY || result == -EISCONN)
 		return;
-	event = begin(CALL_CONNECT);
+	event = begin_of(CALL_CONNECT, sk);
 	if (!event)
 		return;
-	if (!describe_unknown(&event->socket, sk)) {
-		bpf_ringbuf_discard(event, BPF_RB_NO_WAKEUP);
-		return;
-	}
 	put_address(event->socket.remote, &call->address);
 	event->socket.remote_port = bpf_ntohs(call->address.port);
 	event->error = -result;
 	event->latency = event->time - call->start;
-	describe_owner(&event->socket.owner, bpf_get_current_task_btf());
 	end(event);
 }
 
@@ -330,15 +340,9 @@ static __always_inline void tell_accept(__s64 result)
 	sk = socket_of(result);
 	if (!sk || BPF_CORE_READ(sk, sk_protocol) != PROTOCOL_TCP)
 		return;
-	event = begin(CALL_ACCEPT);
-	if (!event)
-		return;
-	if (!describe_unknown(&event->socket, sk)) {
-		bpf_ringbuf_discard(event, BPF_RB_NO_WAKEUP);
-		return;
-	}
-	describe_owner(&event->socket.owner, bpf_get_current_task_btf());
-	end(event);
+	event = begin_of(CALL_ACCEPT, sk);
+	if (event)
+		end(event);
 }
 
 SEC("tp/syscalls/sys_exit_accept")

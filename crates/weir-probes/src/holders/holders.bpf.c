@@ -5,17 +5,13 @@
  */
 #include <weir/socket.h>
 
-#define SOCKFS_MAGIC 0x534f434b /* include/uapi/linux/magic.h: the file system that sockets are files of */
-
-/* What bpf_sock_from_file() does, for kernels that do not have it (before 5.11). */
 static __always_inline bool is_of_the_internet(struct file *file)
 {
-	struct socket *socket;
+	struct socket *socket = socket_of_file(file);
 	__u16 family;
 
-	if (BPF_CORE_READ(file, f_inode, i_sb, s_magic) != SOCKFS_MAGIC)
+	if (!socket)
 		return false;
-	socket = BPF_CORE_READ(file, private_data);
 	family = BPF_CORE_READ(socket, sk, __sk_common.skc_family);
 	return family == FAMILY_IPV4 || family == FAMILY_IPV6;
 }
