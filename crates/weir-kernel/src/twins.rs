@@ -126,26 +126,17 @@ pub const LONGEST_PATH: u32 = 1024;
 /// C: `LONGEST_ARGUMENTS`.
 pub const LONGEST_ARGUMENTS: u32 = 4608;
 
-/// C: `HELLO_BYTES_FEW`.
-pub const HELLO_BYTES_FEW: u32 = 640;
+/// C: `PAYLOAD_LEAST`.
+pub const PAYLOAD_LEAST: u32 = 128;
 
-/// C: `HELLO_BYTES_MANY`.
-pub const HELLO_BYTES_MANY: u32 = 1536;
+/// C: `PAYLOAD_FEW`.
+pub const PAYLOAD_FEW: u32 = 512;
 
-/// C: `HELLO_BYTES_MOST`.
-pub const HELLO_BYTES_MOST: u32 = 4096;
+/// C: `PAYLOAD_MANY`.
+pub const PAYLOAD_MANY: u32 = 1472;
 
-/// C: `DNS_BYTES_LEAST`.
-pub const DNS_BYTES_LEAST: u32 = 128;
-
-/// C: `DNS_BYTES_FEW`.
-pub const DNS_BYTES_FEW: u32 = 512;
-
-/// C: `DNS_BYTES_MANY`.
-pub const DNS_BYTES_MANY: u32 = 1472;
-
-/// C: `DNS_BYTES_MOST`.
-pub const DNS_BYTES_MOST: u32 = 4096;
+/// C: `PAYLOAD_MOST`.
+pub const PAYLOAD_MOST: u32 = 4096;
 
 /// C: `RUN_BY_HAND`.
 pub const RUN_BY_HAND: u32 = 0x88b5;
@@ -769,58 +760,6 @@ const _: () = {
     assert!(offset_of!(CallEvent, call) == 132);
 };
 
-/// C: `struct hello_part`.
-#[repr(C)]
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
-pub struct HelloPart {
-    /// C: `time`.
-    pub time: u64,
-    /// C: `source`.
-    pub source: [u64; 2],
-    /// C: `destination`.
-    pub destination: [u64; 2],
-    /// C: `netns`.
-    pub netns: u32,
-    /// C: `ifindex`.
-    pub ifindex: u32,
-    /// C: `sequence`.
-    pub sequence: u32,
-    /// C: `length`.
-    pub length: u32,
-    /// C: `source_port`.
-    pub source_port: u16,
-    /// C: `destination_port`.
-    pub destination_port: u16,
-    /// C: `protocol`.
-    pub protocol: u8,
-    /// C: `egress`.
-    pub egress: u8,
-    /// C: `is_first`.
-    pub is_first: u8,
-    /// C: `padding`.
-    pub padding: [u8; 9],
-}
-
-// SAFETY: repr(C), integers only, no padding: the sizes of the fields add up.
-unsafe impl Pod for HelloPart {}
-
-const _: () = {
-    assert!(size_of::<HelloPart>() == 72);
-    assert!(offset_of!(HelloPart, time) == 0);
-    assert!(offset_of!(HelloPart, source) == 8);
-    assert!(offset_of!(HelloPart, destination) == 24);
-    assert!(offset_of!(HelloPart, netns) == 40);
-    assert!(offset_of!(HelloPart, ifindex) == 44);
-    assert!(offset_of!(HelloPart, sequence) == 48);
-    assert!(offset_of!(HelloPart, length) == 52);
-    assert!(offset_of!(HelloPart, source_port) == 56);
-    assert!(offset_of!(HelloPart, destination_port) == 58);
-    assert!(offset_of!(HelloPart, protocol) == 60);
-    assert!(offset_of!(HelloPart, egress) == 61);
-    assert!(offset_of!(HelloPart, is_first) == 62);
-    assert!(offset_of!(HelloPart, padding) == 63);
-};
-
 /// C: `struct retransmit_event`.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
@@ -852,10 +791,10 @@ const _: () = {
     assert!(offset_of!(RetransmitEvent, what) == 132);
 };
 
-/// C: `struct dns_message`.
+/// C: `struct payload_part`.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
-pub struct DnsMessage {
+pub struct PayloadPart {
     /// C: `time`.
     pub time: u64,
     /// C: `source`.
@@ -882,29 +821,32 @@ pub struct DnsMessage {
     pub tcp_flags: u8,
     /// C: `egress`.
     pub egress: u8,
+    /// C: `is_first`.
+    pub is_first: u8,
     /// C: `padding`.
-    pub padding: [u8; 7],
+    pub padding: [u8; 6],
 }
 
 // SAFETY: repr(C), integers only, no padding: the sizes of the fields add up.
-unsafe impl Pod for DnsMessage {}
+unsafe impl Pod for PayloadPart {}
 
 const _: () = {
-    assert!(size_of::<DnsMessage>() == 72);
-    assert!(offset_of!(DnsMessage, time) == 0);
-    assert!(offset_of!(DnsMessage, source) == 8);
-    assert!(offset_of!(DnsMessage, destination) == 24);
-    assert!(offset_of!(DnsMessage, netns) == 40);
-    assert!(offset_of!(DnsMessage, ifindex) == 44);
-    assert!(offset_of!(DnsMessage, length) == 48);
-    assert!(offset_of!(DnsMessage, sequence) == 52);
-    assert!(offset_of!(DnsMessage, source_port) == 56);
-    assert!(offset_of!(DnsMessage, destination_port) == 58);
-    assert!(offset_of!(DnsMessage, segment) == 60);
-    assert!(offset_of!(DnsMessage, protocol) == 62);
-    assert!(offset_of!(DnsMessage, tcp_flags) == 63);
-    assert!(offset_of!(DnsMessage, egress) == 64);
-    assert!(offset_of!(DnsMessage, padding) == 65);
+    assert!(size_of::<PayloadPart>() == 72);
+    assert!(offset_of!(PayloadPart, time) == 0);
+    assert!(offset_of!(PayloadPart, source) == 8);
+    assert!(offset_of!(PayloadPart, destination) == 24);
+    assert!(offset_of!(PayloadPart, netns) == 40);
+    assert!(offset_of!(PayloadPart, ifindex) == 44);
+    assert!(offset_of!(PayloadPart, length) == 48);
+    assert!(offset_of!(PayloadPart, sequence) == 52);
+    assert!(offset_of!(PayloadPart, source_port) == 56);
+    assert!(offset_of!(PayloadPart, destination_port) == 58);
+    assert!(offset_of!(PayloadPart, segment) == 60);
+    assert!(offset_of!(PayloadPart, protocol) == 62);
+    assert!(offset_of!(PayloadPart, tcp_flags) == 63);
+    assert!(offset_of!(PayloadPart, egress) == 64);
+    assert!(offset_of!(PayloadPart, is_first) == 65);
+    assert!(offset_of!(PayloadPart, padding) == 66);
 };
 
 /// C: `struct process_event`.

@@ -7,7 +7,7 @@ use std::fmt::Write;
 use std::path::Path;
 use std::{env, fs};
 
-const STRUCTS: [&str; 26] = [
+const STRUCTS: [&str; 25] = [
     "flow_entry",
     "flow_addresses",
     "flow_bucket",
@@ -27,9 +27,8 @@ const STRUCTS: [&str; 26] = [
     "socket_event",
     "socket_holder",
     "call_event",
-    "hello_part",
     "retransmit_event",
-    "dns_message",
+    "payload_part",
     "process_event",
     "drop_key",
     "drop_count",

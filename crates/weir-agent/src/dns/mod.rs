@@ -10,7 +10,7 @@ use crate::posts::Posts;
 use crate::{Naming, Result};
 use std::net::SocketAddr;
 use weir_dns::{Exchanges, Message, Place, Seen, Segment, Streams, Told, Transport};
-use weir_kernel::{DnsMessage, Loaded, clock};
+use weir_kernel::{Loaded, PayloadPart, clock};
 use weir_probes::flows::InterfaceId;
 
 /// Messages that are taken at a time; more than the ring holds.
@@ -110,7 +110,7 @@ impl Dns {
 }
 
 impl Talk {
-    fn take(&mut self, message: &DnsMessage, bytes: &[u8], told: &mut dyn FnMut(Told<'_>)) {
+    fn take(&mut self, message: &PayloadPart, bytes: &[u8], told: &mut dyn FnMut(Told<'_>)) {
         let place = Place { netns: message.netns, index: message.ifindex };
         let seen = Seen { time: message.time, place, is_egress: message.egress != 0 };
         let source = SocketAddr::new(address(message.source), message.source_port);

@@ -7,7 +7,7 @@ use crate::identity::address;
 use hashbrown::HashMap;
 use std::net::SocketAddr;
 use std::time::Duration;
-use weir_kernel::HelloPart;
+use weir_kernel::PayloadPart;
 use weir_record::{Sni, printable_start};
 use weir_tls::{Hello, Initials, Stream, Unread};
 
@@ -74,7 +74,7 @@ pub struct Hellos {
 
 impl Hellos {
     /// Takes in a part; the message, if it is whole now and was not told before.
-    pub fn hear(&mut self, part: &HelloPart, bytes: &[u8]) -> Option<Said> {
+    pub fn hear(&mut self, part: &PayloadPart, bytes: &[u8]) -> Option<Said> {
         self.expire(part.time);
         let connection = (
             part.protocol,
@@ -115,7 +115,12 @@ impl Hellos {
     }
 
     /// None where it continues nothing that is known.
-    fn feed(&mut self, sighting: Sighting, part: &HelloPart, bytes: &[u8]) -> Option<Result<Hello, Unread>> {
+    fn feed(
+        &mut self,
+        sighting: Sighting,
+        part: &PayloadPart,
+        bytes: &[u8],
+    ) -> Option<Result<Hello, Unread>> {
         let is_tcp = part.protocol == PROTOCOL_TCP;
         if part.is_first != 0 && (is_tcp || !self.begun.contains_key(&sighting)) {
             self.begin(sighting, part, is_tcp);
@@ -132,7 +137,7 @@ impl Hellos {
         })
     }
 
-    fn begin(&mut self, sighting: Sighting, part: &HelloPart, is_tcp: bool) {
+    fn begin(&mut self, sighting: Sighting, part: &PayloadPart, is_tcp: bool) {
         if self.begun.len() >= MOST {
             let oldest = self.begun.iter().min_by_key(|(_, begun)| begun.since).map(|(key, _)| *key);
             oldest.and_then(|oldest| self.begun.remove(&oldest));
@@ -145,7 +150,7 @@ impl Hellos {
         self.begun.insert(sighting, Begun { since: part.time, parts });
     }
 
-    fn tell(&mut self, part: &HelloPart, connection: Connection, hello: Hello) -> Option<Said> {
+    fn tell(&mut self, part: &PayloadPart, connection: Connection, hello: Hello) -> Option<Said> {
         if self.told.len() >= MOST_TOLD {
             // Told twice rather than held for ever.
             self.told.clear();

@@ -19,8 +19,8 @@ fn words(last: u8) -> [u64; 2] {
     [0, 8].map(|at| u64::from_ne_bytes(octets[at..at + 8].try_into().expect("eight")))
 }
 
-fn part(sequence: u32, length: usize, is_first: u8) -> HelloPart {
-    HelloPart {
+fn part(sequence: u32, length: usize, is_first: u8) -> PayloadPart {
+    PayloadPart {
         source: words(1),
         destination: words(2),
         source_port: 40_000,
@@ -30,7 +30,7 @@ fn part(sequence: u32, length: usize, is_first: u8) -> HelloPart {
         length: length as u32,
         sequence,
         is_first,
-        ..HelloPart::default()
+        ..PayloadPart::default()
     }
 }
 
@@ -52,7 +52,7 @@ fn a_message_in_two_segments_is_one_and_told_once() {
     );
     assert_eq!((said.sni.version().as_ref(), said.sni.is_encrypted), ("1.3", false));
     // At the next interface.
-    let there = HelloPart { ifindex: 2, ..part(1, message.len(), 1) };
+    let there = PayloadPart { ifindex: 2, ..part(1, message.len(), 1) };
     assert_eq!(hellos.hear(&there, &message), None);
     assert_eq!((hellos.malformed(), hellos.incomplete()), (0, 0));
 }
@@ -63,7 +63,7 @@ fn what_is_cut_or_never_ends_is_counted() {
     assert_eq!(hellos.hear(&part(1, message.len(), 1), &message[..50]), None);
     assert_eq!(hellos.incomplete(), 1);
     assert_eq!(hellos.hear(&part(1, 50, 1), &message[..50]), None);
-    let late = HelloPart { time: 2 * PATIENCE.as_nanos() as u64, ..part(51, message.len() - 50, 0) };
+    let late = PayloadPart { time: 2 * PATIENCE.as_nanos() as u64, ..part(51, message.len() - 50, 0) };
     assert_eq!(hellos.hear(&late, &message[50..]), None);
     assert_eq!(hellos.incomplete(), 2);
     let mut broken = message.clone();
@@ -80,7 +80,7 @@ fn names_are_harmless_and_memory_is_bounded() {
     assert_eq!(said.sni.server_name.as_deref(), Some("\\u{1b}[2J\\n.org"));
     let message = message("example.org");
     for port in 0..5000 {
-        let begun = HelloPart { source_port: port, ..part(1, 20, 1) };
+        let begun = PayloadPart { source_port: port, ..part(1, 20, 1) };
         hellos.hear(&begun, &message[..20]);
     }
     assert_eq!((hellos.begun.len(), hellos.incomplete()), (MOST, 5000 - MOST as u64));

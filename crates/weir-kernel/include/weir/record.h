@@ -299,36 +299,14 @@ struct process_event {
 	__u16 path; /* bytes of the path; those behind them are arguments */
 };
 
-/* What is copied of a packet that says hello: as much as fits the smallest. */
-#define HELLO_BYTES_FEW 640
-#define HELLO_BYTES_MANY 1536
-#define HELLO_BYTES_MOST 4096
+/* What is copied of a payload, at most: what follows a payload_part is one of these long. */
+#define PAYLOAD_LEAST 128
+#define PAYLOAD_FEW 512
+#define PAYLOAD_MANY 1472
+#define PAYLOAD_MOST 4096
 
-/* A part of what a client says before anything is encrypted, as it crosses an interface. Its bytes follow. */
-struct hello_part {
-	__u64 time; /* nanoseconds of the monotonic clock */
-	__u64 source[2]; /* as in socket_event */
-	__u64 destination[2];
-	__u32 netns; /* inode */
-	__u32 ifindex;
-	__u32 sequence; /* TCP's, of the first byte */
-	__u32 length; /* of the payload: there are fewer bytes where it was cut */
-	__u16 source_port;
-	__u16 destination_port;
-	__u8 protocol;
-	__u8 egress;
-	__u8 is_first; /* the message begins with it */
-	__u8 padding[9];
-};
-
-/* What is copied of a UDP message or a TCP segment, at most: what follows a dns_message is one of these long. */
-#define DNS_BYTES_LEAST 128
-#define DNS_BYTES_FEW 512
-#define DNS_BYTES_MANY 1472
-#define DNS_BYTES_MOST 4096
-
-/* A UDP message or a TCP segment with a DNS port at one end. Its first bytes follow. */
-struct dns_message {
+/* What a packet carries, as it crosses an interface: a datagram of UDP or a segment of TCP. Its first bytes follow. */
+struct payload_part {
 	__u64 time; /* nanoseconds of the monotonic clock */
 	__u64 source[2]; /* as in socket_event */
 	__u64 destination[2];
@@ -338,11 +316,12 @@ struct dns_message {
 	__u32 sequence; /* of its first byte: TCP only */
 	__u16 source_port;
 	__u16 destination_port;
-	__u16 segment; /* bytes of each message where several came as one packet (UDP) */
+	__u16 segment; /* bytes of each datagram where several came as one packet (UDP) */
 	__u8 protocol;
 	__u8 tcp_flags;
 	__u8 egress;
-	__u8 padding[7];
+	__u8 is_first; /* a client's first message begins with it: hellos only */
+	__u8 padding[6];
 };
 
 /* Of the frame that programs are run on by hand; IEEE's for local experiments. */
@@ -462,9 +441,8 @@ PIN_SIZE(socket_event, 112);
 PIN_SIZE(socket_holder, 64);
 PIN_SIZE(call_event, 136);
 PIN_SIZE(retransmit_event, 136);
-PIN_SIZE(hello_part, 72);
 PIN_SIZE(process_event, 32);
-PIN_SIZE(dns_message, 72);
+PIN_SIZE(payload_part, 72);
 PIN_SIZE(drop_key, 64);
 PIN_SIZE(drop_count, 16);
 PIN_SIZE(fragment_key, 40);

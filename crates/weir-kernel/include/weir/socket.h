@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* CO-RE: what the sockets probe reads of sockets, wherever the running kernel keeps it. */
 #pragma once
+#include "address.h"
 #include "process.h"
 
 #define FAMILY_IPV4 2
@@ -67,12 +68,6 @@ static __always_inline struct socket *socket_of_file(struct file *file)
 	if (BPF_CORE_READ(file, f_inode, i_sb, s_magic) != SOCKFS_MAGIC)
 		return NULL;
 	return BPF_CORE_READ(file, private_data);
-}
-
-static __always_inline void map_ipv4(__u64 *to, __be32 address)
-{
-	to[0] = 0;
-	to[1] = (__u64)address << 32 | 0xffff0000ULL;
 }
 
 static __always_inline void copy_ipv6(__u64 *to, const struct in6_addr *address)

@@ -6,7 +6,7 @@
 use crate::Programs;
 use crate::flows::LinkLayer;
 use crate::programs::ByLinkLayer;
-use weir_kernel::{DnsMessage, Loaded, Opened, Result, Ring};
+use weir_kernel::{Loaded, Opened, PayloadPart, Result, Ring};
 
 /// The object itself, to try its programs one by one.
 pub const OBJECT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/dns.bpf.o"));
@@ -20,7 +20,7 @@ pub const MOST_PORTS: usize = 4;
 pub struct Dns {
     loaded: Loaded,
     programs: ByLinkLayer,
-    messages: Ring<DnsMessage>,
+    messages: Ring<PayloadPart>,
 }
 
 impl Dns {
@@ -34,7 +34,7 @@ impl Dns {
         opened.set_constant("dns_port_count", ports.len().min(MOST_PORTS) as u32)?;
         let loaded = opened.load()?;
         let programs = ByLinkLayer::of(&loaded, PROGRAMS)?;
-        let messages = Ring::new(&loaded, "messages")?;
+        let messages = Ring::new(&loaded, "payloads")?;
         Ok(Self { loaded, programs, messages })
     }
 
@@ -53,7 +53,7 @@ impl Dns {
     ///
     /// # Errors
     /// The kernel refuses to be read.
-    pub fn consume(&self, limit: usize, mut visit: impl FnMut(&DnsMessage, &[u8])) -> Result<usize> {
+    pub fn consume(&self, limit: usize, mut visit: impl FnMut(&PayloadPart, &[u8])) -> Result<usize> {
         self.messages.consume_with_text(limit, |message, bytes| {
             // There is more room than bytes.
             visit(message, &bytes[..bytes.len().min(message.length as usize)]);
@@ -65,7 +65,7 @@ impl Dns {
     /// # Errors
     /// There is no such counter.
     pub fn lost(&self) -> Result<u64> {
-        self.loaded.global_value("lost_messages")
+        self.loaded.global_value("lost_payloads")
     }
 }
 

@@ -3,16 +3,9 @@
  * The hellos probe: what clients say before TLS and QUIC encrypt. It hangs on interfaces, whatever the port. What
  * begins no message, that is almost everything, is let go after a few loads.
  */
+#define PAYLOAD_RING (1 << 22) /* 2 700 messages that fit one segment, 1 000 of the longest */
 #include <weir/clock.h>
-#include <weir/packet.h>
-
-struct {
-	__uint(type, BPF_MAP_TYPE_RINGBUF);
-	__uint(max_entries, 1 << 22); /* 5 000 short ones, 1 000 of the longest */
-} hello_parts SEC(".maps");
-
-/* What the ring had no room for. */
-__u64 lost_hello_parts;
+#include <weir/payload.h>
 
 /* Which connection, at which interface and in which direction. */
 struct stream_key {
@@ -42,7 +35,6 @@ __u64 last_begun;
 /* 2 to 20 seconds. */
 #define PATIENCE 2000
 
-#define IPV4_PLAIN 0x45 /* version 4, no options */
 #define TLS_HANDSHAKE 22
 #define TLS_MAJOR 3
 #define TLS_CLIENT_HELLO 1
@@ -132,7 +124,7 @@ static __always_inline bool may_be_hello(const struct __sk_buff *skb, __u32 link
 			return true;
 		protocol = v4->protocol;
 		if (v4->version_ihl != IPV4_PLAIN)
-			return protocol == PROTOCOL_TCP || protocol == PROTOCOL_UDP;
+			return has_ports(protocol);
 	} else if (skb->protocol == bpf_htons(ETHERTYPE_IPV6)) {
 		transport = v6 + 1;
 		if (transport > data_end)
@@ -146,49 +138,7 @@ static __always_inline bool may_be_hello(const struct __sk_buff *skb, __u32 link
 	return protocol == PROTOCOL_UDP && may_be_quic(skb, transport, data_end);
 }
 
-static __always_inline void map_ipv4(__u64 *to, __be32 address)
-{
-	to[0] = 0;
-	to[1] = (__u64)address << 32 | bpf_htonl(0xffff);
-}
-
-/* Fills in the ends; where the payload begins, 0 if this is nothing of ours. */
-static __always_inline __u32 read_headers(struct __sk_buff *skb, struct hello_part *part, __u32 offset)
-{
-	struct tcp_start head = {};
-
-	if (skb->protocol == bpf_htons(ETHERTYPE_IPV4)) {
-		struct ipv4_header ip;
-
-		if (bpf_skb_load_bytes(skb, offset, &ip, sizeof(ip)) || (ip.fragment & bpf_htons(IPV4_OFFSET)))
-			return 0;
-		map_ipv4(part->source, ip.source);
-		map_ipv4(part->destination, ip.destination);
-		part->protocol = ip.protocol;
-		offset += (ip.version_ihl & 0x0f) * 4;
-	} else {
-		struct ipv6_header ip;
-
-		if (bpf_skb_load_bytes(skb, offset, &ip, sizeof(ip)))
-			return 0;
-		__builtin_memcpy(part->source, ip.source, sizeof(part->source));
-		__builtin_memcpy(part->destination, ip.destination, sizeof(part->destination));
-		part->protocol = ip.next_header;
-		offset += sizeof(ip);
-	}
-	if (bpf_skb_load_bytes(skb, offset, &head, UDP_HEADER_LENGTH))
-		return 0;
-	part->source_port = bpf_ntohs(head.source_port);
-	part->destination_port = bpf_ntohs(head.destination_port);
-	if (part->protocol == PROTOCOL_UDP)
-		return offset + UDP_HEADER_LENGTH;
-	if (part->protocol != PROTOCOL_TCP || bpf_skb_load_bytes(skb, offset, &head, sizeof(head)))
-		return 0;
-	part->sequence = bpf_ntohl(head.sequence);
-	return offset + TCP_HEADER_LENGTH(bpf_ntohs(head.offset_flags));
-}
-
-static __always_inline void describe_stream(struct stream_key *key, const struct hello_part *part)
+static __always_inline void describe_stream(struct stream_key *key, const struct payload_part *part)
 {
 	__builtin_memcpy(key->source, part->source, sizeof(key->source));
 	__builtin_memcpy(key->destination, part->destination, sizeof(key->destination));
@@ -199,7 +149,7 @@ static __always_inline void describe_stream(struct stream_key *key, const struct
 }
 
 /* A message of TLS that begins here. What is not all there will be looked for. */
-static __always_inline void begin(const struct hello_part *part, const struct beginning *payload)
+static __always_inline void begin(const struct payload_part *part, const struct beginning *payload)
 {
 	__u32 length = (__u32)payload->length[0] << 16 | (__u32)payload->length[1] << 8 | payload->length[2];
 	struct stream_key key;
@@ -216,7 +166,7 @@ static __always_inline void begin(const struct hello_part *part, const struct be
 }
 
 /* Whether it continues a message that has begun. */
-static __always_inline bool continues(const struct hello_part *part)
+static __always_inline bool continues(const struct payload_part *part)
 {
 	struct stream_key key;
 	struct stream *stream;
@@ -234,54 +184,28 @@ static __always_inline bool continues(const struct hello_part *part)
 	return true;
 }
 
-/* Room in the ring has a size that the verifier knows: a copy of this for each of three. */
-static __always_inline void tell(struct __sk_buff *skb, const struct hello_part *part, __u32 offset, const __u32 room)
-{
-	struct hello_part *told = bpf_ringbuf_reserve(&hello_parts, sizeof(*told) + room, 0);
-	__u32 there = part->length;
-
-	if (!told) {
-		__sync_fetch_and_add(&lost_hello_parts, 1);
-		return;
-	}
-	*told = *part;
-	/* Verifiers before Linux 6.2 want each bound in a test of its own, of which the compiler would make one. */
-	if (there > room)
-		there = room;
-	asm volatile("" : "+r"(there));
-	if (there > 0)
-		bpf_skb_load_bytes(skb, offset, told + 1, there);
-	bpf_ringbuf_submit(told, BPF_RB_NO_WAKEUP);
-}
-
 /* Reads it with care, and copies what is of interest. */
 static __noinline int hear(struct __sk_buff *skb, __u32 link_header, __u32 egress)
 {
-	struct hello_part part = { .egress = egress, .ifindex = skb->ifindex };
-	__u32 offset = read_headers(skb, &part, link_header);
-	struct beginning payload = {};
+	struct payload_part part = { .egress = egress };
+	struct payload payload = { .offset = link_header };
+	struct beginning beginning = {};
 
-	if (!offset || skb->len <= offset)
+	if (!read_network(skb, &part, &payload) || !read_transport(skb, &part, &payload) || !payload.length)
 		return 0;
-	part.length = skb->len - offset;
-	part.netns = BPF_CORE_READ((const struct sk_buff *)skb, dev, nd_net.net, ns.inum);
+	part.length = payload.length;
+	read_place(skb, &part);
 	/* Less than that begins nothing, but may end it. */
-	if (part.length >= sizeof(payload) && bpf_skb_load_bytes(skb, offset, &payload, sizeof(payload)))
+	if (part.length >= sizeof(beginning) && bpf_skb_load_bytes(skb, payload.offset, &beginning, sizeof(beginning)))
 		return 0;
-	if (part.protocol == PROTOCOL_TCP ? is_tls(&payload) : is_quic(&payload)) {
+	if (part.protocol == PROTOCOL_TCP ? is_tls(&beginning) : is_quic(&beginning)) {
 		part.is_first = 1;
 		if (part.protocol == PROTOCOL_TCP)
-			begin(&part, &payload);
+			begin(&part, &beginning);
 	} else if (part.protocol != PROTOCOL_TCP || !continues(&part)) {
 		return 0;
 	}
-	part.time = bpf_ktime_get_ns();
-	if (part.length <= HELLO_BYTES_FEW)
-		tell(skb, &part, offset, HELLO_BYTES_FEW);
-	else if (part.length <= HELLO_BYTES_MANY)
-		tell(skb, &part, offset, HELLO_BYTES_MANY);
-	else
-		tell(skb, &part, offset, HELLO_BYTES_MOST);
+	tell(skb, &part, &payload);
 	return 0;
 }
 

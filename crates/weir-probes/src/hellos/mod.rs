@@ -6,7 +6,7 @@
 use crate::Programs;
 use crate::flows::LinkLayer;
 use crate::programs::ByLinkLayer;
-use weir_kernel::{HelloPart, Loaded, Opened, Result, Ring};
+use weir_kernel::{Loaded, Opened, PayloadPart, Result, Ring};
 
 /// The object itself, to try its programs one by one.
 pub const OBJECT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/hellos.bpf.o"));
@@ -18,7 +18,7 @@ pub const PROGRAMS: [&str; 4] = ["weir_hello_in", "weir_hello_out", "weir_hello_
 pub struct Hellos {
     loaded: Loaded,
     programs: ByLinkLayer,
-    parts: Ring<HelloPart>,
+    parts: Ring<PayloadPart>,
 }
 
 impl Hellos {
@@ -29,7 +29,7 @@ impl Hellos {
     pub fn load() -> Result<Self> {
         let loaded = Opened::new("hellos", OBJECT)?.load()?;
         let programs = ByLinkLayer::of(&loaded, PROGRAMS)?;
-        let parts = Ring::new(&loaded, "hello_parts")?;
+        let parts = Ring::new(&loaded, "payloads")?;
         Ok(Self { loaded, programs, parts })
     }
 
@@ -43,7 +43,7 @@ impl Hellos {
     ///
     /// # Errors
     /// The kernel refuses to be read.
-    pub fn consume(&self, limit: usize, mut visit: impl FnMut(&HelloPart, &[u8])) -> Result<usize> {
+    pub fn consume(&self, limit: usize, mut visit: impl FnMut(&PayloadPart, &[u8])) -> Result<usize> {
         self.parts.consume_with_text(limit, |part, bytes| {
             // There is more room than bytes.
             visit(part, &bytes[..bytes.len().min(part.length as usize)]);
@@ -55,6 +55,6 @@ impl Hellos {
     /// # Errors
     /// There is no such counter.
     pub fn lost(&self) -> Result<u64> {
-        self.loaded.global_value("lost_hello_parts")
+        self.loaded.global_value("lost_payloads")
     }
 }
