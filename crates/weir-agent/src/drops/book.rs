@@ -1,7 +1,8 @@
 //! What was dropped of which flow, until its record leaves.
 
-use super::loss::{Loss, NOWHERE};
+use super::loss::Loss;
 use super::places::Places;
+use crate::interfaces::NOWHERE;
 use hashbrown::HashMap;
 use smallvec::SmallVec;
 use std::sync::Arc;

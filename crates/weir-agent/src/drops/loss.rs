@@ -1,13 +1,11 @@
 //! A loss, whoever tells of it.
 
 use super::names::Names;
+use crate::interfaces::NOWHERE;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 use weir_kernel::{DROP_FLOWLESS, DROP_IP, DROP_OUTGOING, DROP_PORTS, DropCount, DropKey};
 use weir_record::{Addresses, Count, Direction, DropSource, FlowKey};
-
-/// A network namespace that is not known.
-pub const NOWHERE: u32 = u32::MAX;
 
 /// Packets that were dropped for one reason at one place.
 #[derive(Debug, Clone, PartialEq, Eq)]

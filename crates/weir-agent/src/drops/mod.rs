@@ -19,7 +19,7 @@ mod tests;
 use crate::interfaces::Inventory;
 use crate::{Result, Settings};
 use book::Book;
-pub(crate) use loss::{Loss, NOWHERE};
+pub(crate) use loss::Loss;
 use places::Places;
 pub(crate) use reader::Reader;
 use state::Sums;

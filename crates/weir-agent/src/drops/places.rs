@@ -1,6 +1,6 @@
 //! Network namespaces by name, and which of them are connected.
 
-use crate::interfaces::Inventory;
+use crate::interfaces::{Inventory, Numbers};
 use hashbrown::HashMap;
 use std::sync::Arc;
 use weir_record::Interface;
@@ -8,7 +8,7 @@ use weir_record::Interface;
 /// The namespaces that are watched.
 #[derive(Debug, Default)]
 pub struct Places {
-    by_name: HashMap<Arc<str>, u32>,
+    numbers: Numbers,
     /// The observation domain of each.
     domains: HashMap<u32, u32>,
 }
@@ -24,14 +24,13 @@ impl Places {
     }
 
     fn add(&mut self, netns: u32, name: &Arc<str>, domain: u32) {
-        self.by_name.insert(Arc::clone(name), netns);
+        self.numbers.add(netns, name);
         self.domains.insert(netns, domain);
     }
 
     /// The namespace of an interface: 0 for the agent's own.
     pub fn netns(&self, interface: &Interface) -> u32 {
-        let known = || self.by_name.get(&interface.netns).copied().unwrap_or(super::loss::NOWHERE);
-        if interface.own_netns { 0 } else { known() }
+        self.numbers.of_interface(interface)
     }
 
     /// Whether packets may pass from one to the other, as far as that is known.

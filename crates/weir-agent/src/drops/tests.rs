@@ -1,8 +1,9 @@
 //! Which record tells of which drops.
 
 use super::book::Book;
-use super::loss::{Loss, NOWHERE};
+use super::loss::Loss;
 use super::places::Places;
+use crate::interfaces::NOWHERE;
 use std::time::{Duration, Instant};
 use weir_filter::generate;
 use weir_record::{

@@ -19,7 +19,7 @@ use crate::interfaces::Inventory;
 use crate::{Result, Settings};
 pub use containers::{ContainerSettings, ContainersState, Runtimes, SourceState};
 use containers::{Containers, PATIENCE};
-pub use holders::Holders;
+pub use holders::holders_of;
 use kubernetes::Workloads;
 use names::Names;
 pub use names::{Label, NamesState, Naming};

@@ -1,16 +1,14 @@
 //! Which addresses belong to which network namespace.
 
-use crate::interfaces::Link;
+use crate::interfaces::{Link, Numbers};
 use hashbrown::{HashMap, HashSet};
 use std::net::IpAddr;
-use std::sync::Arc;
 use weir_record::Interface;
 
 /// What the interfaces of every namespace that is watched say.
 #[derive(Debug, Default)]
 pub struct Places {
-    /// By the name that records have; the agent's own is left out.
-    namespaces: HashMap<Arc<str>, u32>,
+    numbers: Numbers,
     addresses: HashSet<(u32, IpAddr)>,
     /// The observation domain of each.
     domains: HashMap<u32, u32>,
@@ -29,9 +27,7 @@ impl Places {
                 let home = places.homes.entry((domain, *address)).or_insert(Some(netns));
                 *home = home.filter(|home| *home == netns);
             }
-            if !link.interface.own_netns {
-                places.namespaces.insert(Arc::clone(&link.interface.netns), netns);
-            }
+            places.numbers.add(netns, &link.interface.netns);
             places.addresses.extend(link.addresses.iter().map(|address| (netns, *address)));
         }
         places
@@ -39,12 +35,7 @@ impl Places {
 
     /// The namespace of an interface: 0 for the agent's own.
     pub fn netns(&self, interface: &Interface) -> u32 {
-        // One that is gone is nobody's: no socket is in the namespace of this number.
-        if interface.own_netns {
-            0
-        } else {
-            self.namespaces.get(&interface.netns).copied().unwrap_or(u32::MAX)
-        }
+        self.numbers.of_interface(interface)
     }
 
     /// Where packets for this address end that are seen in `netns`: there, or in the one namespace that has the address
@@ -70,6 +61,7 @@ impl Places {
 mod tests {
     use super::*;
     use std::collections::BTreeSet;
+    use std::sync::Arc;
     use weir_probes::flows::{InterfaceId, LinkLayer};
     use weir_record::InterfaceKind;
 

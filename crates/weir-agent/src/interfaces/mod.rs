@@ -2,6 +2,7 @@
 
 mod domains;
 mod message;
+mod names;
 mod namespace;
 mod netlink;
 mod selection;
@@ -11,6 +12,7 @@ mod tests;
 use crate::{Error, Result};
 use domains::{Domains, Question};
 use message::{ARPHRD_LOOPBACK, Heard, LinkMessage};
+pub(crate) use names::{NOWHERE, Names, Numbers};
 pub use namespace::Namespaces;
 pub(crate) use namespace::{Namespace, find as find_namespaces};
 use namespace::{Scout, Sighting};

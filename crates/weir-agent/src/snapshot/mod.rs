@@ -10,10 +10,10 @@ mod netlink;
 mod state;
 
 use crate::agent::require_privileges;
-use crate::identity::Holders;
+use crate::identity::holders_of;
 use crate::interfaces::{Namespace, find_namespaces};
 use crate::{Error, Result, Settings};
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 use message::Listed;
 pub use state::SocketState;
 use std::collections::BTreeSet;
@@ -21,8 +21,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
-use weir_probes::holders;
-use weir_record::{End, Process};
+use weir_record::End;
 
 /// How long the names of containers are waited for.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -66,9 +65,11 @@ impl Snapshot {
         require_privileges()?;
         let namespaces = find_namespaces(settings.namespaces.clone())?;
         let (listed, mut remarks) = list(&namespaces)?;
-        let (mut holders, said) = Who::of(&listed, settings);
+        let inodes: HashSet<_> = listed.iter().filter_map(|(_, one)| Some(u64::from(one.file?.0))).collect();
+        let (mut holders, said) = holders_of(settings, |inode| inodes.contains(&inode), PATIENCE);
         remarks.extend(said);
-        let mut sockets: Vec<_> = listed.into_iter().map(|(netns, one)| holders.socket(netns, one)).collect();
+        let mut sockets: Vec<_> =
+            listed.into_iter().map(|(netns, one)| socket(&mut holders, netns, one)).collect();
         sockets.sort_by(|one, other| order(one).cmp(&order(other)));
         Ok(Self { sockets, namespaces: namespaces.len(), remarks })
     }
@@ -95,42 +96,8 @@ fn list(namespaces: &[Namespace]) -> Result<(Found, Vec<String>)> {
     Ok((all, missing.into_iter().map(remark).collect()))
 }
 
-/// The processes by the inodes of their sockets.
-struct Who(HashMap<u64, Vec<Arc<End>>>);
-
-impl Who {
-    /// Of those that are listed. Where the kernel does not tell, nobody has any.
-    fn of(listed: &Found, settings: &Settings) -> (Self, Vec<String>) {
-        let all = match holders::now() {
-            Ok(all) => all,
-            Err(error) => return (Self(HashMap::new()), vec![format!("processes stay unknown: {error}")]),
-        };
-        let wanted: BTreeSet<_> = listed.iter().filter_map(|(_, one)| Some(u64::from(one.file?.0))).collect();
-        let (mut identity, remarks) = Holders::open(settings);
-        let mut processes: HashMap<u64, Vec<Arc<Process>>> = HashMap::new();
-        for holder in all.iter().filter(|holder| wanted.contains(&holder.inode)) {
-            let process = identity.of(&holder.owner);
-            let held = processes.entry(holder.inode).or_default();
-            // It may have it open several times.
-            if !held.contains(&process) {
-                held.push(process);
-            }
-        }
-        identity.settle(PATIENCE);
-        (
-            Self(processes.into_iter().map(|(inode, held)| (inode, ends(&mut identity, held))).collect()),
-            remarks,
-        )
-    }
-
-    fn socket(&mut self, netns: Arc<str>, listed: Listed) -> Socket {
-        let Listed { protocol, state, local, remote, file } = listed;
-        let holders = file.and_then(|(inode, _)| self.0.remove(&u64::from(inode))).unwrap_or_default();
-        Socket { netns, protocol, state, local, remote, user_id: file.map(|(_, user)| user), holders }
-    }
-}
-
-fn ends(identity: &mut Holders, mut held: Vec<Arc<Process>>) -> Vec<Arc<End>> {
-    held.sort_by_key(|process| (process.started, process.pid));
-    held.iter().map(|process| identity.end(process)).collect()
+fn socket(holders: &mut HashMap<u64, Vec<Arc<End>>>, netns: Arc<str>, listed: Listed) -> Socket {
+    let Listed { protocol, state, local, remote, file } = listed;
+    let holders = file.and_then(|(inode, _)| holders.remove(&u64::from(inode))).unwrap_or_default();
+    Socket { netns, protocol, state, local, remote, user_id: file.map(|(_, user)| user), holders }
 }

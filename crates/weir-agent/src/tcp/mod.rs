@@ -10,9 +10,8 @@ mod listeners;
 mod table;
 
 use crate::decode::ipv6;
-use crate::interfaces::{Inventory, Namespace};
+use crate::interfaces::{Inventory, Namespace, Numbers};
 use crate::{Result, Settings};
-use hashbrown::HashMap;
 use health::LISTEN;
 pub(crate) use health::{failure, health};
 use listeners::Listeners;
@@ -24,7 +23,7 @@ use table::{Connections, Ends, Known, Side};
 use weir_kernel::{Loaded, TCP_LOOKED, TcpLook, clock};
 use weir_probes::flows::own_netns;
 use weir_probes::tcp::{PROGRAMS, Tcp};
-use weir_record::{FlowRecord, Interface, ProbeAccount, TcpFailure, TcpHealth, TcpState};
+use weir_record::{FlowRecord, ProbeAccount, TcpFailure, TcpHealth, TcpState};
 
 /// Connections that are remembered: about 400 bytes each.
 const CONNECTIONS: usize = 131_072;
@@ -58,8 +57,7 @@ pub(crate) struct Health {
     tick: Duration,
     connections: Connections,
     listeners: Listeners,
-    /// Of namespaces by the names that records have; the agent's own is left out.
-    namespaces: HashMap<Arc<str>, u32>,
+    numbers: Numbers,
     due: Instant,
     took: Duration,
     /// Ends that the kernel has told of.
@@ -86,7 +84,7 @@ impl Health {
             tick: clock::tick().unwrap_or_default(),
             connections: Connections::new(CONNECTIONS, linger),
             listeners: Listeners::new(linger),
-            namespaces: HashMap::new(),
+            numbers: Numbers::default(),
             due: Instant::now(),
             took: Duration::ZERO,
             events: 0,
@@ -123,13 +121,8 @@ impl Health {
             return;
         }
         let began = Instant::now();
-        self.namespaces.clear();
-        for (namespace, _) in inventory.namespaces() {
-            self.look_into(namespace);
-            if namespace.id() != 0 {
-                self.namespaces.insert(Arc::clone(namespace.name()), namespace.id());
-            }
-        }
+        self.numbers = Numbers::of(inventory);
+        inventory.namespaces().for_each(|(namespace, _)| self.look_into(namespace));
         self.took = began.elapsed();
         self.due = began + LOOK_EVERY.max(SHARE * self.took);
     }
@@ -169,7 +162,7 @@ impl Health {
         let (true, Some((addresses, ports))) = (self.probe.is_some() && record.key.is_tcp(), meant) else {
             return;
         };
-        let netns = self.netns(&record.interface);
+        let netns = self.numbers.of_interface(&record.interface);
         let meant = Ends { local: (addresses.0, ports.0), remote: (addresses.1, ports.1) };
         // Behind a NAT: what the one who was asked sees.
         let behind = record.translation.map(|ends| Ends { local: ends.source, remote: ends.destination });
@@ -184,15 +177,6 @@ impl Health {
         {
             let failure = Some(TcpFailure::AcceptQueueFull);
             record.destination.tcp = Some(Arc::new(TcpHealth { failure, ..TcpHealth::default() }));
-        }
-    }
-
-    /// The namespace of an interface: 0 for the agent's own; one that is gone is nobody's.
-    fn netns(&self, interface: &Interface) -> u32 {
-        if interface.own_netns {
-            0
-        } else {
-            self.namespaces.get(&interface.netns).copied().unwrap_or(u32::MAX)
         }
     }
 

@@ -3,8 +3,9 @@
 use super::Source;
 use super::heard::{At, Heard};
 use crate::Result;
-use crate::drops::{Loss, NOWHERE, Reader};
+use crate::drops::{Loss, Reader};
 use crate::interfaces::Inventory;
+use crate::interfaces::NOWHERE;
 use std::time::{Duration, Instant};
 use weir_kernel::clock;
 use weir_record::{Dropped, Drops, Happening};

@@ -1,11 +1,10 @@
 //! What a source has heard, before it is known who it was.
 
 use crate::identity::address;
-use crate::interfaces::Inventory;
+use crate::interfaces::Names;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use weir_kernel::{SocketEvent, SocketOwner};
-use weir_probes::flows::{InterfaceId, own_netns};
 use weir_record::{Direction, Dropped, Event, FlowKey, Happening, Interface};
 
 /// An event on its way.
@@ -36,15 +35,15 @@ pub struct At {
 
 impl Heard {
     /// The event, once it is known which clock time was `booted`.
-    pub fn event(self, places: &Places<'_>, booted: u64) -> Event {
+    pub fn event(self, names: &Names<'_>, booted: u64) -> Event {
         let health = match &self.happening {
             Happening::Closed(closed) => Some(Arc::clone(&closed.health)),
             _ => None,
         };
-        let mut event = Event::between(places.of_netns(self.netns), self.ends, self.happening);
+        let mut event = Event::between(names.netns(self.netns), self.ends, self.happening);
         event.flow.source.tcp = health;
         if let Some(at) = self.at {
-            at.enter(&mut event, places, self.netns);
+            at.enter(&mut event, names, self.netns);
         }
         event.time = booted + self.time;
         (event.flow.start, event.flow.end) = (event.time, event.time);
@@ -53,10 +52,10 @@ impl Heard {
 }
 
 impl At {
-    fn enter(self, event: &mut Event, places: &Places<'_>, netns: u32) {
+    fn enter(self, event: &mut Event, names: &Names<'_>, netns: u32) {
         let Self { is_known, ifindex, direction, flow, dropped } = self;
         let record = &mut event.flow;
-        record.interface = places.interface(netns, ifindex).filter(|_| is_known).unwrap_or_else(|| {
+        record.interface = names.interface(netns, ifindex).filter(|_| is_known).unwrap_or_else(|| {
             let mut unnamed = Interface { index: ifindex, ..Interface::clone(&record.interface) };
             if !is_known {
                 (unnamed.netns, unnamed.own_netns) = (UNKNOWN.into(), false);
@@ -78,32 +77,4 @@ pub fn ends(socket: &SocketEvent) -> [SocketAddr; 2] {
         SocketAddr::new(address(socket.local), socket.local_port),
         SocketAddr::new(address(socket.remote), socket.remote_port),
     ]
-}
-
-/// What network namespaces and interfaces are called.
-pub struct Places<'i> {
-    own: u32,
-    inventory: &'i Inventory,
-}
-
-impl<'i> Places<'i> {
-    pub fn of(inventory: &'i Inventory) -> Self {
-        Self { own: own_netns(), inventory }
-    }
-
-    fn id(&self, inode: u32) -> u32 {
-        if inode == self.own { 0 } else { inode }
-    }
-
-    fn interface(&self, inode: u32, index: u32) -> Option<Arc<Interface>> {
-        let link = self.inventory.link(InterfaceId { netns: self.id(inode), index })?;
-        Some(Arc::clone(&link.interface))
-    }
-
-    /// Its name, else its inode; and whether it is the own one.
-    fn of_netns(&self, inode: u32) -> (Arc<str>, bool) {
-        let id = self.id(inode);
-        let known = self.inventory.namespace_of(id).map(|namespace| Arc::clone(namespace.name()));
-        (known.unwrap_or_else(|| inode.to_string().into()), id == 0)
-    }
 }

@@ -14,12 +14,12 @@ mod retransmits;
 
 use crate::agent::require_privileges;
 use crate::identity::{Identity, unix_now};
-use crate::interfaces::{Change, Inventory};
+use crate::interfaces::{Change, Inventory, Names};
 use crate::{Namespaces, Result, Settings};
 use calls::CallSource;
 use closed::ClosedSource;
 use drops::DropSource;
-use heard::{Heard, Places};
+use heard::Heard;
 use hellos::HelloSource;
 use retransmits::RetransmitSource;
 use std::time::Instant;
@@ -206,13 +206,13 @@ impl Tracer {
         }
         let Self { heard, identity, inventory, .. } = self;
         let booted = unix_now().saturating_sub(clock::monotonic()?.as_nanos() as u64);
-        let places = Places::of(inventory);
+        let names = Names::of(inventory);
         heard.sort_by_key(|one| one.time);
         let users: Vec<_> =
             heard.iter().map(|one| one.users.map(|user| user.map(|user| identity.process(&user)))).collect();
         identity.settle();
         for (one, users) in heard.drain(..).zip(users) {
-            let mut event = one.event(&places, booted);
+            let mut event = one.event(&names, booted);
             identity.identify(&mut event.flow, users);
             told(Told::Event(Box::new(event)));
         }
