@@ -45,7 +45,7 @@ enum What {
     Rules,
     /// Packets per second through a veth pair, with and without the agent
     Throughput,
-    /// The same, with connections by the thousand: what saying who talks adds
+    /// The same, with connections by the thousand: what saying who talks, and how well, adds
     Identity,
     /// The agent's CPU time per flow
     Drain,
@@ -64,13 +64,32 @@ pub struct Effort {
     pub packets: u32,
     /// How long real traffic runs per round.
     pub round: Duration,
+    /// Times that an arm has its turn where each has the machine for itself: many and short, since it is the same
+    /// machine for a moment only.
+    pub turns: usize,
+    /// How long one is, where what makes the traffic can be so short.
+    pub turn: Duration,
     /// Drains per measurement of the agent.
     pub drains: u32,
 }
 
 impl Effort {
-    const FULL: Self = Self { rounds: 11, packets: 500_000, round: Duration::from_secs(1), drains: 10 };
-    const QUICK: Self = Self { rounds: 3, packets: 100_000, round: Duration::from_millis(300), drains: 3 };
+    const FULL: Self = Self {
+        rounds: 11,
+        packets: 500_000,
+        round: Duration::from_secs(1),
+        turns: 21,
+        turn: Duration::from_millis(300),
+        drains: 10,
+    };
+    const QUICK: Self = Self {
+        rounds: 3,
+        packets: 100_000,
+        round: Duration::from_millis(300),
+        turns: 3,
+        turn: Duration::from_millis(300),
+        drains: 3,
+    };
 }
 
 /// The program `weir-bench`.
