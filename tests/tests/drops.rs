@@ -172,6 +172,32 @@ fn root_a_refused_connection_tells_why() {
 }
 
 #[test]
+fn root_the_end_of_a_connection_is_no_loss() {
+    let pair = Pair::new();
+    let server = "import socket; s=socket.socket(); s.bind(('10.77.0.2',83)); s.listen(64); print('ready',flush=True)\nwhile True:\n c=s.accept()[0]; c.recv(1); c.close()";
+    let _server = python(&pair.right, "true", server, &[]);
+    let agent = Agent::start_joined(&pair.left, &["-i", INTERFACE]);
+    for _ in 0..20 {
+        // Who closes first gets a FIN that nobody is there to read.
+        drop(pair.left.enter(|| TcpStream::connect((RIGHT, 83)).expect("it listens")));
+    }
+    pair.left.enter(|| TcpStream::connect((RIGHT, 84)).expect_err("nobody listens"));
+    let state = wait_for("what was dropped in the end", SOON, || {
+        let state = status(&agent.socket());
+        (seen(&state, "kfree_skb", "NO_SOCKET") == 1).then_some(state)
+    });
+    assert_eq!(seen(&state, "kfree_skb", "QUEUE_PURGE"), 0, "{}", state["drops"]);
+    let records = records(agent);
+    let ended = to_port(&records, 83);
+    assert_eq!(ended.len(), 20, "{ended:#?}");
+    assert!(
+        ended.iter().all(|one| one["drop_reasons"].is_null()),
+        "{:?}",
+        ended.iter().map(|one| &one["drop_reasons"]).collect::<Vec<_>>()
+    );
+}
+
+#[test]
 fn root_counters_tell_of_what_no_packet_does() {
     let pair = Pair::new();
     let (left, right) = (&pair.left, &pair.right);

@@ -74,17 +74,34 @@ static __always_inline void add(struct drop_key *key, const struct drop_count *m
 	__sync_fetch_and_add(&count->bytes, more->bytes);
 }
 
+/* Linux 6.14. */
+enum skb_drop_reason {
+	SKB_DROP_REASON_QUEUE_PURGE = 104,
+};
+
+/*
+ * A segment without data in the queue of a socket that closes: TCP has heard what it says, and has taken its header
+ * off. Whoever closes a connection first has one in the end, the FIN of the other side: that is no loss.
+ */
+static __always_inline bool was_heard(const struct sk_buff___dropped *skb, __u32 reason)
+{
+	return !skb->len && bpf_core_enum_value_exists(enum skb_drop_reason, SKB_DROP_REASON_QUEUE_PURGE) &&
+	       reason == bpf_core_enum_value(enum skb_drop_reason, SKB_DROP_REASON_QUEUE_PURGE);
+}
+
 SEC("tp_btf/kfree_skb")
 int weir_dropped(__u64 *arguments)
 {
 	struct sk_buff___dropped *skb = (struct sk_buff___dropped *)arguments[0];
+	__u32 reason = arguments_known >= 3 ? arguments[2] : 0;
 	struct drop_count more = {};
 	struct drop_key key = {};
 	struct sock *receiver = NULL;
 
+	if (was_heard(skb, reason))
+		return 0;
 	key.location = arguments[1];
-	if (arguments_known >= 3)
-		key.reason = arguments[2];
+	key.reason = reason;
 	if (arguments_known >= 4)
 		receiver = (struct sock *)arguments[3];
 	if (!describe_packet(&key, &more, skb))
