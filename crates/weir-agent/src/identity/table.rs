@@ -102,7 +102,7 @@ impl SocketTable {
         }
         while self.len > self.capacity {
             let Some((_, oldest)) = self.queue.pop_front() else { break };
-            self.evicted += u64::from(self.remove(oldest));
+            self.evicted += u64::from(self.remove(oldest, |_| true));
         }
     }
 
@@ -114,9 +114,7 @@ impl SocketTable {
             }
             self.closed.pop_front();
             // Another one with the same ends may have taken its place.
-            if self.find(&ticket).is_some_and(|one| one.closed) {
-                self.remove(ticket);
-            }
+            self.remove(ticket, |one| one.closed);
         }
         for _ in 0..ROUND {
             let Some((looked, ticket)) = self.queue.front().copied() else { break };
@@ -128,7 +126,7 @@ impl SocketTable {
                 // Its ticket was left behind.
                 None => {}
                 Some(one) if ticket.0.protocol != TCP && now.duration_since(one.told) > UNUSED => {
-                    self.remove(ticket);
+                    self.remove(ticket, |_| true);
                 }
                 Some(_) => self.queue.push_back((now, ticket)),
             }
@@ -139,10 +137,11 @@ impl SocketTable {
         self.owned.get(ends)?.iter().find(|one| one.socket == *socket)
     }
 
-    fn remove(&mut self, (ends, socket): Ticket) -> bool {
+    /// Whether it was there, and was `due` to go. Looks for it once: most of what is looked for is far from any cache.
+    fn remove(&mut self, (ends, socket): Ticket, due: impl Fn(&Owned) -> bool) -> bool {
         let Entry::Occupied(mut found) = self.owned.entry(ends) else { return false };
         let before = found.get().len();
-        found.get_mut().retain(|one| one.socket != socket);
+        found.get_mut().retain(|one| one.socket != socket || !due(one));
         let gone = before - found.get().len();
         self.len -= gone;
         if found.get().is_empty() {

@@ -100,8 +100,8 @@ impl Connections {
     fn shrink(&mut self) {
         while self.len > self.capacity {
             let Some(oldest) = self.queue.pop_front() else { break };
-            let was_over = self.find(&oldest).map(|one| one.is_over);
-            self.evicted += u64::from(self.remove(&oldest) && was_over == Some(false));
+            let was_over = self.remove(&oldest, |one| one.is_over);
+            self.evicted += u64::from(!was_over && self.remove(&oldest, |_| true));
         }
         // Those that have gone in time have left their places in the queue.
         if self.queue.len() > 2 * self.capacity.max(self.len) {
@@ -130,9 +130,7 @@ impl Connections {
             }
             self.over.pop_front();
             // Another one with the same ends may have taken its place.
-            if self.find(&ticket).is_some_and(|one| one.is_over) {
-                self.remove(&ticket);
-            }
+            self.remove(&ticket, |one| one.is_over);
         }
     }
 
@@ -140,10 +138,11 @@ impl Connections {
         self.known.get(ends)?.iter().find(|one| one.netns == *netns && one.socket == *socket)
     }
 
-    fn remove(&mut self, (ends, netns, socket): &Ticket) -> bool {
+    /// Whether it was there, and was `due` to go. Looks for it once: most of what is looked for is far from any cache.
+    fn remove(&mut self, (ends, netns, socket): &Ticket, due: impl Fn(&Known) -> bool) -> bool {
         let Entry::Occupied(mut found) = self.known.entry(*ends) else { return false };
         let before = found.get().len();
-        found.get_mut().retain(|one| one.netns != *netns || one.socket != *socket);
+        found.get_mut().retain(|one| one.netns != *netns || one.socket != *socket || !due(one));
         let gone = before - found.get().len();
         self.len -= gone;
         if found.get().is_empty() {
