@@ -80,31 +80,30 @@ enum skb_drop_reason {
 };
 
 /*
- * A segment without data in the queue of a socket that closes: TCP has heard what it says, and has taken its header
- * off. Whoever closes a connection first has one in the end, the FIN of the other side: that is no loss.
+ * A segment of TCP without data in the queue of a socket that closes: TCP has heard what it says, and has taken its
+ * header off. Whoever closes a connection first has one in the end, the FIN of the other side: that is no loss.
  */
-static __always_inline bool was_heard(const struct sk_buff___dropped *skb, __u32 reason)
+static __always_inline bool was_heard(const struct drop_key *key, const struct sk_buff___dropped *skb)
 {
-	return !skb->len && bpf_core_enum_value_exists(enum skb_drop_reason, SKB_DROP_REASON_QUEUE_PURGE) &&
-	       reason == bpf_core_enum_value(enum skb_drop_reason, SKB_DROP_REASON_QUEUE_PURGE);
+	return !skb->len && key->protocol == PROTOCOL_TCP &&
+	       bpf_core_enum_value_exists(enum skb_drop_reason, SKB_DROP_REASON_QUEUE_PURGE) &&
+	       key->reason == bpf_core_enum_value(enum skb_drop_reason, SKB_DROP_REASON_QUEUE_PURGE);
 }
 
 SEC("tp_btf/kfree_skb")
 int weir_dropped(__u64 *arguments)
 {
 	struct sk_buff___dropped *skb = (struct sk_buff___dropped *)arguments[0];
-	__u32 reason = arguments_known >= 3 ? arguments[2] : 0;
 	struct drop_count more = {};
 	struct drop_key key = {};
 	struct sock *receiver = NULL;
 
-	if (was_heard(skb, reason))
-		return 0;
 	key.location = arguments[1];
-	key.reason = reason;
+	if (arguments_known >= 3)
+		key.reason = arguments[2];
 	if (arguments_known >= 4)
 		receiver = (struct sock *)arguments[3];
-	if (!describe_packet(&key, &more, skb))
+	if (!describe_packet(&key, &more, skb) || was_heard(&key, skb))
 		return 0;
 	describe_place(&key, skb, receiver);
 	add(&key, &more, READ_ONCE(epoch) & 1);
