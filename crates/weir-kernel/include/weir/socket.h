@@ -7,6 +7,7 @@
 #define FAMILY_IPV4 2
 #define FAMILY_IPV6 10
 #define PROTOCOL_TCP 6
+#define PROTOCOL_UDP 17
 #define TYPE_RAW 3 /* SOCK_RAW */
 
 /* include/net/tcp_states.h */
@@ -28,6 +29,7 @@ struct sock_common {
 	__be32 skc_daddr;
 	__be32 skc_rcv_saddr;
 	__be16 skc_dport;
+	__u16 skc_num; /* the local port, as the host has it */
 	possible_net_t skc_net;
 	struct in6_addr skc_v6_daddr;
 	struct in6_addr skc_v6_rcv_saddr;

@@ -35,6 +35,19 @@ __u64 lost_events;
  */
 #define RENEWAL 15000
 
+/*
+ * A use of a socket that user space knows of, and need not hear of again for 1 to 10 seconds. Only of UDP's sockets:
+ * they are used for every packet, and it takes longer to find a note. Those of TCP have an end, after which the same
+ * has to be told anew.
+ */
+struct known_use {
+	__u64 socket;
+	__u64 digest; /* of its ends, its user, and about when */
+};
+
+#define KNOWN_BITS 10
+struct known_use known_uses[1 << KNOWN_BITS];
+
 static __always_inline bool tell(struct sock *sk, const struct socket_owner *owner, __u8 change)
 {
 	struct socket_event *event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
@@ -67,26 +80,51 @@ static __always_inline struct note *note_of(struct sock *sk)
 	return bpf_sk_storage_get(&notes, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
 }
 
-/* The running process uses the socket. */
+/* The running process uses the socket. Whether user space knows that by now. */
+static __always_inline bool note_use(struct sock *sk, struct task_struct *task, __u64 now)
+{
+	struct note *note = note_of(sk);
+	bool is_same;
+
+	if (!note)
+		return false;
+	is_same = note->owner.pid == (__u32)task->tgid && note->owner.program == (__u32)task->self_exec_id;
+	if (note->told && now - note->told < (is_same ? RENEWAL : TURN))
+		return is_same;
+	describe_owner(&note->owner, task);
+	if (!tell(sk, &note->owner, SOCKET_USED))
+		return false;
+	note->told = now;
+	return true;
+}
+
+static __always_inline void use_datagrams(struct sock *sk, struct task_struct *task, __u64 now)
+{
+	const struct sock_common *common = &sk->__sk_common;
+	__u64 ends = (__u64)common->skc_daddr << 32 | (__u32)common->skc_dport << 16 | common->skc_num;
+	__u64 user = (__u64)(__u32)task->tgid << 32 | (__u32)task->self_exec_id;
+	/* Whatever uses it has the same place: two that take turns do not hide each other. */
+	struct known_use *known = &known_uses[ends * 0x9e3779b97f4a7c15ULL >> (64 - KNOWN_BITS)];
+	__u64 digest = (ends ^ user * 0x9e3779b97f4a7c15ULL ^ now >> 10) * 0xbf58476d1ce4e5b9ULL;
+
+	if (known->socket == (__u64)sk && known->digest == digest)
+		return;
+	if (!note_use(sk, task, now))
+		return;
+	known->socket = (__u64)sk;
+	known->digest = digest;
+}
+
 static __always_inline void use(struct sock *sk)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
-	struct note *note;
-	bool is_same;
-	__u64 now;
 
 	if (!sk)
 		return;
-	note = note_of(sk);
-	if (!note)
-		return;
-	now = bpf_jiffies64();
-	is_same = note->owner.pid == (__u32)task->tgid && note->owner.program == (__u32)task->self_exec_id;
-	if (note->told && now - note->told < (is_same ? RENEWAL : TURN))
-		return;
-	describe_owner(&note->owner, task);
-	if (tell(sk, &note->owner, SOCKET_USED))
-		note->told = now;
+	if (sk->sk_protocol == PROTOCOL_UDP)
+		use_datagrams(sk, task, bpf_jiffies64());
+	else
+		note_use(sk, task, bpf_jiffies64());
 }
 
 /* Linux 6.3: after every send and receive of a process. */
