@@ -236,3 +236,68 @@ fn root_silence_is_told_and_retries_are_counted() {
     assert_eq!((second["error"].as_str(), &second["dns_response_code"]), (Some("timeout"), &Value::Null));
     assert_eq!(second["source_pid"].as_u64(), Some(std::process::id().into()), "{second}");
 }
+
+/// A tracer for each filter, all at once; what is true of a lookup is what dig says of it.
+#[test]
+fn root_a_filter_tests_what_lookups_and_connections_tell() {
+    let pair = Pair::with_ipv6();
+    let _server = dnsmasq(&pair.right);
+    slow_server(&pair.right);
+    let of = |kinds: &[&str], test: &str| {
+        let filter = format!("process in dig,bash and ({test})");
+        Trace::start(&pair.left, &[kinds, &["--filter", &filter]].concat())
+    };
+    // Well between fast and slow: dig's clock is a coarse one.
+    let between = DELAY / 2;
+    let traces = [
+        of(&["dns"], "dns_response_code == NXDOMAIN"),
+        of(&["dns"], "dns_type == AAAA"),
+        of(&["dns"], &format!("dns_latency >= {}ms", between.as_millis())),
+        of(&["dns", "connect"], "dns_response_code == NXDOMAIN or error == ECONNREFUSED"),
+        of(&["dns", "connect"], "dns_type == null or dns_type == AAAA"),
+    ];
+    let at = format!("@{RIGHT}");
+    let questions: [&[&str]; 5] = [
+        &["one.web.example", "A"],
+        &["web.example", "A"],
+        &["web.example", "AAAA"],
+        &["two.web.example", "AAAA"],
+        &["-p", "5353", "web.example", "A"],
+    ];
+    let said: Vec<_> = questions
+        .iter()
+        .map(|question| (question.join(" "), pair.left.run("dig", &[&[at.as_str()], *question].concat())))
+        .collect();
+    pair.left.run("bash", &["-c", &format!("! (exec 3<>/dev/tcp/{RIGHT}/6040) 2>/dev/null")]);
+    let [unknown, aaaa, slow, refused_or_unknown, other_or_aaaa] = traces.map(|trace| {
+        let mut told: Vec<_> = trace.stop().iter().map(what).collect();
+        told.sort();
+        told
+    });
+    let milliseconds = |answer: &str| -> u128 {
+        let time = answer.split("Query time: ").nth(1).and_then(|rest| rest.split(' ').next());
+        time.and_then(|time| time.parse().ok()).expect("dig says how long it took")
+    };
+    let truth = |fits: &dyn Fn(&str, &str) -> bool| {
+        let fitting = said.iter().filter(|(question, answer)| fits(question, answer));
+        let mut fitting: Vec<_> =
+            fitting.map(|(question, _)| question.trim_start_matches("-p 5353 ").to_owned()).collect();
+        fitting.sort();
+        fitting
+    };
+    let with_refusal = |lookups: &[String]| [&["6040 ECONNREFUSED".to_owned()], lookups].concat();
+    assert_eq!(unknown, truth(&|_, answer| answer.contains("status: NXDOMAIN")));
+    assert_eq!(aaaa, truth(&|question, _| question.ends_with("AAAA")));
+    assert_eq!(slow, truth(&|_, answer| milliseconds(answer) >= between.as_millis()));
+    assert_eq!((unknown.len(), aaaa.len(), slow.len()), (2, 2, 1));
+    assert_eq!((refused_or_unknown, other_or_aaaa), (with_refusal(&unknown), with_refusal(&aaaa)));
+}
+
+/// A lookup as dig was asked for it; a connection by its port and error.
+fn what(event: &Value) -> String {
+    let word = |name: &str| event[name].as_str().unwrap_or_default();
+    match word("type") {
+        "dns" => format!("{} {}", word("dns_question"), word("dns_type")),
+        _ => format!("{} {}", event["destination_port"], word("error")),
+    }
+}

@@ -309,8 +309,12 @@ fn root_mistakes_are_named() {
     for (args, words) in [
         (&["conect"][..], "There are: exec, bind, connect, accept, retransmit, tcp"),
         (&[], "KIND"),
-        (&["connect", "--filter", "bytes > 1"], "events of connect have no bytes"),
-        (&["connect", "exec", "--filter", "port == 1"], "events of exec have no port"),
+        (&["connect", "--filter", "bytes > 1"], "events of connect have no 'bytes'"),
+        (
+            &["connect", "exec", "--filter", "dns_type == A"],
+            "events of connect and exec have no 'dns_type': those of dns do",
+        ),
+        (&["connect", "--filter", "error = x"], "--filter: column 7: '=' is not an operator: write '=='"),
         (&["connect", "--fields", "weather"], "have no weather"),
         (&["connect", "-o", "json", "--fields", "source"], "in JSON each field stands by itself"),
         (&["connect", "--process", "["], "not a glob"),

@@ -1,32 +1,32 @@
 //! The typed tree that a filter is: every name and value in it is resolved.
 
 use crate::spans::Spans;
-use std::fmt;
+use crate::subject::{Subject, Testable};
 use std::net::IpAddr;
-use weir_record::{Field, FlowRecord, Value, protocol_number};
+use weir_record::{Value, protocol_number};
 
-/// A filter as a tree. What is built by parsing is flat (no `And` in an `And`, no `Or` in an
-/// `Or`) and never negates twice.
+/// A filter as a tree, of records or of events. What is built by parsing is flat (no `And` in an `And`, no `Or` in
+/// an `Or`) and never negates twice.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Expression {
+pub enum Expression<S = Subject> {
     /// All of them, at least two.
-    And(Vec<Expression>),
+    And(Vec<Expression<S>>),
     /// Any of them, at least two.
-    Or(Vec<Expression>),
+    Or(Vec<Expression<S>>),
     /// All but those that match this.
-    Not(Box<Expression>),
+    Not(Box<Expression<S>>),
     /// One test of one field.
-    Test(Test),
+    Test(Test<S>),
 }
 
-impl Expression {
-    /// Whether a record matches.
-    pub fn matches(&self, record: &FlowRecord) -> bool {
+impl<S: Testable> Expression<S> {
+    /// Whether a record, or an event, matches.
+    pub fn matches(&self, asked: &S::Asked) -> bool {
         match self {
-            Self::And(all) => all.iter().all(|one| one.matches(record)),
-            Self::Or(any) => any.iter().any(|one| one.matches(record)),
-            Self::Not(inner) => !inner.matches(record),
-            Self::Test(test) => test.matches(record),
+            Self::And(all) => all.iter().all(|one| one.matches(asked)),
+            Self::Or(any) => any.iter().any(|one| one.matches(asked)),
+            Self::Not(inner) => !inner.matches(asked),
+            Self::Test(test) => test.subject.fits(asked, &test.check),
         }
     }
 
@@ -52,12 +52,15 @@ impl Expression {
     }
 }
 
+/// The parts of one that is joined in a certain way, or what is not.
+type Opened<S> = Result<Vec<Expression<S>>, Expression<S>>;
+
 /// Joins parts, and the parts of those that are joined the same way.
-fn flat(
-    parts: Vec<Expression>,
-    join: fn(Vec<Expression>) -> Expression,
-    open: fn(Expression) -> Result<Vec<Expression>, Expression>,
-) -> Expression {
+fn flat<S>(
+    parts: Vec<Expression<S>>,
+    join: fn(Vec<Expression<S>>) -> Expression<S>,
+    open: fn(Expression<S>) -> Opened<S>,
+) -> Expression<S> {
     let mut joined = Vec::with_capacity(parts.len());
     for part in parts {
         match open(part) {
@@ -70,9 +73,9 @@ fn flat(
 
 /// One test of one field, or of the same field of either end.
 #[derive(Debug, Clone)]
-pub struct Test {
+pub struct Test<S = Subject> {
     /// What is tested.
-    pub subject: Subject,
+    pub subject: S,
     /// What it is tested for.
     pub check: Check,
     /// Where it stands in the text.
@@ -80,71 +83,9 @@ pub struct Test {
 }
 
 /// Two tests are equal that ask the same, wherever they stand.
-impl PartialEq for Test {
+impl<S: PartialEq> PartialEq for Test<S> {
     fn eq(&self, other: &Self) -> bool {
         self.subject == other.subject && self.check == other.check
-    }
-}
-
-impl Test {
-    /// Whether a record passes.
-    pub fn matches(&self, record: &FlowRecord) -> bool {
-        self.subject.fields().any(|field| self.check.fits(&(field.read)(record)))
-    }
-}
-
-/// What is tested.
-#[derive(Clone, Copy)]
-pub enum Subject {
-    /// A field.
-    Field(&'static Field),
-    /// A field of either end: true when it is true of one of them.
-    Either {
-        /// `port`, `address` or `host`.
-        name: &'static str,
-        /// The source's.
-        source: &'static Field,
-        /// The destination's.
-        destination: &'static Field,
-    },
-}
-
-impl Subject {
-    /// Its name in the language.
-    pub fn name(&self) -> &'static str {
-        match self {
-            Self::Field(field) => field.name,
-            Self::Either { name, .. } => name,
-        }
-    }
-
-    /// The fields that are read for it, one or two.
-    pub fn fields(&self) -> impl Iterator<Item = &'static Field> {
-        let (first, second) = match *self {
-            Self::Field(field) => (field, None),
-            Self::Either { source, destination, .. } => (source, Some(destination)),
-        };
-        std::iter::once(first).chain(second)
-    }
-
-    /// One of its fields; both are of the same kind.
-    pub(crate) fn field(&self) -> &'static Field {
-        match *self {
-            Self::Field(field) => field,
-            Self::Either { source, .. } => source,
-        }
-    }
-}
-
-impl PartialEq for Subject {
-    fn eq(&self, other: &Self) -> bool {
-        self.name() == other.name()
-    }
-}
-
-impl fmt::Debug for Subject {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
     }
 }
 

@@ -3,9 +3,10 @@
 use crate::expression::Expression;
 use crate::language;
 use crate::mistake::Mistake;
+use crate::subject::EventSubject;
 use std::fmt;
 use std::str::FromStr;
-use weir_record::FlowRecord;
+use weir_record::{Event, EventKind, FlowRecord};
 
 /// What to keep and what not, of flow records. Prints as text that parses to the same filter.
 #[derive(Debug, Clone, PartialEq)]
@@ -52,6 +53,32 @@ impl FromStr for Filter {
 }
 
 impl fmt::Display for Filter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// What to keep and what not, of events of some kinds.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EventFilter(Expression<EventSubject>);
+
+impl EventFilter {
+    /// Reads it from its text. It may test what at least one of the kinds has; in those that do not, that is null.
+    ///
+    /// # Errors
+    ///
+    /// The first mistake in the text.
+    pub fn parse(text: &str, kinds: &[&'static EventKind]) -> Result<Self, Mistake> {
+        language::parse_for(kinds, text).map(Self)
+    }
+
+    /// Whether an event matches.
+    pub fn matches(&self, event: &Event) -> bool {
+        self.0.matches(event)
+    }
+}
+
+impl fmt::Display for EventFilter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
     }

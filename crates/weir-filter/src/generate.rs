@@ -206,8 +206,8 @@ fn named_test(name: &'static str, field: &'static Field) -> BoxedStrategy<String
     };
     let values = match (field.kind, field.name) {
         (_, "protocol") => with(EQUAL, protocols()),
-        (Kind::Text, _) if words(field).is_some() => {
-            let words = words(field).into_iter().flatten().chain(["*r*"]).collect::<Vec<_>>();
+        (Kind::Text, _) if words(field.name).is_some() => {
+            let words = words(field.name).into_iter().flatten().chain(["*r*"]).collect::<Vec<_>>();
             with(EQUAL, select(words).prop_map(String::from).boxed())
         }
         (_, name) if name.ends_with("tcp_flags") => {

@@ -62,6 +62,8 @@ const CANONICAL: &[(&str, &str)] = &[
     ("bytes < 10240", "bytes < 10KiB"),
     ("bytes in 1k-2k", "bytes in 1k-2k"),
     ("packets >= 3000000", "packets >= 3M"),
+    ("tcp_rtt > 50000us", "tcp_rtt > 50ms"),
+    ("tcp_failure == refused", "tcp_failure == refused"),
     ("ethertype == 0x0806", "ethertype == 2054"),
     ("source_port > 65535", "source_port > 65535"),
     ("source_port < 0", "source_port < 0"),

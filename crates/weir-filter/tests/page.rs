@@ -1,6 +1,7 @@
 //! `docs/filter.md` says what is so: its filters and rules parse, and its mistakes are told as it tells them.
 
-use weir_filter::{Filter, Rule, warnings};
+use weir_filter::{EventFilter, Filter, Rule, warnings};
+use weir_record::EventKind;
 
 const PAGE: &str = include_str!("../../../docs/filter.md");
 
@@ -19,6 +20,16 @@ fn its_filters_parse() {
     for line in lines("filter") {
         let filter: Filter = line.parse().unwrap_or_else(|mistake| panic!("{line}: {mistake}"));
         assert_eq!(filter.to_string().parse(), Ok(filter), "{line}");
+    }
+}
+
+#[test]
+fn its_filters_of_events_parse() {
+    for (block, names) in [("dns-filter", &["dns"][..]), ("dns-connect-filter", &["dns", "connect"])] {
+        let kinds: Vec<_> = names.iter().filter_map(|name| EventKind::named(name)).collect();
+        for line in lines(block) {
+            EventFilter::parse(line, &kinds).unwrap_or_else(|mistake| panic!("{line}: {mistake}"));
+        }
     }
 }
 

@@ -1,8 +1,10 @@
 //! Which values a field takes.
 
 use super::operator::Operator;
+use crate::subject::Sort;
 use weir_record::{
-    Direction, Evidence, Field, FlowEndReason, InterfaceKind, Kind, NameOrigin, TcpFailure, TcpState, Unit,
+    Direction, DropSource, Evidence, FlowEndReason, InterfaceKind, Kind, NameOrigin, Retransmitted,
+    TcpFailure, TcpState, Unit,
 };
 
 /// What the values of a field are, as far as the language tells them apart.
@@ -39,13 +41,13 @@ pub(super) const TCP_FLAGS: [(&str, u64); 9] = [
 pub(super) const TCP_FLAGS_MOST: u64 = 0xfff;
 
 impl Domain {
-    pub(super) fn of(field: &Field) -> Self {
-        match field.kind {
-            _ if field.name == "protocol" => Self::Protocol,
-            _ if field.name.ends_with("tcp_flags") => Self::TcpFlags,
+    pub(super) fn of(Sort { field, kind, unit }: Sort) -> Self {
+        match kind {
+            _ if field == "protocol" => Self::Protocol,
+            _ if field.ends_with("tcp_flags") => Self::TcpFlags,
             Kind::Time => Self::Time,
             Kind::Text => words(field).map_or(Self::Text, Self::Words),
-            Kind::Number => Self::Number(most(field), field.unit),
+            Kind::Number => Self::Number(most(field), unit),
             Kind::Address => Self::Address,
             Kind::Flag => Self::Flag,
             Kind::Bits => Self::Bits,
@@ -88,8 +90,8 @@ impl Domain {
 }
 
 /// All that a field of text can say, where that is known.
-pub(crate) fn words(field: &Field) -> Option<Vec<&'static str>> {
-    match field.name {
+pub(crate) fn words(field: &str) -> Option<Vec<&'static str>> {
+    match field {
         "direction" => Some(Direction::ALL.map(Direction::as_str).to_vec()),
         "flow_end_reason" => Some(FlowEndReason::ALL.map(FlowEndReason::as_str).to_vec()),
         "biflow_direction" => Some(vec!["arbitrary", "initiator"]),
@@ -102,13 +104,15 @@ pub(crate) fn words(field: &Field) -> Option<Vec<&'static str>> {
         "source_tcp_failure" | "destination_tcp_failure" => {
             Some(TcpFailure::ALL.map(TcpFailure::as_str).to_vec())
         }
+        "drop_source" => Some(DropSource::ALL.map(DropSource::as_str).to_vec()),
+        "retransmitted" => Some(Retransmitted::ALL.map(Retransmitted::as_str).to_vec()),
         _ => None,
     }
 }
 
 /// The largest number that a field can hold.
-fn most(field: &Field) -> u64 {
-    match field.name {
+fn most(field: &str) -> u64 {
+    match field {
         "source_port" | "destination_port" | "ethertype" => 0xffff,
         "vlan" => 0xfff,
         "icmp_type" | "icmp_code" | "min_ttl" | "max_ttl" => 0xff,

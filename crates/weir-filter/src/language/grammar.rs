@@ -4,9 +4,11 @@
 
 use super::operator::Operator;
 use super::tokens::{Lexeme, Token};
-use super::{DEEPEST, subject, values};
-use crate::expression::{Check, Expression, Subject, Test};
+use super::vocabulary::Vocabulary;
+use super::{DEEPEST, values};
+use crate::expression::{Check, Expression, Test};
 use crate::mistake::Mistake;
+use crate::subject::Testable;
 use weir_record::Kind;
 use winnow::Parser;
 use winnow::combinator::{repeat, separated};
@@ -14,9 +16,18 @@ use winnow::error::ParserError;
 use winnow::stream::{Stateful, Stream, TokenSlice};
 use winnow::token::any;
 
-/// Tokens, and how deep in parentheses they stand.
-type Tokens<'t> = Stateful<TokenSlice<'t, Token<'t>>, usize>;
+/// Tokens, and where they stand.
+type Tokens<'t, V> = Stateful<TokenSlice<'t, Token<'t>>, Within<V>>;
 type Parsed<T> = Result<T, Fault>;
+
+/// Where tokens stand.
+#[derive(Debug, Clone)]
+struct Within<V> {
+    /// Which names there are.
+    names: V,
+    /// How deep in parentheses.
+    depth: usize,
+}
 
 /// Why a parser did not take what it met.
 enum Fault {
@@ -52,8 +63,11 @@ impl<I: Stream> ParserError<I> for Fault {
 }
 
 /// Reads all tokens as one expression.
-pub(super) fn parse(tokens: &[Token<'_>]) -> Result<Expression, Mistake> {
-    let mut input = Stateful { input: TokenSlice::new(tokens), state: 0 };
+pub(super) fn parse<V: Vocabulary>(
+    tokens: &[Token<'_>],
+    names: V,
+) -> Result<Expression<V::Subject>, Mistake> {
+    let mut input = Stateful { input: TokenSlice::new(tokens), state: Within { names, depth: 0 } };
     let whole = expression(&mut input).and_then(|whole| {
         let left = peek(&input)?;
         if left.lexeme == Lexeme::End {
@@ -68,47 +82,50 @@ pub(super) fn parse(tokens: &[Token<'_>]) -> Result<Expression, Mistake> {
     })
 }
 
-fn peek<'t>(input: &Tokens<'t>) -> Parsed<&'t Token<'t>> {
+fn peek<'t, V: Vocabulary>(input: &Tokens<'t, V>) -> Parsed<&'t Token<'t>> {
     input.peek_token().ok_or(Fault::NotMine)
 }
 
 /// A token of this meaning, or its keyword.
-fn one<'t>(lexeme: Lexeme<'static>, keyword: &'static str) -> impl Parser<Tokens<'t>, (), Fault> {
+fn one<'t, V: Vocabulary>(
+    lexeme: Lexeme<'static>,
+    keyword: &'static str,
+) -> impl Parser<Tokens<'t, V>, (), Fault> {
     any.verify(move |token: &&Token<'t>| token.lexeme == lexeme || token.is_word(keyword)).void()
 }
 
-fn expression(input: &mut Tokens<'_>) -> Parsed<Expression> {
+fn expression<V: Vocabulary>(input: &mut Tokens<'_, V>) -> Parsed<Expression<V::Subject>> {
     separated(1.., conjunction, one(Lexeme::Or, "or")).map(Expression::any).parse_next(input)
 }
 
-fn conjunction(input: &mut Tokens<'_>) -> Parsed<Expression> {
+fn conjunction<V: Vocabulary>(input: &mut Tokens<'_, V>) -> Parsed<Expression<V::Subject>> {
     separated(1.., negation, one(Lexeme::And, "and")).map(Expression::all).parse_next(input)
 }
 
-fn negation(input: &mut Tokens<'_>) -> Parsed<Expression> {
+fn negation<V: Vocabulary>(input: &mut Tokens<'_, V>) -> Parsed<Expression<V::Subject>> {
     let odd = repeat(0.., one(Lexeme::Not, "not")).fold(|| false, |odd, ()| !odd).parse_next(input)?;
     let term = term(input)?;
     Ok(if odd { term.negated() } else { term })
 }
 
-fn term(input: &mut Tokens<'_>) -> Parsed<Expression> {
+fn term<V: Vocabulary>(input: &mut Tokens<'_, V>) -> Parsed<Expression<V::Subject>> {
     let open = peek(input)?;
     if open.lexeme != Lexeme::Open {
         return test(input);
     }
-    if input.state == DEEPEST {
+    if input.state.depth == DEEPEST {
         let message = format!("parentheses nest at most {DEEPEST} deep");
         return Err(Mistake::new(open.column, message).into());
     }
     input.next_token();
-    input.state += 1;
+    input.state.depth += 1;
     let inner = expression(input)?;
-    input.state -= 1;
+    input.state.depth -= 1;
     expect(input, &Lexeme::Close, "'and', 'or' or ')'")?;
     Ok(inner)
 }
 
-fn expect(input: &mut Tokens<'_>, lexeme: &Lexeme<'static>, expected: &str) -> Parsed<()> {
+fn expect<V: Vocabulary>(input: &mut Tokens<'_, V>, lexeme: &Lexeme<'static>, expected: &str) -> Parsed<()> {
     let token = peek(input)?;
     if token.lexeme != *lexeme {
         return Err(token.instead_of(expected).into());
@@ -117,7 +134,7 @@ fn expect(input: &mut Tokens<'_>, lexeme: &Lexeme<'static>, expected: &str) -> P
     Ok(())
 }
 
-fn test(input: &mut Tokens<'_>) -> Parsed<Expression> {
+fn test<V: Vocabulary>(input: &mut Tokens<'_, V>) -> Parsed<Expression<V::Subject>> {
     let first = peek(input)?;
     let Lexeme::Word(name) = first.lexeme else {
         return Err(first.instead_of("a field").into());
@@ -125,7 +142,8 @@ fn test(input: &mut Tokens<'_>) -> Parsed<Expression> {
     if ["and", "or", "not", "in", "has"].iter().any(|keyword| first.is_word(keyword)) {
         return Err(first.instead_of("a field").into());
     }
-    let subject = subject(name, first.column)?;
+    let names = input.state.names;
+    let subject = names.subject(name, first.column)?;
     input.next_token();
     let next = peek(input)?;
     let operator = match next.lexeme {
@@ -133,28 +151,27 @@ fn test(input: &mut Tokens<'_>) -> Parsed<Expression> {
         Lexeme::Word(word) => Operator::from_word(word),
         _ => None,
     };
-    let of = |check| Test { subject, check, column: first.column };
     let Some(operator) = operator else {
-        return match (subject.field().kind, &next.lexeme) {
+        return match (subject.sort().kind, &next.lexeme) {
             (Kind::Flag, lexeme) if !matches!(lexeme, Lexeme::Bad(_)) => {
-                Ok(Expression::Test(of(Check::Flag(true))))
+                Ok(Expression::Test(Test { subject, check: Check::Flag(true), column: first.column }))
             }
-            _ => Err(values::missing_operator(subject, next).into()),
+            _ => Err(values::missing_operator(&subject, next).into()),
         };
     };
     input.next_token();
-    values::admit(subject, operator, next.column)?;
-    let parts = values::by_kind(subject, operator, list(input)?)?;
-    let test = |(subject, values): (Subject, Vec<&Token<'_>>)| {
-        let (check, negate) = values::check(subject, operator, &values)?;
-        let test = Expression::Test(Test { subject, ..of(check) });
+    values::admit(&subject, operator, next.column)?;
+    let parts = values::by_kind(names, subject, operator, list(input)?)?;
+    let test = |(subject, values): (V::Subject, Vec<&Token<'_>>)| {
+        let (check, negate) = values::check(&subject, operator, &values)?;
+        let test = Expression::Test(Test { subject, check, column: first.column });
         Ok(if negate { test.negated() } else { test })
     };
     Ok(Expression::any(parts.into_iter().map(test).collect::<Parsed<_>>()?))
 }
 
 /// One value or several, with or without brackets around.
-fn list<'t>(input: &mut Tokens<'t>) -> Parsed<Vec<&'t Token<'t>>> {
+fn list<'t, V: Vocabulary>(input: &mut Tokens<'t, V>) -> Parsed<Vec<&'t Token<'t>>> {
     let closing = match peek(input)?.lexeme {
         Lexeme::Open => Some((Lexeme::Close, "',' or ')'")),
         Lexeme::OpenBracket => Some((Lexeme::CloseBracket, "',' or ']'")),
@@ -170,7 +187,7 @@ fn list<'t>(input: &mut Tokens<'t>) -> Parsed<Vec<&'t Token<'t>>> {
     Ok(values)
 }
 
-fn value<'t>(input: &mut Tokens<'t>) -> Parsed<&'t Token<'t>> {
+fn value<'t, V: Vocabulary>(input: &mut Tokens<'t, V>) -> Parsed<&'t Token<'t>> {
     let token = peek(input)?;
     if token.text().is_none() {
         return Err(token.instead_of("a value").into());

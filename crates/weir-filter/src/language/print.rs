@@ -3,14 +3,15 @@
 use super::domain::{Domain, TCP_FLAGS};
 use super::literals::{BINARY, DECIMAL, LENGTHS, is_glob};
 use super::tokens::is_plain;
-use crate::expression::{AddressSet, Bits, Check, Expression, Pattern, Subject, Test};
+use crate::expression::{AddressSet, Bits, Check, Expression, Pattern, Test};
 use crate::spans::Spans;
+use crate::subject::{Sort, Testable};
 use jiff::Timestamp;
 use std::fmt::{self, Display, Write};
 use std::net::{Ipv4Addr, Ipv6Addr};
 use weir_record::{Unit, protocol_name};
 
-impl Display for Expression {
+impl<S: Testable> Display for Expression<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Or(any) => joined(f, any, " or "),
@@ -27,7 +28,7 @@ impl Display for Expression {
     }
 }
 
-fn joined(f: &mut fmt::Formatter<'_>, parts: &[Expression], between: &str) -> fmt::Result {
+fn joined<S: Testable>(f: &mut fmt::Formatter<'_>, parts: &[Expression<S>], between: &str) -> fmt::Result {
     for (place, part) in parts.iter().enumerate() {
         if place > 0 {
             f.write_str(between)?;
@@ -40,7 +41,7 @@ fn joined(f: &mut fmt::Formatter<'_>, parts: &[Expression], between: &str) -> fm
     Ok(())
 }
 
-impl Display for Test {
+impl<S: Testable> Display for Test<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = self.subject.name();
         match comparison(self) {
@@ -61,17 +62,18 @@ enum Comparison {
     Other(String),
 }
 
-fn comparison(test: &Test) -> Comparison {
+fn comparison(test: &Test<impl Testable>) -> Comparison {
+    let sort = test.subject.sort();
     match &test.check {
         Check::Absent => Comparison::Equal("null".into()),
         Check::Flag(true) => Comparison::Bare,
         Check::Flag(false) => Comparison::Equal("false".into()),
-        Check::Within(spans) => within(test.subject, spans),
+        Check::Within(spans) => within(sort, spans),
         Check::Addresses(set) => members(address_items(set), is_one_address(set)),
         Check::Text(patterns) => members(patterns.iter().map(pattern).collect(), true),
-        Check::Bits(Bits::Exactly, mask) => Comparison::Equal(bits(test.subject, *mask)),
-        Check::Bits(Bits::All, mask) => Comparison::Other(format!("has {}", bits(test.subject, *mask))),
-        Check::Bits(Bits::Any, mask) => Comparison::Other(format!("in {}", bits(test.subject, *mask))),
+        Check::Bits(Bits::Exactly, mask) => Comparison::Equal(bits(sort, *mask)),
+        Check::Bits(Bits::All, mask) => Comparison::Other(format!("has {}", bits(sort, *mask))),
+        Check::Bits(Bits::Any, mask) => Comparison::Other(format!("in {}", bits(sort, *mask))),
     }
 }
 
@@ -84,8 +86,8 @@ fn members(mut items: Vec<String>, is_one: bool) -> Comparison {
     }
 }
 
-fn within(subject: Subject, spans: &Spans<u64>) -> Comparison {
-    match Domain::of(subject.field()) {
+fn within(sort: Sort, spans: &Spans<u64>) -> Comparison {
+    match Domain::of(sort) {
         Domain::Protocol => {
             let is_one = spans.iter().all(|(first, last)| first == last);
             members(items(spans, protocol, |first, last| format!("{first}-{last}")), is_one)
@@ -200,8 +202,8 @@ fn pattern(pattern: &Pattern) -> String {
     quoted + "\""
 }
 
-fn bits(subject: Subject, mask: u64) -> String {
-    if Domain::of(subject.field()) != Domain::TcpFlags {
+fn bits(sort: Sort, mask: u64) -> String {
+    if Domain::of(sort) != Domain::TcpFlags {
         return listed((0..64).filter(|bit| mask >> bit & 1 == 1));
     }
     let named = TCP_FLAGS.iter().fold(0, |all, flag| all | flag.1);

@@ -4,20 +4,22 @@ use super::domain::{Domain, TCP_FLAGS, TCP_FLAGS_MOST};
 use super::literals::{self, Addresses};
 use super::operator::Operator;
 use super::tokens::Token;
-use crate::expression::{AddressSet, Bits, Check, Pattern, Subject};
+use super::vocabulary::Vocabulary;
+use crate::expression::{AddressSet, Bits, Check, Pattern};
 use crate::mistake::{Mistake, did_you_mean, quoted};
 use crate::spans::Spans;
+use crate::subject::Testable;
 use weir_record::{Unit, protocol_names};
 
 /// The mistake of a field without an operator.
-pub(super) fn missing_operator(subject: Subject, next: &Token<'_>) -> Mistake {
-    let operators = spelled(Domain::of(subject.field()).operators());
+pub(super) fn missing_operator(subject: &impl Testable, next: &Token<'_>) -> Mistake {
+    let operators = spelled(Domain::of(subject.sort()).operators());
     next.instead_of(&format!("an operator for {} ({operators})", subject.name()))
 }
 
 /// Whether a field takes an operator at all.
-pub(super) fn admit(subject: Subject, operator: Operator, column: usize) -> Result<(), Mistake> {
-    let operators = Domain::of(subject.field()).operators();
+pub(super) fn admit(subject: &impl Testable, operator: Operator, column: usize) -> Result<(), Mistake> {
+    let operators = Domain::of(subject.sort()).operators();
     if operators.contains(&operator) {
         return Ok(());
     }
@@ -29,38 +31,42 @@ fn spelled(operators: &[Operator]) -> String {
     operators.iter().map(|one| one.as_str()).collect::<Vec<_>>().join(" ")
 }
 
+/// Values, each list with what it is compared with.
+type Parts<'t, S> = Vec<(S, Vec<&'t Token<'t>>)>;
+
 /// Values by what they are compared with: those of `host` may be addresses and names.
-pub(super) fn by_kind<'t>(
-    subject: Subject,
+pub(super) fn by_kind<'t, V: Vocabulary>(
+    names: V,
+    subject: V::Subject,
     operator: Operator,
     values: Vec<&'t Token<'t>>,
-) -> Result<Vec<(Subject, Vec<&'t Token<'t>>)>, Mistake> {
+) -> Result<Parts<'t, V::Subject>, Mistake> {
     let is_name = |value: &&Token<'_>| value.text().is_some_and(|(text, _)| literals::is_name(text));
     let is_list = operator == Operator::In || values.len() == 1;
     if subject.name() != "host" || !is_list {
         return Ok(vec![(subject, values)]);
     }
     let column = values.first().map_or(1, |value| value.column);
-    let (names, addresses): (Vec<_>, Vec<_>) = values.into_iter().partition(is_name);
-    let parts = [(subject, addresses), (super::subject("name", column)?, names)];
+    let (called, addresses): (Vec<_>, Vec<_>) = values.into_iter().partition(is_name);
+    let parts = [(subject, addresses), (names.subject("name", column)?, called)];
     Ok(parts.into_iter().filter(|(_, values)| !values.is_empty()).collect())
 }
 
 /// What `subject operator values` asks, and whether for the opposite.
 pub(super) fn check(
-    subject: Subject,
+    subject: &impl Testable,
     operator: Operator,
     values: &[&Token<'_>],
 ) -> Result<(Check, bool), Mistake> {
     let negate = operator == Operator::NotEqual;
     let operator = if negate { Operator::Equal } else { operator };
-    let asked = Asked { subject, operator, domain: Domain::of(subject.field()), values };
+    let asked = Asked { name: subject.name(), operator, domain: Domain::of(subject.sort()), values };
     asked.check().map(|check| (check, negate))
 }
 
 /// A comparison before it is resolved.
 struct Asked<'a> {
-    subject: Subject,
+    name: &'static str,
     operator: Operator,
     domain: Domain,
     values: &'a [&'a Token<'a>],
@@ -103,7 +109,7 @@ impl Asked<'_> {
         if self.operator == Operator::Equal && self.values.len() == 1 {
             return Ok(true);
         }
-        let name = self.subject.name();
+        let name = self.name;
         let message = format!("null stands alone: write '{name} == null' or '{name} != null'");
         Err(Mistake::new(null.column, message))
     }
@@ -127,7 +133,7 @@ impl Asked<'_> {
             Domain::TcpFlags => did_you_mean(text, TCP_FLAGS.map(|(name, _)| name)),
             _ => None,
         };
-        let (name, takes) = (self.subject.name(), self.domain.takes());
+        let (name, takes) = (self.name, self.domain.takes());
         let message = format!("{name} takes {takes}, not {}{}", quoted(text), why.unwrap_or_default());
         Mistake::new(value.column, message)
     }

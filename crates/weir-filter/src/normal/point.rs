@@ -59,7 +59,7 @@ impl PointTest {
     /// Every value with which it holds, where these are few and known.
     fn admitted(&self) -> Option<Vec<Value<'_>>> {
         const FEW: u64 = 64;
-        if let Some(words) = words(self.field) {
+        if let Some(words) = words(self.field.name) {
             let values = words.into_iter().map(|word| Value::Text(word.into()));
             return Some(values.filter(|value| self.admits(value)).collect());
         }

@@ -30,6 +30,9 @@ pub enum Retransmitted {
 }
 
 impl Retransmitted {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Syn, Self::SynAck, Self::Data];
+
     /// The word for it.
     pub fn as_str(self) -> &'static str {
         match self {

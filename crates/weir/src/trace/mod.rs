@@ -18,7 +18,6 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 use std::time::Duration;
 use weir_agent::{Settings, Told, Tracer};
-use weir_filter::Filter;
 use weir_record::{Event, EventKind};
 
 /// How long an event waits at most until it is shown.
@@ -31,9 +30,9 @@ pub struct Arguments {
     #[arg(value_name = "KIND", required = true, value_parser = kind)]
     kinds: Vec<&'static EventKind>,
 
-    /// Only events that fit, by who and where; see docs/filter.md
+    /// Only events that fit, by what docs/events.md lists; see docs/filter.md
     #[arg(long, value_name = "EXPR")]
-    filter: Option<Filter>,
+    filter: Option<String>,
 
     /// Only events of these processes, at either end: a pid, or a name or glob
     #[arg(long, value_name = "PID|GLOB")]

@@ -4,13 +4,13 @@ use super::Arguments;
 use super::column::Shown;
 use crate::output::Output;
 use glob::Pattern;
-use weir_filter::{Expression, Filter};
+use weir_filter::EventFilter;
 use weir_probes::dns::MOST_PORTS;
 use weir_record::{End, Event, EventKind};
 
 /// What an event has to fit.
 pub struct Wanted {
-    filter: Option<Filter>,
+    filter: Option<EventFilter>,
     processes: Vec<ProcessIs>,
     containers: Vec<Pattern>,
 }
@@ -50,11 +50,9 @@ pub fn read(arguments: &Arguments) -> Result<(Wanted, Columns), String> {
         return Err(format!("--dns-port takes from one to {MOST_PORTS} ports"));
     }
     let processes = arguments.process.iter().map(|word| ProcessIs::read(word)).collect::<Result<_, _>>()?;
-    if let Some(filter) = &arguments.filter {
-        check(filter.expression(), kinds)?;
-    }
-    let wanted =
-        Wanted { filter: arguments.filter.clone(), processes, containers: arguments.container.clone() };
+    let filter = arguments.filter.as_deref().map(|text| EventFilter::parse(text, kinds)).transpose();
+    let filter = filter.map_err(|mistake| format!("--filter: {mistake}"))?;
+    let wanted = Wanted { filter, processes, containers: arguments.container.clone() };
     let columns = match &arguments.fields[..] {
         [] => usual(kinds),
         names => names.iter().map(|name| named(name, kinds)).collect::<Result<Vec<_>, _>>()?,
@@ -81,26 +79,11 @@ fn usual(kinds: &[&'static EventKind]) -> Vec<Shown> {
     time.chain(kind).chain([Shown::Process, Shown::Pid, Shown::What]).collect()
 }
 
-/// A filter may test what each of the kinds can tell.
-fn check(expression: &Expression, kinds: &[&EventKind]) -> Result<(), String> {
-    match expression {
-        Expression::And(all) | Expression::Or(all) => all.iter().try_for_each(|one| check(one, kinds)),
-        Expression::Not(inner) => check(inner, kinds),
-        Expression::Test(test) => {
-            let lacks =
-                |kind: &&&EventKind| !test.subject.fields().any(|field| kind.column(field.name).is_some());
-            let Some(kind) = kinds.iter().find(lacks) else { return Ok(()) };
-            let name = test.subject.name();
-            Err(format!("--filter: events of {} have no {name}: see docs/events.md", kind.name))
-        }
-    }
-}
-
 impl Wanted {
     /// Whether it fits.
     pub fn wants(&self, event: &Event) -> bool {
         let ends = [&event.flow.source, &event.flow.destination];
-        self.filter.as_ref().is_none_or(|filter| filter.matches(&event.flow))
+        self.filter.as_ref().is_none_or(|filter| filter.matches(event))
             && (self.processes.is_empty()
                 || ends.iter().any(|end| self.processes.iter().any(|one| one.fits(end))))
             && (self.containers.is_empty() || ends.iter().any(|end| self.is_of_container(end)))
@@ -111,22 +94,5 @@ impl Wanted {
         let Some(container) = container else { return false };
         let name = end.container_name().unwrap_or_default();
         self.containers.iter().any(|glob| glob.matches(&name) || container.id.starts_with(glob.as_str()))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_filter_tests_what_events_tell() {
-        let kinds = ["connect", "exec"].map(|name| EventKind::named(name).expect("it is there"));
-        let check = |text: &str, kinds: &[&EventKind]| {
-            check(Filter::parse(text).expect("a filter").expression(), kinds)
-        };
-        assert_eq!(check("port == 80 and process == curl", &kinds[..1]), Ok(()));
-        let mistake = check("process == curl and not port == 80", &kinds);
-        assert_eq!(mistake, Err("--filter: events of exec have no port: see docs/events.md".into()));
-        assert!(check("bytes > 10", &kinds[..1]).is_err());
     }
 }
