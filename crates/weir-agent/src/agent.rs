@@ -17,7 +17,7 @@ use crate::interfaces::{Inventory, Link};
 use crate::nat::Nat;
 use crate::policy::Selector;
 use crate::status::DrainWatch;
-use crate::tcp::Health;
+use crate::tcp::{self, Health};
 use crate::{Books, Control, Dedup, Error, HookChoice, Namespaces, Outlet, Result, Settings};
 use follow::Following;
 use recent::Recent;
@@ -219,7 +219,8 @@ impl Agent {
         self.identity.settle();
         self.identity.expire();
         self.drops.hear(&self.inventory)?;
-        self.health.hear(&self.inventory)?;
+        let every = if self.recent.is_asked_for() { tcp::LOOK_WHILE_ASKED } else { tcp::LOOK_EVERY };
+        self.health.hear(&self.inventory, every)?;
         self.health.expire();
         self.table.translations_mut().expire(Instant::now());
         let Self { flows, table, books, ticks, entries_used, .. } = self;

@@ -38,6 +38,11 @@ impl Recent {
         }
     }
 
+    /// Whether somebody does.
+    pub fn is_asked_for(&self) -> bool {
+        self.asked.is_some()
+    }
+
     /// Gives the memory back where nobody asks.
     pub fn expire(&mut self, now: Instant) {
         if self.asked.is_some_and(|asked| now - asked >= PATIENCE) {
@@ -100,6 +105,7 @@ impl Agent {
         for flow in &mut flows {
             self.identity.attribute(&mut flow.record);
             self.drops.show(&mut flow.record);
+            self.health.attribute(&mut flow.record);
         }
         flows
     }

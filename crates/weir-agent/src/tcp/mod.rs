@@ -30,7 +30,9 @@ const CONNECTIONS: usize = 131_072;
 /// Ends that are taken at a time; more than the ring holds.
 const AT_A_TIME: usize = 65_536;
 /// How often all sockets are looked at.
-const LOOK_EVERY: Duration = Duration::from_secs(5);
+pub(crate) const LOOK_EVERY: Duration = Duration::from_secs(5);
+/// How often while somebody asks for what is live: at every drain, but for those of a very short `--interval`.
+pub(crate) const LOOK_WHILE_ASKED: Duration = Duration::from_millis(500);
 /// A look keeps the agent from its drain: it waits this many times as long as the last one took.
 const SHARE: u32 = 100;
 
@@ -58,7 +60,7 @@ pub(crate) struct Health {
     connections: Connections,
     listeners: Listeners,
     numbers: Numbers,
-    due: Instant,
+    looked: Option<Instant>,
     took: Duration,
     /// Ends that the kernel has told of.
     events: u64,
@@ -85,7 +87,7 @@ impl Health {
             connections: Connections::new(CONNECTIONS, linger),
             listeners: Listeners::new(linger),
             numbers: Numbers::default(),
-            due: Instant::now(),
+            looked: None,
             took: Duration::ZERO,
             events: 0,
             heard: Vec::new(),
@@ -93,13 +95,13 @@ impl Health {
         (health, remark)
     }
 
-    /// Takes in what has ended meanwhile; now and then, looks at what there is.
+    /// Takes in what has ended meanwhile; looks at what there is, `every` so often.
     ///
     /// # Errors
     /// The kernel refuses to be read.
-    pub fn hear(&mut self, inventory: &Inventory) -> Result<()> {
+    pub fn hear(&mut self, inventory: &Inventory, every: Duration) -> Result<()> {
         self.hear_of_ends()?;
-        if self.probe.is_some() && Instant::now() >= self.due {
+        if self.looked.is_none_or(|looked| looked.elapsed() >= every.max(SHARE * self.took)) {
             self.look(inventory);
         }
         Ok(())
@@ -123,8 +125,7 @@ impl Health {
         let began = Instant::now();
         self.numbers = Numbers::of(inventory);
         inventory.namespaces().for_each(|(namespace, _)| self.look_into(namespace));
-        self.took = began.elapsed();
-        self.due = began + LOOK_EVERY.max(SHARE * self.took);
+        (self.took, self.looked) = (began.elapsed(), Some(began));
     }
 
     fn look_into(&mut self, namespace: &Namespace) {

@@ -1,6 +1,7 @@
 //! The screen, drawn.
 
 use super::group::{Group, Sort};
+use super::layout::{self, Column};
 use super::view::{Line, Mode, View};
 use ratatui::Frame;
 use ratatui::layout::{Alignment, Constraint, Layout, Rect};
@@ -13,15 +14,17 @@ const HELP: &str = "
   ↑ ↓   PgUp PgDn the row
   Enter           its conversations                      Esc back
   1 2 3   g       processes, containers, destinations
-  /               a filter of conversations, as in `weir run --filter`; empty: all
+  /               a filter of conversations, as of `weir run`; empty: all
   p   space       stop the picture; counting goes on
   q   Ctrl-C      quit
 
   IN/S and OUT/S are bits a second, PKT/S packets a second both ways, in the
-  last interval. TOTAL is what moved since the start. The curve shows the last
-  sixty intervals. A conversation between two processes of this host is in the
-  rows of both. Row - is what no process here is known for, (other) what is in
-  no row. What is dim has ended.
+  last interval. TOTAL is what moved since the start. RTT is the longest
+  smoothed round-trip time of TCP connections, RETR what was sent again and
+  FAIL what failed since the start. The curve shows the last intervals.
+  A conversation between two processes of this host is in the rows of both.
+  Row - is what no process here is known for, (other) what is in no row. What
+  is dim has ended. Without room PKT/S, WHERE and FAIL are left out first.
 
   Any key goes back.";
 
@@ -86,52 +89,16 @@ fn bottom(view: &View) -> Text<'_> {
     }
 }
 
-/// A column: its title, its width, what sorts by it.
-type Column = (&'static str, u16, Option<Sort>);
-
-const FIRST: [Column; 2] = [("NAME", 15, Some(Sort::Name)), ("PID", 7, Some(Sort::Pid))];
-const NUMBERS: [Column; 5] = [
-    ("FLOWS", 5, Some(Sort::Flows)),
-    ("IN/S", 7, Some(Sort::In)),
-    ("OUT/S", 7, Some(Sort::Out)),
-    ("PKT/S", 6, Some(Sort::Packets)),
-    ("TOTAL", 9, Some(Sort::Total)),
-];
-
-/// What is fixed goes first; the place and the curve share the rest.
-fn columns(view: &View, width: u16) -> Vec<Column> {
-    if view.inside.is_some() {
-        let ends = width.saturating_sub(9 + 11 + 7 + 7 + 9 + 6) / 2;
-        return vec![
-            ("PROTO", 9, None),
-            ("SOURCE", ends, None),
-            ("DESTINATION", ends, None),
-            ("STATE", 11, None),
-            ("FORTH/S", 7, None),
-            ("BACK/S", 7, None),
-            ("TOTAL", 9, None),
-        ];
-    }
-    let fixed: u16 = FIRST.iter().chain(&NUMBERS).map(|column| column.1 + 1).sum();
-    let mut first = FIRST;
-    let names = if view.group == Group::Process { 0 } else { first[1].1 + 1 };
-    first[0].1 += names;
-    let rest = width.saturating_sub(fixed + 1);
-    let place = (rest / 2).min(30);
-    let shown = FIRST.len() - usize::from(names > 0);
-    let mut columns = first[..shown].to_vec();
-    columns.push(("WHERE", place, None));
-    columns.extend(NUMBERS);
-    columns.push(("HISTORY", (rest - place).min(60), None));
-    columns
-}
-
 fn table(frame: &mut Frame<'_>, area: Rect, view: &View) {
-    let columns = columns(view, area.width);
+    let columns = match view.inside {
+        Some(_) => layout::of_conversations(area.width),
+        None => layout::of_rows(view.group, view.sort, area.width),
+    };
     let rows = view.lines.iter().map(|line| row(line, &columns));
-    let titles =
-        columns.iter().map(|column| Cell::from(Text::from(title(column, view)).alignment(side(column.0))));
-    let widths = columns.iter().map(|column| Constraint::Length(column.1));
+    let titles = columns
+        .iter()
+        .map(|column| Cell::from(Text::from(title(column, view)).alignment(side(column.title))));
+    let widths = columns.iter().map(|column| Constraint::Length(column.width));
     let table = Table::new(rows, widths).header(Row::new(titles).style(TITLE)).row_highlight_style(CHOSEN);
     let mut state = TableState::new().with_selected(Some(view.selected));
     frame.render_stateful_widget(table, area, &mut state);
@@ -139,11 +106,11 @@ fn table(frame: &mut Frame<'_>, area: Rect, view: &View) {
 
 /// The column that rows are sorted by says so.
 fn title(column: &Column, view: &View) -> String {
-    let by_rate = view.sort == Sort::Rate && ["IN/S", "OUT/S"].contains(&column.0);
+    let by_rate = view.sort == Sort::Rate && ["IN/S", "OUT/S"].contains(&column.title);
     let mark = if view.is_reversed { '▲' } else { '▼' };
-    match column.2 {
-        Some(sort) if sort == view.sort || by_rate => format!("{}{mark}", column.0),
-        _ => column.0.into(),
+    match column.sort {
+        Some(sort) if sort == view.sort || by_rate => format!("{}{mark}", column.title),
+        _ => column.title.into(),
     }
 }
 
@@ -155,15 +122,13 @@ fn side(title: &str) -> Alignment {
 }
 
 fn row(line: &Line, columns: &[Column]) -> Row<'static> {
-    // Only processes have numbers; other rows leave that cell out.
-    let all = line.cells.len() + usize::from(!line.past.is_empty());
-    let cells = line.cells.iter().enumerate().filter(|(place, _)| columns.len() == all || *place != 1);
-    let texts = cells.map(|(_, cell)| cell.clone());
-    let curve =
-        (!line.past.is_empty()).then(|| curve(&line.past, columns.last().map_or(0, |column| column.1)));
-    let cells = texts.chain(curve).zip(columns).map(|(text, column)| {
-        let text = crate::table::shorten(&text, usize::from(column.1));
-        Cell::from(Text::from(text).alignment(side(column.0)))
+    let cells = columns.iter().map(|column| {
+        let text = match column.cell {
+            Some(cell) => line.cells.get(cell).cloned().unwrap_or_default(),
+            None => curve(&line.past, column.width),
+        };
+        let text = crate::table::shorten(&text, usize::from(column.width));
+        Cell::from(Text::from(text).alignment(side(column.title)))
     });
     let style = if line.is_over { QUIET } else { Style::new() };
     Row::new(cells.collect::<Vec<_>>()).style(style)
@@ -181,6 +146,11 @@ fn curve(past: &[u64], width: u16) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn help_fits_a_terminal() {
+        assert!(HELP.lines().count() <= 21 && HELP.lines().all(|line| line.chars().count() <= 80), "{HELP}");
+    }
 
     #[test]
     fn a_curve_is_against_its_largest_and_shows_what_is_small() {

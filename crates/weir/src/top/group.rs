@@ -1,5 +1,6 @@
 //! Conversations by who they belong to.
 
+use super::fared::{Fared, Whose};
 use super::tally::{Flow, PAST, Tally};
 use crate::columns;
 use clap::ValueEnum;
@@ -47,6 +48,17 @@ pub struct Row {
     pub recent: Moved,
     /// Bytes of each of the last intervals, the last one last.
     pub past: Vec<u64>,
+    /// How its connections have fared since the view began.
+    pub fared: Fared,
+    /// The longest smoothed round-trip time: of those that go on, and only where none does of the others.
+    rtt: Option<(bool, u64)>,
+}
+
+impl Row {
+    /// The longest smoothed round-trip time, in nanoseconds.
+    pub fn rtt(&self) -> Option<u64> {
+        self.rtt.map(|(_, rtt)| rtt)
+    }
 }
 
 /// What rows are in the order of.
@@ -60,11 +72,25 @@ pub enum Sort {
     Rate,
     Packets,
     Total,
+    Rtt,
+    Retransmitted,
+    Failed,
 }
 
 impl Sort {
-    pub const ALL: [Self; 8] =
-        [Self::Name, Self::Pid, Self::Flows, Self::In, Self::Out, Self::Rate, Self::Packets, Self::Total];
+    pub const ALL: [Self; 11] = [
+        Self::Name,
+        Self::Pid,
+        Self::Flows,
+        Self::In,
+        Self::Out,
+        Self::Rate,
+        Self::Packets,
+        Self::Total,
+        Self::Rtt,
+        Self::Retransmitted,
+        Self::Failed,
+    ];
 
     /// Words begin with A, numbers with the largest.
     fn compare(self, one: &Row, other: &Row) -> Ordering {
@@ -78,6 +104,9 @@ impl Sort {
             Self::Rate => larger(|row| row.recent.bytes()),
             Self::Packets => larger(|row| row.recent.packets()),
             Self::Total => larger(|row| row.total.bytes()),
+            Self::Rtt => larger(|row| row.rtt().unwrap_or(0)),
+            Self::Retransmitted => larger(|row| row.fared.retransmitted_segments),
+            Self::Failed => larger(|row| row.fared.failures),
         }
     }
 
@@ -107,6 +136,15 @@ pub fn keys(group: Group, record: &FlowRecord) -> Vec<(Key, bool)> {
         keys.push((Key { name: "-".into(), ..Key::default() }, record.direction == Direction::Egress));
     }
     keys
+}
+
+/// Whose figures of TCP's a row has: a process its own, a destination those of who talks to it too.
+pub fn whose(group: Group, is_source: bool) -> Whose {
+    match (group, is_source) {
+        (Group::Destination, _) => Whose::Both,
+        (_, true) => Whose::Source,
+        (_, false) => Whose::Destination,
+    }
 }
 
 fn process(end: &End) -> Option<Key> {
@@ -142,6 +180,7 @@ pub fn rows(tally: &Tally, group: Group, filter: Option<&Filter>) -> Vec<Row> {
                 row.live += usize::from(flow.over.is_none());
             }
             add(row, flow, is_source, last);
+            fare(row, flow, whose(group, is_source));
         }
     }
     let (shown, gone): (Vec<_>, Vec<_>) = rows
@@ -155,7 +194,10 @@ fn other(tally: &Tally, filter: Option<&Filter>, gone: &[Row]) -> Option<Row> {
     let (total, recent) = if filter.is_none() { tally.rest() } else { Default::default() };
     let key = Key { name: "(other)".into(), ..Key::default() };
     let mut row = Row { key, total, recent, past: vec![0; PAST as usize], ..Row::default() };
-    gone.iter().for_each(|gone| row.total.add(gone.total));
+    for gone in gone {
+        row.total.add(gone.total);
+        row.fared.add(gone.fared);
+    }
     (row.total != Moved::default()).then_some(row)
 }
 
@@ -170,6 +212,11 @@ fn add(row: &mut Row, flow: &Flow, is_source: bool, last: u64) {
             *cell += moved.bytes();
         }
     }
+}
+
+fn fare(row: &mut Row, flow: &Flow, whose: Whose) {
+    row.fared.add(flow.fared(whose));
+    row.rtt = row.rtt.max(whose.rtt(&flow.record).map(|rtt| (flow.over.is_none(), rtt)));
 }
 
 /// The conversations that fit.

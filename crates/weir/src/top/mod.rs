@@ -2,8 +2,10 @@
 
 mod asked;
 mod draw;
+mod fared;
 mod group;
 mod keys;
+mod layout;
 mod listener;
 mod once;
 mod own;

@@ -2,6 +2,7 @@
 
 use super::Arguments;
 use super::group::{Group, Row, rows};
+use super::layout::GIVING_WAY;
 use super::listener::Shared;
 use crate::output::{self, Output};
 use crate::table::{self, Align, Column};
@@ -14,7 +15,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 use weir_record::Moved;
 
-const COLUMNS: [Column; 8] = [
+const COLUMNS: [Column; 11] = [
     ("NAME", Align::Left),
     ("PID", Align::Right),
     ("WHERE", Align::Left),
@@ -23,6 +24,9 @@ const COLUMNS: [Column; 8] = [
     ("OUT/S", Align::Right),
     ("PKT/S", Align::Right),
     ("TOTAL", Align::Right),
+    ("RTT", Align::Right),
+    ("RETR", Align::Right),
+    ("FAIL", Align::Right),
 ];
 
 /// Prints what was counted.
@@ -46,7 +50,8 @@ fn print_table(rows: &[Row], summary: &Summary, time: Duration) -> io::Result<()
     let width = terminal_size::terminal_size().map_or(usize::MAX, |(width, _)| usize::from(width.0));
     let mut out = anstream::stdout().lock();
     writeln!(out, "{}{}", summary.counted(), summary.verdict())?;
-    for line in table::render(&COLUMNS, &cells, width) {
+    let (columns, cells) = table::narrow(&COLUMNS, &cells, width, &GIVING_WAY);
+    for line in table::render(&columns, &cells, width) {
         writeln!(out, "{line}")?;
     }
     out.flush()
@@ -54,18 +59,27 @@ fn print_table(rows: &[Row], summary: &Summary, time: Duration) -> io::Result<()
 
 /// A row as people read it.
 pub fn cells(row: &Row, time: Duration) -> Vec<String> {
+    let number = |number| if number == 0 { "-".into() } else { text::count(number) };
     let rate = |bytes| if bytes == 0 { "-".into() } else { text::bit_rate(bytes, time) };
     let packets = row.recent.packets() as f64 / time.as_secs_f64().max(1e-9);
     vec![
         row.key.name.clone(),
         row.key.pid.map_or("-".into(), |pid| pid.to_string()),
         row.key.place.clone().unwrap_or("-".into()),
-        if row.live == 0 { "-".into() } else { row.live.to_string() },
+        number(row.live as u64),
         rate(row.recent.back.bytes),
         rate(row.recent.forth.bytes),
-        if row.recent.packets() == 0 { "-".into() } else { text::count(packets.ceil() as u64) },
+        number(packets.ceil() as u64),
         text::bytes(row.total.bytes()),
+        rtt(row.rtt()),
+        number(row.fared.retransmitted_segments),
+        number(row.fared.failures),
     ]
+}
+
+/// A round-trip time as people read it.
+pub fn rtt(nanos: Option<u64>) -> String {
+    nanos.map_or("-".into(), |nanos| text::latency(Duration::from_nanos(nanos)))
 }
 
 #[derive(Serialize)]
@@ -81,11 +95,19 @@ struct Line<'a> {
     in_bytes: u64,
     out_packets: u64,
     out_bytes: u64,
+    /// In nanoseconds.
+    tcp_rtt: Option<u64>,
+    tcp_retransmitted_segments: u64,
+    tcp_retransmitted_bytes: u64,
+    tcp_resets_sent: u64,
+    tcp_resets_received: u64,
+    tcp_failures: u64,
 }
 
 fn print_json(rows: &[Row], group: Group, time: Duration) -> io::Result<()> {
     let mut out = io::stdout().lock();
-    for Row { key, flows, total, .. } in rows {
+    for row in rows {
+        let Row { key, flows, total, fared, .. } = row;
         let line = Line {
             group,
             name: &key.name,
@@ -97,6 +119,12 @@ fn print_json(rows: &[Row], group: Group, time: Duration) -> io::Result<()> {
             in_bytes: total.back.bytes,
             out_packets: total.forth.packets,
             out_bytes: total.forth.bytes,
+            tcp_rtt: row.rtt(),
+            tcp_retransmitted_segments: fared.retransmitted_segments,
+            tcp_retransmitted_bytes: fared.retransmitted_bytes,
+            tcp_resets_sent: fared.resets_sent,
+            tcp_resets_received: fared.resets_received,
+            tcp_failures: fared.failures,
         };
         output::json_line(&mut out, &line)?;
     }

@@ -7,6 +7,7 @@
 #[cfg(test)]
 pub(super) mod tests;
 
+use super::fared::{Connections, Fared, Whose, begins};
 use std::collections::{HashMap, VecDeque};
 use weir_agent::Flows;
 use weir_record::{Count, FlowEndReason, FlowKey, FlowRecord, Moved};
@@ -35,6 +36,8 @@ pub struct Flow {
     closed: Moved,
     /// What was counted before the view began, or before it was told of.
     before: Moved,
+    /// How TCP has fared at the source and at the destination.
+    ends: [Connections; 2],
 }
 
 impl Flow {
@@ -47,6 +50,7 @@ impl Flow {
             open: Vec::new(),
             closed: Moved::default(),
             before,
+            ends: Default::default(),
         }
     }
 
@@ -54,6 +58,14 @@ impl Flow {
     fn hear(&mut self, record: &FlowRecord, interval: u64) {
         if is_turned(&self.record.key, &record.key) {
             self.turn();
+        }
+        // After an answer that was missed any of them counts as over, until it is heard of again.
+        let is_another = self.over.is_some() && self.open.iter().all(|one| one.0 != record.start);
+        if is_another && begins(record) {
+            self.begin();
+        }
+        for (end, known) in [&record.source, &record.destination].into_iter().zip(&mut self.ends) {
+            end.tcp.iter().for_each(|health| known.hear(health));
         }
         let now = Moved::of(record);
         match self.open.iter_mut().find(|one| one.0 == record.start) {
@@ -80,6 +92,16 @@ impl Flow {
         }
     }
 
+    /// A connection of it begins: all that is counted of that is new.
+    fn begin(&mut self) {
+        self.ends.iter_mut().for_each(Connections::begin);
+    }
+
+    /// How TCP has fared since the view began.
+    pub fn fared(&self, whose: Whose) -> Fared {
+        whose.sum(&self.ends)
+    }
+
     fn sum_up(&mut self, interval: u64) {
         let mut sum = self.closed;
         self.open.iter().for_each(|(_, moved)| sum.add(*moved));
@@ -100,6 +122,7 @@ impl Flow {
         let open = self.open.iter_mut().map(|(_, moved)| moved);
         let rest = [&mut self.total, &mut self.closed, &mut self.before];
         past.chain(open).chain(rest).for_each(|moved| *moved = moved.reversed());
+        self.ends.reverse();
     }
 
     /// What moved in an interval.
@@ -180,7 +203,13 @@ impl Tally {
         }
         let is_known = self.known_from.is_none_or(|from| record.start >= from);
         let before = if is_known { Moved::default() } else { Moved::of(record) };
-        Some(self.flows.entry(record.flow_id).or_insert_with(|| Flow::new(record, before)))
+        Some(self.flows.entry(record.flow_id).or_insert_with(|| {
+            let mut flow = Flow::new(record, before);
+            if is_known && begins(record) {
+                flow.begin();
+            }
+            flow
+        }))
     }
 
     /// What is too long ago; and where it is crowded half of those that have ended, the first of them.

@@ -1,9 +1,11 @@
 //! What the screen shows, and how keys change it.
 
 use super::Arguments;
+use super::fared::Whose;
 use super::group::{Group, Key, Row, Sort, keys, rows, wanted};
 use super::listener::Board;
-use super::once::cells;
+use super::once::{cells, rtt};
+use super::tally::Flow;
 use crate::columns;
 use crate::text;
 use crate::view::Summary;
@@ -97,15 +99,14 @@ impl View {
     /// The conversations of a row, those that move most first.
     fn conversations(&self, board: &Board, key: &Key) -> Vec<Line> {
         let last = board.tally.last_interval();
-        let of_row =
-            |flow: &&super::tally::Flow| keys(self.group, &flow.record).iter().any(|one| one.0 == *key);
+        let of_row = |flow: &&Flow| keys(self.group, &flow.record).iter().any(|one| one.0 == *key);
         let mut flows: Vec<_> = wanted(&board.tally, self.filter.as_ref()).filter(of_row).collect();
         flows.sort_by_key(|flow| {
             let moved = (flow.moved_in(last).bytes(), flow.over.is_none(), flow.total.bytes());
             std::cmp::Reverse((moved, flow.record.flow_id))
         });
         let rate = |bytes| if bytes == 0 { "-".into() } else { text::bit_rate(bytes, board.time) };
-        let line = |flow: &super::tally::Flow| {
+        let line = |flow: &Flow| {
             let (source, destination) = columns::ends(&flow.record);
             let (state, moved) = (flow.record.tcp_state, flow.moved_in(last));
             let cells = vec![
@@ -116,6 +117,11 @@ impl View {
                 rate(moved.forth.bytes),
                 rate(moved.back.bytes),
                 text::bytes(flow.total.bytes()),
+                rtt(Whose::Both.rtt(&flow.record)),
+                match flow.fared(Whose::Both).retransmitted_segments {
+                    0 => "-".into(),
+                    segments => text::count(segments),
+                },
             ];
             Line { cells, past: Vec::new(), is_over: flow.over.is_some() }
         };
