@@ -5,11 +5,13 @@
 
 use weir_kernel::{Iterator, Loaded, Opened, Result, Ring, TcpLook, Traced};
 
-const OBJECT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/tcp.bpf.o"));
+/// The kernel half.
+pub const OBJECT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/tcp.bpf.o"));
 
 /// The programs that run by themselves, by name.
 pub const PROGRAMS: [&str; 3] = ["weir_tcp_state", "weir_tcp_reset", "weir_tcp_was_reset"];
-const NOW: &str = "weir_tcp_now";
+/// The one that runs when it is asked.
+pub const NOW: &str = "weir_tcp_now";
 const NOTES: &str = "notes";
 
 /// The probe, attached.

@@ -53,10 +53,13 @@ fn who_talks_has_fall_backs_and_is_not_required() {
         processes: Err(refused(false)),
         dns: Err(refused(false)),
         drops: Err(refused(false)),
+        tcp: Err(refused(false)),
         ..Findings::perfect()
     };
     let features = features(&found);
     assert!(verdict(&features).is_ok());
+    let tcp = named(&features, "TCP (iter/tcp)");
+    assert_eq!((tcp.status, tcp.instead), (Status::No, Some("how TCP fares stays unknown")));
     let tracepoints = named(&features, "socket tracepoints");
     assert_eq!(tracepoints.status, Status::No);
     assert_eq!(tracepoints.remedy.as_deref(), Some("boot Linux 6.3 or newer"));
@@ -64,6 +67,16 @@ fn who_talks_has_fall_backs_and_is_not_required() {
     assert_eq!(named(&features, "process tracepoints").instead, Some("/proc, while they live"));
     let dns = named(&features, "DNS (TC)");
     assert_eq!((dns.status, dns.instead), (Status::No, Some("no DNS, no names from it")));
+}
+
+#[test]
+fn without_notes_on_sockets_handshakes_are_not_timed() {
+    let features =
+        features(&Findings { release: "5.10.0".into(), times_handshakes: false, ..Findings::perfect() });
+    assert_eq!(named(&features, "TCP (iter/tcp)").status, Status::Yes);
+    let times = named(&features, "TCP handshake times");
+    assert_eq!((times.status, times.remedy.as_deref()), (Status::No, Some("boot Linux 5.11 or newer")));
+    assert!(verdict(&features).is_ok());
 }
 
 #[test]
