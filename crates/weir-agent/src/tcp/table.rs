@@ -73,6 +73,11 @@ impl Connections {
         let list = self.known.entry(ends).or_default();
         match list.iter_mut().find(|one| one.netns == new.netns) {
             Some(known) if known.time > new.time => return,
+            // What comes after the end finds no socket any more: a reset is the answer, and takes nothing away.
+            Some(known) if new.socket == 0 && known.socket != 0 => {
+                Arc::make_mut(&mut known.health).resets_sent += new.health.resets_sent;
+                return;
+            }
             Some(known) if known.socket == new.socket => {
                 // A reset is sent after the end.
                 let resets_sent = known.health.resets_sent + new.health.resets_sent;
@@ -198,6 +203,18 @@ mod tests {
         table.learn(ends(1), Known { is_over: true, health: Arc::new(reset), ..known(0, 7, 6, 0) }, now);
         let health = table.get(&ends(1), 0).expect("it is there");
         assert_eq!((health.bytes_sent, health.resets_sent), (50, 1));
+    }
+
+    #[test]
+    fn what_comes_after_the_end_takes_nothing_away() {
+        let (mut table, now) = (Connections::new(10, LINGER), Instant::now());
+        table.learn(ends(1), Known { is_over: true, ..known(0, 7, 5, 50) }, now);
+        let reset = TcpHealth { resets_sent: 1, ..TcpHealth::default() };
+        table.learn(ends(1), Known { is_over: true, health: Arc::new(reset), ..known(0, 0, 6, 0) }, now);
+        let health = table.get(&ends(1), 0).expect("it is there");
+        assert_eq!((health.bytes_sent, health.resets_sent), (50, 1));
+        table.expire(now + LINGER);
+        assert_eq!(table.len(), 0);
     }
 
     #[test]
