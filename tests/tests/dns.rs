@@ -2,38 +2,22 @@
 //! tshark on the same wire.
 
 use serde_json::Value;
-use std::collections::BTreeMap;
 use std::net::UdpSocket;
-use std::path::PathBuf;
-use std::process::{Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 use weir_tests::dns::{forged, question_of};
-use weir_tests::netns::{Namespace, succeed};
+use weir_tests::folder::Folder;
+use weir_tests::lookups::{assert_on_wire, lookups, trace};
+use weir_tests::netns::Namespace;
 use weir_tests::pair::{INTERFACE, LEFT, Pair, RIGHT, RIGHT_IPV6};
 use weir_tests::shell::{Shell, shell};
 use weir_tests::trace::Trace;
 use weir_tests::wait_for;
+use weir_tests::wire::Wire;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 /// What a lookup through the slow server takes, at least.
 const DELAY: Duration = Duration::from_millis(40);
-
-/// `weir trace dns` of the test's addresses.
-fn trace(pair: &Pair, flags: &[&str]) -> Trace {
-    Trace::start(&pair.left, &[&["dns", "--filter", "host in 10.77.0.0/16,fd00::/64"], flags].concat())
-}
-
-/// The lookups that went over the wire, once there are so many.
-fn lookups(trace: &Trace, count: usize) -> Vec<Value> {
-    trace.wait_for("the lookups are told", |events| {
-        assert!(events.iter().all(|one| one["type"] == "dns"), "{events:?}");
-        // The slow server asks dnsmasq beside it.
-        let over_wire = events.iter().filter(|one| one["source_address"] != one["destination_address"]);
-        let all: Vec<_> = over_wire.cloned().collect();
-        (all.len() >= count).then_some(all)
-    })
-}
 
 /// dnsmasq at the right end.
 fn dnsmasq(right: &Namespace) -> Shell {
@@ -67,77 +51,8 @@ fn slow_server(right: &Namespace) {
     });
 }
 
-/// What was on the wire, in a file that goes with it.
-struct Capture {
-    path: PathBuf,
-    _tcpdump: Shell,
-}
-
-impl Capture {
-    fn start(namespace: &Namespace, name: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("weirt-dns-{name}-{}.pcap", std::process::id()));
-        let script =
-            format!("exec tcpdump -Z root -n -U --immediate-mode -i {INTERFACE} -w {}", path.display());
-        let tcpdump = shell(namespace, &format!("{script} 2>/dev/null"));
-        wait_for("tcpdump captures", PATIENCE, || path.metadata().ok().filter(|file| file.len() >= 24));
-        Self { path, _tcpdump: tcpdump }
-    }
-
-    /// Seconds from question to answer, by the client's port, name and type, as tshark has it.
-    fn times(&self) -> BTreeMap<(u64, String, u64), f64> {
-        const FIELDS: [&str; 5] = ["udp.dstport", "tcp.dstport", "dns.qry.name", "dns.qry.type", "dns.time"];
-        let mut command = Command::new("tshark");
-        command
-            .args(["-n", "-2", "-d", "udp.port==5353,dns", "-Y", "dns.flags.response==1", "-r"])
-            .arg(&self.path);
-        command.args(["-T", "fields", "-E", "separator=|", "-E", "occurrence=f"]);
-        command.args(FIELDS.iter().flat_map(|field| ["-e", field]));
-        let said = succeed(command.stderr(Stdio::null()));
-        let times = said.lines().map(|line| {
-            let fields: Vec<_> = line.split('|').collect();
-            let [udp, tcp, name, kind, time] = fields[..] else { panic!("{line}") };
-            let number = |text: &str| text.parse::<u64>().unwrap_or_else(|_| panic!("{line}"));
-            let port = number(if udp.is_empty() { tcp } else { udp });
-            ((port, name.to_lowercase(), number(kind)), time.parse().unwrap_or_else(|_| panic!("{line}")))
-        });
-        times.collect()
-    }
-}
-
-impl Drop for Capture {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_file(&self.path);
-    }
-}
-
 /// Protocol, response code, answers, and whether it was truncated.
 type Answered<'a> = (&'a str, &'a str, &'a str, &'a str);
-
-fn number_of(kind: &str) -> u64 {
-    match kind {
-        "A" => 1,
-        "TXT" => 16,
-        "AAAA" => 28,
-        other => panic!("{other}"),
-    }
-}
-
-/// Each lookup once, though both ends of the wire are listened at; with what tshark has for it.
-fn agree(lookups: &[Value], capture: &Capture) {
-    let times = capture.times();
-    let mut left = times.clone();
-    for one in lookups {
-        let word = |name: &str| one[name].as_str().unwrap_or_default();
-        let port = one["source_port"].as_u64().expect("a port");
-        let key = (port, word("dns_question").to_owned(), number_of(word("dns_type")));
-        let time =
-            left.remove(&key).unwrap_or_else(|| panic!("not on the wire, or told twice: {one}")) * 1000.0;
-        let latency = one["dns_latency"].as_u64().expect("it was answered") as f64 / 1e6;
-        let apart = (latency - time).abs();
-        assert!(apart <= 1.0 || apart <= 0.05 * time, "{latency} ms, by tshark {time} ms: {one}");
-    }
-    assert!(left.is_empty(), "not told: {left:?}");
-}
 
 #[test]
 fn root_lookups_are_told_as_tshark_sees_them() {
@@ -145,7 +60,7 @@ fn root_lookups_are_told_as_tshark_sees_them() {
     let trace = trace(&pair, &[]);
     let _server = dnsmasq(&pair.right);
     slow_server(&pair.right);
-    let capture = Capture::start(&pair.left, "wire");
+    let wire = Wire::start(&pair.left, INTERFACE);
     let at = [format!("@{RIGHT}"), format!("@{RIGHT_IPV6}")];
     let questions: [(&[&str], Answered<'_>); 8] = [
         (&[&at[0], "web.example", "A"], ("udp", "NOERROR", RIGHT, "false")),
@@ -179,7 +94,7 @@ fn root_lookups_are_told_as_tshark_sees_them() {
     }
     assert!(told[5]["dns_latency"].as_u64() >= Some(DELAY.as_nanos() as u64), "{}", told[5]);
     sleep(Duration::from_millis(300));
-    agree(&lookups(&trace, told.len()), &capture);
+    assert_on_wire(&lookups(&trace, told.len()), wire);
 }
 
 /// Hundreds a second from a few ports, many at a time.
@@ -191,21 +106,16 @@ fn root_none_of_many_lookups_is_missed() {
         &["--fields", "dns_question,dns_type,dns_latency,source_address,source_port,destination_address"],
     );
     let _server = dnsmasq(&pair.right);
-    let capture = Capture::start(&pair.left, "many");
+    let wire = Wire::start(&pair.left, INTERFACE);
     let names: String =
         (0..500).map(|number| format!("n{number}.example A\nn{number}.example AAAA\n")).collect();
-    let path = capture.path.with_extension("txt");
-    std::fs::write(&path, names).expect("a file");
-    let said = pair.left.run(
-        "dnsperf",
-        &["-s", RIGHT, "-d", &path.display().to_string(), "-n", "1", "-Q", "1000", "-c", "4"],
-    );
-    let _ = std::fs::remove_file(&path);
+    let folder = Folder::new("names");
+    let names = folder.write("names", names);
+    let said = pair.left.run("dnsperf", &["-s", RIGHT, "-d", &names, "-n", "1", "-Q", "1000", "-c", "4"]);
     assert!(said.contains("Queries completed:    1000"), "{said}");
     let told = lookups(&trace, 1000);
     assert_eq!(told.len(), 1000);
-    sleep(Duration::from_millis(300));
-    agree(&told, &capture);
+    assert_on_wire(&told, wire);
 }
 
 #[test]

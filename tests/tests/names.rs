@@ -2,7 +2,7 @@
 
 mod names_parts;
 
-use names_parts::{Folder, Resolver, hosts_of, local_port, names_to, source_names_of};
+use names_parts::{Resolver, hosts_of, local_port, names_to, source_names_of};
 use nix::sys::signal::Signal;
 use std::net::UdpSocket;
 use std::thread::sleep;
@@ -12,6 +12,7 @@ use weir_tests::api_server::{ApiServer, NODES, SERVICES, node, service};
 use weir_tests::control;
 use weir_tests::conversation::Names;
 use weir_tests::dns::{answer, forged, question_of};
+use weir_tests::folder::Folder;
 use weir_tests::mmdb::{Value, database};
 use weir_tests::pair::{INTERFACE, LEFT, Pair, RIGHT, RIGHT_IPV6};
 use weir_tests::shell::shell;

@@ -2,18 +2,16 @@
 
 use serde_json::Value;
 use std::collections::HashSet;
-use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::Duration;
 use weir_tests::agent::Agent;
-use weir_tests::netns::Namespace;
 use weir_tests::pair::{INTERFACE, Pair, RIGHT};
 use weir_tests::path::{DEVICE, FAR, Path, Terms};
 use weir_tests::shell::{Shell, python, shell};
-use weir_tests::wait_for;
+use weir_tests::ss::Ss;
+use weir_tests::wire::Wire;
 use weir_tests::witness::nstat;
 
-const PATIENCE: Duration = Duration::from_secs(20);
 const PORT: u16 = 5001;
 
 /// Reads all of each connection, one after the other, and keeps it.
@@ -58,31 +56,6 @@ fn only(flows: &[Value], wanted: impl Fn(&Value) -> bool) -> &Value {
     found[0]
 }
 
-/// What `ss -tin` says of the connection to the port: `name:value` and `name value`.
-struct Ss(String);
-
-impl Ss {
-    fn of(namespace: &Namespace, side: &str) -> Self {
-        Self(namespace.run("ss", &["-tinHO", "state", "connected", &format!("{side} = :{PORT}")]))
-    }
-
-    fn word(&self, name: &str) -> Option<&str> {
-        self.0.split_whitespace().find_map(|word| word.strip_prefix(name)?.strip_prefix(':'))
-    }
-
-    /// 0 where it says nothing, as it does of what is 0.
-    fn number(&self, name: &str) -> u64 {
-        self.word(name).map_or(0, |number| number.parse().unwrap_or_else(|_| panic!("{name}: {}", self.0)))
-    }
-
-    /// In nanoseconds, of `1.234` milliseconds, or of `20ms`.
-    fn time(&self, name: &str, part: usize) -> u64 {
-        let Some(word) = self.word(name) else { return 0 };
-        let text = word.split(['/', '(']).nth(part).expect("a part").trim_end_matches("ms");
-        (text.parse::<f64>().unwrap_or_else(|_| panic!("{name}: {}", self.0)) * 1e6).round() as u64
-    }
-}
-
 /// Every number of a connection that has come to rest, at both ends.
 #[test]
 fn root_numbers_are_those_of_ss() {
@@ -91,103 +64,15 @@ fn root_numbers_are_those_of_ss() {
     let netns = [path.near.name(), path.far.name()];
     let agent = Agent::start_joined(&path.near, &["-i", DEVICE, "--netns", netns[0], "--netns", netns[1]]);
     let _client = python(&path.near, ":", CLIENT, &[FAR, "2000000"]);
-    let shown = [Ss::of(&path.near, "dport"), Ss::of(&path.far, "sport")];
+    let near = Ss::of(&path.near, &format!("dport = :{PORT}"));
+    let far = Ss::of(&path.far, &format!("sport = :{PORT}"));
     let flows = flows(&agent.stop_and_read());
     let found = only(&flows, |one| one["destination_port"] == PORT);
-    for (end, ss) in ["source", "destination"].iter().zip(&shown) {
-        let of = |name: &str| found[format!("{end}_tcp_{name}")].as_u64().unwrap_or(0);
-        let said = [
-            ("rtt", of("rtt"), ss.time("rtt", 0)),
-            ("rtt_variance", of("rtt_variance"), ss.time("rtt", 1)),
-            ("min_rtt", of("min_rtt"), ss.time("minrtt", 0)),
-            ("bytes_sent", of("bytes_sent"), ss.number("bytes_sent")),
-            ("bytes_acknowledged", of("bytes_acknowledged"), ss.number("bytes_acked")),
-            ("bytes_received", of("bytes_received"), ss.number("bytes_received")),
-            ("retransmitted_bytes", of("retransmitted_bytes"), ss.number("bytes_retrans")),
-            ("reordered", of("reordered"), ss.number("reord_seen")),
-            ("congestion_window", of("congestion_window"), ss.number("cwnd")),
-            ("slow_start_threshold", of("slow_start_threshold"), ss.number("ssthresh")),
-            ("busy_time", of("busy_time"), ss.time("busy", 0)),
-            ("receive_window_limited_time", of("receive_window_limited_time"), ss.time("rwnd_limited", 0)),
-            ("send_buffer_limited_time", of("send_buffer_limited_time"), ss.time("sndbuf_limited", 0)),
-        ];
-        for (name, weir, ss_says) in said {
-            // ss rounds to microseconds and to three digits.
-            let close = weir.abs_diff(ss_says) <= 1_000.max(ss_says / 1000) * u64::from(ss_says > 100_000);
-            assert!(weir == ss_says || close, "{end} {name}: {weir}, not {ss_says}: {}", ss.0);
-        }
-        let again = ss
-            .word("retrans")
-            .map_or(0, |word| word.split('/').nth(1).and_then(|all| all.parse().ok()).expect("a number"));
-        assert_eq!(of("retransmitted_segments"), again, "{}", ss.0);
-    }
+    near.assert_agrees(found, "source");
+    far.assert_agrees(found, "destination");
     assert!(found["source_tcp_retransmitted_segments"].as_u64() > Some(20), "it was lossy: {found:#}");
     assert!(found["source_tcp_rtt"].as_u64().is_some_and(|rtt| rtt > 16_000_000), "it was far: {found:#}");
     assert_eq!(found["destination_tcp_bytes_received"], 2_000_000);
-}
-
-/// A tshark that writes a file.
-struct Wire {
-    child: Child,
-    file: String,
-}
-
-impl Wire {
-    fn start(namespace: &Namespace, device: &str) -> Self {
-        let file = format!("/tmp/weirt-{}-{}.pcap", std::process::id(), namespace.name());
-        let mut command = Command::new("tcpdump");
-        command.args([
-            "-n",
-            "-p",
-            "-U",
-            "--immediate-mode",
-            "-Z",
-            "root",
-            "-s",
-            "128",
-            "-i",
-            device,
-            "-w",
-            &file,
-        ]);
-        let child = namespace.enter(|| command.stdout(Stdio::null()).stderr(Stdio::null()).spawn());
-        let wire = Self { child: child.expect("tcpdump"), file };
-        wait_for("tcpdump writes", PATIENCE, || {
-            std::fs::metadata(&wire.file).is_ok_and(|file| file.len() > 0).then_some(())
-        });
-        wire
-    }
-
-    /// What tshark makes of it: these fields of the packets that fit.
-    fn stop(&mut self, filter: &str, fields: &[&str]) -> Vec<Vec<String>> {
-        sleep(Duration::from_millis(300));
-        let pid = nix::unistd::Pid::from_raw(self.child.id().cast_signed());
-        let _ = nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGINT);
-        let _ = self.child.wait();
-        let mut command = Command::new("tshark");
-        command.args([
-            "-r",
-            &self.file,
-            "-Y",
-            filter,
-            "-T",
-            "fields",
-            "-o",
-            "tcp.relative_sequence_numbers:FALSE",
-        ]);
-        command.args(fields.iter().flat_map(|field| ["-e", field]));
-        let output = command.output().expect("tshark");
-        let text = String::from_utf8(output.stdout).expect("text");
-        text.lines().map(|line| line.split('\t').map(str::to_owned).collect()).collect()
-    }
-}
-
-impl Drop for Wire {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-        let _ = std::fs::remove_file(&self.file);
-    }
 }
 
 #[test]
@@ -199,8 +84,8 @@ fn root_handshakes_and_retransmissions_are_those_on_the_wire() {
     let client = python(&path.near, ":", CLIENT, &[FAR, "1000000"]);
     drop(client);
     sleep(Duration::from_millis(500));
-    let answers = wire.stop("tcp.flags.syn == 1 && tcp.flags.ack == 1", &["tcp.analysis.ack_rtt"]);
-    let data = wire.stop(&format!("tcp.dstport == {PORT} && tcp.len > 0"), &["tcp.seq", "tcp.len"]);
+    let answers = wire.read("tcp.flags.syn == 1 && tcp.flags.ack == 1", &["tcp.analysis.ack_rtt"]);
+    let data = wire.read(&format!("tcp.dstport == {PORT} && tcp.len > 0"), &["tcp.seq", "tcp.len"]);
     let flows = flows(&agent.stop_and_read());
     let found = only(&flows, |one| one["destination_port"] == PORT);
     let seconds: f64 = answers[0][0].parse().expect("a time");

@@ -1,41 +1,14 @@
 //! What the tests of names stand on: files of their own, and a server for names.
 
-use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 use weir_tests::agent::Outcome;
 use weir_tests::conversation::{Conversation, Names};
+use weir_tests::folder::Folder;
 use weir_tests::netns::succeed;
 use weir_tests::pair::{Pair, RIGHT};
 use weir_tests::shell::{Shell, shell};
 use weir_tests::wait_for;
-
-/// A folder, removed with all that is in it.
-pub struct Folder(PathBuf);
-
-impl Folder {
-    pub fn new(name: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("weirt-names-{name}-{}", std::process::id()));
-        std::fs::create_dir_all(&path).expect("a folder");
-        Self(path)
-    }
-
-    pub fn path(&self, name: &str) -> String {
-        self.0.join(name).display().to_string()
-    }
-
-    /// Writes a file, and says where it is.
-    pub fn write(&self, name: &str, content: impl AsRef<[u8]>) -> String {
-        std::fs::write(self.0.join(name), content).expect("a file");
-        self.path(name)
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
 
 /// Where the hosts file of a test is; there need not be one.
 pub fn hosts_of(folder: &Folder) -> String {
