@@ -30,6 +30,7 @@ pub mod output;
 pub mod pair;
 pub mod path;
 pub mod router;
+pub mod servers;
 pub mod shell;
 pub mod sockets;
 pub mod ss;
