@@ -40,12 +40,19 @@ impl Terms {
 
 /// The way, with a host at each end.
 pub struct Path {
+    _way: Way,
     /// The end from which losses and a narrow link are met.
     pub near: Namespace,
     /// The other one.
     pub far: Namespace,
-    threads: Vec<JoinHandle<()>>,
     _machine: MutexGuard<'static, ()>,
+}
+
+/// What carries packets between two devices of one name.
+pub(crate) struct Way {
+    ends: [String; 2],
+    device: &'static str,
+    threads: Vec<JoinHandle<()>>,
 }
 
 impl Path {
@@ -53,15 +60,25 @@ impl Path {
     pub fn new(terms: Terms) -> Self {
         let machine = machine();
         let (near, far) = (Namespace::new(), Namespace::new());
-        let devices = [(&near, NEAR), (&far, FAR)].map(|(end, address)| {
-            let device = end.enter(|| Iface::without_packet_info(DEVICE, Mode::Tun)).expect("a tun device");
+        let way = Way::new([&near, &far], DEVICE, Mode::Tun, terms);
+        for (end, address) in [(&near, NEAR), (&far, FAR)] {
             end.sysctl("net/ipv4/tcp_congestion_control", "reno");
             end.ip(&format!("address add {address}/24 dev {DEVICE}"));
             end.ip("link set lo up");
-            end.ip(&format!("link set {DEVICE} txqueuelen 5000 up"));
-            Arc::new(device)
+            end.ip(&format!("link set {DEVICE} up"));
+        }
+        Self { _way: way, near, far, _machine: machine }
+    }
+}
+
+impl Way {
+    /// Devices that are down and have no addresses; terms are met from the first end.
+    pub fn new(ends: [&Namespace; 2], device: &'static str, mode: Mode, terms: Terms) -> Self {
+        let [a, b] = ends.map(|end| {
+            let made = end.enter(|| Iface::without_packet_info(device, mode)).expect("a tun device");
+            end.ip(&format!("link set {device} txqueuelen 5000"));
+            Arc::new(made)
         });
-        let [a, b] = devices;
         let back = Terms { lossy: None, narrow: None, ..terms };
         let mut threads = Vec::new();
         for (from, to, terms) in [(Arc::clone(&a), Arc::clone(&b), terms), (b, a, back)] {
@@ -69,15 +86,15 @@ impl Path {
             threads.push(std::thread::spawn(move || take(&from, &sender, terms)));
             threads.push(std::thread::spawn(move || give(&to, &receiver)));
         }
-        Self { near, far, threads, _machine: machine }
+        Self { ends: ends.map(|end| end.name().to_owned()), device, threads }
     }
 }
 
-impl Drop for Path {
+impl Drop for Way {
     fn drop(&mut self) {
         // Who reads a device that is gone is told so.
-        for end in [&self.near, &self.far] {
-            let _ = Command::new("ip").args(["-n", end.name(), "link", "delete", DEVICE]).output();
+        for end in &self.ends {
+            let _ = Command::new("ip").args(["-n", end, "link", "delete", self.device]).output();
         }
         self.threads.drain(..).for_each(|thread| drop(thread.join()));
     }
