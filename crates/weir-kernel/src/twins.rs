@@ -883,6 +883,40 @@ const _: () = {
     assert!(offset_of!(ProcessEvent, path) == 30);
 };
 
+/// C: `struct handshake_event`.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub struct HandshakeEvent {
+    /// C: `client`.
+    pub client: [u64; 2],
+    /// C: `server`.
+    pub server: [u64; 2],
+    /// C: `client_rtt`.
+    pub client_rtt: u64,
+    /// C: `server_rtt`.
+    pub server_rtt: u64,
+    /// C: `netns`.
+    pub netns: u32,
+    /// C: `client_port`.
+    pub client_port: u16,
+    /// C: `server_port`.
+    pub server_port: u16,
+}
+
+// SAFETY: repr(C), integers only, no padding: the sizes of the fields add up.
+unsafe impl Pod for HandshakeEvent {}
+
+const _: () = {
+    assert!(size_of::<HandshakeEvent>() == 56);
+    assert!(offset_of!(HandshakeEvent, client) == 0);
+    assert!(offset_of!(HandshakeEvent, server) == 16);
+    assert!(offset_of!(HandshakeEvent, client_rtt) == 32);
+    assert!(offset_of!(HandshakeEvent, server_rtt) == 40);
+    assert!(offset_of!(HandshakeEvent, netns) == 48);
+    assert!(offset_of!(HandshakeEvent, client_port) == 52);
+    assert!(offset_of!(HandshakeEvent, server_port) == 54);
+};
+
 /// C: `struct drop_key`.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]

@@ -7,7 +7,7 @@ use std::fmt::Write;
 use std::path::Path;
 use std::{env, fs};
 
-const STRUCTS: [&str; 25] = [
+const STRUCTS: [&str; 26] = [
     "flow_entry",
     "flow_addresses",
     "flow_bucket",
@@ -30,6 +30,7 @@ const STRUCTS: [&str; 25] = [
     "retransmit_event",
     "payload_part",
     "process_event",
+    "handshake_event",
     "drop_key",
     "drop_count",
     "tcp_look",

@@ -309,18 +309,32 @@ static __always_inline struct flow_entry *known(const struct packet *packet, con
 	return bucket ? find(packet, part, bucket, fingerprint_of(h), &taken) : NULL;
 }
 
-static __always_inline void record(const struct packet *packet, struct part_state *part)
+/* Whether all that was seen of the flow so far asks for a connection: what follows is of its handshake. */
+static __always_inline bool is_asking(const struct flow_entry *entry)
+{
+	return (entry->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN;
+}
+
+/*
+ * Whether the packet may be of a handshake. One that asks again where there was an answer already does not begin
+ * another one: the ACK that follows would not be told from those before.
+ */
+static __always_inline bool record(const struct packet *packet, struct part_state *part)
 {
 	__u64 h = hash(packet);
 	struct flow_bucket *bucket = bucket_of(part, h);
 	struct flow_entry *entry;
+	bool is_first = true;
 	__u32 taken;
 
 	if (!bucket)
-		return;
+		return false;
 	entry = find(packet, part, bucket, fingerprint_of(h), &taken);
-	if (entry)
+	if (entry) {
+		is_first = is_asking(entry) || (packet->marks & SYN_ACK_SEEN);
 		add_packet(entry, packet);
-	else
+	} else {
 		insert(packet, part, bucket, taken, fingerprint_of(h));
+	}
+	return is_first;
 }

@@ -26,6 +26,7 @@ struct packet {
 	__u8 marks; /* as in flow_entry */
 	__u8 rate; /* as in flow_entry */
 	__u8 ttl;
+	__u8 egress; /* it leaves; set on the long way only */
 	__u16 point;
 	__u32 header_length; /* from the link layer to the end of the transport header */
 	__u32 count; /* wire packets */
@@ -117,6 +118,7 @@ struct tcp_start {
 #define TCP_HEADER_LENGTH(offset_flags) (((offset_flags) >> 12) * 4)
 #define TCP_FLAGS(offset_flags) (0x0fff & (offset_flags))
 #define TCP_SYN 0x02
+#define TCP_RST 0x04
 #define TCP_ACK 0x10
 #define UDP_HEADER_LENGTH 8
 

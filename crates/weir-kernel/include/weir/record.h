@@ -324,6 +324,17 @@ struct payload_part {
 	__u8 padding[6];
 };
 
+/* A handshake of TCP that this host has forwarded, both ways. */
+struct handshake_event {
+	__u64 client[2]; /* who asked; as in socket_event */
+	__u64 server[2];
+	__u64 client_rtt; /* nanoseconds from the interface towards the server to that end and back */
+	__u64 server_rtt;
+	__u32 netns; /* as in interface_key */
+	__u16 client_port;
+	__u16 server_port;
+};
+
 /* Of the frame that programs are run on by hand; IEEE's for local experiments. */
 #define RUN_BY_HAND 0x88b5
 
@@ -443,6 +454,7 @@ PIN_SIZE(call_event, 136);
 PIN_SIZE(retransmit_event, 136);
 PIN_SIZE(process_event, 32);
 PIN_SIZE(payload_part, 72);
+PIN_SIZE(handshake_event, 56);
 PIN_SIZE(drop_key, 64);
 PIN_SIZE(drop_count, 16);
 PIN_SIZE(fragment_key, 40);

@@ -11,7 +11,6 @@ const volatile __u64 dns_ports;
 const volatile __u32 dns_port_count;
 
 #define TCP_FIN 0x01
-#define TCP_RST 0x04
 
 static __always_inline bool is_one_of(__u32 port, __u32 source, __u32 destination)
 {

@@ -4,6 +4,7 @@
  * The packet itself is never touched, its verdict never changed.
  */
 #include <weir/clock.h>
+#include <weir/handshake.h>
 #include <weir/interfaces.h>
 #include <weir/levels.h>
 #include <weir/read_any.h>
@@ -67,13 +68,31 @@ static __noinline int count_out(const struct packet *packet, struct ledger_cell 
 	return 0;
 }
 
+/* On a CPU that has a part, with nobody else in the middle of it. As with record(): may it be of a handshake? */
+static __always_inline bool count_in_turn(const struct packet *packet, struct part_state *part, __u32 judgement)
+{
+	struct ledger_cell *cell = ledger_of(part, packet->point);
+	bool is_first = false;
+
+	if (!cell)
+		return false;
+	WRITE_ONCE(part->busy, 1);
+	cell->seen_packets += packet->count;
+	cell->seen_bytes += packet->bytes;
+	if (likely(judgement == JUDGED_COUNTED))
+		is_first = record(packet, part);
+	else
+		count_out(packet, cell, judgement);
+	WRITE_ONCE(part->busy, 0);
+	return is_first;
+}
+
 /* `network`: where the network header begins, or 0 for where the kernel says. */
-static __always_inline void count(const struct __sk_buff *skb, struct packet *packet,
-				  __u32 network __attribute__((unused)))
+static __always_inline void count(struct __sk_buff *skb, struct packet *packet, __u32 network __attribute__((unused)))
 {
 	struct part_state *part = part_of(packet->epoch, packet->cpu) ?: part_of(packet->epoch, 0);
 	__u32 judgement = JUDGED_COUNTED;
-	struct ledger_cell *cell;
+	bool is_first;
 
 	if (!part)
 		return;
@@ -92,19 +111,13 @@ static __always_inline void count(const struct __sk_buff *skb, struct packet *pa
 	}
 	if (unlikely(part->cpu != packet->cpu || READ_ONCE(part->busy))) {
 		count_nested(packet, part, judgement);
-		return;
+		is_first = judgement == JUDGED_COUNTED;
+	} else {
+		is_first = count_in_turn(packet, part, judgement);
 	}
-	cell = ledger_of(part, packet->point);
-	if (!cell)
-		return;
-	WRITE_ONCE(part->busy, 1);
-	cell->seen_packets += packet->count;
-	cell->seen_bytes += packet->bytes;
-	if (likely(judgement == JUDGED_COUNTED))
-		record(packet, part);
-	else
-		count_out(packet, cell, judgement);
-	WRITE_ONCE(part->busy, 0);
+	/* Where packets are drawn the one that ends a handshake may be missing, and a later one be taken for it. */
+	if (time_handshakes && is_first && packet->protocol == PROTOCOL_TCP && !packet->rate)
+		follow_handshake(skb, packet);
 }
 
 /* What a tunnel's packet carries is a flow of its own, at an observation point of its own. */
@@ -140,6 +153,7 @@ __noinline int observe_any(struct __sk_buff *skb, __u32 direction)
 	__builtin_memset(&packet.wide, 0, sizeof(packet.wide));
 	packet.epoch = READ_ONCE(epoch);
 	packet.cpu = bpf_get_smp_processor_id();
+	packet.egress = direction;
 	packet.point = interface->point + direction;
 	packet.parent = 0;
 	packet.now = ticks();
@@ -150,7 +164,10 @@ __noinline int observe_any(struct __sk_buff *skb, __u32 direction)
 	return 0;
 }
 
-/* Adds the packet to its flow if that is there; only then the rest of it is read. */
+/*
+ * Adds the packet to its flow if that is there; only then the rest of it is read. What may be of a handshake takes
+ * the long way.
+ */
 static __always_inline bool add(const struct __sk_buff *skb, struct packet *packet, const struct part_state *part,
 				const void *l3, void (*read_rest)(struct packet *, const void *, const void *))
 {
@@ -165,6 +182,8 @@ static __always_inline bool add(const struct __sk_buff *skb, struct packet *pack
 	packet->now = ticks();
 	measure_packet(skb, packet);
 	read_rest(packet, l3, (void *)(long)skb->data_end);
+	if (unlikely((packet->tcp_flags & TCP_SYN) || is_asking(entry)))
+		return false;
 	cell->seen_packets += packet->count;
 	cell->seen_bytes += packet->bytes;
 	add_packet(entry, packet);

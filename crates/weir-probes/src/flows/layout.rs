@@ -11,9 +11,12 @@ const GENERATIONS: u64 = 2;
 const PAGE: u64 = 4096;
 /// What the kernel takes for an element of an LRU hash, key and value included.
 const FRAGMENT_COST: u64 = 136;
+/// The same.
+const HANDSHAKE_COST: u64 = 144;
 const INTERFACE_COST: u64 = 8;
 const RING_MIN: u64 = PAGE;
 const RING_MAX: u64 = 8 << 20;
+const HANDSHAKE_RING_MAX: u64 = 512 << 10;
 /// An entry's number must fit in a tag.
 const ENTRIES_MAX: u64 = (1 << TAG_ENTRY_BITS) - 2;
 /// How many of the sixteen ways of a bucket are taken, on average, when all entries are: one
@@ -37,6 +40,8 @@ pub struct Demand {
     pub every_netns: bool,
     /// Whether a packet that a sampling rule takes at one observation point is taken at all of them.
     pub draw_by_content: bool,
+    /// Whether handshakes that are forwarded are timed.
+    pub handshakes: bool,
     /// What stamps packets.
     pub clock: Clock,
 }
@@ -52,6 +57,7 @@ impl Demand {
             decapsulate: false,
             every_netns: false,
             draw_by_content: super::can_draw_by_content(),
+            handshakes: true,
             clock: Clock::default(),
         }
     }
@@ -70,6 +76,10 @@ pub struct Layout {
     pub buckets_per_cpu: u32,
     /// Fragmented datagrams on their way at the same time.
     pub fragments: u32,
+    /// Handshakes on their way through at the same time; 1 where they are not timed.
+    pub half_open: u32,
+    /// Size of the ring of those that were timed, in bytes; a power of two of pages.
+    pub handshake_bytes: u32,
     /// Interfaces that are found by array rather than by hash.
     pub interfaces_direct: u32,
     /// Size of the spill ring in bytes; a power of two of pages.
@@ -82,6 +92,8 @@ pub struct Layout {
     pub every_netns: bool,
     /// Whether a packet that a sampling rule takes at one observation point is taken at all of them.
     pub draw_by_content: bool,
+    /// Whether handshakes that are forwarded are timed.
+    pub handshakes: bool,
     /// What stamps packets.
     pub clock: Clock,
 }
@@ -102,7 +114,7 @@ pub struct TooSmall {
 
 impl Layout {
     /// Divides the budget: a sixteenth for the spill ring, another for the rules, a little for
-    /// the ledger, the interfaces and the fragments, and all the rest for flows.
+    /// the ledger, the interfaces, the fragments and the handshakes, and all the rest for flows.
     ///
     /// # Errors
     /// There is no room for a single flow.
@@ -118,18 +130,24 @@ impl Layout {
         let direct = u64::from(demand.highest_ifindex + 1).next_power_of_two() * 4;
         let direct = direct.min((demand.budget / 64 / INTERFACE_COST).max(1)).min(65536);
         let fragments = (demand.budget / 64 / FRAGMENT_COST).clamp(1, 16384);
+        let share = if demand.handshakes { demand.budget } else { 0 };
+        let half_open = (share / 64 / HANDSHAKE_COST).clamp(1, 16384);
+        let handshake_ring = floor_power_of_two(share / 128).clamp(RING_MIN, HANDSHAKE_RING_MAX);
         let mut layout = Self {
             cpus: demand.cpus,
             points: points as u32,
             entries_per_cpu: 0,
             buckets_per_cpu: 1,
             fragments: fragments as u32,
+            half_open: half_open as u32,
+            handshake_bytes: handshake_ring as u32,
             interfaces_direct: direct as u32,
             spill_bytes: spill as u32,
             rule_room: rule_room(demand.budget / 16 / GENERATIONS),
             decapsulate: demand.decapsulate,
             every_netns: demand.every_netns,
             draw_by_content: demand.draw_by_content,
+            handshakes: demand.handshakes,
             clock: demand.clock,
         };
         let fixed = layout.bytes();
@@ -192,8 +210,10 @@ impl Layout {
         u64::from(self.parts()) * per_part
             + GENERATIONS * self.rule_bytes()
             + u64::from(self.spill_bytes)
-            + 3 * PAGE // the ring's own pages
+            + u64::from(self.handshake_bytes)
+            + 2 * 3 * PAGE // the rings' own pages
             + u64::from(self.fragments) * FRAGMENT_COST
+            + u64::from(self.half_open) * HANDSHAKE_COST
             + u64::from(self.interfaces_direct) * INTERFACE_COST
     }
 }

@@ -19,7 +19,8 @@ use rules::{Compiled, Published, Rates};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 use weir_kernel::{
-    GracePeriod, InterfaceEntry, InterfaceKey, Loaded, Opened, PartState, Result, Ring, SpillRecord,
+    GracePeriod, HandshakeEvent, InterfaceEntry, InterfaceKey, Loaded, Opened, PartState, Result, Ring,
+    SpillRecord,
 };
 
 static OBJECT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/flows.bpf.o"));
@@ -89,6 +90,7 @@ pub struct Flows {
     layout: Layout,
     grace: GracePeriod,
     spill: Ring<SpillRecord>,
+    handshakes: Ring<HandshakeEvent>,
     epoch: u32,
     seed: u64,
     rules: Box<Published>,
@@ -115,8 +117,10 @@ impl Flows {
         lay_out_parts(&mut loaded, &layout)?;
         let grace = GracePeriod::new()?;
         let spill = Ring::new(&loaded, "spill")?;
+        let handshakes = Ring::new(&loaded, "handshakes")?;
         let programs = Programs::of(&loaded, PROGRAMS)?;
-        Ok(Self { loaded, programs, layout, grace, spill, epoch: 0, seed, rules: Box::new(Published::new()) })
+        let rules = Box::new(Published::new());
+        Ok(Self { loaded, programs, layout, grace, spill, handshakes, epoch: 0, seed, rules })
     }
 
     /// The sizes it was loaded with.
@@ -231,6 +235,22 @@ impl Flows {
         self.spill.wait(timeout);
     }
 
+    /// Hands out at most about `limit` of the handshakes that were forwarded. How many there were.
+    ///
+    /// # Errors
+    /// The ring cannot be read.
+    pub fn consume_handshakes(&self, limit: usize, visit: impl FnMut(&HandshakeEvent)) -> Result<usize> {
+        self.handshakes.consume(limit, visit)
+    }
+
+    /// Handshakes that the ring had no room for, since the start.
+    ///
+    /// # Errors
+    /// There is no such counter.
+    pub fn lost_handshakes(&self) -> Result<u64> {
+        self.loaded.global_value("lost_handshakes")
+    }
+
     /// The generation that is written now.
     pub fn epoch(&self) -> u32 {
         self.epoch
@@ -272,6 +292,7 @@ fn open(layout: &Layout, seed: u64) -> Result<Opened> {
         object.set_constant("draw_seed", self::seed())?;
     }
     object.set_constant("own_netns", own_netns())?;
+    object.set_constant("time_handshakes", u8::from(layout.handshakes))?;
     object.set_constant("fine_clock", u8::from(layout.clock == Clock::Fine))?;
     object.set_constant("fragment_timeout", fragment_timeout as u32)?;
     object.set_constant("spill_wakeup_bytes", u64::from(layout.spill_bytes / 4))?;
@@ -288,6 +309,8 @@ fn open(layout: &Layout, seed: u64) -> Result<Opened> {
     object.set_entries("buckets", layout.parts() * layout.buckets_per_cpu)?;
     object.set_entries("ledger", layout.parts() * layout.points)?;
     object.set_entries("fragments", layout.fragments)?;
+    object.set_entries("half_open", layout.half_open)?;
+    object.set_entries("handshakes", layout.handshake_bytes)?;
     object.set_entries("interfaces", layout.interfaces_direct)?;
     object.set_entries("spill", layout.spill_bytes)?;
     Ok(object)
