@@ -16,6 +16,7 @@ pub mod dns;
 pub mod docker;
 pub mod flood;
 pub mod folder;
+pub mod forwarded;
 pub mod frames;
 pub mod frames_ipv6;
 pub mod groups;

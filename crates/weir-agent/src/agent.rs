@@ -156,6 +156,7 @@ impl Agent {
         while !stop() {
             self.wait(next)?;
             self.identity.hear()?;
+            self.health.hear_of_handshakes(&self.flows)?;
             self.drops.relieve()?;
             let remarks = self.identity.remarks().into_iter().chain(self.drops.remark());
             remarks.for_each(|line| self.books.notice(line));
@@ -219,6 +220,7 @@ impl Agent {
         self.identity.settle();
         self.identity.expire();
         self.drops.hear(&self.inventory)?;
+        self.health.hear_of_handshakes(&self.flows)?;
         let every = if self.recent.is_asked_for() { tcp::LOOK_WHILE_ASKED } else { tcp::LOOK_EVERY };
         self.health.hear(&self.inventory, every)?;
         self.health.expire();
@@ -235,7 +237,7 @@ impl Agent {
         self.retire(outlet);
         outlet.send(&mut self.books);
         outlet.collect(&mut self.books);
-        let accounts = self.identity.accounts().chain(self.health.account()).chain(self.drops.account());
+        let accounts = self.identity.accounts().chain(self.health.accounts()).chain(self.drops.account());
         let accounts = accounts.chain(self.nat.account(&self.table));
         self.books.set_probes(accounts.collect());
         self.books.audit();
@@ -330,6 +332,7 @@ fn demand(settings: &Settings, found: &[Link]) -> Demand {
         highest_ifindex: own.map(|one| one.id.index).max().unwrap_or(0),
         every_netns: settings.namespaces != Namespaces::Own,
         decapsulate: settings.decapsulate,
+        handshakes: settings.tcp,
         // What is joined must be the same packets.
         draw_by_content: settings.joining.dedup != Dedup::Off && can_draw_by_content(),
         clock: settings.clock,

@@ -101,9 +101,9 @@ impl LiveView {
     }
 
     /// Shows the agent as it is now; if the last frame is still being drawn, this one is left out.
-    pub fn show(&self, agent: &Agent) {
-        let books = agent.books();
+    pub fn show(&self, agent: &mut Agent) {
         let (busiest, interval) = (agent.busiest(MOST_ROWS), agent.last_interval());
+        let books = agent.books();
         let cells = |live: &LiveFlow| (self.columns.cells)(&live.record, (live.recent_bytes, interval));
         let rows = busiest.iter().map(cells).collect();
         if let Some(last) = self.notices.1.try_iter().last() {

@@ -14,7 +14,7 @@ pub(super) struct Exit<'a> {
     selector: &'a Selector,
     identity: &'a Identity,
     drops: &'a mut Drops,
-    health: &'a Health,
+    health: &'a mut Health,
     recent: &'a mut Recent,
     outlet: &'a mut Outlet,
     books: &'a mut Books,

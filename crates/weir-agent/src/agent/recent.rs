@@ -95,11 +95,11 @@ impl Agent {
     }
 
     /// The conversations that move most, for a live view.
-    pub fn busiest(&self, most: usize) -> Vec<LiveFlow> {
+    pub fn busiest(&mut self, most: usize) -> Vec<LiveFlow> {
         self.busiest_since(None, most)
     }
 
-    fn busiest_since(&self, drain: Option<u32>, most: usize) -> Vec<LiveFlow> {
+    fn busiest_since(&mut self, drain: Option<u32>, most: usize) -> Vec<LiveFlow> {
         let mut flows = Vec::new();
         self.table.busiest(drain, most, |ending, recent| flows.extend(live(ending, recent, &self.books)));
         for flow in &mut flows {

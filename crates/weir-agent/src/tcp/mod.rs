@@ -3,8 +3,10 @@
 //! ```text
 //! all sockets, now and then (an iterator in each namespace) ─┐
 //! each socket as it closes, resets (a ring) ─────────────────┴─► by both ends ──► records
+//! handshakes that were forwarded (the flow probe's ring) ──────► by both ends ──────┘
 //! ```
 
+mod handshakes;
 mod health;
 mod listeners;
 mod table;
@@ -12,6 +14,7 @@ mod table;
 use crate::decode::ipv6;
 use crate::interfaces::{Inventory, Namespace, Numbers};
 use crate::{Result, Settings};
+use handshakes::Handshakes;
 use health::LISTEN;
 pub(crate) use health::{failure, health};
 use listeners::Listeners;
@@ -21,9 +24,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use table::{Connections, Ends, Known, Side};
 use weir_kernel::{Loaded, TCP_LOOKED, TcpLook, clock};
-use weir_probes::flows::own_netns;
+use weir_probes::flows::{Flows, own_netns};
 use weir_probes::tcp::{PROGRAMS, Tcp};
-use weir_record::{FlowRecord, ProbeAccount, TcpFailure, TcpHealth, TcpState};
+use weir_record::{FlowKey, FlowRecord, ProbeAccount, TcpFailure, TcpHealth, TcpState};
 
 /// Connections that are remembered: about 400 bytes each.
 const CONNECTIONS: usize = 131_072;
@@ -48,6 +51,12 @@ pub struct HealthState {
     pub evicted_connections: u64,
     /// Ends of connections that the kernel's ring had no room for.
     pub lost_ends: u64,
+    /// Forwarded handshakes that are remembered.
+    pub handshakes: u64,
+    /// Forwarded handshakes that were forgotten while their records could be on their way.
+    pub evicted_handshakes: u64,
+    /// Forwarded handshakes that the kernel's ring had no room for.
+    pub lost_handshakes: u64,
     /// How long it took to look at all sockets, the last time.
     pub look_seconds: f64,
 }
@@ -59,6 +68,7 @@ pub(crate) struct Health {
     tick: Duration,
     connections: Connections,
     listeners: Listeners,
+    handshakes: Handshakes,
     numbers: Numbers,
     looked: Option<Instant>,
     took: Duration,
@@ -86,6 +96,7 @@ impl Health {
             tick: clock::tick().unwrap_or_default(),
             connections: Connections::new(CONNECTIONS, linger),
             listeners: Listeners::new(linger),
+            handshakes: Handshakes::new(settings),
             numbers: Numbers::default(),
             looked: None,
             took: Duration::ZERO,
@@ -95,11 +106,20 @@ impl Health {
         (health, remark)
     }
 
+    /// Takes in the handshakes that were forwarded meanwhile.
+    ///
+    /// # Errors
+    /// The kernel refuses to be read.
+    pub fn hear_of_handshakes(&mut self, flows: &Flows) -> Result<()> {
+        self.handshakes.hear(flows)
+    }
+
     /// Takes in what has ended meanwhile; looks at what there is, `every` so often.
     ///
     /// # Errors
     /// The kernel refuses to be read.
     pub fn hear(&mut self, inventory: &Inventory, every: Duration) -> Result<()> {
+        self.numbers = Numbers::of(inventory);
         self.hear_of_ends()?;
         if self.looked.is_none_or(|looked| looked.elapsed() >= every.max(SHARE * self.took)) {
             self.look(inventory);
@@ -123,7 +143,6 @@ impl Health {
             return;
         }
         let began = Instant::now();
-        self.numbers = Numbers::of(inventory);
         inventory.namespaces().for_each(|(namespace, _)| self.look_into(namespace));
         (self.took, self.looked) = (began.elapsed(), Some(began));
     }
@@ -155,18 +174,22 @@ impl Health {
         let now = Instant::now();
         self.connections.expire(now);
         self.listeners.expire(now);
+        self.handshakes.expire(now);
     }
 
-    /// Enters what the kernels at both ends keep.
-    pub fn attribute(&self, record: &mut FlowRecord) {
-        let meant = record.key.addresses().zip(record.key.ports());
-        let (true, Some((addresses, ports))) = (self.probe.is_some() && record.key.is_tcp(), meant) else {
-            return;
-        };
-        let netns = self.numbers.of_interface(&record.interface);
-        let meant = Ends { local: (addresses.0, ports.0), remote: (addresses.1, ports.1) };
+    /// Enters what the kernels at both ends keep, and how far the ends are from here.
+    pub fn attribute(&mut self, record: &mut FlowRecord) {
+        let Some(meant) = meant(&record.key) else { return };
         // Behind a NAT: what the one who was asked sees.
         let behind = record.translation.map(|ends| Ends { local: ends.source, remote: ends.destination });
+        self.handshakes.attribute(record, [Some(meant), behind], &self.numbers);
+        if self.probe.is_some() {
+            self.attribute_health(record, meant, behind);
+        }
+    }
+
+    fn attribute_health(&self, record: &mut FlowRecord, meant: Ends, behind: Option<Ends>) {
+        let netns = self.numbers.of_interface(&record.interface);
         let find = |ends: Ends| self.connections.get(&ends, netns).cloned();
         record.source.tcp = find(meant).or_else(|| find(behind?));
         record.destination.tcp =
@@ -189,6 +212,9 @@ impl Health {
             evicted_connections: self.connections.evicted(),
             lost_ends: self.lost(),
             look_seconds: self.took.as_secs_f64(),
+            handshakes: self.handshakes.len() as u64,
+            evicted_handshakes: self.handshakes.evicted(),
+            lost_handshakes: self.handshakes.lost(),
         }
     }
 
@@ -196,14 +222,15 @@ impl Health {
         self.probe.as_ref().and_then(|probe| probe.lost().ok()).unwrap_or(0)
     }
 
-    /// What the probe has told, and what of it was lost.
-    pub fn account(&self) -> Option<ProbeAccount> {
-        self.probe.as_ref().map(|_| ProbeAccount {
+    /// What was told, and what of it was lost.
+    pub fn accounts(&self) -> impl Iterator<Item = ProbeAccount> {
+        let of_sockets = self.probe.as_ref().map(|_| ProbeAccount {
             probe: "tcp",
             events: self.events,
             lost_events: self.lost(),
             evicted: self.connections.evicted(),
-        })
+        });
+        of_sockets.into_iter().chain(self.handshakes.account())
     }
 
     /// The programs that run, for their statistics.
@@ -225,6 +252,12 @@ pub(crate) fn look_into(probe: &Tcp, namespace: &Namespace) -> io::Result<Vec<Tc
 pub(crate) fn ends(look: &TcpLook) -> Ends {
     let side = |words, port| -> Side { (ipv6(words).to_canonical(), port) };
     Ends { local: side(look.local, look.local_port), remote: side(look.remote, look.remote_port) }
+}
+
+/// The ends that a record of TCP is about.
+fn meant(key: &FlowKey) -> Option<Ends> {
+    let (addresses, ports) = key.addresses().zip(key.ports()).filter(|_| key.is_tcp())?;
+    Some(Ends { local: (addresses.0, ports.0), remote: (addresses.1, ports.1) })
 }
 
 fn turned(ends: Ends) -> Ends {

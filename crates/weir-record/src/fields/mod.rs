@@ -22,6 +22,7 @@ macro_rules! end_field {
 mod container;
 mod drops;
 mod flow;
+mod handshake;
 mod kubernetes;
 mod name;
 mod packets;
@@ -46,6 +47,7 @@ const GROUPS: &[&[Field]] = &[
     name::DESTINATION,
     tcp::SOURCE,
     tcp::DESTINATION,
+    handshake::FIELDS,
 ];
 
 static ALL: [Field; count(GROUPS)] = joined(GROUPS);

@@ -102,11 +102,12 @@ fn tcp(health: &HealthState) -> String {
     if !health.on {
         return format!("{QUIET}off: records do not say how TCP connections fare{QUIET:#}");
     }
-    let lost = match (health.evicted_connections, health.lost_ends) {
+    let forgotten = health.evicted_connections + health.evicted_handshakes;
+    let lost = match (forgotten, health.lost_ends + health.lost_handshakes) {
         (0, 0) => "none forgotten".into(),
         (forgotten, lost) => {
             let (forgotten, lost) = (text::grouped(forgotten), text::grouped(lost));
-            format!("{ALARM}{forgotten} forgotten, {lost} ends lost{ALARM:#}")
+            format!("{ALARM}{forgotten} forgotten, {lost} of ends and handshakes lost{ALARM:#}")
         }
     };
     let took = format!("{:.1} ms", health.look_seconds * 1e3);
