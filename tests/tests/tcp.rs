@@ -209,6 +209,40 @@ sys.stdin.read()
     }
 }
 
+/// A server whose handshakes are not finished: those that it turns away say why.
+#[test]
+fn root_a_full_syn_queue_is_the_cause() {
+    const SERVER: &str = r#"
+import socket
+listening = socket.socket()
+listening.bind(('0.0.0.0', 5001))
+listening.listen(2)
+print('ready', flush=True)
+while True:
+    listening.accept()
+"#;
+    let pair = Pair::new();
+    pair.right.sysctl("net/ipv4/tcp_syncookies", "0");
+    pair.left.run("nft", &["add table ip t; add chain ip t c { type filter hook input priority 0; }; add rule ip t c tcp flags & (syn | ack) == syn | ack drop"]);
+    let _server = python(&pair.right, ":", SERVER, &[]);
+    let agent = Agent::start_joined(&pair.right, &["-i", INTERFACE]);
+    let connect = format!(
+        "for i in $(seq 12); do timeout 5 bash -c 'exec 3<>/dev/tcp/{RIGHT}/{PORT}' & sleep 0.1; done; wait"
+    );
+    let mut clients: Shell = shell(&pair.left, &connect);
+    clients.0.wait().expect("it ends");
+    let flows = flows(&agent.stop_and_read());
+    assert!(nstat(&pair.right, "TcpExtTCPReqQFullDrop") > 0);
+    assert_eq!(nstat(&pair.right, "TcpExtListenOverflows"), 0);
+    let causes: Vec<_> = flows
+        .iter()
+        .filter(|one| one["tcp_state"] == "attempted")
+        .map(|one| &one["destination_tcp_failure"])
+        .collect();
+    assert!(causes.iter().any(|cause| *cause == "syn_queue_full"), "{flows:#?}");
+    assert!(causes.iter().all(|cause| *cause != "accept_queue_full"), "{causes:?}");
+}
+
 /// `weir trace tcp`: each end of a connection as it ends.
 #[test]
 fn root_ends_are_told_with_all_that_was_kept() {

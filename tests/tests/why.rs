@@ -162,6 +162,47 @@ sys.stdin.read()
 }
 
 #[test]
+fn root_a_full_syn_queue() {
+    const SERVER: &str = r#"
+import socket
+listening = socket.socket()
+listening.bind(('0.0.0.0', 5001))
+listening.listen(3)
+print('ready', flush=True)
+while True:
+    listening.accept()
+"#;
+    const CLIENTS: &str = r#"
+import socket, sys, time
+asking = []
+print('ready', flush=True)
+for _ in range(40):
+    one = socket.socket()
+    one.setblocking(False)
+    one.connect_ex((sys.argv[1], 5001))
+    asking.append(one)
+    time.sleep(0.2)
+sys.stdin.read()
+"#;
+    let path = Path::new(Terms::far(1));
+    path.far.sysctl("net/ipv4/tcp_syncookies", "0");
+    // Nobody hears the answers: their handshakes stay under way.
+    path.near.run("nft", &["add table ip t; add chain ip t c { type filter hook input priority 0; }; add rule ip t c tcp flags & (syn | ack) == syn | ack drop"]);
+    let _server = python(&path.far, ":", SERVER, &[]);
+    let _clients = python(&path.near, ":", CLIENTS, &[FAR]);
+    let here = why(&path.far, &[&format!("{FAR}:{PORT}"), "--duration", "4s"]);
+    assert_eq!(
+        (&here[0]["verdict"], &here[0]["subject"]),
+        (&"syn_queue".into(), &"port".into()),
+        "{here:#?}"
+    );
+    let evidence = here[0]["limits"][0]["evidence"].to_string();
+    assert!(evidence.contains("handshakes are under way, room is for 3"), "{evidence}");
+    assert!(nstat(&path.far, "TcpExtTCPReqQFullDrop") > 0);
+    assert_eq!(nstat(&path.far, "TcpExtListenOverflows"), 0);
+}
+
+#[test]
 fn root_a_closed_port() {
     const CLIENT: &str = r#"
 import socket, sys, time

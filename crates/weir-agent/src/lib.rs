@@ -63,7 +63,7 @@ pub use snapshot::{Snapshot, Socket, SocketState};
 pub use status::{
     Cost, Drains, Effective, Entry, KernelMaps, ProgramRuns, SinkState, Status, WatchedInterface,
 };
-pub use tcp::HealthState;
+pub use tcp::{HealthState, turned_away};
 pub use trace::{Told, Tracer};
 pub use weir_kubernetes::{KubernetesState, Options as KubernetesOptions, Source as KubernetesSource};
 pub use why::{Failed, Watched, WatchedSocket};

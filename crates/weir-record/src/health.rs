@@ -64,11 +64,13 @@ pub enum TcpFailure {
     Abandoned,
     /// Who listens there has as many connections waiting to be accepted as it wants to have.
     AcceptQueueFull,
+    /// Who listens there has as many handshakes under way as it wants to have, and sends no SYN cookies.
+    SynQueueFull,
 }
 
 impl TcpFailure {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Refused,
         Self::TimedOut,
         Self::Unreachable,
@@ -76,6 +78,7 @@ impl TcpFailure {
         Self::Reset,
         Self::Abandoned,
         Self::AcceptQueueFull,
+        Self::SynQueueFull,
     ];
 
     /// The word for it.
@@ -89,6 +92,7 @@ impl TcpFailure {
             Self::Reset => "reset",
             Self::Abandoned => "abandoned",
             Self::AcceptQueueFull => "accept_queue_full",
+            Self::SynQueueFull => "syn_queue_full",
         }
     }
 }

@@ -96,8 +96,21 @@ fn of_error(look: &TcpLook) -> Option<TcpFailure> {
 }
 
 /// Whether a socket that listens takes no more: the kernel's own rule lets one more in than there is room for.
-pub fn is_full(look: &TcpLook) -> bool {
+fn is_full(look: &TcpLook) -> bool {
     look.state == LISTEN && look.accept_queue > look.accept_queue_room
+}
+
+/// Why a socket that listens turns away who comes, if it does. One that `has_dropped` segments since the last look, and
+/// has room for connections by now, had none, or has too many handshakes under way: inet_csk_reqsk_queue_is_full().
+/// Full of these alone it may still send SYN cookies.
+#[must_use]
+pub fn turned_away(look: &TcpLook, has_dropped: bool) -> Option<TcpFailure> {
+    let has_many_handshakes = look.syn_queue >= look.accept_queue_room.max(1);
+    match (is_full(look), has_dropped) {
+        (false, false) => None,
+        (false, true) if has_many_handshakes => Some(TcpFailure::SynQueueFull),
+        _ => Some(TcpFailure::AcceptQueueFull),
+    }
 }
 
 #[cfg(test)]
@@ -156,6 +169,11 @@ mod tests {
             ..TcpLook::default()
         };
         assert_eq!(failure(&room(3)), Some(TcpFailure::AcceptQueueFull));
+        let asked = |look: TcpLook| TcpLook { syn_queue: 2, ..look };
+        assert_eq!(turned_away(&asked(room(0)), false), None);
+        assert_eq!(turned_away(&asked(room(0)), true), Some(TcpFailure::SynQueueFull));
+        assert_eq!(turned_away(&asked(room(3)), true), Some(TcpFailure::AcceptQueueFull));
+        assert_eq!(turned_away(&room(0), true), Some(TcpFailure::AcceptQueueFull));
         assert_eq!(failure(&room(2)), None);
         let nobody = TcpLook { change: TCP_REFUSED as u8, ..TcpLook::default() };
         assert_eq!(failure(&nobody), Some(TcpFailure::Refused));

@@ -1,17 +1,18 @@
 //! Sockets that listen: whether they had to turn somebody away.
 
-use super::health::is_full;
+use super::health::turned_away;
 use super::table::Side;
 use hashbrown::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::{Duration, Instant};
 use weir_kernel::TcpLook;
+use weir_record::TcpFailure;
 
 #[derive(Debug)]
 struct Listener {
     drops: u32,
-    /// When it was last seen not to take any more.
-    full: Option<Instant>,
+    /// Why it did not take any more, and when that was last seen.
+    full: Option<(TcpFailure, Instant)>,
     looked: Instant,
 }
 
@@ -39,7 +40,7 @@ impl Listeners {
         }
         let has_dropped = before.is_some_and(|before| before.drops != look.drops);
         let was_full = before.and_then(|before| before.full);
-        let full = (is_full(look) || has_dropped).then_some(now).or(was_full);
+        let full = turned_away(look, has_dropped).map(|why| (why, now)).or(was_full);
         self.known.insert((netns, local), Listener { drops: look.drops, full, looked: now });
     }
 
@@ -49,12 +50,12 @@ impl Listeners {
         self.known.retain(|_, one| now.duration_since(one.looked) < linger);
     }
 
-    /// Whether who listens there, at this address or at any, has turned somebody away not long ago.
-    pub fn turned_away(&self, netns: u32, (address, port): Side, now: Instant) -> bool {
+    /// Why who listens there, at this address or at any, has turned somebody away not long ago, if it has.
+    pub fn turned_away(&self, netns: u32, (address, port): Side, now: Instant) -> Option<TcpFailure> {
         let any: [IpAddr; 2] = [Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into()];
         let mut found =
-            any.into_iter().chain([address]).filter_map(|at| self.known.get(&(netns, (at, port))));
-        found.any(|one| one.full.is_some_and(|when| now.duration_since(when) < self.linger))
+            any.into_iter().chain([address]).filter_map(|at| self.known.get(&(netns, (at, port)))?.full);
+        found.find(|(_, when)| now.duration_since(*when) < self.linger).map(|(why, _)| why)
     }
 }
 
@@ -76,13 +77,14 @@ mod tests {
             ..TcpLook::default()
         };
         listeners.learn(0, any, &look(2, 7), now);
-        assert!(!listeners.turned_away(0, one, now));
+        let full = Some(TcpFailure::AcceptQueueFull);
+        assert_eq!(listeners.turned_away(0, one, now), None);
         listeners.learn(0, any, &look(0, 8), now);
-        assert!(listeners.turned_away(0, one, now) && !listeners.turned_away(1, one, now));
+        assert_eq!((listeners.turned_away(0, one, now), listeners.turned_away(1, one, now)), (full, None));
         listeners.learn(0, any, &look(0, 8), now + linger);
-        assert!(!listeners.turned_away(0, one, now + linger));
+        assert_eq!(listeners.turned_away(0, one, now + linger), None);
         listeners.learn(0, any, &look(3, 8), now + linger);
-        assert!(listeners.turned_away(0, one, now + linger));
+        assert_eq!(listeners.turned_away(0, one, now + linger), full);
         listeners.expire(now + 3 * linger);
         assert!(listeners.known.is_empty());
     }

@@ -16,6 +16,7 @@ use crate::interfaces::{Inventory, Namespace, Numbers};
 use crate::{Result, Settings};
 use handshakes::Handshakes;
 use health::LISTEN;
+pub use health::turned_away;
 pub(crate) use health::{failure, health};
 use listeners::Listeners;
 use serde::{Deserialize, Serialize};
@@ -26,7 +27,7 @@ use table::{Connections, Ends, Known, Side};
 use weir_kernel::{Loaded, TCP_LOOKED, TcpLook, clock};
 use weir_probes::flows::{Flows, own_netns};
 use weir_probes::tcp::{PROGRAMS, Tcp};
-use weir_record::{FlowKey, FlowRecord, ProbeAccount, TcpFailure, TcpHealth, TcpState};
+use weir_record::{FlowKey, FlowRecord, ProbeAccount, TcpHealth, TcpState};
 
 /// Connections that are remembered: about 400 bytes each.
 const CONNECTIONS: usize = 131_072;
@@ -195,12 +196,9 @@ impl Health {
         record.destination.tcp =
             behind.and_then(|behind| find(turned(behind))).or_else(|| find(turned(meant)));
         let asked = behind.unwrap_or(meant).remote;
-        if record.destination.tcp.is_none()
-            && record.tcp_state == Some(TcpState::Attempted)
-            && self.listeners.turned_away(netns, asked, Instant::now())
-        {
-            let failure = Some(TcpFailure::AcceptQueueFull);
-            record.destination.tcp = Some(Arc::new(TcpHealth { failure, ..TcpHealth::default() }));
+        if record.destination.tcp.is_none() && record.tcp_state == Some(TcpState::Attempted) {
+            let failure = self.listeners.turned_away(netns, asked, Instant::now());
+            record.destination.tcp = failure.map(|_| Arc::new(TcpHealth { failure, ..TcpHealth::default() }));
         }
     }
 

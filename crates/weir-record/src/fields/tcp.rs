@@ -67,7 +67,7 @@ macro_rules! fields_of {
             number!($end, bytes_received, Bytes, "_tcp_bytes_received", "tcp.received.size", "Payload that it has received, in order and once."),
             number!($end, resets_sent, Packets, "_tcp_resets_sent", "tcp.resets.sent", "Resets that it has sent."),
             number!($end, resets_received, Packets, "_tcp_resets_received", "tcp.resets.received", "Resets that ended the connection at this end."),
-            end_field!($end, "_tcp_failure", "tcp.failure", Kind::Text, "Why the connection failed: `refused` (a reset was the answer), `timed_out`, `unreachable`, `reset_in_handshake` (before anything was exchanged), `reset` (later), `abandoned` (the process gave up before there was an answer), `accept_queue_full` (this end listens, and does not accept what waits).", |record| {
+            end_field!($end, "_tcp_failure", "tcp.failure", Kind::Text, "Why the connection failed: `refused` (a reset was the answer), `timed_out`, `unreachable`, `reset_in_handshake` (before anything was exchanged), `reset` (later), `abandoned` (the process gave up before there was an answer), `accept_queue_full` (this end listens, and does not accept what waits), `syn_queue_full` (it listens, and has as many handshakes under way as it wants to have).", |record| {
                 let failure = record.$end.tcp.as_deref().and_then(|tcp| tcp.failure);
                 failure.map_or(Value::Absent, |failure| Value::Text(Cow::Borrowed(failure.as_str())))
             }, |draft, value| set(&mut known(&mut draft.record.$end.tcp).failure, value.word(&TcpFailure::ALL, TcpFailure::as_str).map(Some))),

@@ -1,7 +1,7 @@
 //! What is found: a verdict on each connection, each failure and each queue that was asked about.
 
 use super::connection::{Connection, LISTEN, Pace, SYN_SENT, end, flow};
-use super::judge::{Case, Limit, Limiter, is_overrun};
+use super::judge::{self, Case, Limit, Limiter};
 use super::target::Target;
 use super::words;
 use std::collections::{BTreeMap, BTreeSet};
@@ -61,7 +61,7 @@ pub fn all(watched: &Watched, target: &Target, interval: Duration) -> Vec<Findin
 fn connection(one: &Connection<'_>, flow: FlowRecord, watched: &Watched, interval: Duration) -> Finding {
     let case = Case::of(one, watched.tick, interval);
     let evidence = |limiter| match (limiter, one.listener) {
-        (Limiter::AcceptQueue, Some(listener)) => queue(listener, interval),
+        (Limiter::AcceptQueue | Limiter::SynQueue, Some(listener)) => queue(listener, interval),
         _ => case.evidence(limiter),
     };
     let rate = |bytes: u64, seconds: f64| (bytes as f64 / seconds) as u64;
@@ -99,8 +99,8 @@ fn overrun<'a>(
             target => target.is_served_at(socket.local),
         };
         let evidence = words::listener(socket, pace.drops, pace.seconds);
-        (is_meant && is_overrun(socket, pace.drops))
-            .then(|| Finding::sure(Subject::Port, flow, Limiter::AcceptQueue, evidence))
+        let limiter = judge::overrun(socket, pace.drops).filter(|_| is_meant)?;
+        Some(Finding::sure(Subject::Port, flow, limiter, evidence))
     })
 }
 

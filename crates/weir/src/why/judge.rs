@@ -6,7 +6,7 @@
 
 use super::connection::{CLOSE_WAIT, Connection, ESTABLISHED, Pace, SYN_SENT};
 use std::time::Duration;
-use weir_agent::WatchedSocket;
+use weir_agent::{WatchedSocket, turned_away};
 use weir_kernel::{TCP_UNHELD, TCP_WINDOW_LIMITED, TcpLook};
 use weir_record::TcpFailure;
 
@@ -20,6 +20,7 @@ pub enum Limiter {
     NarrowLink,
     CongestionWindow,
     AcceptQueue,
+    SynQueue,
     /// Only the end that receives is here, and it takes all that comes.
     OtherEnd,
     NoAnswer,
@@ -107,9 +108,12 @@ fn waiting_bytes(bytes: u32) -> u32 {
     if bytes > 1 { bytes } else { 0 }
 }
 
-/// Whether a socket that listens turns away who comes.
-pub fn is_overrun(listener: &WatchedSocket, drops: u32) -> bool {
-    drops > 0 || listener.last.accept_queue > listener.last.accept_queue_room
+/// Which queue of a socket that listens has no room for who comes.
+pub fn overrun(listener: &WatchedSocket, drops: u32) -> Option<Limiter> {
+    match turned_away(&listener.last, drops > 0)? {
+        TcpFailure::SynQueueFull => Some(Limiter::SynQueue),
+        _ => Some(Limiter::AcceptQueue),
+    }
 }
 
 /// One that has not begun yet.
@@ -120,16 +124,15 @@ fn waiting(connection: &Connection<'_>, interval: Duration) -> Option<Vec<Limit>
     };
     let overrun = connection
         .listener
-        .is_some_and(|listener| is_overrun(listener, Pace::of(listener, Duration::ZERO, interval).drops));
+        .and_then(|listener| overrun(listener, Pace::of(listener, Duration::ZERO, interval).drops));
     if connection.asked.is_some_and(unheld) {
         return Some(vec![sure(Limiter::AcceptQueue)]);
     }
     let asker = connection.asker?;
     match asker.last.state {
-        SYN_SENT if overrun => Some(vec![sure(Limiter::AcceptQueue)]),
-        SYN_SENT => Some(vec![sure(Limiter::NoAnswer)]),
+        SYN_SENT => Some(vec![sure(overrun.unwrap_or(Limiter::NoAnswer))]),
         // It believes to be connected; the last segment of the handshake was dropped where the queue is full.
-        ESTABLISHED if connection.asked.is_none() && overrun => Some(vec![sure(Limiter::AcceptQueue)]),
+        ESTABLISHED if connection.asked.is_none() => overrun.map(|limiter| vec![sure(limiter)]),
         _ => None,
     }
 }
@@ -212,6 +215,7 @@ fn by_receiver(receiver: &Side<'_>) -> Vec<Limit> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::connection::LISTEN;
     use super::*;
     use std::net::SocketAddr;
     use std::sync::Arc;
@@ -324,10 +328,14 @@ mod tests {
         let asking =
             socket(TcpLook::default(), TcpLook { state: SYN_SENT, retransmits: 2, ..TcpLook::default() });
         assert_eq!(judged(&connection(Some(&asking), None, None)), (Limiter::NoAnswer, 1.0));
-        let full = TcpLook { accept_queue: 3, accept_queue_room: 2, ..TcpLook::default() };
+        let full = TcpLook { state: LISTEN, accept_queue: 3, accept_queue_room: 2, ..TcpLook::default() };
         let listening = socket(full, full);
         let turned_away = connection(Some(&asking), None, Some(&listening));
         assert_eq!(judged(&turned_away), (Limiter::AcceptQueue, 1.0));
+        let busy = TcpLook { state: LISTEN, syn_queue: 2, accept_queue_room: 2, ..TcpLook::default() };
+        let listening = socket(busy, TcpLook { drops: 1, ..busy });
+        let turned_away = connection(Some(&asking), None, Some(&listening));
+        assert_eq!(judged(&turned_away), (Limiter::SynQueue, 1.0));
         let waiting = socket(
             TcpLook::default(),
             TcpLook { state: ESTABLISHED, marks: TCP_UNHELD as u8, ..TcpLook::default() },

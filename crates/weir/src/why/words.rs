@@ -19,6 +19,7 @@ impl Limiter {
             Self::NarrowLink => "narrow_link",
             Self::CongestionWindow => "congestion_window",
             Self::AcceptQueue => "accept_queue",
+            Self::SynQueue => "syn_queue",
             Self::OtherEnd => "other_end",
             Self::NoAnswer => "no_answer",
             Self::Failure(failure) => failure.as_str(),
@@ -35,6 +36,7 @@ impl Limiter {
             Self::NarrowLink => "narrow link",
             Self::CongestionWindow => "congestion window",
             Self::AcceptQueue => "accept queue",
+            Self::SynQueue => "SYN queue",
             Self::OtherEnd => "other end",
             Self::NoAnswer => "no answer",
             Self::Failure(TcpFailure::Refused) => "refused",
@@ -44,6 +46,7 @@ impl Limiter {
             Self::Failure(TcpFailure::Reset) => "reset",
             Self::Failure(TcpFailure::Abandoned) => "given up",
             Self::Failure(TcpFailure::AcceptQueueFull) => "accept queue full",
+            Self::Failure(TcpFailure::SynQueueFull) => "SYN queue full",
         }
     }
 
@@ -59,6 +62,9 @@ impl Limiter {
                 "TCP lets no more be on its way at once: the path is long, or it is still trying."
             }
             Self::AcceptQueue => "The server does not accept what waits to be accepted.",
+            Self::SynQueue => {
+                "The server has as many handshakes under way as it wants to have, and sends no SYN cookies."
+            }
             Self::OtherEnd => {
                 "This end takes all that comes: the sender or the path gives no more. Ask there."
             }
@@ -71,6 +77,9 @@ impl Limiter {
             Self::Failure(TcpFailure::Abandoned) => "The process gave up before there was an answer.",
             Self::Failure(TcpFailure::AcceptQueueFull) => {
                 "The server has as many connections waiting as it wants to have."
+            }
+            Self::Failure(TcpFailure::SynQueueFull) => {
+                "The server has as many handshakes under way as it wants to have."
             }
         }
     }
@@ -108,7 +117,7 @@ impl Case<'_> {
             Limiter::CongestionWindow => of_sender(congestion_window),
             Limiter::OtherEnd => receiver.map(taken).into_iter().collect(),
             Limiter::NoAnswer => of_sender(|side| vec![asked(side.socket)]),
-            Limiter::AcceptQueue | Limiter::Failure(_) => Vec::new(),
+            Limiter::AcceptQueue | Limiter::SynQueue | Limiter::Failure(_) => Vec::new(),
         }
     }
 }
@@ -226,6 +235,12 @@ pub fn listener(socket: &WatchedSocket, drops: u32, seconds: f64) -> Vec<String>
         last.accept_queue,
         u64::from(last.accept_queue_room) + 1
     )];
+    if last.syn_queue > 0 {
+        said.push(format!(
+            "{} handshakes are under way, room is for {}",
+            last.syn_queue, last.accept_queue_room
+        ));
+    }
     if drops > 0 {
         said.push(format!("{drops} segments that ask for more were dropped in {seconds:.1} s"));
     } else if last.drops > 0 {
