@@ -98,6 +98,19 @@ static __always_inline bool note_use(struct sock *sk, struct task_struct *task, 
 	return true;
 }
 
+/* All that a packet tells of the socket, and its namespace: another socket may come to be where one was. */
+static __always_inline __u64 mix_addresses(const struct sock_common *common)
+{
+	__u64 mixed = common->skc_net.net->ns.inum, words[4];
+
+	copy_ipv6(words, &common->skc_v6_rcv_saddr);
+	copy_ipv6(words + 2, &common->skc_v6_daddr);
+#pragma unroll
+	for (int i = 0; i < 4; i++)
+		mixed = (mixed ^ words[i]) * 0x9e3779b97f4a7c15ULL;
+	return mixed ^ common->skc_rcv_saddr;
+}
+
 static __always_inline void use_datagrams(struct sock *sk, struct task_struct *task, __u64 now)
 {
 	const struct sock_common *common = &sk->__sk_common;
@@ -107,6 +120,7 @@ static __always_inline void use_datagrams(struct sock *sk, struct task_struct *t
 	struct known_use *known = &known_uses[ends * 0x9e3779b97f4a7c15ULL >> (64 - KNOWN_BITS)];
 	__u64 digest = (ends ^ user * 0x9e3779b97f4a7c15ULL ^ now >> 10) * 0xbf58476d1ce4e5b9ULL;
 
+	digest ^= mix_addresses(common);
 	if (known->socket == (__u64)sk && known->digest == digest)
 		return;
 	if (!note_use(sk, task, now))
