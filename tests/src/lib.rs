@@ -30,6 +30,7 @@ pub mod oci;
 pub mod output;
 pub mod pair;
 pub mod path;
+pub mod queues;
 pub mod router;
 pub mod servers;
 pub mod shell;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use weir_tests::agent::Agent;
 use weir_tests::pair::{INTERFACE, Pair, RIGHT};
 use weir_tests::path::{DEVICE, FAR, Path, Terms};
+use weir_tests::queues;
 use weir_tests::shell::{Shell, python, shell};
 use weir_tests::ss::Ss;
 use weir_tests::wire::Wire;
@@ -183,16 +184,8 @@ sys.stdin.read()
 /// A server that does not accept: those that it turns away say why.
 #[test]
 fn root_a_full_accept_queue_is_the_cause() {
-    const SERVER: &str = r#"
-import socket, sys
-listening = socket.socket()
-listening.bind(('0.0.0.0', 5001))
-listening.listen(0)
-print('ready', flush=True)
-sys.stdin.read()
-"#;
     let pair = Pair::new();
-    let _server = python(&pair.right, ":", SERVER, &[]);
+    let _server = queues::fills_accept_queue(&pair.right, 0);
     let agent = Agent::start_joined(&pair.right, &["-i", INTERFACE]);
     let connect = format!(
         "for i in 1 2 3 4; do timeout 2 bash -c 'exec 3<>/dev/tcp/{RIGHT}/{PORT}; sleep 8' & done; wait"
@@ -212,19 +205,8 @@ sys.stdin.read()
 /// A server whose handshakes are not finished: those that it turns away say why.
 #[test]
 fn root_a_full_syn_queue_is_the_cause() {
-    const SERVER: &str = r#"
-import socket
-listening = socket.socket()
-listening.bind(('0.0.0.0', 5001))
-listening.listen(2)
-print('ready', flush=True)
-while True:
-    listening.accept()
-"#;
     let pair = Pair::new();
-    pair.right.sysctl("net/ipv4/tcp_syncookies", "0");
-    pair.left.run("nft", &["add table ip t; add chain ip t c { type filter hook input priority 0; }; add rule ip t c tcp flags & (syn | ack) == syn | ack drop"]);
-    let _server = python(&pair.right, ":", SERVER, &[]);
+    let _server = queues::fills_syn_queue(&pair.right, &pair.left, 2);
     let agent = Agent::start_joined(&pair.right, &["-i", INTERFACE]);
     let connect = format!(
         "for i in $(seq 12); do timeout 5 bash -c 'exec 3<>/dev/tcp/{RIGHT}/{PORT}' & sleep 0.1; done; wait"

@@ -6,6 +6,7 @@ use std::time::Duration;
 use weir_tests::agent::Agent;
 use weir_tests::netns::Namespace;
 use weir_tests::path::{FAR, NEAR, Path, Terms};
+use weir_tests::queues;
 use weir_tests::shell::{Shell, python};
 use weir_tests::witness::nstat;
 
@@ -120,14 +121,6 @@ fn root_a_small_send_buffer() {
 
 #[test]
 fn root_a_full_accept_queue() {
-    const SERVER: &str = r#"
-import socket, sys
-listening = socket.socket()
-listening.bind(('0.0.0.0', 5001))
-listening.listen(1)
-print('ready', flush=True)
-sys.stdin.read()
-"#;
     const CLIENTS: &str = r#"
 import socket, sys, time
 asking = []
@@ -141,7 +134,7 @@ print('ready', flush=True)
 sys.stdin.read()
 "#;
     let path = Path::new(Terms::far(1));
-    let _server = python(&path.far, ":", SERVER, &[]);
+    let _server = queues::fills_accept_queue(&path.far, 1);
     let _clients = python(&path.near, ":", CLIENTS, &[FAR]);
     let here = why(&path.far, &[&format!("{FAR}:{PORT}"), "--duration", "4s"]);
     assert_eq!(
@@ -163,15 +156,6 @@ sys.stdin.read()
 
 #[test]
 fn root_a_full_syn_queue() {
-    const SERVER: &str = r#"
-import socket
-listening = socket.socket()
-listening.bind(('0.0.0.0', 5001))
-listening.listen(3)
-print('ready', flush=True)
-while True:
-    listening.accept()
-"#;
     const CLIENTS: &str = r#"
 import socket, sys, time
 asking = []
@@ -185,10 +169,7 @@ for _ in range(40):
 sys.stdin.read()
 "#;
     let path = Path::new(Terms::far(1));
-    path.far.sysctl("net/ipv4/tcp_syncookies", "0");
-    // Nobody hears the answers: their handshakes stay under way.
-    path.near.run("nft", &["add table ip t; add chain ip t c { type filter hook input priority 0; }; add rule ip t c tcp flags & (syn | ack) == syn | ack drop"]);
-    let _server = python(&path.far, ":", SERVER, &[]);
+    let _server = queues::fills_syn_queue(&path.far, &path.near, 3);
     let _clients = python(&path.near, ":", CLIENTS, &[FAR]);
     let here = why(&path.far, &[&format!("{FAR}:{PORT}"), "--duration", "4s"]);
     assert_eq!(
