@@ -83,11 +83,7 @@ impl Health {
     pub fn open(settings: &Settings) -> (Self, Option<String>) {
         let linger = settings.idle_timeout + 3 * settings.interval;
         let (probe, remark) = match settings.tcp.then(Tcp::attach) {
-            Some(Ok(probe)) => {
-                let remark = (!probe.times_handshakes())
-                    .then(|| "how long TCP's handshakes take stays unknown: that takes Linux 5.11".into());
-                (Some(probe), remark)
-            }
+            Some(Ok(probe)) => (Some(probe), None),
             Some(Err(error)) => (None, Some(format!("how TCP connections fare stays unknown: {error}"))),
             None => (None, None),
         };

@@ -8,6 +8,7 @@
 #define FAMILY_IPV6 10
 #define PROTOCOL_TCP 6
 #define PROTOCOL_UDP 17
+#define TYPE_STREAM 1 /* SOCK_STREAM */
 #define TYPE_RAW 3 /* SOCK_RAW */
 
 /* include/net/tcp_states.h */

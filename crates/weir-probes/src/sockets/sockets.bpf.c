@@ -4,20 +4,16 @@
  * was accepted, inherited or passed on belongs to who uses it now; the note dies with the socket. User space hears
  * of a socket when its user changes, not with every packet.
  */
-#include <weir/socket.h>
+#include <weir/record.h>
 
 /* What is known of a socket's user, and whether user space has heard of it. */
 struct note {
 	struct socket_owner owner;
 	__u64 told; /* when, in jiffies, which cost nothing to read; 0: not yet */
+	__u64 remote; /* a connection's other end: the end of one before may have passed unnoticed */
 };
 
-struct {
-	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__type(key, int);
-	__type(value, struct note);
-} notes SEC(".maps");
+#include <weir/notes.h>
 
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
@@ -66,10 +62,15 @@ static __always_inline bool tell(struct sock *sk, const struct socket_owner *own
 	return true;
 }
 
+static __always_inline __u64 remote_of(const struct sock *sk)
+{
+	return (__u64)sk->__sk_common.skc_daddr << 16 | (__u16)sk->__sk_common.skc_dport;
+}
+
 /* Its note, if it is of the internet. Most have one: nothing else is read of them then. */
 static __always_inline struct note *note_of(struct sock *sk)
 {
-	struct note *note = bpf_sk_storage_get(&notes, sk, NULL, 0);
+	struct note *note = find_note(sk);
 	__u16 family;
 
 	if (note)
@@ -77,13 +78,39 @@ static __always_inline struct note *note_of(struct sock *sk)
 	family = sk->__sk_common.skc_family;
 	if (family != FAMILY_IPV4 && family != FAMILY_IPV6)
 		return NULL;
-	return bpf_sk_storage_get(&notes, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
+	return stored_note(sk, BPF_SK_STORAGE_GET_F_CREATE);
+}
+
+/* That of a connection, or of one who waits for them. */
+static __always_inline struct note *known_note(struct sock *sk)
+{
+	struct note *note = find_note(sk);
+
+	return note && note->remote == remote_of(sk) ? note : NULL;
+}
+
+static __always_inline struct note *begin_note(struct sock *sk)
+{
+	struct note *note = note_connection(sk);
+
+	if (note)
+		note->remote = remote_of(sk);
+	return note;
+}
+
+/* One that is closed has been told of for the last time, whoever still reads from it. */
+static __always_inline struct note *note_of_connection(struct sock *sk)
+{
+	struct note *note = known_note(sk);
+
+	if (note || sk->__sk_common.skc_state == STATE_CLOSE)
+		return note;
+	return begin_note(sk);
 }
 
 /* The running process uses the socket. Whether user space knows that by now. */
-static __always_inline bool note_use(struct sock *sk, struct task_struct *task, __u64 now)
+static __always_inline bool note_use(struct sock *sk, struct note *note, struct task_struct *task, __u64 now)
 {
-	struct note *note = note_of(sk);
 	bool is_same;
 
 	if (!note)
@@ -123,7 +150,7 @@ static __always_inline void use_datagrams(struct sock *sk, struct task_struct *t
 	digest ^= mix_addresses(common);
 	if (known->socket == (__u64)sk && known->digest == digest)
 		return;
-	if (!note_use(sk, task, now))
+	if (!note_use(sk, note_of(sk), task, now))
 		return;
 	known->socket = (__u64)sk;
 	known->digest = digest;
@@ -137,8 +164,10 @@ static __always_inline void use(struct sock *sk)
 		return;
 	if (sk->sk_protocol == PROTOCOL_UDP)
 		use_datagrams(sk, task, bpf_jiffies64());
+	else if (is_connection(sk))
+		note_use(sk, note_of_connection(sk), task, bpf_jiffies64());
 	else
-		note_use(sk, task, bpf_jiffies64());
+		note_use(sk, note_of(sk), task, bpf_jiffies64());
 }
 
 /* Linux 6.3: after every send and receive of a process. */
@@ -186,28 +215,47 @@ int weir_receives6(__u64 *arguments)
 }
 
 /* Who connects or listens does so by itself; what comes afterwards may happen in anybody's name. */
+static __always_inline void begin(struct sock *sk, int state)
+{
+	struct note *note = begin_note(sk);
+
+	if (!note)
+		return;
+	describe_owner(&note->owner, bpf_get_current_task_btf());
+	if (state == STATE_LISTEN)
+		tell(sk, &note->owner, SOCKET_LISTENS);
+}
+
+static __always_inline void established(struct sock *sk)
+{
+	struct note *note = known_note(sk);
+
+	if (note && tell(sk, &note->owner, SOCKET_USED))
+		note->told = bpf_jiffies64();
+}
+
+static __always_inline void closed(struct sock *sk)
+{
+	struct note *note = known_note(sk);
+
+	if (note)
+		tell(sk, &note->owner, SOCKET_CLOSED);
+	forget_connection(sk);
+}
+
+/* Most changes say nothing of whose it is. */
 SEC("tp_btf/inet_sock_set_state")
 int weir_state(__u64 *arguments)
 {
 	struct sock *sk = (struct sock *)arguments[0];
 	int after = arguments[2];
-	bool by_itself = after == STATE_SYN_SENT || after == STATE_LISTEN;
-	struct note *note;
 
-	/* Most changes say nothing of whose it is. */
-	if (!by_itself && after != STATE_ESTABLISHED && after != STATE_CLOSE)
-		return 0;
-	note = bpf_sk_storage_get(&notes, sk, NULL, by_itself ? BPF_SK_STORAGE_GET_F_CREATE : 0);
-	if (!note)
-		return 0;
-	if (by_itself)
-		describe_owner(&note->owner, bpf_get_current_task_btf());
-	if (after == STATE_LISTEN)
-		tell(sk, &note->owner, SOCKET_LISTENS);
-	else if (after == STATE_ESTABLISHED && tell(sk, &note->owner, SOCKET_USED))
-		note->told = bpf_jiffies64();
+	if (after == STATE_SYN_SENT || after == STATE_LISTEN)
+		begin(sk, after);
+	else if (after == STATE_ESTABLISHED)
+		established(sk);
 	else if (after == STATE_CLOSE)
-		tell(sk, &note->owner, SOCKET_CLOSED);
+		closed(sk);
 	return 0;
 }
 

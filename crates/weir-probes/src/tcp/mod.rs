@@ -12,14 +12,13 @@ pub const OBJECT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/tcp.bpf.o"))
 pub const PROGRAMS: [&str; 3] = ["weir_tcp_state", "weir_tcp_reset", "weir_tcp_was_reset"];
 /// The one that runs when it is asked.
 pub const NOW: &str = "weir_tcp_now";
-const NOTES: &str = "notes";
+const STORAGE: &str = "notes";
 
 /// The probe, attached.
 pub struct Tcp {
     loaded: Loaded,
     ends: Ring<TcpLook>,
     now: Iterator,
-    times_handshakes: bool,
     _traced: Vec<Traced>,
 }
 
@@ -29,26 +28,21 @@ impl Tcp {
     /// # Errors
     /// The kernel's refusal: it takes `iter/tcp` (5.9).
     pub fn attach() -> Result<Self> {
-        // Linux 5.11 lets programs at tracepoints keep notes on sockets.
+        // Linux 5.11 lets programs at tracepoints keep notes in socket storage.
         Self::attach_with(true).or_else(|_| Self::attach_with(false))
     }
 
-    fn attach_with(notes: bool) -> Result<Self> {
+    fn attach_with(storage: bool) -> Result<Self> {
         let mut opened = Opened::new("TCP", OBJECT)?;
-        opened.set_constant("can_note", u8::from(notes))?;
-        if !notes {
-            opened.only_maps(|map| map != NOTES)?;
+        opened.set_constant("can_store", u8::from(storage))?;
+        if !storage {
+            opened.only_maps(|map| map != STORAGE)?;
         }
         let loaded = opened.load()?;
         let ends = Ring::new(&loaded, "ends")?;
         let now = loaded.iterator(NOW)?;
         let traced = PROGRAMS.iter().map(|program| loaded.trace(program)).collect::<Result<_>>()?;
-        Ok(Self { loaded, ends, now, times_handshakes: notes, _traced: traced })
-    }
-
-    /// Whether it knows how long handshakes take, and who began.
-    pub fn times_handshakes(&self) -> bool {
-        self.times_handshakes
+        Ok(Self { loaded, ends, now, _traced: traced })
     }
 
     /// The object itself, for its statistics.

@@ -5,20 +5,15 @@
  */
 #include <weir/tcp.h>
 
-/* What TCP does not keep. Dies with its socket. */
+/* What TCP does not keep. */
 struct note {
 	__u64 began; /* when the connection was asked for, in nanoseconds */
 	__u32 handshake; /* microseconds */
 	__u32 pid; /* who asked for it; 0: the other end did */
-	__u32 was_reset;
+	__u64 was_reset;
 };
 
-struct {
-	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__type(key, int);
-	__type(value, struct note);
-} notes SEC(".maps");
+#include <weir/notes.h>
 
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
@@ -27,14 +22,6 @@ struct {
 
 /* What the ring had no room for. */
 __u64 lost_ends;
-
-/* Linux 5.11 lets programs such as these have notes. */
-const volatile __u8 can_note = 1;
-
-static __always_inline struct note *note_of(void *sk, __u64 flags)
-{
-	return can_note ? bpf_sk_storage_get(&notes, sk, NULL, flags) : NULL;
-}
 
 static __always_inline void copy_note(struct tcp_look *look, const struct note *note)
 {
@@ -69,7 +56,7 @@ static __always_inline void tell(struct sock *sk, __u8 change)
 		bpf_ringbuf_discard(look, BPF_RB_NO_WAKEUP);
 		return;
 	}
-	copy_note(look, note_of(sk, 0));
+	copy_note(look, find_note(sk));
 	look->change = change;
 	bpf_ringbuf_submit(look, BPF_RB_NO_WAKEUP);
 }
@@ -80,7 +67,7 @@ static __always_inline void tell(struct sock *sk, __u8 change)
  */
 static __always_inline void established(struct sock *sk, bool is_opener)
 {
-	struct note *note = note_of(sk, is_opener ? 0 : BPF_SK_STORAGE_GET_F_CREATE);
+	struct note *note = is_opener ? find_note(sk) : note_connection(sk);
 	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
 
 	if (!note || !tp)
@@ -92,14 +79,18 @@ static __always_inline void established(struct sock *sk, bool is_opener)
 
 static __always_inline void asked(struct sock *sk)
 {
-	struct note *note = note_of(sk, BPF_SK_STORAGE_GET_F_CREATE);
+	struct note *note = note_connection(sk);
 
 	if (!note)
 		return;
 	note->began = bpf_ktime_get_ns();
-	note->handshake = 0;
 	note->pid = bpf_get_current_pid_tgid() >> 32;
-	note->was_reset = 0;
+}
+
+static __always_inline void ended(struct sock *sk)
+{
+	tell(sk, TCP_ENDED);
+	forget_connection(sk);
 }
 
 /* A socket that goes to TIME_WAIT or is waited for by nobody goes through CLOSE, too, with all its counts. */
@@ -114,7 +105,7 @@ int weir_tcp_state(__u64 *arguments)
 	else if (after == STATE_ESTABLISHED)
 		established(sk, before == STATE_SYN_SENT);
 	else if (after == STATE_CLOSE && before != STATE_CLOSE && before != STATE_LISTEN)
-		tell(sk, TCP_ENDED);
+		ended(sk);
 	return 0;
 }
 
@@ -122,7 +113,8 @@ int weir_tcp_state(__u64 *arguments)
 SEC("tp_btf/tcp_receive_reset")
 int weir_tcp_was_reset(__u64 *arguments)
 {
-	struct note *note = note_of((struct sock *)arguments[0], BPF_SK_STORAGE_GET_F_CREATE);
+	struct sock *sk = (struct sock *)arguments[0];
+	struct note *note = find_note(sk) ?: note_connection(sk);
 
 	if (note)
 		note->was_reset = 1;
@@ -241,7 +233,7 @@ int weir_tcp_now(struct bpf_iter__tcp *context)
 	tp = bpf_skc_to_tcp_sock(common);
 	if (!tp || !describe_tcp(&look, tp))
 		return 0;
-	copy_note(&look, note_of(common, 0));
+	copy_note(&look, find_note(common));
 	look.inode = inode_of(tp);
 	look.change = TCP_LOOKED;
 	bpf_seq_write(context->meta->seq, &look, sizeof(look));

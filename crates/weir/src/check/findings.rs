@@ -72,8 +72,6 @@ pub struct Findings {
     pub drops: Tried,
     /// What looks at how TCP fares.
     pub tcp: Tried,
-    /// Whether that knows how long handshakes take.
-    pub times_handshakes: bool,
     pub statistics: Tried,
     /// The kernel keeps its memory from root too, and so from programs.
     pub is_confidential: bool,
@@ -89,7 +87,6 @@ impl Findings {
             Err(refusal) => Err(refusal.clone()),
         };
         let socket_tracepoints = try_sockets(Hooks::Tracepoints);
-        let (tcp, times_handshakes) = try_tcp();
         let tcx = with_no_op(|program| program.try_tcx().map(|()| true)).map(drop);
         Self {
             release: feature::release(),
@@ -117,8 +114,7 @@ impl Findings {
             ),
             dns: try_probe(Dns::load(&[53]), ("DNS", dns::OBJECT), &dns::PROGRAMS),
             drops: try_probe(Drops::attach(), ("drops", drops::OBJECT), &[drops::PROGRAM]),
-            tcp,
-            times_handshakes,
+            tcp: try_probe(Tcp::attach(), ("TCP", tcp::OBJECT), &[&tcp::PROGRAMS[..], &[tcp::NOW]].concat()),
             statistics: stats::Statistics::enable().map(drop).map_err(Refusal::from),
             is_confidential: fs::read_to_string("/sys/kernel/security/lockdown")
                 .is_ok_and(|text| text.contains("[confidentiality]")),
@@ -164,14 +160,6 @@ fn try_probe<T>(attached: Result<T>, object: (&'static str, &[u8]), programs: &[
     let Err(error) = attached else { return Ok(()) };
     let blamed = programs.iter().find_map(|program| load_program(object, program).err());
     Err(blamed.unwrap_or_else(|| error.into()))
-}
-
-/// And whether it times handshakes.
-fn try_tcp() -> (Tried, bool) {
-    let attached = Tcp::attach();
-    let times_handshakes = attached.as_ref().is_ok_and(Tcp::times_handshakes);
-    let programs = [&tcp::PROGRAMS[..], &[tcp::NOW]].concat();
-    (try_probe(attached, ("TCP", tcp::OBJECT), &programs), times_handshakes)
 }
 
 /// The probe as a whole, its clock program run once; program by program where the kernel refuses that.
@@ -234,7 +222,6 @@ impl Findings {
             dns: Ok(()),
             drops: Ok(()),
             tcp: Ok(()),
-            times_handshakes: true,
             statistics: Ok(()),
             is_confidential: false,
         }

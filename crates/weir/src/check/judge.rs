@@ -21,7 +21,7 @@ pub fn features(found: &Findings) -> Vec<Feature> {
     features.push(judge.required("run by hand", "4.12", &found.run_by_hand, LOAD));
     features.extend(judge.hooks());
     features.extend(judge.who_talks());
-    features.extend(judge.how_tcp_fares());
+    features.push(judge.optional("TCP (iter/tcp)", "5.9", "how TCP fares stays unknown", &found.tcp, LOAD));
     features.push(judge.statistics());
     features
 }
@@ -185,18 +185,6 @@ impl Judge<'_> {
         features.push(self.optional("process tracepoints", "5.8", "/proc, while they live", processes, LOAD));
         features.push(self.optional("DNS (TC)", "5.8", "no DNS, no names from it", dns, LOAD));
         features.push(self.optional("drops (kfree_skb)", "5.5", "no drops", drops, LOAD));
-        features
-    }
-
-    /// What tells how TCP fares: the probe, and where that does, whether it times handshakes.
-    fn how_tcp_fares(&self) -> Vec<Feature> {
-        let Findings { tcp, times_handshakes, .. } = self.found;
-        let mut features =
-            vec![self.optional("TCP (iter/tcp)", "5.9", "how TCP fares stays unknown", tcp, LOAD)];
-        if tcp.is_ok() && !times_handshakes {
-            let none = Err(Refusal { is_permission: false, text: String::new() });
-            features.push(self.optional("TCP handshake times", "5.11", "these stay unknown", &none, LOAD));
-        }
         features
     }
 

@@ -70,16 +70,6 @@ fn who_talks_has_fall_backs_and_is_not_required() {
 }
 
 #[test]
-fn without_notes_on_sockets_handshakes_are_not_timed() {
-    let features =
-        features(&Findings { release: "5.10.0".into(), times_handshakes: false, ..Findings::perfect() });
-    assert_eq!(named(&features, "TCP (iter/tcp)").status, Status::Yes);
-    let times = named(&features, "TCP handshake times");
-    assert_eq!((times.status, times.remedy.as_deref()), (Status::No, Some("boot Linux 5.11 or newer")));
-    assert!(verdict(&features).is_ok());
-}
-
-#[test]
 fn without_either_hook() {
     let found = Findings { tcx: Err(refused(false)), clsact: Some(false), ..Findings::perfect() };
     let verdict = verdict(&features(&found));
