@@ -1,30 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The DNS probe: queries and answers as they cross an interface, over UDP and TCP. It hangs where the flow probe does.
- * What is no DNS, that is almost everything, is let go after a few loads.
+ * The DNS probe: queries and answers as they cross an interface, over UDP and TCP. The flow probe hands on what may be
+ * DNS; where there is none, or it cannot, this one hangs by itself, and lets go of what is no DNS after a few loads.
  */
 #define PAYLOAD_RING (1 << 21) /* 10 000 short messages, 500 of the longest */
+#include <weir/dns_ports.h>
 #include <weir/payload.h>
 
-/* The ports that servers answer from, in network byte order, sixteen bits each, and how many they are. */
-const volatile __u64 dns_ports;
-const volatile __u32 dns_port_count;
-
 #define TCP_FIN 0x01
-
-static __always_inline bool is_one_of(__u32 port, __u32 source, __u32 destination)
-{
-	return source == port || destination == port;
-}
-
-/* The verifier knows how many there are, and takes the other comparisons out. */
-static __always_inline bool has_dns_port(__u32 source, __u32 destination)
-{
-	return is_one_of((__u16)dns_ports, source, destination) ||
-	       (dns_port_count > 1 && is_one_of((__u16)(dns_ports >> 16), source, destination)) ||
-	       (dns_port_count > 2 && is_one_of((__u16)(dns_ports >> 32), source, destination)) ||
-	       (dns_port_count > 3 && is_one_of((__u16)(dns_ports >> 48), source, destination));
-}
 
 /* Whether it can be DNS, as far as loads tell; what they cannot reach may be. */
 static __always_inline bool may_be_dns(const struct __sk_buff *skb, __u32 link_header)

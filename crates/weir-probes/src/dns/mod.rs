@@ -1,7 +1,7 @@
 //! The DNS probe: queries and answers as they cross interfaces, over UDP and TCP.
 //!
-//! The kernel half is `dns.bpf.c`. It hangs where the flow probe does, looks at the ports of each packet, and copies
-//! what has one of DNS.
+//! The kernel half is `dns.bpf.c`. It gets what the [flow probe](crate::flows) hands on, or hangs on interfaces by
+//! itself; it looks at the ports of each packet, and copies what has one of DNS.
 
 use crate::Programs;
 use crate::flows::LinkLayer;
@@ -15,6 +15,32 @@ pub const OBJECT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/dns.bpf.o"))
 pub const PROGRAMS: [&str; 4] = ["weir_dns_in", "weir_dns_out", "weir_dns_ip_in", "weir_dns_ip_out"];
 /// How many ports it can listen for.
 pub const MOST_PORTS: usize = 4;
+
+/// Ports that servers answer from, as programs are told of them: sixteen bits each, in the order of bytes in which
+/// packets have them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Ports {
+    packed: u64,
+    count: u32,
+}
+
+impl Ports {
+    /// None: nothing is DNS.
+    pub const NONE: Self = Self { packed: 0, count: 0 };
+
+    /// The first [`MOST_PORTS`] of them.
+    pub fn of(ports: &[u16]) -> Self {
+        let places = ports.iter().take(MOST_PORTS).enumerate();
+        let packed = places.fold(0, |packed, (place, port)| packed | u64::from(port.to_be()) << (16 * place));
+        Self { packed, count: ports.len().min(MOST_PORTS) as u32 }
+    }
+
+    /// Makes them constants of an object whose C includes `dns_ports.h`. Places that are left are not looked at.
+    pub(crate) fn set(self, opened: &mut Opened) -> Result<()> {
+        opened.set_constant("dns_ports", self.packed)?;
+        opened.set_constant("dns_port_count", self.count)
+    }
+}
 
 /// The probe in the kernel.
 pub struct Dns {
@@ -30,8 +56,7 @@ impl Dns {
     /// The kernel's refusal.
     pub fn load(ports: &[u16]) -> Result<Self> {
         let mut opened = Opened::new("DNS", OBJECT)?;
-        opened.set_constant("dns_ports", packed(ports))?;
-        opened.set_constant("dns_port_count", ports.len().min(MOST_PORTS) as u32)?;
+        Ports::of(ports).set(&mut opened)?;
         let loaded = opened.load()?;
         let programs = ByLinkLayer::of(&loaded, PROGRAMS)?;
         let messages = Ring::new(&loaded, "payloads")?;
@@ -69,24 +94,16 @@ impl Dns {
     }
 }
 
-/// Sixteen bits each, in the order of bytes in which packets have them. Places that are left are not looked at.
-fn packed(ports: &[u16]) -> u64 {
-    let places = ports.iter().take(MOST_PORTS).enumerate();
-    places.fold(0, |packed, (place, port)| packed | u64::from(port.to_be()) << (16 * place))
-}
-
 #[cfg(test)]
 mod tests {
-    use super::packed;
+    use super::Ports;
 
     #[test]
     fn ports_fill_their_places() {
-        assert_eq!(packed(&[53]), u64::from(53u16.to_be()));
-        let bytes: Vec<_> = packed(&[1, 2, 3, 4, 5])
-            .to_ne_bytes()
-            .chunks(2)
-            .map(|two| u16::from_be_bytes([two[0], two[1]]))
-            .collect();
-        assert_eq!(bytes, [1, 2, 3, 4]);
+        assert_eq!(Ports::of(&[53]), Ports { packed: u64::from(53u16.to_be()), count: 1 });
+        let Ports { packed, count } = Ports::of(&[1, 2, 3, 4, 5]);
+        let bytes: Vec<_> =
+            packed.to_ne_bytes().chunks(2).map(|two| u16::from_be_bytes([two[0], two[1]])).collect();
+        assert_eq!((count, bytes), (4, vec![1, 2, 3, 4]));
     }
 }
