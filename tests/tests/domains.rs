@@ -209,13 +209,13 @@ fn root_networks_are_joined_and_parted_while_it_runs() {
     let far = End { host: &other.hosts[1], interface: "joint", address: "10.80.0.2" };
     let index = INDEX + 11;
     plug(&near, &far, index);
-    wait_for("both ends are watched", SOON, || (tcx_links(index) == 8).then_some(()));
+    wait_for("both ends are watched", SOON, || (tcx_links(index) == 4).then_some(()));
     near.ping(&far, 60);
     let across = near.packets();
     near.host.ip("link del joint");
     // What appears after it went is watched when that is known, too.
     one.hosts[0].ip(&format!("link add mark index {} type bridge", index + 1));
-    wait_for("it has been noticed", SOON, || (tcx_links(index + 1) == 4).then_some(()));
+    wait_for("it has been noticed", SOON, || (tcx_links(index + 1) == 2).then_some(()));
     both();
     let total = one.packets() + other.packets() - before;
     let outcome = agent.stop();

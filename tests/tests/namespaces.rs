@@ -38,7 +38,7 @@ fn join(near: &Namespace, far: &Namespace, index: u32) -> [String; 2] {
 }
 
 fn wait_until_attached(index: u32) {
-    wait_for("it is watched", SOON, || (tcx_links(index) == 4).then_some(()));
+    wait_for("it is watched", SOON, || (tcx_links(index) == 2).then_some(()));
 }
 
 fn assert_counted(outcome: &Outcome, namespace: &Namespace, interface: &str, flood: &Flood) {
@@ -72,7 +72,7 @@ fn root_a_named_namespace_is_watched() {
     let sleeper = Sleeper::in_namespace(&near);
     let injector = Injector::open(&near, &ends[0]);
     for word in [near.name().to_owned(), sleeper.0.id().to_string()] {
-        for (hook, attached) in [("tcx", (4, 0)), ("clsact", (0, 4))] {
+        for (hook, attached) in [("tcx", (2, 0)), ("clsact", (0, 2))] {
             let args = ["--netns", &word, "-i", &ends[0], "--hook", hook, "-o", "json"];
             let agent = Agent::start(&home, &args);
             assert_eq!((tcx_links(INDEX), tc_filters(&near, &ends[0])), attached, "{args:?}");
@@ -110,7 +110,7 @@ fn root_namespaces_come_and_go() {
     let ends = join(&home, &first, INDEX);
     let glob = name("*");
     let agent = Agent::start(&home, &["--all-netns", "-i", &glob, "-o", "json", "--interval", "200ms"]);
-    assert_eq!((tcx_links(INDEX), tcx_links(INDEX + 1)), (4, 4));
+    assert_eq!((tcx_links(INDEX), tcx_links(INDEX + 1)), (2, 2));
     let early = Flood { packets: 1_000, flows: 10, mark: 1 };
     early.send(&Injector::open(&first, &ends[1]));
 

@@ -268,7 +268,7 @@ fn root_a_running_agent_is_asked_and_its_ledger_is_what_the_rows_add_up_to() {
         let rows = count(&pair, &["process", "--socket", socket], || {
             thread::sleep(ASKED);
             say(&mut talker, &server);
-            assert_eq!((programs(), tcx_links(INDEX)), (programs_before, 4), "it has none of its own");
+            assert_eq!((programs(), tcx_links(INDEX)), (programs_before, 2), "it has none of its own");
         });
         let row = rows.iter().find(|row| row["pid"] == talker.0.id()).expect("who talks");
         assert_eq!((row["flows"].as_u64(), counts(row)), (Some(1), SENT), "{rows:?}");
@@ -371,7 +371,7 @@ fn root_of_several_agents_one_is_asked() {
     let terminal = Terminal::open(&pair.left);
     terminal.line(&format!("{} top; echo ended:$?", binary().display()));
     let screen = terminal.wait_for("told by one of ");
-    assert_eq!(tcx_links(INDEX), 8, "{screen}");
+    assert_eq!(tcx_links(INDEX), 4, "{screen}");
     terminal.press(&["q"]);
     terminal.wait_for("ended:0");
     agents.into_iter().for_each(|agent| agent.stop().assert_observed());

@@ -11,6 +11,7 @@ pub use change::reloaded;
 
 use crate::books::Notify;
 use crate::conversations::{Counted, Table};
+use crate::dns::load_flows;
 use crate::drops::Drops;
 use crate::identity::Identity;
 use crate::interfaces::{Inventory, Link};
@@ -24,6 +25,7 @@ use recent::Recent;
 use std::time::{Duration, Instant};
 use weir_kernel::privilege::{has_btf, missing_capabilities, online_cpus};
 use weir_kernel::{Hook, LedgerCell, SpillRecord};
+use weir_probes::dns::Ports;
 use weir_probes::flows::rules::Rates;
 use weir_probes::flows::{Demand, Digester, Flows, Layout, Seen, Ticks, Visitor, can_draw_by_content};
 use weir_record::Count;
@@ -90,7 +92,7 @@ impl Agent {
         let addresses = settings.identity || !settings.selection.addresses.is_empty();
         let inventory = Inventory::open(settings.namespaces.clone(), addresses)?;
         let found = settings.selection.choose(inventory.links())?;
-        let mut flows = Flows::load(Layout::new(demand(&settings, &found))?)?;
+        let (mut flows, by_itself) = load_flows(Layout::new(demand(&settings, &found))?)?;
         let ticks = flows.ticks()?;
         let hook = if settings.hook == HookChoice::Clsact { Hook::Clsact } else { Hook::Tcx };
         let mut table = Table::new(&settings);
@@ -104,13 +106,13 @@ impl Agent {
         }
         let mut identity = Identity::open(&settings);
         identity.place(&inventory);
+        identity.hear_from(&mut flows);
         let mut nat = Nat::new(settings.follows_nat());
         let (health, remark) = Health::open(&settings);
         let mut remarks = identity.remarks();
         let (mut drops, said) = Drops::open(&settings);
         drops.place(&inventory);
-        remarks.extend(said);
-        remarks.extend(remark);
+        remarks.extend(said.into_iter().chain(remark).chain(by_itself));
         remarks.extend(nat.place(&inventory, &mut table));
         let (started, drains, entries_used) = (Instant::now(), DrainWatch::new(settings.interval), 0);
         let mut agent = Self {
@@ -333,6 +335,7 @@ fn demand(settings: &Settings, found: &[Link]) -> Demand {
         every_netns: settings.namespaces != Namespaces::Own,
         decapsulate: settings.decapsulate,
         handshakes: settings.tcp,
+        dns_ports: if settings.naming.dns { Ports::of(&settings.naming.dns_ports) } else { Ports::NONE },
         // What is joined must be the same packets.
         draw_by_content: settings.joining.dedup != Dedup::Off && can_draw_by_content(),
         clock: settings.clock,

@@ -85,7 +85,7 @@ fn current_netns() -> Option<u64> {
 
 /// What our clsact filters are found by again: "wei" and a number, so that agents can stand side by side.
 const HANDLE: u32 = 0x7765_6900;
-/// Each agent has two: one filter counts, one listens to DNS.
+/// Each agent has one, and a second one where DNS is listened to by filters of its own.
 const HANDLES: u32 = 16;
 const PRIORITY_HEAD: u32 = 1;
 const PRIORITY_TAIL: u32 = 0xff00;

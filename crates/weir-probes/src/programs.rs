@@ -48,7 +48,7 @@ impl Programs {
         sweep(Direction::Ingress) + sweep(Direction::Egress)
     }
 
-    fn program(&self, direction: Direction) -> BorrowedFd<'_> {
+    pub(crate) fn program(&self, direction: Direction) -> BorrowedFd<'_> {
         match direction {
             Direction::Ingress => self.ingress.as_fd(),
             Direction::Egress => self.egress.as_fd(),

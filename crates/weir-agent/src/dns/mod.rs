@@ -11,7 +11,8 @@ use crate::{Naming, Result};
 use std::net::SocketAddr;
 use weir_dns::{Exchanges, Message, Place, Seen, Segment, Streams, Told, Transport};
 use weir_kernel::{Loaded, PayloadPart, clock};
-use weir_probes::flows::InterfaceId;
+use weir_probes::dns::Ports;
+use weir_probes::flows::{Flows, InterfaceId, Layout};
 
 /// Messages that are taken at a time; more than the ring holds.
 const AT_A_TIME: usize = 16_384;
@@ -23,11 +24,22 @@ const STREAM_BYTES: usize = 4 << 20;
 
 const PROTOCOL_TCP: u8 = 6;
 
+/// What it means that the flow probe cannot hand packets on.
+pub const BY_ITSELF: &str = "DNS is heard by programs of its own, which costs each packet some 40 ns more";
+
 /// The probe, and what it has told.
 pub struct Dns {
     probe: weir_probes::dns::Dns,
-    posts: Posts,
+    way: Way,
     talk: Talk,
+}
+
+/// How packets come to it.
+enum Way {
+    /// Its programs hang on interfaces.
+    Posts(Posts),
+    /// The flow probe hands on what may be DNS, at so many interfaces: one program less for each packet.
+    Handed { interfaces: usize },
 }
 
 /// What is made of messages.
@@ -56,23 +68,53 @@ impl Dns {
             cut: 0,
         };
         let probe = weir_probes::dns::Dns::load(&naming.dns_ports)?;
-        Ok(Self { probe, posts: Posts::new("DNS", naming.dns_place), talk })
+        Ok(Self { probe, way: Way::Posts(Posts::new("DNS", naming.dns_place)), talk })
+    }
+
+    /// Hears what the flow probe hands on, if that does so, rather than hang on interfaces.
+    ///
+    /// # Errors
+    /// The kernel refuses; it will hang there.
+    pub fn hear_from(&mut self, flows: &mut Flows) -> weir_kernel::Result<()> {
+        if flows.hand_on(&self.probe)? {
+            self.way = Way::Handed { interfaces: 0 };
+        }
+        Ok(())
     }
 
     /// Listens at the interfaces that are `wanted`, and no longer at others. Whether there is more to do, at once.
     pub fn post(&mut self, inventory: &Inventory, wanted: impl Fn(InterfaceId) -> bool) -> bool {
-        let Self { probe, posts, .. } = self;
-        posts.follow(|link_layer| probe.programs(link_layer), inventory, wanted)
+        let Self { probe, way, .. } = self;
+        match way {
+            Way::Posts(posts) => posts.follow(|link_layer| probe.programs(link_layer), inventory, wanted),
+            Way::Handed { interfaces } => {
+                *interfaces = inventory.links().filter(|link| wanted(link.id)).count();
+                false
+            }
+        }
+    }
+
+    /// At how many interfaces it listens.
+    fn interfaces(&self) -> usize {
+        match &self.way {
+            Way::Posts(posts) => posts.len(),
+            Way::Handed { interfaces } => *interfaces,
+        }
     }
 
     /// Looks which programs still hang, where it is not known of each interface whether it is the same.
     pub fn look_again(&mut self, inventory: &Inventory) {
-        self.posts.look_again(inventory);
+        if let Way::Posts(posts) = &mut self.way {
+            posts.look_again(inventory);
+        }
     }
 
     /// What there is to be said since the last time.
-    pub fn remarks(&mut self) -> impl Iterator<Item = String> {
-        self.posts.remarks()
+    pub fn remarks(&mut self) -> Vec<String> {
+        match &mut self.way {
+            Way::Posts(posts) => posts.remarks().collect(),
+            Way::Handed { .. } => Vec::new(),
+        }
     }
 
     /// Takes in what the kernel has said meanwhile; `told` gets what comes of it.
@@ -106,6 +148,21 @@ impl Dns {
     /// The programs that run, for their statistics.
     pub fn programs(&self) -> impl Iterator<Item = (&Loaded, &'static str)> {
         weir_probes::dns::PROGRAMS.into_iter().map(|name| (self.probe.loaded(), name))
+    }
+}
+
+/// Loads the flow probe, which hands on to DNS what its layout says; or without that, where the kernel refuses programs
+/// that have functions and hand packets on (other machines than x86-64 before Linux 6.0), and a remark.
+///
+/// # Errors
+/// The kernel refuses it anyway.
+pub fn load_flows(layout: Layout) -> weir_kernel::Result<(Flows, Option<String>)> {
+    match Flows::load(layout) {
+        Err(refusal) if layout.dns_ports != Ports::NONE => {
+            let flows = Flows::load(Layout { dns_ports: Ports::NONE, ..layout })?;
+            Ok((flows, Some(format!("{BY_ITSELF}: {refusal}"))))
+        }
+        outcome => Ok((outcome?, None)),
     }
 }
 

@@ -46,7 +46,7 @@ impl Dns {
             [("begun", unfollowed.begun), ("gaps", unfollowed.gaps), ("evicted_streams", unfollowed.evicted)];
         let named = |(name, number): (&str, u64)| (name.to_owned(), number);
         DnsState {
-            dns_interfaces: self.posts.len() as u64,
+            dns_interfaces: self.interfaces() as u64,
             dns_messages: talk.read,
             dns_answers: talk.exchanges.answered(),
             dns_timeouts: talk.exchanges.unanswered(),

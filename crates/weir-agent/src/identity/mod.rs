@@ -33,7 +33,7 @@ pub use talkers::TalkersState;
 use weir_dns::Lookup;
 use weir_kernel::{Loaded, SocketOwner};
 use weir_kubernetes::KubernetesState;
-use weir_probes::flows::InterfaceId;
+use weir_probes::flows::{Flows, InterfaceId};
 use weir_record::{FlowRecord, ProbeAccount, Process};
 
 /// What it can say of itself.
@@ -106,6 +106,11 @@ impl Identity {
     /// Where addresses are from now on.
     pub fn place(&mut self, inventory: &Inventory) {
         self.talkers.place(inventory);
+    }
+
+    /// Hears DNS from the flow probe, if that hands it on.
+    pub fn hear_from(&mut self, flows: &mut Flows) {
+        self.names.hear_from(flows);
     }
 
     /// Listens to DNS at the interfaces that are `wanted`, and no longer at others. Whether there is more to do, at once.

@@ -16,7 +16,7 @@
 /* flow_entry.tcp_flags: flags in bits 0..11, one bit per ECN codepoint seen above them. */
 #define ECN_SEEN_SHIFT 12
 
-/* flow_entry.marks */
+/* flow_entry.marks; one more in dns_ports.h */
 #define FRAGMENT_SEEN 0x01 /* the flow holds at least one fragment */
 #define FRAGMENT_ORPHAN 0x02 /* a later fragment whose first one was not seen: no ports */
 #define SYN_SEEN 0x04 /* a SYN without ACK: who sent it opened the connection */

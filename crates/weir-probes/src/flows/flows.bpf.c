@@ -4,6 +4,7 @@
  * The packet itself is never touched, its verdict never changed.
  */
 #include <weir/clock.h>
+#include <weir/dns_ports.h>
 #include <weir/handshake.h>
 #include <weir/interfaces.h>
 #include <weir/levels.h>
@@ -15,6 +16,24 @@
 
 /* Flipped by user space; the half of every level that is written now. */
 __u32 epoch;
+
+/*
+ * Programs of the DNS probe, by how frames begin. Two arrays: since Linux 6.18 whatever is in one, and whatever jumps
+ * there, is for the same hook.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_PROG_ARRAY);
+	__uint(max_entries, LINK_LAYER_NONE + 1);
+	__type(key, __u32);
+	__type(value, __u32);
+} dns_ingress SEC(".maps"), dns_egress SEC(".maps");
+
+/* What comes of a packet on the short way. */
+enum outcome {
+	NOT_COUNTED, /* nothing of it: it is for the long way */
+	COUNTED,
+	COUNTED_DNS, /* and it is to be handed on */
+};
 
 static __always_inline void read(struct __sk_buff *skb, struct packet *packet, __u32 link_layer)
 {
@@ -158,6 +177,8 @@ __noinline int observe_any(struct __sk_buff *skb, __u32 direction)
 	packet.parent = 0;
 	packet.now = ticks();
 	read(skb, &packet, interface->link_layer);
+	if (dns_port_count && has_dns_port(packet.source_port, packet.destination_port))
+		packet.marks |= DNS_PORT;
 	count(skb, &packet, 0);
 	if (decapsulate && interface->inner_point)
 		observe_inner(skb, &packet, interface->inner_point + direction);
@@ -168,85 +189,101 @@ __noinline int observe_any(struct __sk_buff *skb, __u32 direction)
  * Adds the packet to its flow if that is there; only then the rest of it is read. What may be of a handshake takes
  * the long way.
  */
-static __always_inline bool add(const struct __sk_buff *skb, struct packet *packet, const struct part_state *part,
-				const void *l3, void (*read_rest)(struct packet *, const void *, const void *))
+static __always_inline enum outcome add(const struct __sk_buff *skb, struct packet *packet,
+					const struct part_state *part, const void *l3,
+					void (*read_rest)(struct packet *, const void *, const void *))
 {
 	struct flow_entry *entry = known(packet, part);
 	struct ledger_cell *cell;
 
 	if (!entry)
-		return false;
+		return NOT_COUNTED;
 	cell = ledger_of(part, packet->point);
 	if (!cell)
-		return false;
+		return NOT_COUNTED;
 	packet->now = ticks();
 	measure_packet(skb, packet);
 	read_rest(packet, l3, (void *)(long)skb->data_end);
 	if (unlikely((packet->tcp_flags & TCP_SYN) || is_asking(entry)))
-		return false;
+		return NOT_COUNTED;
 	cell->seen_packets += packet->count;
 	cell->seen_bytes += packet->bytes;
 	add_packet(entry, packet);
-	return true;
+	return entry->marks & DNS_PORT ? COUNTED_DNS : COUNTED;
 }
 
 /* One add() for each family: what is kept while the flow is looked for differs. */
-static __always_inline bool add_known(const struct __sk_buff *skb, struct packet *packet, const struct part_state *part)
+static __always_inline enum outcome add_known(const struct __sk_buff *skb, struct packet *packet,
+					      const struct part_state *part)
 {
 	const void *data = (void *)(long)skb->data, *data_end = (void *)(long)skb->data_end;
 	const void *l3 = data + sizeof(struct ethernet_header);
 	const struct ethernet_header *ethernet = data;
 
 	if (l3 > data_end)
-		return false;
+		return NOT_COUNTED;
 	packet->link = metadata_vlan(skb);
-	if (ethernet->type == bpf_htons(ETHERTYPE_IPV4))
-		return read_key_ipv4(packet, l3, data_end) && add(skb, packet, part, l3, read_rest_ipv4);
-	if (ethernet->type == bpf_htons(ETHERTYPE_IPV6))
-		return read_key_ipv6(packet, l3, data_end) && add(skb, packet, part, l3, read_rest_ipv6);
-	return false;
+	if (ethernet->type == bpf_htons(ETHERTYPE_IPV4) && read_key_ipv4(packet, l3, data_end))
+		return add(skb, packet, part, l3, read_rest_ipv4);
+	if (ethernet->type == bpf_htons(ETHERTYPE_IPV6) && read_key_ipv6(packet, l3, data_end))
+		return add(skb, packet, part, l3, read_rest_ipv6);
+	return NOT_COUNTED;
 }
 
 /*
- * What most packets come to: one of a flow that is there, under no rules. False: nothing has been counted.
+ * What most packets come to: one of a flow that is there, under no rules.
  * No function that is called gets a pointer to the packet, so that it is held in registers.
  */
-static __always_inline bool observe_known(const struct __sk_buff *skb, __u32 point)
+static __always_inline enum outcome observe_known(const struct __sk_buff *skb, __u32 point)
 {
 	struct part_state *part = part_of(READ_ONCE(epoch), bpf_get_smp_processor_id());
 	struct packet packet = { .point = point };
-	bool done;
+	enum outcome outcome;
 
 	if (!part || busy_or_ruled(part) || skb->gso_size)
-		return false;
+		return NOT_COUNTED;
 	WRITE_ONCE(part->busy, 1);
-	done = add_known(skb, &packet, part);
+	outcome = add_known(skb, &packet, part);
 	WRITE_ONCE(part->busy, 0);
-	return done;
+	return outcome;
 }
 
-static __always_inline int observe(struct __sk_buff *skb, __u32 direction)
+/*
+ * Counts a packet, and leaves it to the DNS probe then if that may want it: on the long way its own look at the packet
+ * decides. In the programs themselves and not in a function of theirs: from there the stack would have to be smaller.
+ */
+static __always_inline int observe(struct __sk_buff *skb, __u32 direction, void *dns)
 {
 	const struct interface_entry *interface = interface_of(skb);
+	enum outcome outcome = NOT_COUNTED;
 
 	if (!interface || !interface->point)
 		return VERDICT_NEXT;
-	if ((decapsulate && interface->inner_point) || interface->link_layer != LINK_LAYER_ETHERNET ||
-	    !observe_known(skb, interface->point + direction))
+	if (interface->link_layer != LINK_LAYER_ETHERNET) {
 		observe_any(skb, direction);
+		if (dns_port_count)
+			bpf_tail_call_static(skb, dns, LINK_LAYER_NONE);
+		return VERDICT_NEXT;
+	}
+	if (!decapsulate || !interface->inner_point)
+		outcome = observe_known(skb, interface->point + direction);
+	if (outcome == NOT_COUNTED)
+		observe_any(skb, direction);
+	if (outcome != COUNTED && dns_port_count)
+		bpf_tail_call_static(skb, dns, LINK_LAYER_ETHERNET);
 	return VERDICT_NEXT;
 }
 
 SEC("tcx/ingress")
 int weir_ingress(struct __sk_buff *skb)
 {
-	return observe(skb, 0);
+	return observe(skb, 0, &dns_ingress);
 }
 
 SEC("tcx/egress")
 int weir_egress(struct __sk_buff *skb)
 {
-	return observe(skb, 1);
+	return observe(skb, 1, &dns_egress);
 }
 
 __u64 jiffies_now;

@@ -2,6 +2,7 @@
 
 use super::Clock;
 use super::rules::Room;
+use crate::dns::Ports;
 use weir_kernel::{
     BUCKET_WAYS, FlowAddresses, FlowBucket, FlowEntry, LedgerCell, PartState, RULE_ROWS, RuleAction,
     RuleBlock, RuleHead, RulePoint, RuleSet, TAG_ENTRY_BITS,
@@ -42,6 +43,8 @@ pub struct Demand {
     pub draw_by_content: bool,
     /// Whether handshakes that are forwarded are timed.
     pub handshakes: bool,
+    /// What is handed on to the DNS probe.
+    pub dns_ports: Ports,
     /// What stamps packets.
     pub clock: Clock,
 }
@@ -58,6 +61,7 @@ impl Demand {
             every_netns: false,
             draw_by_content: super::can_draw_by_content(),
             handshakes: true,
+            dns_ports: Ports::NONE,
             clock: Clock::default(),
         }
     }
@@ -94,6 +98,8 @@ pub struct Layout {
     pub draw_by_content: bool,
     /// Whether handshakes that are forwarded are timed.
     pub handshakes: bool,
+    /// What is handed on to the DNS probe.
+    pub dns_ports: Ports,
     /// What stamps packets.
     pub clock: Clock,
 }
@@ -148,6 +154,7 @@ impl Layout {
             every_netns: demand.every_netns,
             draw_by_content: demand.draw_by_content,
             handshakes: demand.handshakes,
+            dns_ports: demand.dns_ports,
             clock: demand.clock,
         };
         let fixed = layout.bytes();

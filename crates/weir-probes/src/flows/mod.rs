@@ -15,12 +15,14 @@ pub use layout::{Demand, Layout, TooSmall};
 pub use ticks::{Clock, Ticks};
 
 use crate::Programs;
+use crate::dns::{Dns, Ports};
 use rules::{Compiled, Published, Rates};
+use std::os::fd::AsRawFd;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 use weir_kernel::{
-    GracePeriod, HandshakeEvent, InterfaceEntry, InterfaceKey, Loaded, Opened, PartState, Result, Ring,
-    SpillRecord,
+    Direction, GracePeriod, HandshakeEvent, InterfaceEntry, InterfaceKey, Loaded, Opened, PartState, Result,
+    Ring, SpillRecord,
 };
 
 static OBJECT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/flows.bpf.o"));
@@ -57,6 +59,14 @@ pub enum LinkLayer {
     /// With the network header: tun, wireguard, PPP, IP tunnels.
     None = 1,
 }
+
+/// Where the programs for what is handed on are kept: in which map, for which packets.
+const HANDED_ON: [(&str, Direction, LinkLayer); 4] = [
+    ("dns_ingress", Direction::Ingress, LinkLayer::Ethernet),
+    ("dns_ingress", Direction::Ingress, LinkLayer::None),
+    ("dns_egress", Direction::Egress, LinkLayer::Ethernet),
+    ("dns_egress", Direction::Egress, LinkLayer::None),
+];
 
 /// An interface, among those of every network namespace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -163,6 +173,27 @@ impl Flows {
 
     fn is_direct(&self, id: InterfaceId) -> bool {
         id.netns == 0 && id.index < self.layout.interfaces_direct
+    }
+
+    /// Has packets that may be DNS handed on to the programs of that probe, once they are counted. False: it was loaded
+    /// without ports of DNS, and hands on nothing. After an error it does not either.
+    ///
+    /// # Errors
+    /// The kernel refuses.
+    pub fn hand_on(&mut self, dns: &Dns) -> Result<bool> {
+        if self.layout.dns_ports == Ports::NONE {
+            return Ok(false);
+        }
+        let put = HANDED_ON.into_iter().try_for_each(|(map, direction, link_layer)| {
+            let program = dns.programs(link_layer).program(direction).as_raw_fd();
+            self.loaded.update(map, &(link_layer as u32), &program.cast_unsigned())
+        });
+        if put.is_err() {
+            for (map, _, link_layer) in HANDED_ON {
+                self.loaded.remove(map, &(link_layer as u32))?;
+            }
+        }
+        put.map(|()| true)
     }
 
     /// Replaces the rules: each of the next two generations has them from its beginning.
@@ -293,6 +324,7 @@ fn open(layout: &Layout, seed: u64) -> Result<Opened> {
     }
     object.set_constant("own_netns", own_netns())?;
     object.set_constant("time_handshakes", u8::from(layout.handshakes))?;
+    layout.dns_ports.set(&mut object)?;
     object.set_constant("fine_clock", u8::from(layout.clock == Clock::Fine))?;
     object.set_constant("fragment_timeout", fragment_timeout as u32)?;
     object.set_constant("spill_wakeup_bytes", u64::from(layout.spill_bytes / 4))?;

@@ -10,7 +10,7 @@ mod labels;
 mod reverse;
 
 use crate::Result;
-use crate::dns::{Dns, DnsState};
+use crate::dns::{BY_ITSELF, Dns, DnsState};
 use crate::interfaces::Inventory;
 use crate::posts::PostPlace;
 use answers::Answers;
@@ -28,7 +28,7 @@ use std::sync::mpsc::Receiver;
 use std::time::Duration;
 use weir_dns::{Lookup, Told};
 use weir_kernel::{Loaded, clock};
-use weir_probes::flows::InterfaceId;
+use weir_probes::flows::{Flows, InterfaceId};
 use weir_record::{FlowRecord, Name, NameOrigin, ProbeAccount, printable_start};
 
 /// Bytes of a name or a label that are kept. Names in DNS are not longer.
@@ -130,6 +130,14 @@ impl Names {
             News::Hosts(hosts) => self.hosts = hosts,
             News::Map(place, map) => self.atlas.replace(place, map),
             News::Unreadable(remark) => self.remarks.push(remark),
+        }
+    }
+
+    /// Hears DNS from the flow probe, if that hands it on.
+    pub fn hear_from(&mut self, flows: &mut Flows) {
+        let Self { dns: Some(dns), remarks, .. } = self else { return };
+        if let Err(error) = dns.hear_from(flows) {
+            remarks.push(format!("{BY_ITSELF}: {error}"));
         }
     }
 

@@ -6,7 +6,7 @@ use anyhow::Result;
 use libbpf_rs::{MapHandle, ProgramMut};
 use std::rc::Rc;
 use weir_kernel::Loaded;
-use weir_probes::dns::{self, Dns};
+use weir_probes::dns::{self, Dns, Ports};
 use weir_probes::flows::{Demand, Flows, Layout};
 
 /// The arm that ratios are taken to: what the targets call the plain hash.
@@ -87,7 +87,12 @@ impl Arms {
             arm("mix, 65 536 slots, jiffies", &ours(mix(65_536, Clock::Jiffies)?), "mix"),
             arm(WEIR, &shipped(|_| ())?, "weir_ingress"),
             arm("weir --all-netns", &shipped(|demand| demand.every_netns = true)?, "weir_ingress"),
-            arm("weir's DNS probe, packets of other ports", &dns, dns::PROGRAMS[0]),
+            arm(
+                "weir --dns on, packets of other ports",
+                &shipped(|demand| demand.dns_ports = Ports::of(&OTHER_PORTS))?,
+                "weir_ingress",
+            ),
+            arm("weir's DNS probe by itself, packets of other ports", &dns, dns::PROGRAMS[0]),
             arm("weir --decapsulate", &shipped(|demand| demand.decapsulate = true)?, "weir_ingress"),
         ];
         Ok(Self { harness, postcards, arms })
