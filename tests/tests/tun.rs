@@ -5,6 +5,8 @@ use std::net::UdpSocket;
 use std::time::Duration;
 use tun_tap::{Iface, Mode};
 use weir_tests::agent::{Agent, Outcome};
+use weir_tests::control;
+use weir_tests::dns::{forged, question_of};
 use weir_tests::frames::{IPV4, IPV6, Ipv4, Ipv6, SYN, TCP, UDP, tcp, udp};
 use weir_tests::frames_ipv6::{DESTINATION_OPTIONS, Extension, chain};
 use weir_tests::netns::Namespace;
@@ -72,6 +74,29 @@ fn root_packets_without_a_link_layer() {
         assert_eq!(flow.count(), Count { packets: 1, bytes }, "{flow:?}");
         assert_eq!((flow.protocol.as_deref(), flow.ethertype, flow.vlan), (Some("udp"), ethertype, None));
     }
+}
+
+/// Each question several times, since the first packet of a flow goes another way than those after it.
+#[test]
+fn root_dns_is_heard_without_a_link_layer() {
+    let (namespace, device) = tun();
+    let agent = Agent::start(&namespace, &["-i", TUN, "-o", "json"]);
+    let question = question_of(&forged(&[b"web", b"example"], [10, 77, 0, 2])).expect("a question");
+    for _ in 0..3 {
+        for packet in [
+            Ipv4::default().packet(UDP, &udp(1_001, 53, &question)),
+            Ipv6::default().packet(UDP, &udp(1_002, 53, &question)),
+            Ipv4::default().packet(UDP, &udp(1_003, 54, &question)),
+        ] {
+            device.send(&packet).expect("into the device");
+        }
+        send_out(&namespace, "10.79.0.1", "10.79.0.2", 2_001, &question);
+    }
+    settled(&namespace, TUN);
+    let messages = || control::status(&agent.socket())["identity"]["names"]["dns_messages"].as_u64();
+    wait_for("all are heard", Duration::from_secs(5), || (messages() >= Some(9)).then_some(()));
+    assert_eq!(messages(), Some(9));
+    agent.stop().assert_exact();
 }
 
 /// A packet of more than a page arrives with its end apart from its beginning. Here the UDP
