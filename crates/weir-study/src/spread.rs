@@ -1,9 +1,9 @@
-//! Repeated measurements in three numbers.
+//! Repeated measurements in a few numbers.
 
 use crate::results::median;
 use std::fmt;
 
-/// Median, least and greatest of repeated measurements.
+/// Median, least and greatest of repeated measurements, and their mean.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Spread {
     /// The middle one, as [`median`] has it.
@@ -12,6 +12,10 @@ pub struct Spread {
     pub least: f64,
     /// The greatest.
     pub greatest: f64,
+    /// Their mean.
+    pub mean: f64,
+    /// The standard error of the mean; one sample has none.
+    pub error: Option<f64>,
 }
 
 impl Spread {
@@ -20,7 +24,11 @@ impl Spread {
         let mut sorted: Vec<f64> = samples.into_iter().collect();
         sorted.sort_by(f64::total_cmp);
         let (least, greatest) = (sorted[0], sorted[sorted.len() - 1]);
-        Self { median: median(&sorted).unwrap_or(least), least, greatest }
+        let count = sorted.len() as f64;
+        let mean = sorted.iter().sum::<f64>() / count;
+        let squares: f64 = sorted.iter().map(|sample| (sample - mean).powi(2)).sum();
+        let error = (sorted.len() > 1).then(|| (squares / (count - 1.0) / count).sqrt());
+        Self { median: median(&sorted).unwrap_or(least), least, greatest, mean, error }
     }
 }
 
@@ -28,7 +36,7 @@ impl Spread {
 impl fmt::Display for Spread {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let digits = f.precision().unwrap_or(1);
-        let Self { median, least, greatest } = self;
+        let Self { median, least, greatest, .. } = self;
         let spread = format!("({least:.digits$}–{greatest:.digits$})");
         write!(f, "{median:>7.digits$} {spread:<15}")
     }
@@ -40,7 +48,15 @@ mod tests {
 
     #[test]
     fn the_middle_one_of_unsorted_samples() {
-        assert_eq!(Spread::of([3.0, 1.0, 9.0]), Spread { median: 3.0, least: 1.0, greatest: 9.0 });
+        let Spread { median, least, greatest, .. } = Spread::of([3.0, 1.0, 9.0]);
+        assert_eq!((median, least, greatest), (3.0, 1.0, 9.0));
         assert_eq!(Spread::of([4.0]).median, 4.0);
+    }
+
+    #[test]
+    fn the_mean_and_how_far_it_is_to_be_trusted() {
+        let Spread { mean, error, .. } = Spread::of([1.0, 3.0, 5.0, 7.0]);
+        assert_eq!((mean, error), (4.0, Some((5.0_f64 / 3.0).sqrt())));
+        assert_eq!((Spread::of([4.0]).mean, Spread::of([4.0]).error), (4.0, None));
     }
 }

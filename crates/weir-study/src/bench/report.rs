@@ -69,9 +69,11 @@ impl Table {
         let width = self.rows.iter().map(|row| row.name.chars().count()).max().unwrap_or(0);
         for row in &self.rows {
             let ratio = row.ratio.map_or(String::new(), |ratio| format!("ratio {ratio:.3}"));
+            let mean = row.ratio.map_or(String::new(), mean_and_error);
             let verdict = row.target.map_or(String::new(), |target| target.verdict(row.judged()));
             let digits = self.digits;
-            let line = format!("  {:width$}  {:.digits$}  {ratio:30}  {verdict}", row.name, row.value);
+            let line =
+                format!("  {:width$}  {:.digits$}  {ratio:30}  {mean:18}  {verdict}", row.name, row.value);
             println!("{}", line.trim_end());
         }
         for note in &self.notes {
@@ -80,7 +82,7 @@ impl Table {
     }
 
     fn to_json(&self) -> Value {
-        let spread = |s: Spread| json!({ "median": s.median, "min": s.least, "max": s.greatest });
+        let spread = |s: Spread| json!({ "median": s.median, "min": s.least, "max": s.greatest, "mean": s.mean, "error": s.error });
         let rows: Vec<Value> = self
             .rows
             .iter()
@@ -104,6 +106,11 @@ impl Table {
     }
 }
 
+/// `mean 0.953 ± 0.004`: how far apart two arms must be to be told apart.
+fn mean_and_error(Spread { mean, error, .. }: Spread) -> String {
+    error.map_or(String::new(), |error| format!("mean {mean:.3} ± {error:.3}"))
+}
+
 /// All benchmarks of one run. Each is printed as soon as it is there.
 #[derive(Debug)]
 pub struct Report {
@@ -114,7 +121,7 @@ pub struct Report {
 impl Report {
     /// On the machine so described.
     pub fn new(machine: String) -> Self {
-        println!("{machine}\nMedian (least–greatest) of interleaved rounds.");
+        println!("{machine}\nMedian (least–greatest) of interleaved rounds, mean ± its standard error.");
         Self { machine, tables: Vec::new() }
     }
 
