@@ -8,6 +8,7 @@ mod lab;
 pub use lab::sink;
 mod machine;
 mod namespace;
+mod paused;
 mod pcap;
 mod programs;
 mod random;

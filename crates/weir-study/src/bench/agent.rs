@@ -3,6 +3,7 @@
 use crate::bench::network::Pair;
 use crate::interrupt;
 use crate::namespace::Namespace;
+use crate::paused::Paused;
 use anyhow::{Context, Result, anyhow, bail};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -70,6 +71,11 @@ impl Agent {
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
         let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
         Ok(kib.context("no VmRSS in /proc/PID/status")? * 1024)
+    }
+
+    /// Stops it until the value is dropped. Its programs in the kernel go on.
+    pub fn pause(&self) -> Result<Paused<'_>> {
+        Paused::new(&self.child)
     }
 
     /// Has it drain a last time and end. How many packets it has seen, by its own balance.

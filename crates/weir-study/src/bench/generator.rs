@@ -2,6 +2,7 @@
 //! next, by one thread. No second thread means that the scheduler has no say in the figures.
 
 use crate::bench::network::{Network, Pair};
+use crate::bench::reference::Work;
 use crate::interrupt;
 use anyhow::{Context, Result, bail};
 use nix::errno::Errno;
@@ -38,15 +39,15 @@ impl Generator {
         Ok(Self { sender, receiver })
     }
 
-    /// Packets per second through `pair` over `duration`, over `flows` flows in turn.
-    pub fn rate(&self, pair: Pair, flows: u32, duration: Duration) -> Result<f64> {
+    /// Packets through `pair` for `duration`, over `flows` flows in turn.
+    pub fn run(&self, pair: Pair, flows: u32, duration: Duration) -> Result<Work> {
         let mut flows = (0..flows).cycle();
         let start = Instant::now();
-        let mut packets = 0;
+        let mut count = 0;
         while start.elapsed() < duration {
-            packets += self.exchange(pair, &mut flows)?;
+            count += self.exchange(pair, &mut flows)? as u64;
         }
-        Ok(packets as f64 / start.elapsed().as_secs_f64())
+        Ok(Work { count, time: start.elapsed() })
     }
 
     /// Sends one batch, one packet for each of the next flows, and waits until it has arrived.

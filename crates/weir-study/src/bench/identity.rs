@@ -1,38 +1,52 @@
 //! What it costs to say who talks, and how well. The programs that hear of sockets hear of those of the whole host: no
 //! pair of interfaces is without them while an agent runs. So each arm has the machine for itself for a turn, and they
-//! take turns.
+//! take turns. The machine is not the same from turn to turn, so traffic is compared by [`crate::bench::reference`].
 
 use crate::bench::agent::Agent;
+use crate::bench::client::Pauses;
 use crate::bench::generator::Generator;
 use crate::bench::network::{Network, Pair};
+use crate::bench::reference::{self, Measured, OnEveryCpu, Reference};
 use crate::bench::report::{Report, Row, Table, Target};
 use crate::bench::{Effort, iperf, web};
 use crate::machine;
 use crate::spread::Spread;
 use anyhow::Result;
+use std::time::Duration;
 
 /// All traffic goes through this pair, whoever watches.
 const PAIR: Pair = Pair::Weir;
+const FLOWS: u32 = 40;
+/// What an agent does once only, when it meets the first of a kind, is no part of what traffic costs.
+const WARM_UP: Duration = Duration::from_millis(300);
 
 /// Who watches, at the receiving end.
 #[derive(Clone, Copy)]
 enum Arm {
     Nobody = 0,
-    Flows = 1,
+    /// The same once more: by as much as this differs, others differ by chance.
+    NobodyAgain = 1,
+    Flows = 2,
     /// And which processes talk, and what the addresses are called.
-    Identity = 2,
+    Identity = 3,
     /// And how well: all that an agent does unless it is told otherwise.
-    Everything = 3,
+    Everything = 4,
 }
 
 impl Arm {
-    const ALL: [Self; 4] = [Self::Nobody, Self::Flows, Self::Identity, Self::Everything];
+    const ALL: [Self; 5] = [Self::Nobody, Self::NobodyAgain, Self::Flows, Self::Identity, Self::Everything];
     /// What switches off what an arm does without, one probe after the other.
     const OFF: [&str; 8] = ["--tcp", "off", "--drops", "off", "--identity", "off", "--dns", "off"];
+
+    /// Whose turn it is. Who begins changes from round to round, and nobody comes right after nobody.
+    fn at(round: usize, turn: usize) -> Self {
+        Self::ALL[(round + 2 * turn) % Self::ALL.len()]
+    }
 
     fn name(self) -> &'static str {
         [
             "native",
+            "native again",
             "weir, --tcp off --drops off --identity off --dns off",
             "weir, --tcp off --drops off",
             "weir",
@@ -41,7 +55,7 @@ impl Arm {
 
     fn start(self, network: &Network) -> Result<Option<Agent>> {
         let off = match self {
-            Self::Nobody => return Ok(None),
+            Self::Nobody | Self::NobodyAgain => return Ok(None),
             Self::Flows => &Self::OFF[..],
             Self::Identity => &Self::OFF[..4],
             Self::Everything => &[],
@@ -50,71 +64,146 @@ impl Arm {
     }
 }
 
-/// What is aimed at: of what saying who talks costs, and of all that there is.
-struct Targets {
+/// What goes through the pair.
+struct Traffic {
+    name: &'static str,
+    unit: &'static str,
+    /// How many of what is counted make one of the unit.
+    per_unit: f64,
+    /// How many times as often it is measured: where the scheduler has its say, single turns scatter more.
+    repeats: usize,
+    /// What is aimed at: of what saying who talks costs, and of all that there is.
     identity: f64,
     everything: f64,
 }
 
+const UDP: Traffic = Traffic {
+    name: "40 UDP flows",
+    unit: "1000 packets/s of 60 bytes, sent and read back by one thread",
+    per_unit: 1e3,
+    repeats: 1,
+    identity: 0.95,
+    everything: 0.93,
+};
+const TCP: Traffic = Traffic {
+    name: "TCP",
+    unit: "Gbit/s of iperf3",
+    per_unit: 1e9 / 8.0,
+    repeats: 1,
+    identity: 0.95,
+    everything: 0.93,
+};
+const CONNECTIONS: Traffic = Traffic {
+    name: "connections",
+    unit: "1000 requests/s of wrk to nginx, a connection for each",
+    per_unit: 1e3,
+    repeats: 2,
+    identity: 0.92,
+    everything: 0.90,
+};
+
 /// Forty flows, TCP, a connection for each request.
 pub fn run(effort: Effort, report: &mut Report) -> Result<()> {
     let network = Network::new()?;
-    let throughput = || Targets { identity: 0.95, everything: 0.93 };
-    let generator = Generator::new(&network)?;
-    let udp = || machine::on_one_cpu(|| Ok(generator.rate(PAIR, 40, effort.turn)? / 1e3));
-    let unit = "1000 packets/s of 60 bytes, sent and read back by one thread";
-    report.add(table(&network, ("40 UDP flows", unit), throughput(), effort, udp)?);
+    let (generator, reference) = (Generator::new(&network)?, Reference::new()?);
+    let slice = |time| generator.run(PAIR, FLOWS, time);
+    let udp = |_: Option<&Agent>, time| machine::on_one_cpu(|| reference.beside(time, slice));
+    report.add(UDP.table(&network, effort, udp)?);
+
+    let reference = OnEveryCpu::new()?;
     if iperf::installed() {
-        let tcp = || iperf::gigabits(&network, PAIR, effort.round);
-        report.add(table(&network, ("TCP", "Gbit/s of iperf3"), throughput(), effort, tcp)?);
+        let tcp = |agent: Option<&Agent>, time| {
+            iperf::bytes(&network, PAIR, time, Pauses { agent, reference: &reference })
+        };
+        report.add(TCP.table(&network, effort, tcp)?);
     }
     if web::installed() {
         let server = web::Server::start(&network)?;
-        let connections = || server.kilorequests(&network, PAIR, effort.round);
-        let unit = "1000 requests/s of wrk to nginx, a connection for each";
-        let targets = Targets { identity: 0.92, everything: 0.90 };
-        report.add(table(&network, ("connections", unit), targets, effort, connections)?);
+        let connections = |agent: Option<&Agent>, time| {
+            server.requests(&network, PAIR, time, Pauses { agent, reference: &reference })
+        };
+        report.add(CONNECTIONS.table(&network, effort, connections)?);
     }
     Ok(())
 }
 
-fn table(
-    network: &Network,
-    (name, unit): (&str, &str),
-    targets: Targets,
-    effort: Effort,
-    measure: impl Fn() -> Result<f64>,
-) -> Result<Table> {
-    let mut figures = Vec::new();
-    for round in 0..effort.turns {
-        let mut figure = [0.0; Arm::ALL.len()];
-        for turn in 0..Arm::ALL.len() {
-            let arm = Arm::ALL[(round + turn) % Arm::ALL.len()];
-            let agent = arm.start(network)?;
-            // What an agent does once only, when it meets the first of a kind, is no part of what traffic costs.
-            measure()?;
-            figure[arm as usize] = measure()?;
-            agent.map(Agent::stop).transpose()?;
+impl Traffic {
+    /// `measure` makes the traffic for a time, while an agent watches or none does.
+    fn table(
+        &self,
+        network: &Network,
+        effort: Effort,
+        measure: impl Fn(Option<&Agent>, Duration) -> Result<Measured>,
+    ) -> Result<Table> {
+        let mut turns = vec![Vec::new(); Arm::ALL.len()];
+        for round in 0..effort.turns * self.repeats {
+            for turn in 0..Arm::ALL.len() {
+                let arm = Arm::at(round, turn);
+                let agent = arm.start(network)?;
+                measure(agent.as_ref(), WARM_UP)?;
+                turns[arm as usize].push(measure(agent.as_ref(), effort.turn)?);
+                agent.map(Agent::stop).transpose()?;
+            }
         }
-        figures.push(figure);
+        let power = reference::power(turns.iter().map(Vec::as_slice));
+        Ok(Table {
+            title: format!("identity, {}", self.name),
+            unit: self.unit.into(),
+            digits: 1,
+            rows: Arm::ALL.map(|arm| self.row(arm, &turns, power)).into(),
+            notes: vec![
+                format!(
+                    "ratio: at the same speed of the machine, by other work in between (power {power:.2});"
+                ),
+                "by as much as native again differs from native, others differ by chance".into(),
+            ],
+        })
     }
-    let of = |arm: Arm| figures.iter().map(move |figure| figure[arm as usize]);
-    let ratios = |arm: Arm| of(arm).zip(of(Arm::Nobody)).map(|(one, native)| one / native);
-    let row = |arm: Arm| Row {
-        name: arm.name().into(),
-        value: Spread::of(of(arm)),
-        ratio: Some(Spread::of(ratios(arm))),
-        target: match arm {
-            Arm::Identity => Some(Target::AtLeast(targets.identity)),
-            Arm::Everything => Some(Target::AtLeast(targets.everything)),
-            Arm::Nobody | Arm::Flows => None,
-        },
-    };
-    Ok(Table {
-        title: format!("identity, {name}"),
-        unit: unit.into(),
-        digits: 1,
-        rows: Arm::ALL.map(row).into(),
-        notes: Vec::new(),
-    })
+
+    fn row(&self, arm: Arm, turns: &[Vec<Measured>], power: f64) -> Row {
+        let (own, native) = (&turns[arm as usize], &turns[Arm::Nobody as usize]);
+        let ratios =
+            own.iter().zip(native).map(|(one, other)| one.normalised(power) / other.normalised(power));
+        Row {
+            name: arm.name().into(),
+            value: Spread::of(own.iter().map(|one| one.traffic.rate() / self.per_unit)),
+            ratio: Some(Spread::of(ratios)),
+            target: match arm {
+                Arm::Identity => Some(Target::AtLeast(self.identity)),
+                Arm::Everything => Some(Target::AtLeast(self.everything)),
+                Arm::Nobody | Arm::NobodyAgain | Arm::Flows => None,
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bench::reference::Work;
+
+    #[test]
+    fn each_has_a_turn_in_each_round_and_nobody_comes_right_after_nobody() {
+        for round in 0..Arm::ALL.len() {
+            let order: Vec<usize> = (0..Arm::ALL.len()).map(|turn| Arm::at(round, turn) as usize).collect();
+            let mut sorted = order.clone();
+            sorted.sort_unstable();
+            assert_eq!(sorted, [0, 1, 2, 3, 4]);
+            assert!(order.windows(2).all(|pair| pair[0].max(pair[1]) > 1), "{order:?}");
+        }
+    }
+
+    /// Watching takes a tenth; the native turn of the second round had twice the machine.
+    #[test]
+    fn ratios_are_normalised_and_values_are_not() {
+        let second = Duration::from_secs(1);
+        let work = |count| Work { count, time: second };
+        let at = |speed: u64, count| Measured { traffic: work(count * speed), reference: work(5000 * speed) };
+        let mut turns = vec![vec![at(200, 1000), at(200, 1000)]; 5];
+        turns[Arm::Identity as usize] = vec![at(200, 900), at(100, 900)];
+        let row = UDP.row(Arm::Identity, &turns, 1.0);
+        assert_eq!((row.value.least, row.value.greatest), (90.0, 180.0));
+        let ratio = row.ratio.expect("it has one");
+        assert!((ratio.least - 0.9).abs() < 1e-9 && (ratio.greatest - 0.9).abs() < 1e-9, "{ratio:?}");
+    }
 }

@@ -4,6 +4,7 @@
 //! Times are never asserted: a missed target is printed as such, and the exit code is 0.
 
 mod agent;
+mod client;
 mod drain;
 mod generator;
 mod identity;
@@ -11,6 +12,7 @@ mod iperf;
 mod memory;
 mod network;
 mod packet;
+mod reference;
 mod report;
 mod throughput;
 mod web;
@@ -64,10 +66,9 @@ pub struct Effort {
     pub packets: u32,
     /// How long real traffic runs per round.
     pub round: Duration,
-    /// Times that an arm has its turn where each has the machine for itself: many and short, since it is the same
-    /// machine for a moment only.
+    /// Times that an arm has its turn where each has the machine for itself.
     pub turns: usize,
-    /// How long one is, where what makes the traffic can be so short.
+    /// How long one is: whole seconds, since clients count in these.
     pub turn: Duration,
     /// Drains per measurement of the agent.
     pub drains: u32,
@@ -78,8 +79,8 @@ impl Effort {
         rounds: 11,
         packets: 500_000,
         round: Duration::from_secs(1),
-        turns: 21,
-        turn: Duration::from_millis(300),
+        turns: 11,
+        turn: Duration::from_secs(2),
         drains: 10,
     };
     const QUICK: Self = Self {
@@ -87,7 +88,7 @@ impl Effort {
         packets: 100_000,
         round: Duration::from_millis(300),
         turns: 3,
-        turn: Duration::from_millis(300),
+        turn: Duration::from_secs(1),
         drains: 3,
     };
 }

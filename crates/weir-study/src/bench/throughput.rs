@@ -82,7 +82,7 @@ fn kilopackets(generator: &Generator, flows: u32, time: Duration) -> Result<Roun
     for slice in 0..slices {
         for turn in 0..Pair::ALL.len() {
             let pair = Pair::ALL[(slice + turn) % Pair::ALL.len()];
-            sums[pair as usize] += generator.rate(pair, flows, SLICE)?;
+            sums[pair as usize] += generator.run(pair, flows, SLICE)?.rate();
         }
     }
     Ok(sums.map(|sum| sum / slices as f64 / 1e3))
@@ -92,7 +92,7 @@ fn gigabits(network: &Network, time: Duration) -> Result<Round> {
     let mut round = Round::default();
     for pair in Pair::ALL {
         interrupt::check()?;
-        round[pair as usize] = iperf::gigabits(network, pair, time)?;
+        round[pair as usize] = iperf::bits(network, pair, time)? / 1e9;
     }
     Ok(round)
 }

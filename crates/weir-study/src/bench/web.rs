@@ -1,6 +1,8 @@
 //! Requests by the thousand, a connection for each: nginx and wrk, where they are installed.
 
+use crate::bench::client::Pauses;
 use crate::bench::network::{Network, Pair};
+use crate::bench::reference::Measured;
 use crate::interrupt;
 use anyhow::{Context, Result, bail};
 use std::fs;
@@ -57,21 +59,32 @@ impl Server {
         Ok(server)
     }
 
-    /// Thousands of requests per second through `pair`, over `duration` (whole seconds, at least one).
-    pub fn kilorequests(&self, network: &Network, pair: Pair, duration: Duration) -> Result<f64> {
-        interrupt::check()?;
+    /// Requests through `pair`, over `duration` (whole seconds, at least one).
+    pub fn requests(
+        &self,
+        network: &Network,
+        pair: Pair,
+        duration: Duration,
+        pauses: Pauses,
+    ) -> Result<Measured> {
         let seconds = format!("{}s", duration.as_secs().max(1));
         let mut client = network.sender.command("wrk");
         client.args(["-t", "1", "-c", "16", "-d", &seconds]);
-        let output = client.arg(format!("http://{}:{PORT}/", pair.receiver())).output()?;
-        let said = String::from_utf8_lossy(&output.stdout);
-        let rate =
-            said.lines().find_map(|line| line.strip_prefix("Requests/sec:")?.trim().parse::<f64>().ok());
-        match rate {
-            Some(rate) if rate > 0.0 => Ok(rate / 1e3),
-            _ => bail!("wrk does not reach nginx: {}", String::from_utf8_lossy(&output.stderr).trim()),
+        client.arg(format!("http://{}:{PORT}/", pair.receiver()));
+        let ended = pauses.run("wrk", &mut client, duration)?;
+        match answered(&ended.output) {
+            Some((requests, rate)) => ended.measured(requests, requests as f64 / rate),
+            None => bail!("wrk does not reach nginx: {}", ended.errors.trim()),
         }
     }
+}
+
+/// How many requests were answered, and how many per second, by wrk's report: it gives the time that it took with two digits
+/// only. None if there were none.
+fn answered(report: &str) -> Option<(u64, f64)> {
+    let requests = report.lines().find_map(|line| line.split_once(" requests in ")?.0.trim().parse().ok())?;
+    let rate = report.lines().find_map(|line| line.strip_prefix("Requests/sec:")?.trim().parse().ok())?;
+    (requests > 0 && rate > 0.0).then_some((requests, rate))
 }
 
 impl Drop for Server {
@@ -81,5 +94,26 @@ impl Drop for Server {
         let _ = pid.map(|pid| nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM));
         let _ = self.child.wait();
         let _ = fs::remove_dir_all(&self.folder);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_report_of_wrk_has_a_number_and_a_rate() {
+        let report = "Running 2s test @ http://172.31.2.2:8080/
+  1 threads and 16 connections
+  Thread Stats   Avg      Stdev     Max   +/- Stdev
+    Latency     1.24ms    1.11ms  15.92ms   96.11%
+    Req/Sec    11.83k     1.02k   13.07k    80.95%
+  24753 requests in 2.10s, 3.42MB read
+Requests/sec:  11787.43
+Transfer/sec:      1.63MB
+";
+        assert_eq!(answered(report), Some((24753, 11787.43)));
+        assert_eq!(answered("  0 requests in 1.00s, 0.00B read\nRequests/sec:      0.00\n"), None);
+        assert_eq!(answered("unable to connect to 172.31.2.2:8080 Connection refused\n"), None);
     }
 }

@@ -2,7 +2,7 @@
 
 mod netflow;
 mod pmacct;
-mod process;
+pub mod process;
 mod softflowd;
 mod tcpdump;
 

@@ -1,6 +1,7 @@
 //! A program that runs beside us, and what it says.
 
 use crate::interrupt;
+use crate::paused::Paused;
 use anyhow::{Context, Result, bail};
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
@@ -85,6 +86,20 @@ impl Process {
 
     pub fn signal(&self, signal: Signal) -> Result<()> {
         kill(self.pid()?, signal).with_context(|| format!("cannot signal {}", self.name))
+    }
+
+    /// Stops it until the value is dropped.
+    pub fn pause(&self) -> Result<Paused<'_>> {
+        Paused::new(&self.child)
+    }
+
+    /// Whether it has ended. From then on all that it has said is there.
+    pub fn has_ended(&mut self) -> Result<bool> {
+        let ended = self.child.try_wait()?.is_some();
+        if ended {
+            self.hear_out();
+        }
+        Ok(ended)
     }
 
     /// Waits until it has ended. From then on all that it has said is there.
