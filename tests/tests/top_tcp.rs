@@ -1,4 +1,5 @@
-//! How TCP fares by process in `weir top`: held against `ss` and `nstat` of one that has several connections.
+//! How TCP fares by process in `weir top` and `weir snapshot`: held against `ss` and `nstat` of one that has several
+//! connections.
 
 use serde_json::Value;
 use std::io::Write;
@@ -8,7 +9,8 @@ use std::time::Duration;
 use weir_tests::agent::{Agent, binary};
 use weir_tests::netns::Namespace;
 use weir_tests::path::{DEVICE, FAR, Path, Terms};
-use weir_tests::shell::{Shell, python};
+use weir_tests::shell::{Shell, python, shell};
+use weir_tests::sockets::snapshot;
 use weir_tests::terminal::Terminal;
 use weir_tests::wait_for;
 use weir_tests::witness::{nstat, tcx_links};
@@ -63,11 +65,11 @@ struct Told {
     rtt: u64,
 }
 
-/// What `ss -tin` says of the client's connections.
-fn by_ss(near: &Namespace) -> Told {
+/// What `ss -tin` says of the connections with these ports at the end that is meant: `dport` or `sport`.
+fn by_ss(namespace: &Namespace, port_of: &str) -> Told {
     let mut told = Told { segments: 0, bytes: 0, rtt: 0 };
     for port in PORTS {
-        let said = near.run("ss", &["-tinHO", "state", "connected", &format!("dport = :{port}")]);
+        let said = namespace.run("ss", &["-tinHO", "state", "connected", &format!("{port_of} = :{port}")]);
         let word = |name: &str| said.split_whitespace().find_map(|word| word.strip_prefix(name));
         let number = |text: &str| text.parse::<u64>().unwrap_or_else(|_| panic!("{said}"));
         told.segments += word("retrans:").and_then(|both| both.split('/').nth(1)).map_or(0, number);
@@ -83,7 +85,7 @@ fn number(row: &Value, name: &str) -> u64 {
     row[name].as_u64().unwrap_or_else(|| panic!("no {name}: {row}"))
 }
 
-fn by_top(row: &Value) -> Told {
+fn by_weir(row: &Value) -> Told {
     Told {
         segments: number(row, "tcp_retransmitted_segments"),
         bytes: number(row, "tcp_retransmitted_bytes"),
@@ -124,8 +126,8 @@ fn root_a_process_has_what_ss_says_of_its_connections() {
         sleep(Duration::from_millis(500));
         python(&path.near, ":", CLIENT, &[FAR])
     });
-    let (ss, row) = (by_ss(&path.near), row_of(&rows, &client));
-    let told = by_top(row);
+    let (ss, row) = (by_ss(&path.near, "dport"), row_of(&rows, &client));
+    let told = by_weir(row);
     assert_eq!((told.segments, told.bytes), (ss.segments, ss.bytes), "{row}");
     // ss rounds to microseconds.
     assert!(told.rtt.abs_diff(ss.rtt) <= 1000 && told.rtt > 16_000_000, "{told:?}, not {ss:?}");
@@ -155,8 +157,8 @@ fn root_an_agent_tells_of_what_is_live_and_only_of_what_is_new() {
         client.0.stdin.as_mut().expect("a pipe").write_all(b"\n").expect("it reads");
         client
     });
-    let (ss, row) = (by_ss(&path.near), row_of(&rows, &client));
-    let told = by_top(row);
+    let (ss, row) = (by_ss(&path.near, "dport"), row_of(&rows, &client));
+    let told = by_weir(row);
     assert_eq!((told.segments, told.bytes), (ss.segments, ss.bytes), "{row}");
     assert!(told.segments > 5, "it was lossy: {told:?}");
     assert_eq!(number(row, "tcp_failures"), 2, "{row}");
@@ -164,8 +166,8 @@ fn root_an_agent_tells_of_what_is_live_and_only_of_what_is_new() {
     let (rows, ()) = count(&path, &[&["destination"], &socket[..]].concat(), || ());
     assert_eq!(rows.len(), 3, "{rows:?}");
     for row in &rows {
-        assert_eq!((number(row, "flows"), by_top(row).segments, number(row, "tcp_failures")), (1, 0, 0));
-        assert!(by_top(row).rtt > 16_000_000, "{row}");
+        assert_eq!((number(row, "flows"), by_weir(row).segments, number(row, "tcp_failures")), (1, 0, 0));
+        assert!(by_weir(row).rtt > 16_000_000, "{row}");
     }
     let terminal = Terminal::open(&path.near);
     terminal.line(&format!("{} top destination --socket {} --sort rtt", binary().display(), socket[1]));
@@ -182,4 +184,48 @@ fn root_an_agent_tells_of_what_is_live_and_only_of_what_is_new() {
     terminal.press(&["q"]);
     let _ = client.0.kill();
     agent.stop();
+}
+
+#[test]
+fn root_a_snapshot_has_what_ss_says_of_a_process() {
+    let (path, server) = path();
+    let client = python(&path.near, ":", CLIENT, &[FAR]);
+    let silent = shell(&path.near, &format!("exec 3<>/dev/udp/{FAR}/5000; echo ready; read")).ready();
+    let ends = [(&path.near, &client, "dport", 16_000_000), (&path.far, &server, "sport", 0)];
+    for (namespace, process, port_of, least) in ends {
+        let (rows, ss) = (snapshot(namespace, "processes", &[]), by_ss(namespace, port_of));
+        let row = by_weir(row_of(&rows, process));
+        assert_eq!(row, ss, "{rows:?}");
+        assert!(row.rtt > least, "{row:?}");
+        // Those of one process are those of its sockets.
+        let sockets = snapshot(namespace, "sockets", &[]);
+        let of_it =
+            sockets.iter().filter(|one| one["pid"] == process.0.id() && one["state"] == "established");
+        let of_it: Vec<_> = of_it.map(by_weir).collect();
+        assert_eq!(of_it.len(), PORTS.len(), "{sockets:?}");
+        assert_eq!(of_it.iter().map(|one| one.segments).sum::<u64>(), ss.segments);
+    }
+    let segments = by_ss(&path.near, "dport").segments;
+    assert!(segments > 5, "it was lossy: {segments}");
+    // Who has no connections of TCP has no health of them.
+    let rows = snapshot(&path.near, "processes", &[]);
+    let row = row_of(&rows, &silent);
+    assert!(row["connections"] == 1 && row["tcp_rtt"].is_null(), "{row}");
+    assert!(row["tcp_retransmitted_segments"].is_null(), "{row}");
+
+    let terminal = Terminal::open(&path.near);
+    terminal.line(&format!("{} snapshot processes; echo ended:$?", binary().display()));
+    let screen = terminal.wait_for("ended:0");
+    let cells = |process: &Shell| {
+        let pid = process.0.id().to_string();
+        let line = screen.lines().find(|line| line.split_whitespace().nth(1) == Some(&*pid));
+        line.unwrap_or_else(|| panic!("{pid}: {screen}"))
+            .split_whitespace()
+            .rev()
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    };
+    assert!(screen.lines().any(|line| line.ends_with("CONNS      RTT  RETR")), "{screen}");
+    assert_eq!(cells(&client)[..2], [segments.to_string(), "ms".into()], "{screen}");
+    assert_eq!(cells(&silent)[..3], ["-", "-", "1"], "{screen}");
 }

@@ -1,6 +1,6 @@
 //! What all of netlink's families have in common: how messages lie in a datagram, and how a dump ends.
 
-use netlink_packet_core::NetlinkBuffer;
+use netlink_packet_core::{NetlinkBuffer, NlaBuffer, NlasIterator};
 use netlink_sys::Socket;
 use nix::errno::Errno;
 use nix::sys::socket::{MsgFlags, recv};
@@ -20,6 +20,11 @@ pub(crate) fn messages(mut datagram: &[u8]) -> impl Iterator<Item = NetlinkBuffe
         datagram = datagram.get(length..).unwrap_or_default();
         Some(message)
     })
+}
+
+/// The attributes behind the first `header` bytes of a payload, as far as they are whole.
+pub(crate) fn attributes(payload: &[u8], header: usize) -> impl Iterator<Item = NlaBuffer<&[u8]>> {
+    NlasIterator::new(payload.get(header..).unwrap_or_default()).map_while(Result::ok)
 }
 
 /// The number of the error in an NLMSG_ERROR or NLMSG_DONE; 0 where there is none.

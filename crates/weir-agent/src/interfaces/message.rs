@@ -1,10 +1,9 @@
 //! rtnetlink's messages (rtnetlink(7)), as far as they matter here. Only the attributes that are
 //! used are looked at, so that no other one that a newer kernel sends can hide an interface.
 
-use crate::netlink::{HEADER, error, messages};
+use crate::netlink::{HEADER, attributes, error, messages};
 use netlink_packet_core::{
-    NLM_F_ACK, NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_REQUEST, NLMSG_DONE, NLMSG_ERROR, NetlinkBuffer, NlaBuffer,
-    NlasIterator,
+    NLM_F_ACK, NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_REQUEST, NLMSG_DONE, NLMSG_ERROR, NetlinkBuffer,
 };
 use std::net::IpAddr;
 use weir_record::printable;
@@ -161,10 +160,6 @@ fn address(payload: &[u8]) -> Option<(u32, IpAddr)> {
 fn nsid(payload: &[u8]) -> Option<i32> {
     let id = attributes(payload, NETNS_HEADER).find(|attribute| attribute.kind() == NETNSA_NSID)?;
     i32_at(id.value(), 0)
-}
-
-fn attributes(payload: &[u8], header: usize) -> impl Iterator<Item = NlaBuffer<&[u8]>> {
-    NlasIterator::new(payload.get(header..).unwrap_or_default()).map_while(Result::ok)
 }
 
 fn text(value: &[u8]) -> String {

@@ -2,10 +2,8 @@
 //! the two tuples of a connection. Everything else is passed over, whatever a newer kernel puts there.
 
 use crate::conversations::Tuples;
-use crate::netlink::{HEADER, error, messages};
-use netlink_packet_core::{
-    NLM_F_DUMP, NLM_F_REQUEST, NLMSG_DONE, NLMSG_ERROR, NetlinkBuffer, NlaBuffer, NlasIterator,
-};
+use crate::netlink::{HEADER, attributes, error, messages};
+use netlink_packet_core::{NLM_F_DUMP, NLM_F_REQUEST, NLMSG_DONE, NLMSG_ERROR, NetlinkBuffer};
 use std::net::{Ipv4Addr, Ipv6Addr};
 use weir_record::{Addresses, FlowKey};
 
@@ -75,7 +73,7 @@ pub(super) fn request(status: u32) -> Vec<u8> {
 /// Both tuples, unless they are each other's mirror, or without ports.
 fn tuples(payload: &[u8]) -> Option<Tuples> {
     let (mut original, mut reply) = (None, None);
-    for attribute in attributes(payload.get(FAMILY_HEADER..)?) {
+    for attribute in attributes(payload, FAMILY_HEADER) {
         match attribute.kind() {
             TUPLE_ORIGINAL => original = tuple(attribute.value()),
             TUPLE_REPLY => reply = tuple(attribute.value()),
@@ -91,7 +89,7 @@ fn tuples(payload: &[u8]) -> Option<Tuples> {
 /// One direction of a connection.
 fn tuple(nest: &[u8]) -> Option<FlowKey> {
     let (mut addresses, mut transport) = (None, None);
-    for attribute in attributes(nest) {
+    for attribute in attributes(nest, 0) {
         match attribute.kind() {
             TUPLE_IP => addresses = self::addresses(attribute.value()),
             TUPLE_PROTO => transport = self::transport(attribute.value()),
@@ -103,7 +101,7 @@ fn tuple(nest: &[u8]) -> Option<FlowKey> {
 }
 
 fn addresses(nest: &[u8]) -> Option<Addresses> {
-    let of = |kind| attributes(nest).find(|attribute| attribute.kind() == kind);
+    let of = |kind| attributes(nest, 0).find(|attribute| attribute.kind() == kind);
     let v4 = |kind| Some(Ipv4Addr::from(<[u8; 4]>::try_from(of(kind)?.value()).ok()?));
     let v6 = |kind| Some(Ipv6Addr::from(<[u8; 16]>::try_from(of(kind)?.value()).ok()?));
     let pair = v4(IPV4_SOURCE).zip(v4(IPV4_DESTINATION)).map(|(from, to)| Addresses::V4(from, to));
@@ -112,14 +110,10 @@ fn addresses(nest: &[u8]) -> Option<Addresses> {
 
 /// Protocol, and ports where it has any.
 fn transport(nest: &[u8]) -> Option<(u8, Option<(u16, u16)>)> {
-    let of = |kind| attributes(nest).find(|attribute| attribute.kind() == kind);
+    let of = |kind| attributes(nest, 0).find(|attribute| attribute.kind() == kind);
     let port = |kind| Some(u16::from_be_bytes(of(kind)?.value().try_into().ok()?));
     let protocol = *of(PROTOCOL)?.value().first()?;
     Some((protocol, port(SOURCE_PORT).zip(port(DESTINATION_PORT))))
-}
-
-fn attributes(bytes: &[u8]) -> impl Iterator<Item = NlaBuffer<&[u8]>> {
-    NlasIterator::new(bytes).map_while(Result::ok)
 }
 
 #[cfg(test)]

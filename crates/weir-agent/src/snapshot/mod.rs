@@ -5,6 +5,7 @@
 //! files of all processes (an iterator) ──► inode, process ─────┴─► sockets
 //! ```
 
+mod fared;
 mod message;
 mod netlink;
 mod state;
@@ -13,6 +14,7 @@ use crate::agent::require_privileges;
 use crate::identity::holders_of;
 use crate::interfaces::{Namespace, find_namespaces};
 use crate::{Error, Result, Settings};
+pub use fared::Fared;
 use hashbrown::{HashMap, HashSet};
 use message::Listed;
 pub use state::SocketState;
@@ -43,6 +45,8 @@ pub struct Socket {
     pub user_id: Option<u32>,
     /// The processes that have it open, the oldest first.
     pub holders: Vec<Arc<End>>,
+    /// How a connection of TCP has fared.
+    pub fared: Option<Fared>,
 }
 
 /// All of them.
@@ -97,7 +101,7 @@ fn list(namespaces: &[Namespace]) -> Result<(Found, Vec<String>)> {
 }
 
 fn socket(holders: &mut HashMap<u64, Vec<Arc<End>>>, netns: Arc<str>, listed: Listed) -> Socket {
-    let Listed { protocol, state, local, remote, file } = listed;
+    let Listed { protocol, state, local, remote, file, fared } = listed;
     let holders = file.and_then(|(inode, _)| holders.remove(&u64::from(inode))).unwrap_or_default();
-    Socket { netns, protocol, state, local, remote, user_id: file.map(|(_, user)| user), holders }
+    Socket { netns, protocol, state, local, remote, user_id: file.map(|(_, user)| user), holders, fared }
 }

@@ -1,5 +1,6 @@
 //! `weir snapshot`: the sockets, or the processes that have them, as they are now.
 
+mod health;
 mod processes;
 mod sockets;
 mod users;

@@ -1,23 +1,28 @@
 //! A row for each process that has sockets.
 
+use super::health::Health;
 use super::users::Users;
 use super::who::{Who, place};
 use super::{Sheet, in_namespaces, or_dash, plural};
 use crate::table::{Align, Column};
+use crate::text;
 use serde::Serialize;
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
-use weir_agent::{Snapshot, Socket};
+use std::time::Duration;
+use weir_agent::{Fared, Snapshot, Socket};
 use weir_record::{End, protocol_text};
 
-const COLUMNS: [Column; 6] = [
+const COLUMNS: [Column; 8] = [
     ("PROCESS", Align::Left),
     ("PID", Align::Right),
     ("USER", Align::Left),
     ("WHERE", Align::Left),
     ("SERVES", Align::Left),
     ("CONNS", Align::Right),
+    ("RTT", Align::Right),
+    ("RETR", Align::Right),
 ];
 
 /// A process, and its sockets.
@@ -48,6 +53,11 @@ impl<'a> Held<'a> {
         self.sockets.len() - self.serving().count()
     }
 
+    /// Of its connections of TCP together; none where it has none.
+    fn fared(&self) -> Option<Fared> {
+        self.sockets.iter().filter_map(|socket| socket.fared).reduce(Fared::with)
+    }
+
     fn user_id(&self) -> Option<u32> {
         self.end.process.as_ref().map(|process| process.user_id)
     }
@@ -67,6 +77,7 @@ impl<'a> Held<'a> {
 
     fn cells(&self, users: &mut Users) -> Vec<String> {
         let process = self.end.process.as_ref();
+        let Fared { rtt, retransmitted_segments, .. } = self.fared().unwrap_or_default();
         vec![
             or_dash(process.map(|process| process.command.clone())),
             or_dash(process.map(|process| process.pid.to_string())),
@@ -74,6 +85,8 @@ impl<'a> Held<'a> {
             or_dash(place(self.end)),
             or_dash(self.ports()),
             self.connections().to_string(),
+            or_dash(rtt.map(|nanos| text::latency(Duration::from_nanos(nanos)))),
+            or_dash((retransmitted_segments > 0).then(|| text::count(retransmitted_segments))),
         ]
     }
 }
@@ -91,7 +104,7 @@ pub fn sheet(snapshot: &Snapshot) -> Sheet {
     Sheet {
         summary: format!("{processes} with {sockets}{}{nobodys}", in_namespaces(snapshot)),
         columns: &COLUMNS,
-        expendable: &["USER", "WHERE"],
+        expendable: &["USER", "WHERE", "RETR", "RTT"],
         rows,
     }
 }
@@ -107,6 +120,8 @@ struct Line<'a> {
     sockets: usize,
     connections: usize,
     serves: Vec<Serves<'a>>,
+    #[serde(flatten)]
+    health: Health,
 }
 
 /// A socket that is there for whoever comes.
@@ -139,6 +154,7 @@ pub fn lines(snapshot: &Snapshot) -> impl Iterator<Item = impl Serialize> {
         sockets: held.sockets.len(),
         connections: held.connections(),
         serves: held.serving().map(Serves::from).collect(),
+        health: Health::of(held.fared()),
     })
 }
 
@@ -148,7 +164,13 @@ mod tests {
     use super::super::who::tests::end;
     use super::*;
     use serde_json::json;
+    use std::sync::Arc;
     use weir_agent::SocketState;
+
+    fn fared(state: SocketState, holder: &Arc<End>, (rtt, segments): (Option<u64>, u64)) -> Socket {
+        let fared = Fared { rtt, retransmitted_segments: segments, retransmitted_bytes: 1000 * segments };
+        Socket { fared: Some(fared), ..socket(state, vec![Arc::clone(holder)]) }
+    }
 
     #[test]
     fn a_process_has_what_it_serves_and_its_connections() {
@@ -156,21 +178,28 @@ mod tests {
         let dns = Socket { protocol: 17, ..socket(SocketState::Unconnected, vec![worker.clone()]) };
         let sockets = vec![
             socket(SocketState::Listen, vec![master.clone(), worker.clone()]),
-            socket(SocketState::Established, vec![worker.clone()]),
-            socket(SocketState::CloseWait, vec![worker]),
+            fared(SocketState::Established, &worker, (Some(1_500_000), 2)),
+            fared(SocketState::SynSent, &worker, (None, 5)),
+            fared(SocketState::CloseWait, &worker, (Some(90_000), 0)),
             dns,
             socket(SocketState::TimeWait, Vec::new()),
         ];
         let snapshot = snapshot(sockets, 1);
         let sheet = sheet(&snapshot);
-        assert_eq!(sheet.summary, "2 processes with 4 sockets; 1 more of no process");
+        assert_eq!(sheet.summary, "2 processes with 5 sockets; 1 more of no process");
         let place = "4f1d2a7c9be3";
-        assert_eq!(sheet.rows[0], ["nginx", "7", "root", place, "tcp 80", "0"]);
-        assert_eq!(sheet.rows[1], ["nginx", "8", "root", place, "tcp 80 udp 80", "2"]);
+        assert_eq!(sheet.rows[0], ["nginx", "7", "root", place, "tcp 80", "0", "-", "-"]);
+        assert_eq!(sheet.rows[1], ["nginx", "8", "root", place, "tcp 80 udp 80", "3", "1.5 ms", "7"]);
         let said: Vec<_> = lines(&snapshot).map(|line| serde_json::to_value(line).expect("JSON")).collect();
-        assert_eq!((&said[1]["sockets"], &said[1]["connections"]), (&4.into(), &2.into()));
+        assert_eq!((&said[1]["sockets"], &said[1]["connections"]), (&5.into(), &3.into()));
         let serves =
             json!({"netns": "blue", "protocol": "udp", "local_address": "10.0.0.1", "local_port": 80});
         assert_eq!(said[1]["serves"][1], serves);
+        let health = |line: &serde_json::Value| {
+            ["tcp_rtt", "tcp_retransmitted_segments", "tcp_retransmitted_bytes"]
+                .map(|name| line[name].clone())
+        };
+        assert_eq!(health(&said[0]), [json!(null), json!(null), json!(null)]);
+        assert_eq!(health(&said[1]), [json!(1_500_000), json!(7), json!(7000)]);
     }
 }

@@ -1,5 +1,6 @@
 //! A row for each socket.
 
+use super::health::Health;
 use super::users::Users;
 use super::who::{Who, holders, place};
 use super::{Sheet, in_namespaces, or_dash, plural};
@@ -85,6 +86,8 @@ struct Line<'a> {
     who: Who<'a>,
     /// The numbers of all processes that have it.
     holders: Vec<u32>,
+    #[serde(flatten)]
+    health: Health,
 }
 
 /// A line of JSON each.
@@ -101,6 +104,7 @@ pub fn lines(snapshot: &Snapshot) -> impl Iterator<Item = impl Serialize> {
         user_id: socket.user_id,
         who: Who::of(socket.holders.first().map(|end| &**end)),
         holders: holders(socket).map(|process| process.pid).collect(),
+        health: Health::of(socket.fared),
     })
 }
 
@@ -124,6 +128,7 @@ pub mod tests {
             remote,
             user_id: Some(0),
             holders,
+            fared: None,
         }
     }
 
