@@ -2,7 +2,8 @@
 
 use crate::feature::owned;
 use crate::{Error, Loaded, Result};
-use libbpf_rs::query::ProgInfoIter;
+use libbpf_rs::btf::{Btf, BtfType};
+use libbpf_rs::query::{ProgInfoIter, ProgInfoQueryOptions, ProgramInfo};
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
@@ -32,6 +33,9 @@ pub fn are_on() -> bool {
     fs::read_to_string("/proc/sys/kernel/bpf_stats_enabled").is_ok_and(|text| text.trim() == "1")
 }
 
+/// The kernel keeps no more of a program's name.
+const MOST_OF_NAME: usize = libbpf_sys::BPF_OBJ_NAME_LEN as usize - 1;
+
 /// What a program has done since it was loaded, as far as the statistics were on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Runs {
@@ -45,7 +49,7 @@ pub struct Runs {
     pub nanoseconds: u64,
 }
 
-/// The loaded programs whose names are `wanted`, in the order in which they were loaded (5.1).
+/// The loaded programs whose names, or the beginnings of long ones, are `wanted`, in the order in which they were loaded (5.1).
 ///
 /// # Errors
 /// EPERM: CAP_SYS_ADMIN is missing.
@@ -60,13 +64,26 @@ pub fn programs(wanted: impl Fn(&str) -> bool) -> Result<Vec<Runs>> {
             return Err(Error::kernel("cannot list programs", io::Error::from_raw_os_error(errno)));
         }
     }
-    let named = ProgInfoIter::default().map(|info| Runs {
+    let with_functions = ProgInfoQueryOptions::default().include_func_info(true);
+    let infos = ProgInfoIter::with_query_opts(with_functions);
+    let wanted = infos.filter(|info| wanted(&info.name.to_string_lossy()));
+    let runs = wanted.map(|info| Runs {
         id: info.id,
-        name: info.name.to_string_lossy().into_owned(),
+        name: whole_name(&info).unwrap_or_else(|| info.name.to_string_lossy().into_owned()),
         count: info.run_cnt,
         nanoseconds: info.run_time_ns,
     });
-    Ok(named.filter(|runs| wanted(&runs.name)).collect())
+    Ok(runs.collect())
+}
+
+/// Of a name that may have been cut: its function's, by the BTF that was loaded with the program.
+fn whole_name(info: &ProgramInfo) -> Option<String> {
+    if info.name.len() < MOST_OF_NAME {
+        return None;
+    }
+    let types = Btf::from_prog_id(info.id).ok()?;
+    let function: BtfType<'_> = types.type_by_id(info.func_info.first()?.type_id.into())?;
+    Some(function.name()?.to_string_lossy().into_owned())
 }
 
 /// What one program of `loaded` has done. Needs no privilege: it is ours.

@@ -5,6 +5,7 @@ mod common;
 
 use common::{WEIR, output, require_root, succeed, text};
 use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
@@ -14,6 +15,19 @@ use std::time::{Duration, Instant};
 struct Running(Child);
 
 impl Running {
+    /// The BPF programs that it holds, by number, with how often they ran and for how many nanoseconds: what the kernel
+    /// says of its descriptors.
+    fn programs(&self) -> BTreeMap<u64, [u64; 2]> {
+        let held = format!("/proc/{}/fdinfo", self.0.id());
+        let descriptors = std::fs::read_dir(held).expect("it is there").flatten();
+        let infos = descriptors.filter_map(|descriptor| std::fs::read_to_string(descriptor.path()).ok());
+        let program = |info: String| {
+            let number = |name| info.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok());
+            Some((number("prog_id:")?, [number("run_cnt:")?, number("run_time_ns:")?]))
+        };
+        infos.filter_map(program).collect()
+    }
+
     fn interrupt(&mut self) -> std::process::ExitStatus {
         succeed(Command::new("kill").args(["-INT", &self.0.id().to_string()]));
         self.0.wait().expect("a child can be waited for")
@@ -63,14 +77,13 @@ impl Watched {
 
     /// The agent's programs among those that were measured: `ip netns exec` becomes what it runs.
     fn programs(&self, cost: &Value) -> Vec<Value> {
-        let held = format!("/proc/{}/fdinfo", self.agent.0.id());
-        let descriptors = std::fs::read_dir(held).expect("the agent is there").flatten();
-        let ids: Vec<u64> = descriptors
-            .filter_map(|descriptor| std::fs::read_to_string(descriptor.path()).ok())
-            .filter_map(|info| info.lines().find_map(|l| l.strip_prefix("prog_id:")?.trim().parse().ok()))
-            .collect();
+        let held = self.agent.programs();
         let programs = cost["programs"].as_array().expect("a list of programs");
-        programs.iter().filter(|p| p["id"].as_u64().is_some_and(|id| ids.contains(&id))).cloned().collect()
+        programs
+            .iter()
+            .filter(|p| p["id"].as_u64().is_some_and(|id| held.contains_key(&id)))
+            .cloned()
+            .collect()
     }
 }
 
@@ -126,10 +139,76 @@ fn root_packets_under_an_agent_have_a_cost() {
     }
 
     let table = succeed(Command::new(WEIR).args(["cost", "--for", "300ms"]));
-    assert!(table.lines().any(|line| line.contains(" ns per packet and ")), "{table}");
+    assert!(table.lines().any(|line| line.contains(" ns per packet, ")), "{table}");
     assert!(table.contains(&watched.agent.0.id().to_string()), "{table}");
     assert!(table.contains("PROGRAM") && table.contains("weir_egress"), "{table}");
+    assert!(table.contains("SHARE") && table.lines().any(|line| line.contains(" flows ")), "{table}");
     assert!(table.lines().all(|line| line.chars().count() <= 80), "{table}");
+}
+
+/// Whatever hears of everything that is not counted.
+fn trace() -> Running {
+    let kinds = ["exec", "bind", "connect", "accept", "retransmit", "sni"];
+    let mut trace = Command::new(WEIR);
+    trace.arg("trace").args(kinds).stdout(Stdio::null()).stderr(Stdio::piped());
+    let mut trace = trace.spawn().expect("it starts");
+    let said = BufReader::new(trace.stderr.take().expect("a pipe")).lines();
+    let hears = said.map_while(Result::ok).any(|line| line.contains("hears of"));
+    let trace = Running(trace);
+    assert!(hears, "it hears of nothing");
+    trace
+}
+
+/// All that one process holds is listed, no more of it than the kernel says, and its probes are the whole.
+fn assert_whole(cost: &Value, pid: u32, [before, after]: &[BTreeMap<u64, [u64; 2]>; 2], probes: &[&str]) {
+    let of_it = |list: &str| -> Vec<Value> {
+        let all = cost[list].as_array().expect("a list").iter();
+        all.filter(|one| one["pid"] == pid).cloned().collect()
+    };
+    let (programs, shares) = (of_it("programs"), of_it("probes"));
+    let number = |of: &Value, name: &str| of[name].as_u64().unwrap_or_else(|| panic!("{name}: {of}"));
+    let listed: BTreeSet<_> = programs.iter().map(|program| number(program, "id")).collect();
+    assert_eq!(listed, after.keys().copied().collect(), "{programs:#?}");
+    for program in &programs {
+        let id = number(program, "id");
+        let (runs, time) = (number(program, "runs"), number(program, "run_time_ns"));
+        // The kernel counts from before the first reading until after the last.
+        let most = [0, 1].map(|of| after[&id][of] - before[&id][of]);
+        assert!(runs <= most[0] && time <= most[1], "{program}: {most:?}");
+        assert!(most[0] < 1000 || runs > most[0] / 2, "{program}: {most:?}");
+    }
+    let named: Vec<_> =
+        shares.iter().map(|share| share["probe"].as_str().expect("a probe of ours")).collect();
+    assert!(probes.iter().all(|probe| named.contains(probe)), "{named:?}");
+    for share in &shares {
+        let of_probe = programs.iter().filter(|program| program["probe"] == share["probe"]);
+        let time: u64 = of_probe.map(|program| number(program, "run_time_ns")).sum();
+        assert_eq!(number(share, "run_time_ns"), time, "{share}");
+    }
+    let sum = |list: &[Value], name: &str| list.iter().filter_map(|one| one[name].as_f64()).sum::<f64>();
+    assert!((sum(&shares, "share_percent") - 100.0).abs() < 1e-6, "{shares:#?}");
+    assert!((sum(&shares, "cpu_percent") - sum(&programs, "cpu_percent")).abs() < 1e-6, "{shares:#?}");
+}
+
+#[test]
+fn root_every_program_of_every_probe_has_its_share() {
+    require_root();
+    let (watched, trace) = (Watched::new(), trace());
+    let held = || [&watched.agent, &trace].map(Running::programs);
+    let before = held();
+    let json = succeed(Command::new(WEIR).args(["cost", "--for", "1s", "-o", "json"]));
+    let ([agent_before, trace_before], [agent_after, trace_after]) = (before, held());
+    let cost: Value = serde_json::from_str(&json).expect("JSON");
+    let of_agent = ["flows", "sockets", "processes", "dns", "tcp", "drops"];
+    assert_whole(&cost, watched.agent.0.id(), &[agent_before, agent_after], &of_agent);
+    let of_trace = ["calls", "retransmits", "hellos", "sockets", "processes"];
+    assert_whole(&cost, trace.0.id(), &[trace_before, trace_after], &of_trace);
+    // The kernel keeps no more than 15 characters of a name.
+    let names: Vec<_> =
+        cost["programs"].as_array().expect("a list").iter().filter_map(|one| one["name"].as_str()).collect();
+    for name in ["weir_clock", "weir_existing", "weir_tcp_was_reset", "weir_retransmit_synack"] {
+        assert!(names.contains(&name), "{names:?}");
+    }
 }
 
 /// With what there is.

@@ -24,7 +24,7 @@ pub enum Call {
 
 impl Call {
     /// The programs that hear of it, by name.
-    pub fn programs(self) -> &'static [&'static str] {
+    pub const fn programs(self) -> &'static [&'static str] {
         match self {
             Self::Exec => &["weir_exec"],
             Self::Bind => &["weir_bind_begins", "weir_bind_ends"],

@@ -37,6 +37,8 @@ pub fn object(draw_by_content: bool) -> &'static [u8] {
 
 /// What runs for packets, by name: those that come in, those that go out.
 pub const PROGRAMS: [&str; 2] = ["weir_ingress", "weir_egress"];
+/// What reads the kernel's clock, when it is asked.
+pub const CLOCK: &str = "weir_clock";
 
 /// What keeps flows in the kernel, by name: an index of tags, and dense entries, for each CPU. The only structure
 /// that there is; files that were made for one say which.

@@ -1,5 +1,6 @@
 //! From the kernel's ticks to time since the Unix epoch.
 
+use super::CLOCK;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use weir_kernel::{Error, FINE_TICK_BITS, Loaded, Result, clock};
 
@@ -64,7 +65,7 @@ impl Ticks {
         // the jiffies were read within that tick.
         for _ in 0..100 {
             let before = clock::monotonic_coarse()?;
-            loaded.run("weir_clock")?;
+            loaded.run(CLOCK)?;
             if clock::monotonic_coarse()? != before {
                 continue;
             }
@@ -99,7 +100,7 @@ impl Ticks {
     /// The fine clock between two looks at the wall clock, and how far those are apart.
     fn look(loaded: &Loaded) -> Result<(Duration, Self)> {
         let before = since_epoch();
-        loaded.run("weir_clock")?;
+        loaded.run(CLOCK)?;
         let apart = since_epoch().saturating_sub(before);
         let reading = loaded.global_value("nanoseconds_now")?;
         Ok((apart, Self::fine(reading, nanos(before + apart / 2))))

@@ -4,14 +4,17 @@
 
 use weir_kernel::{Opened, Result, SocketHolder};
 
-const OBJECT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/holders.bpf.o"));
+pub(crate) const OBJECT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/holders.bpf.o"));
+
+/// The program, by name.
+pub(crate) const PROGRAM: &str = "weir_holders";
 
 /// All that hold a socket of the internet now, in every network namespace: once for each open file.
 ///
 /// # Errors
 /// The kernel's refusal: it takes `iter/task_file` (5.8).
 pub fn now() -> Result<Vec<SocketHolder>> {
-    Opened::new("holders", OBJECT)?.load()?.iterate("weir_holders")
+    Opened::new("holders", OBJECT)?.load()?.iterate(PROGRAM)
 }
 
 #[cfg(test)]

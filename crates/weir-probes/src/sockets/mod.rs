@@ -4,7 +4,7 @@
 
 use weir_kernel::{Loaded, Opened, Result, Ring, SocketEvent, Traced};
 
-const OBJECT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/sockets.bpf.o"));
+pub(crate) const OBJECT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/sockets.bpf.o"));
 
 /// How it hears of system calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,7 +19,7 @@ impl Hooks {
     /// In the order in which they are tried.
     const ALL: [Self; 2] = [Self::Tracepoints, Self::Functions];
 
-    fn programs(self) -> &'static [&'static str] {
+    pub(crate) const fn programs(self) -> &'static [&'static str] {
         match self {
             Self::Tracepoints => &["weir_sent", "weir_received"],
             Self::Functions => &["weir_sends", "weir_receives", "weir_sends6", "weir_receives6"],
@@ -37,6 +37,9 @@ impl Hooks {
 
 const STATE: &str = "weir_state";
 const EXISTING: &str = "weir_existing";
+
+/// Those that run with either of the hooks, by name.
+pub(crate) const OTHERS: [&str; 2] = [STATE, EXISTING];
 
 /// The probe, attached.
 pub struct Sockets {
@@ -62,7 +65,7 @@ impl Sockets {
     /// The kernel's refusal.
     pub fn attach_to(hooks: Hooks) -> Result<Self> {
         let mut opened = Opened::new("sockets", OBJECT)?;
-        let wanted = |name: &str| [STATE, EXISTING].contains(&name) || hooks.programs().contains(&name);
+        let wanted = |name: &str| OTHERS.contains(&name) || hooks.programs().contains(&name);
         opened.only_programs(wanted);
         let loaded = opened.load()?;
         let events = Ring::new(&loaded, "events")?;
