@@ -4,7 +4,9 @@ use serde_json::Value;
 use std::thread::sleep;
 use std::time::Duration;
 use weir_tests::agent::Agent;
-use weir_tests::forwarded::{CLIENT_SIDE, Forwarded, SERVER, SERVER_IPV6, SERVER_SIDE};
+use weir_tests::forwarded::{
+    CLIENT, CLIENT_SIDE, Forwarded, SERVER, SERVER_GATEWAY, SERVER_IPV6, SERVER_SIDE,
+};
 use weir_tests::netns::Namespace;
 use weir_tests::shell::python;
 use weir_tests::wire::Wire;
@@ -114,7 +116,15 @@ fn assert_none(records: &[Value]) {
 
 #[test]
 fn root_both_ways_are_those_on_the_wire() {
-    let row = Forwarded::new(TO_CLIENT, TO_SERVER);
+    assert_both_ways(&Forwarded::new(TO_CLIENT, TO_SERVER));
+}
+
+#[test]
+fn root_what_a_bridge_passes_on_is_timed_too() {
+    assert_both_ways(&Forwarded::bridged(TO_CLIENT, TO_SERVER));
+}
+
+fn assert_both_ways(row: &Forwarded) {
     let _server = python(&row.server, ":", ANSWERING, &[]);
     for (address, port) in [(SERVER, 41_000), (SERVER_IPV6, 41_001)] {
         let joined = Agent::start_joined(&row.router, &BOTH);
@@ -193,6 +203,58 @@ fn root_translated_connections_are_timed_by_their_new_name() {
     assert_eq!((there.len(), here.len()), (2, 2));
     assert_all(&there, 41_000, &ways);
     assert_none(&here);
+}
+
+const INSIDE: &str = "weirx";
+const INSIDE_NEAR: &str = "10.99.0.1";
+const INSIDE_FAR: &str = "10.99.0.2";
+
+/// A tunnel between two hosts, by their addresses, the near one first.
+fn tunnel(ends: [(&Namespace, &str); 2]) {
+    let macs = ["02:00:00:00:01:01", "02:00:00:00:01:02"];
+    let addresses = [INSIDE_NEAR, INSIDE_FAR];
+    for (own, other) in [(0, 1), (1, 0)] {
+        let ((host, local), (_, remote)) = (ends[own], ends[other]);
+        let kind = format!("vxlan id 42 dstport 4789 local {local} remote {remote}");
+        host.ip(&format!("link add {INSIDE} address {} type {kind}", macs[own]));
+        host.ip(&format!("address add {}/24 dev {INSIDE}", addresses[own]));
+        host.ip(&format!("link set {INSIDE} up"));
+        host.ip(&format!("neighbour replace {} lladdr {} dev {INSIDE}", addresses[other], macs[other]));
+    }
+}
+
+/// Client and server have a tunnel; who passes it on, and looks into it, times what is in there.
+#[test]
+fn root_connections_in_a_tunnel_that_passes_through_are_timed() {
+    let row = Forwarded::new(TO_CLIENT, TO_SERVER);
+    tunnel([(&row.client, CLIENT), (&row.server, SERVER)]);
+    let _server = python(&row.server, ":", ANSWERING, &[]);
+    let agent = Agent::start_joined(&row.router, &[&BOTH[..], &["--decapsulate"]].concat());
+    let mut wire = Wire::start(&row.router, SERVER_SIDE);
+    ask(&row.client, INSIDE_FAR, 41_000);
+    let ways = on_the_wire(&mut wire, 41_000);
+    assert!(ways.client > 11e6 && ways.server > 39e6, "it was far");
+    let records = of_port(agent, 41_000);
+    assert_eq!(records.len(), 1, "{records:#?}");
+    assert!(records[0]["parent_id"].is_string(), "it was inside: {records:#?}");
+    assert_all(&records, 41_000, &ways);
+}
+
+/// The tunnel begins where packets are forwarded: they leave for the server at the tunnel's own interface.
+#[test]
+fn root_connections_that_go_on_in_a_tunnel_are_timed() {
+    let row = Forwarded::new(TO_CLIENT, TO_SERVER);
+    tunnel([(&row.router, SERVER_GATEWAY), (&row.server, SERVER)]);
+    row.server.ip(&format!("route add {CLIENT}/32 via {INSIDE_NEAR} dev {INSIDE}"));
+    let _server = python(&row.server, ":", ANSWERING, &[]);
+    let agent = Agent::start_joined(&row.router, &[&BOTH[..], &["-i", INSIDE, "--decapsulate"]].concat());
+    let mut wire = Wire::start(&row.router, INSIDE);
+    ask(&row.client, INSIDE_FAR, 41_000);
+    let ways = on_the_wire(&mut wire, 41_000);
+    assert!(ways.client > 11e6 && ways.server > 39e6, "it was far");
+    let records = of_port(agent, 41_000);
+    assert_eq!(records.len(), 1, "{records:#?}");
+    assert_all(&records, 41_000, &ways);
 }
 
 /// The ledger says what was told, and of a connection that goes on every record has it.
