@@ -22,10 +22,24 @@ pub fn lookups(trace: &Trace, count: usize) -> Vec<Value> {
     })
 }
 
-/// Each lookup once, though both ends of the wire are listened at; those that were answered with what tshark has for it.
-/// None that was answered is missing.
+const ANSWERS: &str = "dns.flags.response==1";
+
+/// Each lookup once, though both ends of the wire are listened at; those that were answered with what tshark has for it
+/// beside the one who asked. None that was answered is missing.
 pub fn assert_on_wire(lookups: &[Value], wire: Wire) {
-    let mut left = times(wire);
+    assert_all(lookups, times(wire, ANSWERS));
+}
+
+/// The same of lookups that both ends have made, each with its address and the wire beside it.
+pub fn assert_on_wires(lookups: &[Value], ends: [(&str, Wire); 2]) {
+    let beside = |(asker, wire)| times(wire, &format!("{ANSWERS} && ip.dst=={asker}"));
+    assert_all(lookups, ends.into_iter().flat_map(beside).collect());
+}
+
+/// By the asker's port, name and type.
+type Times = BTreeMap<(u64, String, u64), f64>;
+
+fn assert_all(lookups: &[Value], mut left: Times) {
     let answered = lookups.iter().filter(|one| !one["dns_latency"].is_null());
     let told = answered.map(|one| {
         let word = |name: &str| one[name].as_str().unwrap_or_default();
@@ -38,10 +52,10 @@ pub fn assert_on_wire(lookups: &[Value], wire: Wire) {
     assert!(left.is_empty(), "not told: {left:?}");
 }
 
-/// Seconds from question to answer, by the asker's port, name and type, as tshark has it.
-fn times(mut wire: Wire) -> BTreeMap<(u64, String, u64), f64> {
+/// Seconds from question to answer, as tshark has it.
+fn times(mut wire: Wire, answers: &str) -> Times {
     const FIELDS: [&str; 5] = ["udp.dstport", "tcp.dstport", "dns.qry.name", "dns.qry.type", "dns.time"];
-    let times = wire.read("dns.flags.response==1", &FIELDS).into_iter().map(|fields| {
+    let times = wire.read(answers, &FIELDS).into_iter().map(|fields| {
         let [udp, tcp, name, kind, time] = &fields[..] else { panic!("{fields:?}") };
         let number = |text: &str| text.parse::<u64>().unwrap_or_else(|_| panic!("{fields:?}"));
         let port = number(if udp.is_empty() { tcp } else { udp });

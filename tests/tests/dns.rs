@@ -60,7 +60,7 @@ fn root_lookups_are_told_as_tshark_sees_them() {
     let trace = trace(&pair, &[]);
     let _server = dnsmasq(&pair.right);
     slow_server(&pair.right);
-    let wire = Wire::start(&pair.left, INTERFACE);
+    let wire = Wire::start_at_tc(&pair.left, INTERFACE);
     let at = [format!("@{RIGHT}"), format!("@{RIGHT_IPV6}")];
     let questions: [(&[&str], Answered<'_>); 8] = [
         (&[&at[0], "web.example", "A"], ("udp", "NOERROR", RIGHT, "false")),
@@ -106,7 +106,7 @@ fn root_none_of_many_lookups_is_missed() {
         &["--fields", "dns_question,dns_type,dns_latency,source_address,source_port,destination_address"],
     );
     let _server = dnsmasq(&pair.right);
-    let wire = Wire::start(&pair.left, INTERFACE);
+    let wire = Wire::start_at_tc(&pair.left, INTERFACE);
     let names: String =
         (0..500).map(|number| format!("n{number}.example A\nn{number}.example AAAA\n")).collect();
     let folder = Folder::new("names");

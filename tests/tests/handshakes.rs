@@ -129,7 +129,7 @@ fn assert_both_ways(row: &Forwarded) {
     for (address, port) in [(SERVER, 41_000), (SERVER_IPV6, 41_001)] {
         let joined = Agent::start_joined(&row.router, &BOTH);
         let apart = Agent::start(&row.router, &BOTH);
-        let mut wire = Wire::start(&row.router, SERVER_SIDE);
+        let mut wire = Wire::start_at_tc(&row.router, SERVER_SIDE);
         ask(&row.client, address, port);
         let ways = on_the_wire(&mut wire, port);
         assert!(ways.client > 11e6 && ways.server > 39e6, "it was far");
@@ -151,7 +151,7 @@ fn root_what_is_sent_again_counts_from_then() {
                  add rule ip t i tcp flags & (syn|ack) == syn|ack numgen inc mod 8 == 0 drop";
     row.client.run("nft", &[rules]);
     let agent = Agent::start_joined(&row.router, &BOTH);
-    let mut wire = Wire::start(&row.router, SERVER_SIDE);
+    let mut wire = Wire::start_at_tc(&row.router, SERVER_SIDE);
     ask(&row.client, SERVER, 41_000);
     let ways = on_the_wire(&mut wire, 41_000);
     let records = of_port(agent, 41_000);
@@ -188,7 +188,7 @@ fn root_translated_connections_are_timed_by_their_new_name() {
     row.router.run("nft", &[&rules]);
     let joined = Agent::start_joined(&row.router, &BOTH);
     let apart = Agent::start(&row.router, &BOTH);
-    let mut wire = Wire::start(&row.router, SERVER_SIDE);
+    let mut wire = Wire::start_at_tc(&row.router, SERVER_SIDE);
     ask(&row.client, "10.96.0.10", 41_000);
     let ways = on_the_wire(&mut wire, 41_000);
     let joined = of_port(joined, 41_000);
@@ -230,7 +230,7 @@ fn root_connections_in_a_tunnel_that_passes_through_are_timed() {
     tunnel([(&row.client, CLIENT), (&row.server, SERVER)]);
     let _server = python(&row.server, ":", ANSWERING, &[]);
     let agent = Agent::start_joined(&row.router, &[&BOTH[..], &["--decapsulate"]].concat());
-    let mut wire = Wire::start(&row.router, SERVER_SIDE);
+    let mut wire = Wire::start_at_tc(&row.router, SERVER_SIDE);
     ask(&row.client, INSIDE_FAR, 41_000);
     let ways = on_the_wire(&mut wire, 41_000);
     assert!(ways.client > 11e6 && ways.server > 39e6, "it was far");
@@ -248,7 +248,7 @@ fn root_connections_that_go_on_in_a_tunnel_are_timed() {
     row.server.ip(&format!("route add {CLIENT}/32 via {INSIDE_NEAR} dev {INSIDE}"));
     let _server = python(&row.server, ":", ANSWERING, &[]);
     let agent = Agent::start_joined(&row.router, &[&BOTH[..], &["-i", INSIDE, "--decapsulate"]].concat());
-    let mut wire = Wire::start(&row.router, INSIDE);
+    let mut wire = Wire::start_at_tc(&row.router, INSIDE);
     ask(&row.client, INSIDE_FAR, 41_000);
     let ways = on_the_wire(&mut wire, 41_000);
     assert!(ways.client > 11e6 && ways.server > 39e6, "it was far");

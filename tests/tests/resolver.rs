@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 use std::net::UdpSocket;
-use weir_tests::lookups::{assert_on_wire, lookups, trace};
+use weir_tests::lookups::{assert_on_wire, assert_on_wires, lookups, trace};
 use weir_tests::pair::{INTERFACE, LEFT, Pair, RIGHT};
 use weir_tests::servers::unbound::Unbound;
 use weir_tests::wire::Wire;
@@ -41,7 +41,7 @@ fn root_lookups_through_unbound_are_told_as_tshark_sees_them() {
     let pair = Pair::new();
     let trace = trace(&pair, &[]);
     let _server = Unbound::start(&pair.right, RIGHT, &zones());
-    let wire = Wire::start(&pair.left, INTERFACE);
+    let wire = Wire::start_at_tc(&pair.left, INTERFACE);
     let questions: [(&[&str], Told<'_>); 10] = [
         (&["web.example", "A"], ["web.example", "A", "udp", "NOERROR", "10.77.0.9", "false"]),
         (&["+tcp", "web.example", "AAAA"], ["web.example", "AAAA", "tcp", "NOERROR", "fd00::9", "false"]),
@@ -78,7 +78,7 @@ fn root_what_unbound_asks_others_is_its_own() {
     let _server = Unbound::start(&pair.right, RIGHT, &zones());
     let _beyond = Unbound::start(&pair.left, LEFT, " local-data: \"far.beyond.elsewhere. A 10.77.0.8\"\n");
     let silent = pair.left.enter(|| UdpSocket::bind((LEFT, 5353)).expect("port 5353"));
-    let wire = Wire::start(&pair.left, INTERFACE);
+    let [near, far] = [&pair.left, &pair.right].map(|end| Wire::start_at_tc(end, INTERFACE));
     let at = format!("@{RIGHT}");
     let said = pair.left.run("dig", &[&at, "+short", "+tries=1", "far.beyond.elsewhere", "A"]);
     assert_eq!(said, "10.77.0.8\n");
@@ -111,5 +111,5 @@ fn root_what_unbound_asks_others_is_its_own() {
         "{asked:#}"
     );
     drop(silent);
-    assert_on_wire(&lookups(&trace, 4), wire);
+    assert_on_wires(&lookups(&trace, 4), [(LEFT, near), (RIGHT, far)]);
 }

@@ -118,7 +118,7 @@ fn root_redis_and_many_clients_at_work() {
     let pair = Pair::new();
     let _server = Redis::start(&pair.right);
     let agent = agent(&pair);
-    let wire = Wire::start(&pair.left, INTERFACE);
+    let wire = Wire::start_at_tc(&pair.left, INTERFACE);
     let bounded = ["-h", RIGHT, "-c", "12", "-n", "3000", "-t", "set", "-q"];
     let said = pair.left.run("redis-benchmark", &bounded);
     assert!(said.contains("requests per second"), "{said}");
@@ -149,7 +149,7 @@ fn root_each_worker_of_nginx_has_its_own_connections() {
     let pair = Pair::new();
     let server = Nginx::start(&pair.right);
     let agent = agent(&pair);
-    let wire = Wire::start(&pair.left, INTERFACE);
+    let wire = Wire::start_at_tc(&pair.left, INTERFACE);
     for _ in 0..20 {
         pair.left.run("curl", &["-sf", "--max-time", "10", &format!("http://{RIGHT}/")]);
     }
@@ -168,7 +168,7 @@ fn root_each_backend_of_postgresql_has_its_own_connection() {
     let pair = Pair::new();
     let server = Postgres::start(&pair.right);
     let agent = agent(&pair);
-    let wire = Wire::start(&pair.left, INTERFACE);
+    let wire = Wire::start_at_tc(&pair.left, INTERFACE);
     let folder = Folder::new("pgbench");
     let script = folder.write("script.sql", "SELECT 1;\n");
     let mut pgbench = Command::new(postgres::program("pgbench"));
