@@ -128,6 +128,10 @@ impl Check {
             }
             (Self::Addresses(set), Value::Address(address)) => set.contains(*address),
             (Self::Text(patterns), Value::Text(text)) => patterns.iter().any(|one| one.fits(text)),
+            (Self::Text(patterns), Value::Id(id)) => {
+                let text = format!("{id:016x}");
+                patterns.iter().any(|one| one.fits(&text))
+            }
             (Self::Bits(how, mask), Value::Number(bits) | Value::Bits(bits)) => match how {
                 Bits::All => bits & mask == *mask,
                 Bits::Any => bits & mask != 0,

@@ -76,6 +76,8 @@ pub enum Value<'a> {
     Number(u64),
     /// A word.
     Text(Cow<'a, str>),
+    /// A word of sixteen hexadecimal digits.
+    Id(u64),
     /// An IP address.
     Address(IpAddr),
     /// Nanoseconds since the Unix epoch.
@@ -100,6 +102,7 @@ impl Serialize for Value<'_> {
             Self::Absent => serializer.serialize_none(),
             Self::Number(number) => serializer.serialize_u64(*number),
             Self::Text(text) => serializer.serialize_str(text),
+            Self::Id(id) => serializer.collect_str(&format_args!("{id:016x}")),
             Self::Address(address) => serializer.collect_str(address),
             Self::Time(nanos) => match Timestamp::from_nanosecond(i128::from(*nanos)) {
                 Ok(time) => serializer.collect_str(&format_args!("{time:.9}")),

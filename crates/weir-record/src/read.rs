@@ -3,7 +3,7 @@
 //! What the JSON does not tell is not there afterwards: `observations` are left out, and an interface is taken for one
 //! of the agent's own network namespace. Fields that are not in the table are those of a later version: passed over.
 
-use crate::field::{Kind, Value};
+use crate::field::{Field, Kind, Value};
 use crate::{
     Addresses, Count, Direction, Evidence, FIELDS, FlowKey, FlowRecord, Interface, InterfaceKind, Reverse,
     Translation,
@@ -96,7 +96,11 @@ impl Value<'_> {
     }
 
     pub(crate) fn hex(self) -> Option<u64> {
-        if let Self::Text(text) = self { u64::from_str_radix(&text, 16).ok() } else { None }
+        match self {
+            Self::Text(text) => u64::from_str_radix(&text, 16).ok(),
+            Self::Id(id) => Some(id),
+            _ => None,
+        }
     }
 
     /// The one of `all` that is called so.
@@ -111,6 +115,20 @@ impl Value<'_> {
 
     pub(crate) fn flag(self) -> Option<bool> {
         if let Self::Flag(flag) = self { Some(flag) } else { None }
+    }
+}
+
+impl FlowRecord {
+    /// A record made of values, each of the field it comes with, as the table reads them. A field that is not told
+    /// is as in a blank record. None where a value does not fit.
+    pub fn from_values<'v>(values: impl IntoIterator<Item = (&'static Field, Value<'v>)>) -> Option<Self> {
+        let mut draft = Draft::new();
+        for (field, value) in values {
+            if value != Value::Absent {
+                (field.write)(&mut draft, value)?;
+            }
+        }
+        draft.finish()
     }
 }
 

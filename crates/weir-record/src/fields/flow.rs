@@ -16,7 +16,7 @@ pub const FIELDS: &[Field] = &[
         otel: "weir.flow.id",
         ipfix: Element::iana(148, "flowId"),
         doc: "The conversation, in 64 bits as hex: the same in all its records, another for the next conversation between the same ends.",
-        read: |record| Value::Text(Cow::Owned(format!("{:016x}", record.flow_id))),
+        read: |record| Value::Id(record.flow_id),
         write: |draft, value| set(&mut draft.record.flow_id, value.hex()),
     },
     Field {
@@ -27,9 +27,7 @@ pub const FIELDS: &[Field] = &[
         otel: "weir.flow.parent_id",
         ipfix: None,
         doc: "`flow_id` of the tunnel that carries it. Null where none was looked into.",
-        read: |record| {
-            record.parent_id.map_or(Value::Absent, |id| Value::Text(Cow::Owned(format!("{id:016x}"))))
-        },
+        read: |record| record.parent_id.map_or(Value::Absent, Value::Id),
         write: |draft, value| set(&mut draft.record.parent_id, value.hex().map(Some)),
     },
     Field {

@@ -167,6 +167,7 @@ fn value(event: &Event, column: EventColumn, zone: &TimeZone) -> Option<String> 
         (Value::Number(number), Unit::Bytes) => text::bytes(number),
         (Value::Number(number), _) => number.to_string(),
         (Value::Text(word), _) => word.into_owned(),
+        (Value::Id(id), _) => format!("{id:016x}"),
         (Value::Address(address), _) => address.to_string(),
         (Value::Time(nanos), _) => clock(nanos, zone),
         (Value::Flag(flag), _) => if flag { "yes" } else { "no" }.into(),
