@@ -1,0 +1,35 @@
+//! Embedded history: tables of records in a directory, kept as Parquet segments that any tool can read.
+//!
+//! ```text
+//! DIR/lock                                           held by the one writer
+//! DIR/readers                                        held, shared, by whoever reads; see `Store::snapshot`
+//! DIR/flows/2026-11-27/081500-082000.17-24.5f0c93a1.parquet
+//! DIR/flows/log/25.log                               what was acknowledged and is in no segment yet
+//! DIR/quarantine/                                    what turned out to be damaged
+//! ```
+//!
+//! Writing: [`Keeper::open`] takes the directory and gives a [`Writer`] for each table; [`FlowRows`] makes batches of
+//! flow records; [`Writer::append`] and [`Writer::commit`] make them last. Reading: [`Store::open`], [`Store::snapshot`],
+//! [`Snapshot::scan`], [`flow_records`]. Why so: docs/decisions/0015-history.md.
+
+mod columns;
+mod error;
+mod keeper;
+mod observations;
+mod predicate;
+mod quarantine;
+mod recovery;
+mod rows;
+mod segment;
+mod store;
+mod table;
+mod wal;
+mod writer;
+
+pub use error::{Error, Result};
+pub use keeper::{Keeper, Opened, Retention, Tell, WhenFull};
+pub use rows::{FlowRows, flow_records, value};
+pub use segment::{Logs, Looked, Name, Question, Segment};
+pub use store::{Progress, Scan, Snapshot, Store};
+pub use table::{Column, SCHEMA_VERSION, Table};
+pub use writer::Writer;

@@ -1,0 +1,145 @@
+//! A filter as the store asks it: of columns, and before that of what a row group says of itself.
+//!
+//! It decides as [`Filter::matches`] does on the records; the same values meet the same checks.
+
+use crate::rows::{flow_records, value};
+use crate::table::kept_fields;
+use arrow_array::{BooleanArray, RecordBatch};
+use arrow_buffer::BooleanBuffer;
+use std::collections::BTreeSet;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use weir_filter::{Check, Expression, Filter, Subject, Test};
+use weir_record::{Field, Value};
+
+/// What follows from these alone, where it is not kept.
+const KEY: &[&str] = &[
+    "source_address",
+    "destination_address",
+    "source_port",
+    "destination_port",
+    "icmp_type",
+    "icmp_code",
+    "protocol",
+    "ethertype",
+    "vlan",
+];
+
+/// The fields that a filter tests and the store keeps, or what those follow from.
+pub(crate) fn columns(filter: &Filter) -> BTreeSet<&'static str> {
+    let mut names = BTreeSet::new();
+    collect(filter.expression(), &mut names);
+    names
+}
+
+fn collect(expression: &Expression, names: &mut BTreeSet<&'static str>) {
+    match expression {
+        Expression::And(parts) | Expression::Or(parts) => {
+            parts.iter().for_each(|part| collect(part, names));
+        }
+        Expression::Not(inner) => collect(inner, names),
+        Expression::Test(test) => test.subject.fields().for_each(|field| {
+            if is_kept(field) {
+                names.insert(field.name);
+            } else {
+                names.extend(KEY);
+            }
+        }),
+    }
+}
+
+fn is_kept(field: &Field) -> bool {
+    kept_fields().any(|kept| kept.name == field.name)
+}
+
+/// Which rows of a batch match. It needs the [`columns`]; one that is missing is null.
+pub(crate) fn mask(filter: &Filter, batch: &RecordBatch) -> BooleanArray {
+    BooleanArray::new(of(filter.expression(), batch), None)
+}
+
+fn of(expression: &Expression, batch: &RecordBatch) -> BooleanBuffer {
+    let fold = |parts: &[Expression], join: fn(BooleanBuffer, BooleanBuffer) -> BooleanBuffer| {
+        let masks = parts.iter().map(|part| of(part, batch));
+        masks.reduce(join).unwrap_or_else(|| BooleanBuffer::new_set(batch.num_rows()))
+    };
+    match expression {
+        Expression::And(parts) => fold(parts, |one, other| &one & &other),
+        Expression::Or(parts) => fold(parts, |one, other| &one | &other),
+        Expression::Not(inner) => !&of(inner, batch),
+        Expression::Test(test) => {
+            let masks = test.subject.fields().map(|field| test_of(test, field, batch));
+            masks.reduce(|one, other| &one | &other).unwrap_or_else(|| BooleanBuffer::new_unset(0))
+        }
+    }
+}
+
+fn test_of(test: &Test<Subject>, field: &'static Field, batch: &RecordBatch) -> BooleanBuffer {
+    let (rows, check) = (batch.num_rows(), &test.check);
+    if !is_kept(field) {
+        let read = |record: Option<_>| record.is_some_and(|record| check.fits(&(field.read)(&record)));
+        return flow_records(batch).map(read).collect();
+    }
+    match batch.column_by_name(field.name) {
+        Some(column) => BooleanBuffer::collect_bool(rows, |row| check.fits(&value(column, field.kind, row))),
+        None if check.fits(&Value::Absent) => BooleanBuffer::new_set(rows),
+        None => BooleanBuffer::new_unset(rows),
+    }
+}
+
+/// What a row group says of a column.
+pub(crate) trait Digest {
+    /// Whether there may be a null.
+    fn may_be_null(&self, column: &str) -> bool;
+    /// The smallest and the largest number there; none where that is not known.
+    fn range(&self, column: &str) -> Option<(u64, u64)>;
+    /// Whether a number may be there.
+    fn may_have_number(&self, column: &str, number: u64) -> bool;
+    /// Whether a text may be there.
+    fn may_have_text(&self, column: &str, text: &str) -> bool;
+}
+
+/// Values that are looked up one by one at most; more are taken for any.
+const SINGLES: usize = 32;
+
+/// Whether there may be a row in the group that matches.
+pub(crate) fn may_match(filter: &Filter, group: &impl Digest) -> bool {
+    may(filter.expression(), group)
+}
+
+fn may(expression: &Expression, group: &impl Digest) -> bool {
+    match expression {
+        Expression::And(parts) => parts.iter().all(|part| may(part, group)),
+        Expression::Or(parts) => parts.iter().any(|part| may(part, group)),
+        Expression::Not(_) => true,
+        Expression::Test(test) => {
+            test.subject.fields().any(|field| !is_kept(field) || may_fit(&test.check, field.name, group))
+        }
+    }
+}
+
+fn may_fit(check: &Check, column: &str, group: &impl Digest) -> bool {
+    match check {
+        Check::Absent => group.may_be_null(column),
+        Check::Within(spans) => {
+            let within = |(least, most)| spans.iter().any(|(first, last)| first <= most && least <= last);
+            let singles = spans.iter().len() <= SINGLES && spans.iter().all(|(first, last)| first == last);
+            group.range(column).is_none_or(within)
+                && (!singles || spans.iter().any(|(number, _)| group.may_have_number(column, number)))
+        }
+        Check::Addresses(set) => {
+            let count = set.v4.iter().len() + set.v6.iter().len();
+            let mut v4 = set
+                .v4
+                .iter()
+                .map(|(first, last)| (first == last).then(|| IpAddr::from(Ipv4Addr::from(first))));
+            let mut v6 = set
+                .v6
+                .iter()
+                .map(|(first, last)| (first == last).then(|| IpAddr::from(Ipv6Addr::from(first))));
+            let mut may = |one: Option<IpAddr>| {
+                one.is_none_or(|address| group.may_have_text(column, &address.to_string()))
+            };
+            count > SINGLES || v4.any(&mut may) || v6.any(&mut may)
+        }
+        Check::Text(_) | Check::Bits(..) | Check::Flag(_) => true,
+    }
+}

@@ -1,0 +1,171 @@
+//! What a table's directory is found to hold when an agent opens it.
+
+use crate::error::On;
+use crate::segment::{Draft, Segment, by_day};
+use crate::store::{all_segments, entries, segments};
+use crate::table::Table;
+use crate::{Error, Name, Result, quarantine, wal};
+use arrow_array::RecordBatch;
+use jiff::civil::Date;
+use std::collections::BTreeMap;
+use std::fs;
+use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
+
+/// A table's directory in order.
+pub(crate) struct Recovered {
+    /// The number of the next log.
+    pub next_log: u64,
+    /// What a person should know.
+    pub remarks: Vec<String>,
+}
+
+/// Brings a table's directory in order: what was begun goes, what was superseded goes, what is damaged is set aside,
+/// and what the logs hold becomes segments.
+pub(crate) fn recover(store: &Path, table: &'static Table) -> Result<Recovered> {
+    let directory = store.join(table.name);
+    let logs = directory.join(wal::DIRECTORY);
+    fs::create_dir_all(&logs).on("create", &logs)?;
+    let mut recovery = Recovery { store, table, directory, remarks: Vec::new() };
+    recovery.tidy()?;
+    recovery.check_segments()?;
+    let next_log = recovery.replay()?;
+    Ok(Recovered { next_log, remarks: recovery.remarks })
+}
+
+struct Recovery<'a> {
+    store: &'a Path,
+    table: &'static Table,
+    directory: PathBuf,
+    remarks: Vec<String>,
+}
+
+impl Recovery<'_> {
+    /// Removes drafts and names what is not ours.
+    fn tidy(&mut self) -> Result<()> {
+        for path in entries(&self.directory)? {
+            let name = path.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
+            if name.starts_with('.') && name.ends_with(".tmp") {
+                fs::remove_file(&path).on("remove", &path)?;
+            } else if name.parse::<Date>().is_ok() {
+                let strange = entries(&path)?.into_iter().filter(|path| Name::parse(path).is_none());
+                strange.for_each(|path| self.is_strange(&path));
+            } else if name != wal::DIRECTORY {
+                self.is_strange(&path);
+            }
+        }
+        Ok(())
+    }
+
+    fn is_strange(&mut self, path: &Path) {
+        self.remarks.push(format!("{} is not the store's: left alone", path.display()));
+    }
+
+    /// Sets segments aside that are no Parquet files, and removes those that others stand for.
+    fn check_segments(&mut self) -> Result<()> {
+        for segment in all_segments(&self.directory)? {
+            if let Err(error @ Error::Damaged { .. }) = segment.metadata() {
+                self.remarks.push(aside(self.store, &segment.path, &error)?);
+            }
+        }
+        let valid = segments(&self.directory)?;
+        for segment in all_segments(&self.directory)? {
+            if !valid.contains(&segment) {
+                fs::remove_file(&segment.path).on("remove", &segment.path)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes segments of what the logs hold; the number of the next log.
+    fn replay(&mut self) -> Result<u64> {
+        let mut logs = BTreeMap::new();
+        for path in entries(&self.directory.join(wal::DIRECTORY))? {
+            match wal::number_of(&path) {
+                Some(number) => {
+                    logs.insert(number, path);
+                }
+                None => self.is_strange(&path),
+            }
+        }
+        let segments = all_segments(&self.directory)?;
+        let last =
+            segments.iter().map(|segment| *segment.name.logs().end()).chain(logs.keys().copied()).max();
+        for (number, path) in logs {
+            self.replay_log(number, &path, &segments)?;
+        }
+        Ok(last.unwrap_or(0) + 1)
+    }
+
+    fn replay_log(&mut self, number: u64, path: &Path, segments: &[Segment]) -> Result<()> {
+        let found = match wal::read(path, number) {
+            Ok(found) => found,
+            Err(error @ Error::Damaged { .. }) => {
+                self.remarks.push(aside(self.store, path, &error)?);
+                return Ok(());
+            }
+            Err(error) => return Err(error),
+        };
+        let is_there =
+            |day: Date| segments.iter().any(|one| one.name.day == day && one.name.logs().contains(&number));
+        let rows: usize = found.batches.iter().map(RecordBatch::num_rows).sum();
+        publish(self.table, &self.directory, number..=number, found.batches, is_there)?;
+        if found.unreadable > 0 {
+            let what = format!(
+                "{} bytes in it are unreadable, {rows} records around them were read",
+                found.unreadable
+            );
+            let error = Error::Damaged { path: path.to_owned(), what };
+            self.remarks.push(aside(self.store, path, &error)?);
+            return Ok(());
+        }
+        if rows > 0 || found.unfinished > 0 {
+            let cut = match found.unfinished {
+                0 => String::new(),
+                bytes => format!("; {bytes} bytes that it had not finished are gone"),
+            };
+            self.remarks.push(format!(
+                "{}: the last agent did not stop in order: {rows} records recovered from its log{cut}",
+                self.directory.display()
+            ));
+        }
+        wal::remove(&self.directory, number)
+    }
+}
+
+/// Sets a damaged file aside; what to say of it.
+pub(crate) fn aside(store: &Path, path: &Path, error: &Error) -> Result<String> {
+    let place = quarantine::set_aside(store, path)?;
+    Ok(format!("{error}: set aside as {}, everything else is served", place.display()))
+}
+
+/// Makes segments of batches, one for each day that is not there yet.
+pub(crate) fn publish(
+    table: &'static Table,
+    directory: &Path,
+    logs: RangeInclusive<u64>,
+    batches: impl IntoIterator<Item = RecordBatch>,
+    is_there: impl Fn(Date) -> bool,
+) -> Result<()> {
+    let mut days: BTreeMap<Date, Vec<RecordBatch>> = BTreeMap::new();
+    for batch in batches {
+        for (day, part) in by_day(table, &batch)? {
+            if !is_there(day) {
+                days.entry(day).or_default().push(part);
+            }
+        }
+    }
+    for batches in days.into_values() {
+        let mut draft = Draft::begin(table, directory, logs.clone())?;
+        match batches.into_iter().try_for_each(|batch| draft.push(batch)) {
+            Ok(()) => {
+                draft.publish()?;
+            }
+            Err(error) => {
+                draft.discard();
+                return Err(error);
+            }
+        }
+    }
+    Ok(())
+}

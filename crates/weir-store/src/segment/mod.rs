@@ -1,0 +1,11 @@
+//! Segments: Parquet files, each whole and never changed.
+
+mod checksum;
+mod name;
+mod read;
+mod write;
+
+pub(crate) use name::day_of;
+pub use name::{Logs, Name};
+pub use read::{Looked, Question, Segment};
+pub(crate) use write::{Draft, by_day, sync_directory};

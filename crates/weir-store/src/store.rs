@@ -1,0 +1,195 @@
+//! A store as its readers see it.
+
+use crate::columns::{Nulls, project};
+use crate::error::On;
+use crate::segment::{Looked, Name, Question, Segment};
+use crate::table::Table;
+use crate::{Error, Result};
+use arrow_array::RecordBatch;
+use arrow_schema::{Schema, SchemaRef};
+use parquet::arrow::arrow_reader::ParquetRecordBatchReader;
+use std::fs::{self, File};
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::vec::IntoIter;
+
+/// Whoever holds this file's lock, shared, finds every segment where it was until they let go of it.
+pub(crate) const READERS: &str = "readers";
+
+/// A directory with tables in it. Reading needs no agent and no right to write.
+#[derive(Debug, Clone)]
+pub struct Store {
+    directory: PathBuf,
+}
+
+impl Store {
+    /// The store in this directory.
+    ///
+    /// # Errors
+    /// There is no such directory, or it may not be read.
+    pub fn open(directory: &Path) -> Result<Self> {
+        fs::read_dir(directory).on("open", directory)?;
+        Ok(Self { directory: directory.to_owned() })
+    }
+
+    /// The segments of a table as they are now. While it is held nothing that is listed goes away.
+    ///
+    /// # Errors
+    /// The directory may not be read.
+    pub fn snapshot(&self, table: &'static Table) -> Result<Snapshot> {
+        let path = self.directory.join(READERS);
+        let hold = match File::open(&path) {
+            Ok(file) => {
+                file.lock_shared().on("lock", &path)?;
+                Some(file)
+            }
+            // No agent has ever written here: a copy of the segments alone.
+            Err(error) if error.kind() == ErrorKind::NotFound => None,
+            Err(source) => return Err(Error::File { what: "open", path, source }),
+        };
+        let segments = segments(&self.directory.join(table.name))?;
+        Ok(Snapshot { table, segments, _hold: hold })
+    }
+}
+
+/// The segments of a table at one time, in order of time.
+#[derive(Debug)]
+pub struct Snapshot {
+    table: &'static Table,
+    segments: Vec<Segment>,
+    _hold: Option<File>,
+}
+
+impl Snapshot {
+    /// All segments, the oldest first.
+    pub fn segments(&self) -> &[Segment] {
+        &self.segments
+    }
+
+    /// What matches, segment by segment. A segment that is damaged is an error in its place; the others follow.
+    pub fn scan(&self, question: Question) -> Scan<'_> {
+        let overlaps = |segment: &&Segment| {
+            let times = segment.name.times();
+            times.start() <= question.times.end() && question.times.start() <= times.end()
+        };
+        let segments: Vec<_> = self.segments.iter().filter(overlaps).collect();
+        let skipped = self.segments.len() - segments.len();
+        let wanted = |name: &str| question.columns.as_ref().is_none_or(|columns| columns.contains(&name));
+        let fields = self.table.schema().fields().iter().filter(|field| wanted(field.name()));
+        let schema = Arc::new(Schema::new(fields.cloned().collect::<Vec<_>>()));
+        let progress = Progress { segments_skipped: skipped, ..Progress::default() };
+        let nulls = Nulls::default();
+        Scan {
+            table: self.table,
+            question,
+            schema,
+            segments: segments.into_iter(),
+            open: None,
+            progress,
+            nulls,
+        }
+    }
+}
+
+/// What a scan has looked at so far.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// Segments that were opened.
+    pub segments_read: usize,
+    /// Segments whose names say that they cannot hold what is asked for.
+    pub segments_skipped: usize,
+    /// Row groups of those that were opened.
+    pub groups: Looked,
+}
+
+/// Matching records, batch by batch.
+pub struct Scan<'s> {
+    table: &'static Table,
+    question: Question,
+    schema: SchemaRef,
+    segments: IntoIter<&'s Segment>,
+    open: Option<(&'s Segment, ParquetRecordBatchReader)>,
+    progress: Progress,
+    nulls: Nulls,
+}
+
+impl Scan<'_> {
+    /// The columns of every batch: those that were asked for, in the table's order. What an old segment does not have
+    /// is null.
+    pub fn schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+
+    /// What has been read and passed over until now.
+    pub fn progress(&self) -> Progress {
+        self.progress
+    }
+
+    fn next_segment(&mut self) -> Option<Result<()>> {
+        let segment = self.segments.next()?;
+        Some(segment.ask(self.table, &self.question).map(|(looked, reader)| {
+            self.progress.segments_read += 1;
+            self.progress.groups.groups_read += looked.groups_read;
+            self.progress.groups.groups_skipped += looked.groups_skipped;
+            self.open = Some((segment, reader));
+        }))
+    }
+}
+
+impl Iterator for Scan<'_> {
+    type Item = Result<RecordBatch>;
+
+    fn next(&mut self) -> Option<Result<RecordBatch>> {
+        loop {
+            let Some((segment, reader)) = &mut self.open else {
+                match self.next_segment()? {
+                    Ok(()) => continue,
+                    Err(error) => return Some(Err(error)),
+                }
+            };
+            match reader.next() {
+                Some(Ok(batch)) => return Some(project(&self.schema, &batch, &mut self.nulls)),
+                Some(Err(error)) => {
+                    let (path, what) = (segment.path.clone(), error.to_string());
+                    self.open = None;
+                    return Some(Err(Error::Damaged { path, what }));
+                }
+                None => self.open = None,
+            }
+        }
+    }
+}
+
+/// The segments in a table's directory, in order of time; not those that another stands for.
+pub(crate) fn segments(table: &Path) -> Result<Vec<Segment>> {
+    let mut found = all_segments(table)?;
+    found.sort_by(|one, other| one.name.cmp(&other.name));
+    let names: Vec<_> = found.iter().map(|segment| segment.name.clone()).collect();
+    let is_covered = |name: &Name| names.iter().any(|other| other.covers(name));
+    found.retain(|segment| !is_covered(&segment.name));
+    Ok(found)
+}
+
+/// All of them, in no order.
+pub(crate) fn all_segments(table: &Path) -> Result<Vec<Segment>> {
+    let mut found = Vec::new();
+    for day in entries(table)?.into_iter().filter(|path| path.is_dir()) {
+        for path in entries(&day)? {
+            let Some(name) = Name::parse(&path) else { continue };
+            // One that has gone since is not there.
+            let Ok(about) = fs::metadata(&path) else { continue };
+            found.push(Segment { path, name, bytes: about.len() });
+        }
+    }
+    Ok(found)
+}
+
+/// What is in a directory; nothing where there is none.
+pub(crate) fn entries(directory: &Path) -> Result<Vec<PathBuf>> {
+    match fs::read_dir(directory) {
+        Ok(entries) => Ok(entries.filter_map(|entry| Some(entry.ok()?.path())).collect()),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(Vec::new()),
+        Err(source) => Err(Error::File { what: "read", path: directory.to_owned(), source }),
+    }
+}

@@ -1,0 +1,121 @@
+//! What a table holds: its name and its columns. The writer and the reader know no more of any table than this.
+
+use arrow_schema::{DataType, Field as Arrow, Fields, Schema, SchemaRef, TimeUnit};
+use std::collections::HashMap;
+use std::sync::{Arc, LazyLock};
+use weir_record::{FIELDS, Field, Kind, Unit};
+
+/// The version of what columns mean, in every segment. A new column is no new version: it is null in old segments. A
+/// column that means something else, or is of another type, would be one.
+pub const SCHEMA_VERSION: u32 = 1;
+
+/// A column of a table.
+#[derive(Debug, Clone, Copy)]
+pub struct Column {
+    /// Its name, in SQL as everywhere.
+    pub name: &'static str,
+    /// What kind of value it holds.
+    pub kind: Kind,
+    /// Whether it may be null.
+    pub nullable: bool,
+    /// What its number counts.
+    pub unit: Unit,
+}
+
+/// A kind of record that is kept.
+#[derive(Debug)]
+pub struct Table {
+    /// Its name, and that of its directory.
+    pub name: &'static str,
+    /// Its columns, in order.
+    pub columns: Vec<Column>,
+    /// The column of times that its segments are cut and sorted by. Not null.
+    pub time: &'static str,
+    /// Columns that questions name single values of: segments have bloom filters of these.
+    pub sought: &'static [&'static str],
+    schema: SchemaRef,
+}
+
+/// What flow records have and the store does not keep: it follows from the addresses, ports and protocol, and is worth
+/// as many bytes as all the rest of a record.
+const NOT_KEPT: &[&str] = &["community_id"];
+
+static FLOWS: LazyLock<Table> = LazyLock::new(|| {
+    let columns = kept_fields().map(|field| Column {
+        name: field.name,
+        kind: field.kind,
+        // What one observation point saw is said by the rest of the record; see `rows::observations`.
+        nullable: field.nullable || field.kind == Kind::Observations,
+        unit: field.unit,
+    });
+    let sought = &["source_address", "destination_address", "source_port", "destination_port"];
+    Table::new("flows", columns.collect(), "end", sought)
+});
+
+/// The fields of flow records that are kept, in the order of columns.
+pub(crate) fn kept_fields() -> impl Iterator<Item = &'static Field> {
+    FIELDS.iter().filter(|field| !NOT_KEPT.contains(&field.name))
+}
+
+impl Table {
+    /// A table of records of some kind.
+    pub fn new(
+        name: &'static str,
+        columns: Vec<Column>,
+        time: &'static str,
+        sought: &'static [&'static str],
+    ) -> Self {
+        let fields: Vec<_> = columns
+            .iter()
+            .map(|column| Arrow::new(column.name, arrow_type(column.kind), column.nullable))
+            .collect();
+        let version = ("weir.schema_version".to_owned(), SCHEMA_VERSION.to_string());
+        let metadata = HashMap::from([version, ("weir.table".to_owned(), name.to_owned())]);
+        let schema = Arc::new(Schema::new_with_metadata(fields, metadata));
+        Self { name, columns, time, sought, schema }
+    }
+
+    /// Flow records.
+    pub fn flows() -> &'static Self {
+        &FLOWS
+    }
+
+    /// Its columns as Arrow has them.
+    pub fn schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+}
+
+/// Numbers are all of 64 bits: what would fit into fewer today need not tomorrow, and the file's encodings make them
+/// small anyway. Addresses are text, so that every tool can ask for them as people write them.
+fn arrow_type(kind: Kind) -> DataType {
+    match kind {
+        Kind::Time => DataType::Timestamp(TimeUnit::Nanosecond, Some("UTC".into())),
+        Kind::Text | Kind::Address => DataType::Utf8,
+        Kind::Number => DataType::UInt64,
+        Kind::Flag => DataType::Boolean,
+        Kind::Bits => DataType::List(Arc::new(Arrow::new_list_field(DataType::UInt8, false))),
+        Kind::Observations => {
+            DataType::List(Arc::new(Arrow::new_list_field(DataType::Struct(observation_fields()), false)))
+        }
+    }
+}
+
+/// What an observation holds, as in its JSON.
+pub(crate) fn observation_fields() -> Fields {
+    let field = |name: &str, of: DataType| Arrow::new(name, of, name == "vlan");
+    [
+        field("netns", DataType::Utf8),
+        field("interface", DataType::Utf8),
+        field("interface_index", DataType::UInt64),
+        field("direction", DataType::Utf8),
+        field("decapsulated", DataType::Boolean),
+        field("vlan", DataType::UInt64),
+        field("translated", DataType::Boolean),
+        field("reverse", DataType::Boolean),
+        field("packets", DataType::UInt64),
+        field("bytes", DataType::UInt64),
+    ]
+    .into_iter()
+    .collect()
+}

@@ -1,0 +1,124 @@
+//! The writer of a table: batches in, a log that lasts, segments for readers.
+
+use crate::Result;
+use crate::error::Error;
+use crate::keeper::{House, retry};
+use crate::recovery::publish;
+use crate::table::Table;
+use crate::wal::{self, Log};
+use arrow_array::RecordBatch;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// What is held in memory before it becomes a segment.
+const SEGMENT_BYTES: usize = 48 << 20;
+/// How long it is held at most.
+const SEGMENT_AGE: Duration = Duration::from_secs(300);
+/// What is held at most when segments cannot be written.
+const HELD_BYTES: usize = 2 * SEGMENT_BYTES;
+/// How long to wait after that before it is tried again.
+const RETRY: Duration = Duration::from_secs(5);
+
+/// The one writer of a table.
+pub struct Writer {
+    house: Arc<House>,
+    table: &'static Table,
+    directory: PathBuf,
+    next_log: u64,
+    log: Option<Log>,
+    /// In the log, but not committed.
+    open: Vec<RecordBatch>,
+    /// Committed: what the next segment is made of.
+    held: Vec<RecordBatch>,
+    held_bytes: usize,
+    since: Instant,
+    not_before: Instant,
+}
+
+impl Writer {
+    pub(crate) fn new(house: Arc<House>, table: &'static Table, next_log: u64) -> Self {
+        let directory = house.directory.join(table.name);
+        let now = Instant::now();
+        Self {
+            house,
+            table,
+            directory,
+            next_log,
+            log: None,
+            open: Vec::new(),
+            held: Vec::new(),
+            held_bytes: 0,
+            since: now,
+            not_before: now,
+        }
+    }
+
+    /// Takes a batch. It lasts once [`commit`](Self::commit) has said so.
+    ///
+    /// # Errors
+    /// The log cannot be begun, or memory is full of what could not be written.
+    pub fn append(&mut self, batch: RecordBatch) -> Result<()> {
+        if batch.num_rows() == 0 {
+            return Ok(());
+        }
+        if self.held_bytes >= HELD_BYTES {
+            return Err(Error::Full { path: self.directory.clone() });
+        }
+        self.log()?.add(&batch)?;
+        self.open.push(batch);
+        Ok(())
+    }
+
+    fn log(&mut self) -> Result<&mut Log> {
+        let log = match self.log.take() {
+            Some(log) => log,
+            None => {
+                let begun = retry(&self.house, || Log::begin(&self.directory, self.next_log))?;
+                self.next_log += 1;
+                self.since = Instant::now();
+                begun
+            }
+        };
+        Ok(self.log.insert(log))
+    }
+
+    /// Makes everything last that was appended: after `Ok` it is there once, whatever happens. Writes a segment when
+    /// one is due; call it now and then even if nothing was appended.
+    ///
+    /// # Errors
+    /// What was appended since the last call is lost; what was committed is not.
+    pub fn commit(&mut self) -> Result<()> {
+        let open = std::mem::take(&mut self.open);
+        if !open.is_empty()
+            && let Some(log) = &mut self.log
+        {
+            log.commit(&self.house)?;
+            self.held_bytes += open.iter().map(RecordBatch::get_array_memory_size).sum::<usize>();
+            self.held.extend(open);
+        }
+        let now = Instant::now();
+        let is_due = self.held_bytes >= SEGMENT_BYTES || now - self.since >= SEGMENT_AGE;
+        if is_due && !self.held.is_empty() && now >= self.not_before && self.write_segment().is_err() {
+            // The log has it all. If it stays so, memory fills, and that is said.
+            self.not_before = now + RETRY;
+        }
+        Ok(())
+    }
+
+    /// Makes a segment of what is held, and takes the log away.
+    ///
+    /// # Errors
+    /// It could not be written. The log has it all, and the next agent makes a segment of it.
+    pub fn write_segment(&mut self) -> Result<()> {
+        let Some(log) = &self.log else { return Ok(()) };
+        let number = log.number();
+        retry(&self.house, || {
+            publish(self.table, &self.directory, number..=number, self.held.iter().cloned(), |_| false)
+        })?;
+        self.held.clear();
+        self.held_bytes = 0;
+        self.log = None;
+        wal::remove(&self.directory, number)
+    }
+}

@@ -1,0 +1,204 @@
+//! What is read is what was written, and a filter means the same to the store as to records.
+
+mod parts;
+
+use parts::{NOON, Written, ask, record};
+use proptest::prelude::*;
+use std::sync::Arc;
+use weir_filter::{Filter, generate};
+use weir_record::{
+    Count, Direction, FIELDS, Field, FlowRecord, Interface, InterfaceKind, Kind, Layer, Observation,
+    Observations, Value,
+};
+use weir_store::{Question, Store, Table};
+use weir_tests::folder::Folder;
+
+/// Arrow's times end in the year 2262.
+const LAST: u64 = i64::MAX as u64;
+
+/// Something for every field.
+fn sample(field: &Field, seed: u64) -> Value<'static> {
+    let words: &[&str] = match field.name {
+        "interface_kind" => &["veth", "bridge"],
+        "direction" => &["egress", "ingress"],
+        "protocol" => &["tcp", "udp"],
+        "biflow_evidence" => &["syn", "ports"],
+        "tcp_state" => &["closed", "reset"],
+        "flow_end_reason" => &["idle_timeout", "forced_end"],
+        name if name.ends_with("container_runtime") => &["cri-o", "docker"],
+        name if name.ends_with("name_origin") => &["reverse_dns", "dns"],
+        name if name.ends_with("tcp_failure") => &["refused", "timed_out"],
+        _ => &["", "x \"é\u{1b}", "/system.slice/nginx.service"],
+    };
+    match field.kind {
+        _ if field.name.ends_with("_id") && field.kind == Kind::Text => Value::Id(seed << 40 | seed),
+        Kind::Text => Value::Text(words[seed as usize % words.len()].into()),
+        Kind::Number if field.name == "ethertype" => Value::Number(0x0800),
+        Kind::Number => Value::Number(seed % 63 + 1),
+        Kind::Address => Value::Address([10, 0, 0, seed as u8].into()),
+        Kind::Time => Value::Time(NOON + seed),
+        Kind::Flag => Value::Flag(seed.is_multiple_of(2)),
+        Kind::Bits => Value::Bits(seed % 16),
+        Kind::Observations => Value::Absent,
+    }
+}
+
+/// A record in which fields are told or not as the bits of `told` say.
+fn full(seed: u64, told: u64) -> FlowRecord {
+    let is_told =
+        |place: usize, field: &Field| !field.nullable || told >> (place % 61) & 1 == 1 || place < 20;
+    let icmp = |field: &Field| matches!(field.name, "icmp_type" | "icmp_code");
+    let told = FIELDS.iter().enumerate().filter(|(place, field)| is_told(*place, field) && !icmp(field));
+    let values = told.map(|(place, field)| (field, sample(field, seed.wrapping_add(place as u64))));
+    FlowRecord::from_values(values).expect("a record")
+}
+
+fn observed() -> impl Strategy<Value = Observation> {
+    (0..3_u32, any::<bool>(), any::<bool>(), prop::option::of(0..4096_u16), 0..9_u64).prop_map(
+        |(index, is_inner, reverse, vlan, packets)| Observation {
+            point: 0,
+            interface: Arc::new(Interface {
+                name: format!("eth{index}"),
+                index,
+                netns: "blue".into(),
+                own_netns: true,
+                kind: InterfaceKind::Other,
+            }),
+            direction: if reverse { Direction::Ingress } else { Direction::Egress },
+            layer: if is_inner { Layer::Inner } else { Layer::Outer },
+            vlan,
+            translated: is_inner,
+            reverse,
+            count: Count { packets, bytes: packets * 60 },
+        },
+    )
+}
+
+fn by_one_point(record: &FlowRecord) -> Observations {
+    let one = |direction, reverse, count| Observation {
+        point: 0,
+        interface: Arc::clone(&record.interface),
+        direction,
+        layer: Layer::Outer,
+        vlan: record.key.vlan(),
+        translated: false,
+        reverse,
+        count,
+    };
+    let [ingress, egress] = Direction::ALL;
+    let back = if record.direction == ingress { egress } else { ingress };
+    let there = one(record.direction, false, Count { packets: record.packets, bytes: record.bytes });
+    let back = record.reverse.map(|reverse| one(back, true, reverse.count));
+    std::iter::once(there).chain(back).filter(|one| one.count.packets > 0).collect()
+}
+
+fn any_record() -> impl Strategy<Value = FlowRecord> {
+    let made = (any::<u64>(), any::<u64>()).prop_map(|(seed, told)| full(seed % 1000, told));
+    let observations = prop::collection::vec(observed(), 0..4);
+    (prop_oneof![made, generate::records()], observations).prop_map(|(mut record, observations)| {
+        record.start = record.start.min(LAST);
+        record.end = record.end.min(LAST);
+        // What one point saw is not written; it is there again when it is read.
+        record.observations =
+            if observations.is_empty() { by_one_point(&record) } else { observations.into() };
+        record
+    })
+}
+
+/// All that a record says.
+fn said(record: &FlowRecord) -> Vec<(&'static str, String)> {
+    FIELDS.iter().map(|field| (field.name, format!("{:?}", (field.read)(record)))).collect()
+}
+
+/// Interfaces are the same that are called the same: the kind of those where others saw it is not kept.
+fn sorted(records: impl IntoIterator<Item = FlowRecord>) -> Vec<Vec<(&'static str, String)>> {
+    let mut all: Vec<_> = records
+        .into_iter()
+        .map(|record| {
+            let mut all = said(&record);
+            all.retain(|(name, _)| *name != "observations");
+            all.push((
+                "observations",
+                format!("{:?}", record.observations.iter().map(brief).collect::<Vec<_>>()),
+            ));
+            all
+        })
+        .collect();
+    all.sort();
+    all
+}
+
+fn brief(one: &Observation) -> String {
+    let (Observation { direction, layer, vlan, translated, reverse, count, .. }, interface) =
+        (one, &one.interface);
+    let place = (&interface.name, interface.index, &interface.netns);
+    format!("{place:?} {direction:?} {layer:?} {vlan:?} {translated} {reverse} {count:?}")
+}
+
+fn store_of(records: &[FlowRecord]) -> Folder {
+    let folder = Folder::new("store");
+    let mut store = Written::open(folder.place());
+    let (some, others) = records.split_at(records.len() / 2);
+    store.segment(some);
+    store.segment(others);
+    folder
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn what_is_read_is_what_was_written(records in prop::collection::vec(any_record(), 1..60)) {
+        let folder = store_of(&records);
+        let found = ask(folder.place(), Question::default()).into_iter().map(|one| one.expect("a record"));
+        prop_assert_eq!(sorted(found), sorted(records));
+    }
+
+    #[test]
+    fn a_filter_means_the_same(
+        records in prop::collection::vec(any_record(), 1..60),
+        filters in prop::collection::vec(generate::filters(), 8),
+    ) {
+        let folder = store_of(&records);
+        for filter in filters {
+            let wanted = records.iter().filter(|record| filter.matches(record));
+            let wanted: Vec<_> = wanted.map(|record| record.flow_id).collect();
+            let question = Question { filter: Some(Arc::new(filter.clone())), ..Question::default() };
+            let found = ask(folder.place(), question).into_iter().map(|one| one.expect("a record").flow_id);
+            let (mut found, mut wanted) = (found.collect::<Vec<_>>(), wanted);
+            found.sort_unstable();
+            wanted.sort_unstable();
+            prop_assert_eq!(found, wanted, "{}", filter);
+        }
+    }
+}
+
+#[test]
+fn a_question_about_one_address_reads_one_segment() {
+    let folder = Folder::new("store");
+    let mut store = Written::open(folder.place());
+    for part in 0..4_u64 {
+        store.segment(
+            &(0..1000)
+                .map(|id| record(part * 1000 + id, NOON + part * 600_000_000_000 + id))
+                .collect::<Vec<_>>(),
+        );
+    }
+    let asked = |text: &str, times| {
+        let store = Store::open(folder.place()).expect("a store");
+        let snapshot = store.snapshot(Table::flows()).expect("a snapshot");
+        let filter: Filter = text.parse().expect("a filter");
+        let columns = Some(vec!["source_address", "bytes"]);
+        let mut scan = snapshot.scan(Question { times, filter: Some(Arc::new(filter)), columns });
+        let rows: usize = scan.by_ref().map(|batch| batch.expect("a batch").num_rows()).sum();
+        let progress = scan.progress();
+        assert_eq!(scan.schema().fields().len(), 2);
+        (rows, progress.segments_skipped, progress.groups.groups_skipped, progress.groups.groups_read)
+    };
+    assert_eq!(asked("address == 10.1.5.0", 0..=LAST), (1, 0, 3, 1));
+    assert_eq!(asked("port == 2500", 0..=LAST), (1, 0, 3, 1));
+    assert_eq!(asked("bytes == 60", NOON..=NOON + 500), (501, 3, 0, 1));
+    assert_eq!(asked("bytes > 60", 0..=LAST), (0, 0, 4, 0));
+    assert_eq!(asked("not port == 2500", 0..=LAST), (3999, 0, 0, 4));
+    assert_eq!(asked("end < 2100-01-01T12:10:00Z", 0..=LAST), (1000, 0, 3, 1));
+}

@@ -1,0 +1,182 @@
+//! What a store is after something went wrong with its files.
+
+mod parts;
+
+use parts::{NOON, SECOND, Written, ask, ids, record, records, segments};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use weir_store::{Error, Keeper, Question, Retention, Table};
+use weir_tests::folder::Folder;
+
+/// A store whose agent went without a word: what it has is in its log.
+fn abandoned(folder: &Folder, batches: &[std::ops::Range<u64>]) -> PathBuf {
+    let mut store = Written::open(folder.place());
+    batches.iter().for_each(|ids| store.add(&records(ids.clone())));
+    folder.place().join("flows/log/1.log")
+}
+
+fn quarantined(folder: &Folder) -> Vec<String> {
+    let entries = fs::read_dir(folder.place().join("quarantine")).into_iter().flatten();
+    entries.map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned()).collect()
+}
+
+fn flip(path: &Path, at: usize) {
+    let mut bytes = fs::read(path).expect("a file");
+    bytes[at] ^= 0x10;
+    fs::write(path, bytes).expect("written");
+}
+
+fn size(path: &Path) -> usize {
+    fs::metadata(path).expect("a file").len() as usize
+}
+
+#[test]
+fn a_log_becomes_a_segment() {
+    let folder = Folder::new("store");
+    let log = abandoned(&folder, &[0..10, 10..25]);
+    assert!(ids(folder.place()).is_empty());
+    let store = Written::open(folder.place());
+    assert_eq!(ids(folder.place()), (0..25).collect::<Vec<_>>());
+    assert!(store.remarks[0].contains("25 records recovered"), "{:?}", store.remarks);
+    assert!(!log.exists());
+}
+
+#[test]
+fn records_of_two_days_go_to_two_segments() {
+    let folder = Folder::new("store");
+    let mut store = Written::open(folder.place());
+    store.segment(&[record(1, NOON), record(2, NOON + 43_200 * SECOND), record(3, NOON + 43_199 * SECOND)]);
+    let days: Vec<_> =
+        segments(folder.place()).iter().map(|path| path.parent().map(Path::to_owned)).collect();
+    assert_eq!(days.len(), 2);
+    assert_ne!(days[0], days[1]);
+    assert_eq!(ids(folder.place()), [1, 2, 3]);
+}
+
+#[test]
+fn a_log_whose_segment_is_there_adds_nothing() {
+    let folder = Folder::new("store");
+    let mut store = Written::open(folder.place());
+    store.add(&[record(1, NOON), record(2, NOON + 86_400 * SECOND)]);
+    let log = folder.place().join("flows/log/1.log");
+    let kept = fs::read(&log).expect("a log");
+    store.writer.write_segment().expect("a segment");
+    drop(store);
+    // As if the agent had been killed between the first segment and the second.
+    fs::remove_file(&segments(folder.place())[1]).expect("removed");
+    fs::write(&log, kept).expect("written");
+    drop(Written::open(folder.place()));
+    assert_eq!(ids(folder.place()), [1, 2]);
+}
+
+#[test]
+fn an_end_that_was_never_finished_is_cut() {
+    let folder = Folder::new("store");
+    let log = abandoned(&folder, &[0..10, 10..20]);
+    let file = fs::OpenOptions::new().write(true).open(&log).expect("a log");
+    file.set_len(size(&log) as u64 - 7).expect("cut");
+    let store = Written::open(folder.place());
+    assert_eq!(ids(folder.place()), (0..10).collect::<Vec<_>>());
+    assert!(store.remarks[0].contains("had not finished are gone"), "{:?}", store.remarks);
+    assert!(quarantined(&folder).is_empty());
+}
+
+#[test]
+fn a_damaged_log_gives_what_is_intact() {
+    for at in [8, 13, 17, 25, 300] {
+        let folder = Folder::new("store");
+        let log = abandoned(&folder, &[0..10, 10..20, 20..30]);
+        flip(&log, at);
+        let store = Written::open(folder.place());
+        assert_eq!(ids(folder.place()), (10..30).collect::<Vec<_>>(), "byte {at}");
+        assert!(store.remarks[0].contains("1.log is damaged"), "{:?}", store.remarks);
+        assert_eq!(quarantined(&folder), ["flows_log_1.log"]);
+    }
+}
+
+#[test]
+fn what_is_no_log_inside_is_set_aside() {
+    let folder = Folder::new("store");
+    let log = abandoned(&folder, &[0..5, 5..10]);
+    flip(&log, 0);
+    let store = Written::open(folder.place());
+    assert!(store.remarks[0].contains("does not begin as a log does"), "{:?}", store.remarks);
+    assert_eq!(quarantined(&folder), ["flows_log_1.log"]);
+}
+
+#[test]
+fn a_damaged_segment_is_set_aside_and_the_others_are_served() {
+    let folder = Folder::new("store");
+    let mut store = Written::open(folder.place());
+    (0..4).for_each(|part| store.segment(&records(part * 10..part * 10 + 10)));
+    drop(store);
+    let files = segments(folder.place());
+    // The end is gone; then a byte of the values is another.
+    fs::OpenOptions::new().write(true).open(&files[0]).expect("a file").set_len(100).expect("cut");
+    flip(&files[2], 30);
+    let damaged = ask(folder.place(), Question::default()).into_iter().filter_map(Result::err);
+    assert!(damaged.into_iter().any(|said| said.contains("120000-120009") && said.contains("damaged")));
+    let store = Written::open(folder.place());
+    assert!(store.remarks[0].contains("120000-120009"), "{:?}", store.remarks);
+    let told = store.told.recv_timeout(Duration::from_secs(20)).expect("told");
+    assert!(told.contains("120020-120029") && told.contains("checksum"), "{told}");
+    assert_eq!(ids(folder.place()), (10..20).chain(30..40).collect::<Vec<_>>());
+    assert_eq!(quarantined(&folder).len(), 2);
+}
+
+#[test]
+fn what_is_not_the_stores_is_named_and_left_alone() {
+    let folder = Folder::new("store");
+    let mut store = Written::open(folder.place());
+    store.segment(&records(0..3));
+    drop(store);
+    let day = segments(folder.place())[0].parent().expect("a day").to_owned();
+    let strangers = [
+        day.join("notes.txt"),
+        folder.place().join("flows/mine.parquet"),
+        folder.place().join("flows/log/x.log"),
+    ];
+    strangers.iter().for_each(|path| fs::write(path, "mine").expect("written"));
+    fs::write(folder.place().join("flows/.5-5.tmp"), "half").expect("written");
+    let store = Written::open(folder.place());
+    for path in &strangers {
+        let line = format!("{} is not the store's: left alone", path.display());
+        assert!(store.remarks.contains(&line), "{line}: {:?}", store.remarks);
+        assert!(path.exists());
+    }
+    assert!(!folder.place().join("flows/.5-5.tmp").exists());
+    assert_eq!(ids(folder.place()), [0, 1, 2]);
+}
+
+#[test]
+fn what_a_merged_segment_was_made_of_is_not_shown_and_goes() {
+    let folder = Folder::new("store");
+    let mut store = Written::open(folder.place());
+    store.segment(&records(0..3));
+    store.segment(&records(3..6));
+    drop(store);
+    // As if a merge had been cut short: one stands for both, and both are there.
+    let files = segments(folder.place());
+    let other = Folder::new("store");
+    let mut merged = Written::open(other.place());
+    merged.segment(&records(0..6));
+    drop(merged);
+    let made = segments(other.place()).remove(0);
+    let name = made.file_name().expect("a name").to_string_lossy().replace(".1-1.", ".1-2.");
+    fs::copy(&made, files[0].with_file_name(name)).expect("copied");
+    assert_eq!(ids(folder.place()), (0..6).collect::<Vec<_>>());
+    let store = Written::open(folder.place());
+    assert_eq!((segments(folder.place()).len(), store.remarks.len()), (1, 0));
+    assert!(files.iter().all(|path| !path.exists()));
+    assert_eq!(ids(folder.place()), (0..6).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_second_writer_is_refused() {
+    let folder = Folder::new("store");
+    let _first = Written::open(folder.place());
+    let again = Keeper::open(folder.place(), vec![Table::flows()], Retention::default(), Box::new(drop));
+    let Err(error @ Error::Taken { .. }) = again.map(drop) else { panic!("taken twice") };
+    assert!(error.to_string().contains(&format!("process {}", std::process::id())), "{error}");
+}
