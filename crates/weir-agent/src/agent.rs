@@ -171,7 +171,7 @@ impl Agent {
                 // A drain that took longer than the interval is not made up for.
                 next = (next + self.settings.interval).max(now);
             }
-            if outlet.failure().is_some_and(|e| e.kind() == std::io::ErrorKind::BrokenPipe) {
+            if outlet.is_closed() {
                 break;
             }
             control.attend(&mut self, &mut outlet);

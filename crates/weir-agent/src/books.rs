@@ -207,7 +207,8 @@ impl Books {
 
     /// What a sink is given at the end.
     pub fn closing(&self) -> Closing {
-        Closing { accounts: self.accounts().cloned().collect(), probes: self.probes.clone() }
+        let (accounts, probes) = (self.accounts().cloned().collect(), self.probes.clone());
+        Closing { accounts, probes, sinks: Vec::new() }
     }
 
     /// Says a line of each loss since the last call, and of none more often than every ten seconds.

@@ -1,9 +1,15 @@
-//! One sink, its thread and its queue: a slow reader stops the sink, never the drain.
+//! Sinks, each with its thread and its queue: a slow one stops itself, never the drain nor another.
 
-use crate::{Books, Error, Result, SinkState};
+mod lane;
+#[cfg(test)]
+mod tests;
+
+use crate::{Books, Result, SinkState};
+use lane::{Batch, Done, Lane};
+use std::collections::BTreeMap;
 use std::io;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::thread::{Builder, JoinHandle};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 use weir_record::{Account, Cause, FlowRecord, ProbeAccount};
 
@@ -17,6 +23,14 @@ pub trait Sink: Send + 'static {
     /// # Errors
     /// The batch could not be written: it is counted as lost. After a broken pipe nothing more is sent.
     fn write(&mut self, records: &[FlowRecord]) -> io::Result<()>;
+
+    /// Makes what was written last. Called when nothing waits, and about once a second while nothing comes.
+    ///
+    /// # Errors
+    /// What was written since the last call is counted as lost.
+    fn settle(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 
     /// Takes the final accounts, after the last batch.
     ///
@@ -32,6 +46,8 @@ pub struct Closing {
     pub accounts: Vec<Account>,
     /// Of every probe that tells of something else than packets.
     pub probes: Vec<ProbeAccount>,
+    /// Of the other sinks.
+    pub sinks: Vec<SinkState>,
 }
 
 /// Records in a batch: large enough to be worth a wake-up, small enough to be reused.
@@ -41,26 +57,41 @@ const QUEUE: usize = 256 * 1024;
 /// A sink that takes nothing for this long at exit is given up.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-enum Order {
-    Write(Vec<FlowRecord>),
-    Finish(Closing),
+/// A batch on its way.
+struct Pending {
+    batch: Batch,
+    /// Sinks that have not answered yet.
+    left: usize,
+    /// Whether one of them has it: then it is exported.
+    is_taken: bool,
+    /// Why the first one has not that does not have it.
+    cause: Option<Cause>,
 }
 
-struct Done {
-    batch: Vec<FlowRecord>,
-    outcome: io::Result<()>,
+impl Pending {
+    fn answer(&mut self, outcome: std::result::Result<(), Cause>) {
+        match outcome {
+            Ok(()) => self.is_taken = true,
+            Err(cause) => drop(self.cause.get_or_insert(cause)),
+        }
+    }
+
+    fn outcome(&self) -> std::result::Result<(), Cause> {
+        if self.is_taken { Ok(()) } else { Err(self.cause.unwrap_or(Cause::SinkFailed)) }
+    }
 }
 
-/// The near end of a sink.
+/// The near end of all sinks.
 pub struct Outlet {
-    orders: Sender<Order>,
+    lanes: Vec<Lane>,
+    outbox: Sender<Done>,
     done: Receiver<Done>,
-    thread: JoinHandle<()>,
     open_batch: Vec<FlowRecord>,
     spare: Vec<Vec<FlowRecord>>,
-    queued: usize,
+    pending: BTreeMap<u64, Pending>,
+    next_batch: u64,
     failure: Option<io::Error>,
-    state: SinkState,
+    is_closed: bool,
 }
 
 impl Outlet {
@@ -69,15 +100,28 @@ impl Outlet {
     /// # Errors
     /// There is no thread to be had.
     pub fn new(sink: impl Sink) -> Result<Self> {
-        let state = SinkState::new(sink.name(), QUEUE);
-        let (orders, inbox) = channel();
         let (outbox, done) = channel();
-        let thread = Builder::new()
-            .name("weir-sink".into())
-            .spawn(move || serve(sink, &inbox, &outbox))
-            .map_err(Error::Thread)?;
-        let open_batch = Vec::with_capacity(BATCH);
-        Ok(Self { orders, done, thread, open_batch, spare: Vec::new(), queued: 0, failure: None, state })
+        let outlet = Self {
+            lanes: Vec::new(),
+            outbox,
+            done,
+            open_batch: Vec::with_capacity(BATCH),
+            spare: Vec::new(),
+            pending: BTreeMap::new(),
+            next_batch: 1,
+            failure: None,
+            is_closed: false,
+        };
+        outlet.and(sink)
+    }
+
+    /// Starts another sink beside those that there are: each gets every record.
+    ///
+    /// # Errors
+    /// There is no thread to be had.
+    pub fn and(mut self, sink: impl Sink) -> Result<Self> {
+        self.lanes.push(Lane::start(sink, self.lanes.len(), self.outbox.clone())?);
+        Ok(self)
     }
 
     /// Adds a record to the batch; a full batch is sent.
@@ -88,37 +132,40 @@ impl Outlet {
         }
     }
 
-    /// Sends the batch as it is, unless the queue is full: then it is lost, and counted.
+    /// Sends the batch as it is to every sink but those whose queue is full: they lose it, and that is counted.
     pub fn send(&mut self, books: &mut Books) {
-        if self.queued + self.open_batch.len() > QUEUE {
+        if !self.lanes.iter().all(|lane| lane.has_room(self.open_batch.len())) {
             self.collect(books);
         }
-        if self.queued + self.open_batch.len() > QUEUE {
-            books.settle(&self.open_batch, Err(Cause::SinkQueueFull));
-            self.state.lost_records += self.open_batch.len() as u64;
-            self.open_batch.clear();
-            return;
-        }
-        self.send_whatever_the_queue(books);
+        self.send_where(Lane::has_room, books);
     }
 
-    fn send_whatever_the_queue(&mut self, books: &mut Books) {
+    fn send_where(&mut self, wanted: impl Fn(&Lane, usize) -> bool, books: &mut Books) {
         if self.open_batch.is_empty() {
             return;
         }
         let fresh = self.spare.pop().unwrap_or_else(|| Vec::with_capacity(BATCH));
-        let batch = std::mem::replace(&mut self.open_batch, fresh);
-        self.queued += batch.len();
-        if let Err(refused) = self.orders.send(Order::Write(batch))
-            && let Order::Write(batch) = refused.0
-        {
-            self.queued -= batch.len();
-            self.state.lost_records += batch.len() as u64;
-            books.settle(&batch, Err(Cause::SinkFailed));
+        let batch = Arc::new(std::mem::replace(&mut self.open_batch, fresh));
+        let number = self.next_batch;
+        self.next_batch += 1;
+        let mut pending = Pending { batch, left: 0, is_taken: false, cause: None };
+        for lane in &mut self.lanes {
+            let sent = if wanted(lane, pending.batch.len()) {
+                lane.send(number, &pending.batch)
+            } else {
+                lane.lose(&pending.batch);
+                Err(Cause::SinkQueueFull)
+            };
+            match sent {
+                Ok(()) => pending.left += 1,
+                Err(cause) => pending.answer(Err(cause)),
+            }
         }
+        self.pending.insert(number, pending);
+        self.settle(number, books);
     }
 
-    /// Books what the sink has done since the last call.
+    /// Books what the sinks have done since the last call.
     pub fn collect(&mut self, books: &mut Books) {
         while let Ok(done) = self.done.try_recv() {
             self.book(done, books);
@@ -126,83 +173,83 @@ impl Outlet {
     }
 
     fn book(&mut self, done: Done, books: &mut Books) {
-        let Done { mut batch, outcome } = done;
-        self.queued -= batch.len();
-        books.settle(&batch, outcome.as_ref().copied().map_err(cause_of));
-        self.state.add(batch.len(), outcome.as_ref().err());
+        let Done { lane, batch, outcome } = done;
+        if let Some(pending) = self.pending.get_mut(&batch) {
+            if let Some(lane) = self.lanes.get_mut(lane) {
+                lane.book(&pending.batch, &outcome);
+            }
+            pending.left -= 1;
+            pending.answer(outcome.as_ref().copied().map_err(cause_of));
+        }
         if let Err(error) = outcome {
+            self.is_closed |= cause_of(&error) == Cause::SinkClosed;
             self.failure.get_or_insert(error);
         }
-        batch.clear();
+        self.settle(batch, books);
+    }
+
+    /// Books a batch that every sink has answered for.
+    fn settle(&mut self, number: u64, books: &mut Books) {
+        if self.pending.get(&number).is_none_or(|pending| pending.left > 0) {
+            return;
+        }
+        let Some(pending) = self.pending.remove(&number) else { return };
+        books.settle(&pending.batch, pending.outcome());
         // A few spare batches serve the steady state; a burst's worth is given back.
-        if self.spare.len() < 4 {
+        if let Some(mut batch) = Arc::into_inner(pending.batch).filter(|_| self.spare.len() < 4) {
+            batch.clear();
             self.spare.push(batch);
         }
     }
 
-    /// What has become of the records so far.
-    pub fn state(&self) -> SinkState {
-        SinkState { queued_records: (self.queued + self.open_batch.len()) as u64, ..self.state.clone() }
+    /// What has become of the records so far, sink by sink.
+    pub fn states(&self) -> Vec<SinkState> {
+        self.lanes.iter().map(|lane| lane.state(self.open_batch.len())).collect()
     }
 
-    /// The first error that the sink met.
-    pub fn failure(&self) -> Option<&io::Error> {
-        self.failure.as_ref()
+    /// Whether a reader has seen enough and closed its end.
+    pub fn is_closed(&self) -> bool {
+        self.is_closed
     }
 
-    /// Sends everything, waits for the sink, and gives it the final accounts.
+    /// Sends everything, waits for the sinks, and gives them the final accounts.
     ///
     /// # Errors
-    /// The sink's first error. A sink that takes nothing for a while is given up: what it was
+    /// The sinks' first error. A sink that takes nothing for a while is given up: what it was
     /// sent is booked as lost.
     pub fn finish(mut self, books: &mut Books) -> io::Result<()> {
-        self.send_whatever_the_queue(books);
-        while self.queued > 0 {
+        self.send_where(|_, _| true, books);
+        while !self.pending.is_empty() {
             match self.done.recv_timeout(PATIENCE) {
                 Ok(done) => self.book(done, books),
-                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
+                Err(_) => {
                     books.lose_held(Cause::SinkQueueFull);
                     let what = "the output takes nothing any more: given up";
                     return Err(io::Error::new(io::ErrorKind::TimedOut, what));
                 }
             }
         }
-        let _ = self.orders.send(Order::Finish(books.closing()));
+        for (number, lane) in self.lanes.iter().enumerate() {
+            let others = self.lanes.iter().enumerate().filter(|(other, _)| *other != number);
+            let sinks = others.map(|(_, lane)| lane.state(0)).collect();
+            lane.finish(Closing { sinks, ..books.closing() });
+        }
         let deadline = Instant::now() + PATIENCE;
-        while !self.thread.is_finished() && Instant::now() < deadline {
+        let mut left = self.lanes.len();
+        while left > 0 && !self.lanes.iter().all(Lane::is_finished) && Instant::now() < deadline {
             match self.done.recv_timeout(PATIENCE) {
                 Ok(done) => self.book(done, books),
                 Err(_) => break,
             }
+            left -= 1;
         }
+        self.collect(books);
         self.failure.map_or(Ok(()), Err)
     }
 }
 
 fn cause_of(error: &io::Error) -> Cause {
     if error.kind() == io::ErrorKind::BrokenPipe { Cause::SinkClosed } else { Cause::SinkFailed }
-}
-
-fn serve(mut sink: impl Sink, inbox: &Receiver<Order>, outbox: &Sender<Done>) {
-    let mut broken = false;
-    for order in inbox {
-        let done = match order {
-            Order::Write(batch) if broken => Done { batch, outcome: Err(io::ErrorKind::BrokenPipe.into()) },
-            Order::Write(batch) => {
-                let outcome = sink.write(&batch);
-                broken = outcome.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::BrokenPipe);
-                Done { batch, outcome }
-            }
-            Order::Finish(closing) => {
-                let outcome = if broken { Ok(()) } else { sink.finish(&closing) };
-                let _ = outbox.send(Done { batch: Vec::new(), outcome });
-                return;
-            }
-        };
-        if outbox.send(done).is_err() {
-            return;
-        }
-    }
 }
 
 /// A sink for tests that look elsewhere.

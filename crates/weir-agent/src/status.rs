@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize, Serializer};
 use std::io;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
-use weir_record::{Account, Statement};
+use weir_record::{Account, Count, FlowRecord, Statement};
 
 /// Everything that an agent says of itself. `L` is an entry of the ledger: the agent writes
 /// [`Statement`]s, and who reads them takes from them what it needs.
@@ -113,12 +113,18 @@ pub struct SinkState {
     pub name: String,
     /// Records that it has taken.
     pub written_records: u64,
+    /// What they count, at the points where their packets were counted, both directions.
+    #[serde(default)]
+    pub written: Count,
     /// Records that wait for it.
     pub queued_records: u64,
     /// Records that may wait.
     pub queue_capacity: u64,
     /// Records that it could not take.
     pub lost_records: u64,
+    /// What they count, likewise.
+    #[serde(default)]
+    pub lost: Count,
     /// The last thing that went wrong.
     pub last_error: Option<String>,
 }
@@ -127,19 +133,48 @@ impl SinkState {
     pub(crate) fn new(name: &str, queue: usize) -> Self {
         let (name, queue_capacity) = (name.to_string(), queue as u64);
         let (written_records, queued_records, lost_records) = (0, 0, 0);
-        Self { name, written_records, queued_records, queue_capacity, lost_records, last_error: None }
+        let (written, lost, last_error) = (Count::default(), Count::default(), None);
+        Self {
+            name,
+            written_records,
+            written,
+            queued_records,
+            queue_capacity,
+            lost_records,
+            lost,
+            last_error,
+        }
     }
 
-    /// Counts a batch in.
-    pub(crate) fn add(&mut self, records: usize, error: Option<&io::Error>) {
+    /// Counts in a batch that was sent.
+    pub(crate) fn add(&mut self, batch: &[FlowRecord], error: Option<&io::Error>) {
         match error {
-            None => self.written_records += records as u64,
+            None => {
+                self.written_records += batch.len() as u64;
+                self.written += counted(batch);
+            }
             Some(error) => {
-                self.lost_records += records as u64;
+                self.lose(batch);
                 self.last_error = Some(error.to_string());
             }
         }
     }
+
+    /// Counts in a batch that it does not have.
+    pub(crate) fn lose(&mut self, batch: &[FlowRecord]) {
+        self.lost_records += batch.len() as u64;
+        self.lost += counted(batch);
+    }
+}
+
+/// What records count, both directions, each packet once.
+fn counted(records: &[FlowRecord]) -> Count {
+    let mut sum = Count::default();
+    for record in records {
+        sum += Count { packets: record.packets, bytes: record.bytes };
+        sum += record.reverse.map(|reverse| reverse.count).unwrap_or_default();
+    }
+    sum
 }
 
 /// What the agent costs.

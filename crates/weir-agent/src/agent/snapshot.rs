@@ -35,7 +35,7 @@ impl Agent {
             },
             flows: self.table.len() as u64,
             drains: self.drains.report(),
-            sinks: vec![outlet.state()],
+            sinks: outlet.states(),
             identity: self.identity.state(),
             tcp: self.health.state(),
             nat: self.nat.state(&self.table),
