@@ -4,7 +4,7 @@ use crate::control;
 use crate::conversation::Conversation;
 use crate::lines::Lines;
 use crate::netns::Namespace;
-use crate::output::{Count, Flow, Ledger, Line, Probe};
+use crate::output::{Count, Flow, Ledger, Line, Probe, Sink};
 use crate::wait_for;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -57,6 +57,8 @@ pub struct Outcome {
     pub ledgers: Vec<Ledger>,
     /// What the other probes have told.
     pub probes: Vec<Probe>,
+    /// What has become of the records at the sinks that do not print them.
+    pub sinks: Vec<Sink>,
     /// Its messages.
     pub stderr: Vec<String>,
 }
@@ -219,8 +221,8 @@ impl Agent {
         let status = self.wait_for_exit();
         let stderr = self.stderr.take().map(Lines::finish).unwrap_or_default();
         assert!(status.success(), "{status}: {stderr:?}");
-        let (flows, conversations, ledgers, probes) = Default::default();
-        let mut outcome = Outcome { status, flows, conversations, ledgers, probes, stderr };
+        let (flows, conversations, ledgers, probes, sinks) = Default::default();
+        let mut outcome = Outcome { status, flows, conversations, ledgers, probes, sinks, stderr };
         for line in self.stdout.take().map(Lines::finish).unwrap_or_default() {
             match Line::read(&line) {
                 Line::Flow(flow) => {
@@ -229,6 +231,7 @@ impl Agent {
                 }
                 Line::Ledger(ledger) => outcome.ledgers.push(ledger),
                 Line::Probe(probe) => outcome.probes.push(probe),
+                Line::Sink(sink) => outcome.sinks.push(sink),
             }
         }
         outcome

@@ -14,6 +14,7 @@ pub mod control;
 pub mod conversation;
 pub mod dns;
 pub mod docker;
+pub mod duckdb;
 pub mod flood;
 pub mod folder;
 pub mod forwarded;

@@ -82,6 +82,35 @@ pub enum Line {
     Ledger(Ledger),
     /// `"type":"probe"`
     Probe(Probe),
+    /// `"type":"sink"`
+    Sink(Sink),
+}
+
+/// What has become of the records at another sink.
+#[derive(Clone, Debug)]
+#[expect(missing_docs, reason = "named as in the JSON")]
+pub struct Sink {
+    pub name: String,
+    pub written_records: u64,
+    pub lost_records: u64,
+    pub written: Count,
+    pub lost: Count,
+}
+
+impl Sink {
+    fn read(value: &Value) -> Result<Self, String> {
+        let count = |value: &Value, name: &str| {
+            let count = value.get(name).ok_or_else(|| format!("no {name}"))?;
+            Ok::<_, String>(Count { packets: number(count, "packets")?, bytes: number(count, "bytes")? })
+        };
+        Ok(Self {
+            name: text(value, "name")?,
+            written_records: number(value, "written_records")?,
+            lost_records: number(value, "lost_records")?,
+            written: count(value, "written")?,
+            lost: count(value, "lost")?,
+        })
+    }
 }
 
 /// What a probe beside the flow probe has told, and what of it was lost.
@@ -110,6 +139,7 @@ impl Line {
                 "flow" => Ok(Self::Flow(Box::new(Flow::read(&value)?))),
                 "ledger" => Ok(Self::Ledger(Ledger::read(&value)?)),
                 "probe" => Ok(Self::Probe(Probe::read(&value)?)),
+                "sink" => Ok(Self::Sink(Sink::read(&value)?)),
                 other => Err(format!("a line of type {other}")),
             }
         };

@@ -3,7 +3,7 @@
 use crate::output;
 use serde::Serialize;
 use std::io::{self, BufWriter, Stdout, Write};
-use weir_agent::{Closing, Sink};
+use weir_agent::{Closing, Sink, SinkState};
 use weir_record::{FlowRecord, Statement};
 
 /// Writes records as they end, and the ledger at exit.
@@ -20,6 +20,15 @@ impl JsonLines {
     fn line(&mut self, object: &impl Serialize) -> io::Result<()> {
         output::json_line(&mut self.out, object)
     }
+}
+
+/// What became of the records at another sink.
+#[derive(Serialize)]
+struct Beside<'a> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    #[serde(flatten)]
+    sink: &'a SinkState,
 }
 
 impl Sink for JsonLines {
@@ -40,6 +49,9 @@ impl Sink for JsonLines {
         }
         for probe in &closing.probes {
             self.line(probe)?;
+        }
+        for sink in &closing.sinks {
+            self.line(&Beside { kind: "sink", sink })?;
         }
         self.out.flush()
     }

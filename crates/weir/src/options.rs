@@ -2,7 +2,7 @@
 
 use glob::Pattern;
 use ipnet::IpNet;
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Span, SpanRelativeTo};
 use std::net::IpAddr;
 use std::time::Duration;
 use weir_agent::{KubernetesSource, Namespaces};
@@ -13,6 +13,17 @@ pub fn duration(text: &str) -> Result<Duration, String> {
         text.parse().map_err(|_| "not a duration: write it like 100ms, 15s or 1m30s".to_string())?;
     match Duration::try_from(parsed) {
         Ok(duration) if !duration.is_zero() => Ok(duration),
+        _ => Err("must be more than nothing".into()),
+    }
+}
+
+/// As [`duration`], of days and weeks too: `7d`.
+pub fn age(text: &str) -> Result<Duration, String> {
+    let wrong = || "not a time: write it like 12h, 7d or 4w".to_string();
+    let span: Span = text.parse().map_err(|_| wrong())?;
+    let age = span.to_duration(SpanRelativeTo::days_are_24_hours()).map_err(|_| wrong())?;
+    match Duration::try_from(age) {
+        Ok(age) if !age.is_zero() => Ok(age),
         _ => Err("must be more than nothing".into()),
     }
 }
@@ -70,6 +81,15 @@ pub fn kubernetes(text: &str) -> Result<KubernetesSource, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn ages() {
+        assert_eq!(age("7d"), Ok(Duration::from_secs(7 * 86_400)));
+        assert_eq!(age("1w 2h"), Ok(Duration::from_secs(7 * 86_400 + 7200)));
+        for nonsense in ["0s", "-1d", "3mo", "always"] {
+            assert!(age(nonsense).is_err(), "{nonsense}");
+        }
+    }
 
     #[test]
     fn durations() {

@@ -146,6 +146,22 @@ pub struct Arguments {
     #[arg(short, long, value_name = "FORMAT", help_heading = "Output")]
     pub(super) output: Option<Output>,
 
+    /// Keep records in this directory, as Parquet files: docs/history.md; nothing is kept without this
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath, help_heading = "History")]
+    pub(super) data_dir: Option<PathBuf>,
+
+    /// How long records are kept
+    #[arg(long, value_name = "TIME", default_value = "7d", value_parser = options::age, help_heading = "History")]
+    pub(super) keep: Duration,
+
+    /// How much is kept at most; the oldest records go first
+    #[arg(long, value_name = "SIZE", default_value = "10GiB", value_parser = options::size, help_heading = "History")]
+    pub(super) keep_bytes: u64,
+
+    /// When the disk is full: let the oldest records go, or stop writing until there is room
+    #[arg(long, value_name = "WAY", default_value = "drop-oldest", help_heading = "History")]
+    pub(super) disk_full: DiskFull,
+
     /// Stop after this long; on SIGINT or SIGTERM without this
     #[arg(long, value_name = "TIME", value_parser = options::duration, help_heading = "Output")]
     pub(super) duration: Option<Duration>,
@@ -218,6 +234,12 @@ enum DedupName {
 enum ClockName {
     Tick,
     Fine,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+pub enum DiskFull {
+    DropOldest,
+    Stop,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]

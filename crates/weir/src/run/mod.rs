@@ -1,6 +1,7 @@
 //! `weir run`: the agent.
 
 mod arguments;
+mod history;
 
 pub use arguments::{Arguments, Output, settings, settings_with};
 
@@ -9,7 +10,7 @@ use crate::config::{Configuration, Sources};
 use crate::json::JsonLines;
 use crate::stop::{Hangup, Stop};
 use crate::text;
-use crate::view::{LiveView, Nowhere, Rows, print_balance};
+use crate::view::{LiveView, Rows, print_balance};
 use anyhow::Result;
 use std::io::{ErrorKind, IsTerminal, Write};
 use std::path::Path;
@@ -41,13 +42,16 @@ pub fn run(sources: Sources, configuration: Configuration) -> Result<ExitCode> {
     if let Some(file) = &configuration.arguments.tuned {
         say(&format!("tuned by {}", file.display()));
     }
+    let history = history::open(&configuration.arguments)?;
     let control = control(instance.ok(), reload(sources, configuration), hangup.clone())?;
-    let outlet = match output {
-        Output::Json => Outlet::new(JsonLines::new())?,
-        Output::Table if !on_terminal => Outlet::new(Rows::new(columns))?,
-        Output::Table | Output::None => Outlet::new(Nowhere)?,
+    let printed = match output {
+        Output::Json => Some(Outlet::new(JsonLines::new())?),
+        Output::Table if !on_terminal => Some(Outlet::new(Rows::new(columns))?),
+        Output::Table | Output::None => None,
     };
+    let (outlet, told) = history::beside(printed, history)?;
     let show = |agent: &mut Agent| {
+        told.try_iter().for_each(|line| agent.notice(line));
         if let Some(view) = &view {
             view.show(agent);
         }
@@ -80,7 +84,7 @@ fn control(instance: Option<Instance>, reload: Reload, hangup: Hangup) -> Result
 }
 
 /// What is decided once, when the agent starts, beside its own settings.
-const FIXED: [&str; 3] = ["duration", "output", "socket"];
+const FIXED: [&str; 7] = ["data_dir", "disk_full", "duration", "keep", "keep_bytes", "output", "socket"];
 
 /// Reads flags, environment and file again.
 fn reload(mut sources: Sources, first: Configuration) -> Reload {
