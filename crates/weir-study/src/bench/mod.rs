@@ -14,6 +14,7 @@ mod network;
 mod packet;
 mod reference;
 mod report;
+mod store;
 mod throughput;
 mod web;
 
@@ -53,6 +54,8 @@ enum What {
     Drain,
     /// The agent's resident memory
     Memory,
+    /// Records a second into the history, and their size on disk
+    Store,
     /// All of these
     All,
 }
@@ -128,6 +131,9 @@ fn run(arguments: &Arguments) -> Result<()> {
     }
     if wants(What::Memory) {
         memory::run(effort, &mut report)?;
+    }
+    if wants(What::Store) {
+        store::run(effort, &mut report)?;
     }
     if let Some(path) = &arguments.json {
         let text = serde_json::to_string_pretty(&report.to_json())?;

@@ -1,0 +1,121 @@
+//! The history: how fast records are taken in by one thread, log and segments and all, and how large they are on disk.
+
+mod records;
+
+use crate::bench::Effort;
+use crate::bench::report::{Report, Row, Table, Target};
+use crate::spread::Spread;
+use anyhow::{Context, Result};
+use records::Records;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+use weir_record::FlowRecord;
+use weir_store::{FlowRows, Keeper, Opened, Question, Retention, Store};
+
+/// Records in a batch, as the agent sends them.
+const BATCH: usize = 2048;
+/// Batches that are made to last at once, as a busy agent's are.
+const TOGETHER: usize = 32;
+/// Noon of a day that is over.
+const NOON: u64 = 1_795_003_200_000_000_000;
+
+/// Writes the same records again and again, each time into a directory of its own.
+pub fn run(effort: Effort, report: &mut Report) -> Result<()> {
+    let seconds = if effort.rounds > 3 { 20 } else { 4 };
+    let batches = batches(seconds);
+    let records: usize = batches.iter().map(Vec::len).sum();
+    let (mut rates, mut sizes, mut scans) = (Vec::new(), Vec::new(), Vec::new());
+    for _ in 0..effort.rounds.min(5) {
+        let directory = Directory::new()?;
+        rates.push(records as f64 / ingest(&directory.0, &batches)? / 1000.0);
+        sizes.push(bytes(&directory.0.join("flows"))? as f64 / records as f64);
+        scans.push(records as f64 / scan(&directory.0)? / 1e6);
+    }
+    let row = |name: &str, samples: Vec<f64>, target| Row {
+        name: name.into(),
+        value: Spread::of(samples),
+        ratio: None,
+        target,
+    };
+    report.add(Table {
+        title: "store".into(),
+        unit: format!("{records} records of TCP and UDP with both directions, process and TCP's own figures"),
+        digits: 1,
+        rows: vec![
+            row("taken in, thousand a second on one thread", rates, Some(Target::AtLeast(300.0))),
+            row("bytes a record on disk", sizes, Some(Target::AtMost(30.0))),
+            row("summed over `bytes`, million a second", scans, None),
+        ],
+        notes: vec![
+            "100 000 peers, 40 services and 20 processes by Zipf's law; source ports at random, flow ids of 64 bits".into(),
+        ],
+    });
+    Ok(())
+}
+
+/// 50 000 records a second, in batches.
+fn batches(seconds: u64) -> Vec<Vec<FlowRecord>> {
+    let mut made = Records::new();
+    let second = |second: u64| made.make(50_000, NOON + second * 1_000_000_000);
+    let all: Vec<_> = (0..seconds).flat_map(second).collect();
+    all.chunks(BATCH).map(<[FlowRecord]>::to_vec).collect()
+}
+
+/// Seconds.
+fn ingest(directory: &Path, batches: &[Vec<FlowRecord>]) -> Result<f64> {
+    let tables = vec![weir_store::Table::flows()];
+    let Opened { mut writers, keeper, .. } =
+        Keeper::open(directory, tables, Retention::default(), Box::new(drop))?;
+    let writer = writers.first_mut().context("a table has a writer")?;
+    let mut rows = FlowRows::default();
+    let start = Instant::now();
+    for together in batches.chunks(TOGETHER) {
+        for batch in together {
+            writer.append(rows.batch(batch)?)?;
+        }
+        writer.commit()?;
+    }
+    writer.write_segment()?;
+    let taken = start.elapsed().as_secs_f64();
+    drop(keeper);
+    Ok(taken)
+}
+
+/// Seconds to read one column of all.
+fn scan(directory: &Path) -> Result<f64> {
+    let start = Instant::now();
+    let store = Store::open(directory)?;
+    let snapshot = store.snapshot(weir_store::Table::flows())?;
+    for batch in snapshot.scan(Question { columns: Some(vec!["bytes"]), ..Question::default() }) {
+        batch?;
+    }
+    Ok(start.elapsed().as_secs_f64())
+}
+
+fn bytes(directory: &Path) -> Result<u64> {
+    let mut sum = 0;
+    for entry in fs::read_dir(directory)? {
+        let entry = entry?;
+        let about = entry.metadata()?;
+        sum += if about.is_dir() { bytes(&entry.path())? } else { about.len() };
+    }
+    Ok(sum)
+}
+
+/// A directory that goes with all that is in it.
+struct Directory(PathBuf);
+
+impl Directory {
+    fn new() -> Result<Self> {
+        let path = std::env::temp_dir().join(format!("weir-bench-{}", std::process::id()));
+        fs::create_dir_all(&path)?;
+        Ok(Self(path))
+    }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
