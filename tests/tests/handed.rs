@@ -97,9 +97,11 @@ fn stream() -> Vec<Vec<u8>> {
     [segment(SYN, 1, b"")].into_iter().chain(questions).collect()
 }
 
-/// Frames of each kind that takes another way through the flow probe, and whether they are heard as they go out, and as
-/// they come in.
-fn frames() -> Vec<(&'static str, Vec<Vec<u8>>, [bool; 2])> {
+/// What they are, the frames, and whether they are heard as they go out, and as they come in.
+type Kind = (&'static str, Vec<Vec<u8>>, [bool; 2]);
+
+/// Frames of each kind that takes another way through the flow probe.
+fn frames() -> Vec<Kind> {
     let to = |source, port| udp(source, port, &question());
     let plain = Ipv4::default();
     let with_options = Ipv4 { options: vec![1; 8], ..Ipv4::default() };
