@@ -75,12 +75,15 @@ static __always_inline bool claim(struct place *place)
 static __always_inline struct note *note_connection(void *sk)
 {
 	struct place *place = place_of(sk);
+	bool has_place = place->socket == (__u64)sk || claim(place);
+	struct note *note = has_place ? &place->note : stored_note(sk, BPF_SK_STORAGE_GET_F_CREATE);
 
-	if (place->socket != (__u64)sk && !claim(place))
-		return stored_note(sk, BPF_SK_STORAGE_GET_F_CREATE);
-	__builtin_memset(&place->note, 0, sizeof(place->note));
-	WRITE_ONCE(place->socket, (__u64)sk);
-	return &place->note;
+	if (!note)
+		return NULL;
+	__builtin_memset(note, 0, sizeof(*note));
+	if (has_place)
+		WRITE_ONCE(place->socket, (__u64)sk);
+	return note;
 }
 
 static __always_inline void forget_connection(const void *sk)
