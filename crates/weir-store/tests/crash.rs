@@ -22,6 +22,8 @@ fn writes_until_it_is_killed() {
     let Some(directory) = env::var_os(DIRECTORY) else { return };
     let mut store = Written::open(Path::new(&directory));
     let mut next = ids(Path::new(&directory)).last().map_or(0, |last| last + 1);
+    // The harness has begun a line.
+    println!();
     loop {
         let batch: Vec<_> = (next..next + 10).map(|id| record(id, NOON + id * 500 * SECOND)).collect();
         store.add(&batch);
