@@ -98,16 +98,6 @@ static __always_inline struct note *begin_note(struct sock *sk)
 	return note;
 }
 
-/* One that is closed has been told of for the last time, whoever still reads from it. */
-static __always_inline struct note *note_of_connection(struct sock *sk)
-{
-	struct note *note = known_note(sk);
-
-	if (note || sk->__sk_common.skc_state == STATE_CLOSE)
-		return note;
-	return begin_note(sk);
-}
-
 /* The running process uses the socket. Whether user space knows that by now. */
 static __always_inline bool note_use(struct sock *sk, struct note *note, struct task_struct *task, __u64 now)
 {
@@ -156,6 +146,31 @@ static __always_inline void use_datagrams(struct sock *sk, struct task_struct *t
 	known->digest = digest;
 }
 
+/*
+ * Somebody reads what is left of a connection that was reset, perhaps before it was accepted. Its end has been told
+ * of, and is told of once more, with who that is.
+ */
+static __always_inline void use_closed(struct sock *sk, struct task_struct *task, __u64 now)
+{
+	struct note *note = stored_note(sk, BPF_SK_STORAGE_GET_F_CREATE);
+
+	if (!note || note->told)
+		return;
+	describe_owner(&note->owner, task);
+	if (tell(sk, &note->owner, SOCKET_CLOSED))
+		note->told = now;
+}
+
+static __always_inline void use_connection(struct sock *sk, struct task_struct *task, __u64 now)
+{
+	struct note *note = known_note(sk);
+
+	if (!note && sk->__sk_common.skc_state == STATE_CLOSE)
+		use_closed(sk, task, now);
+	else
+		note_use(sk, note ?: begin_note(sk), task, now);
+}
+
 static __always_inline void use(struct sock *sk)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
@@ -165,7 +180,7 @@ static __always_inline void use(struct sock *sk)
 	if (sk->sk_protocol == PROTOCOL_UDP)
 		use_datagrams(sk, task, bpf_jiffies64());
 	else if (is_connection(sk))
-		note_use(sk, note_of_connection(sk), task, bpf_jiffies64());
+		use_connection(sk, task, bpf_jiffies64());
 	else
 		note_use(sk, note_of(sk), task, bpf_jiffies64());
 }
