@@ -24,15 +24,14 @@ fn ip_for_each(namespace: &Namespace, batch: u32, what: impl Fn(u32) -> String) 
     namespace.run("sh", &["-c", &format!("printf '{}\\n' | ip -batch -", lines.join("\\n"))]);
 }
 
-/// How many of a batch are watched: by a program for flows and one for DNS, each way. The numbers are of this test
-/// alone.
+/// How many of a batch are watched: by a program each way. The numbers are of this test alone.
 fn watched(batch: u32) -> usize {
     let first = FIRST_INDEX + 2 * BATCH * batch;
     let ours = first..first + 2 * BATCH;
     let links = LinkInfoIter::default();
     let of_ours =
         links.filter(|link| matches!(&link.info, LinkTypeInfo::Tcx(tcx) if ours.contains(&tcx.ifindex)));
-    of_ours.count() / 4
+    of_ours.count() / 2
 }
 
 fn descriptors(agent: &Agent) -> usize {
