@@ -1,6 +1,6 @@
 //! What a record says of the conversation: both directions, and who saw them.
 
-use crate::output::{Count, boolean, field, number, optional, text};
+use crate::output::{Count, boolean, count, field, number, optional, text};
 use crate::workload::Workload;
 use serde_json::Value;
 
@@ -199,8 +199,4 @@ impl Observation {
             count: count(value)?,
         })
     }
-}
-
-fn count(value: &Value) -> Result<Count, String> {
-    Ok(Count { packets: number(value, "packets")?, bytes: number(value, "bytes")? })
 }

@@ -99,16 +99,12 @@ pub struct Sink {
 
 impl Sink {
     fn read(value: &Value) -> Result<Self, String> {
-        let count = |value: &Value, name: &str| {
-            let count = value.get(name).ok_or_else(|| format!("no {name}"))?;
-            Ok::<_, String>(Count { packets: number(count, "packets")?, bytes: number(count, "bytes")? })
-        };
         Ok(Self {
             name: text(value, "name")?,
             written_records: number(value, "written_records")?,
             lost_records: number(value, "lost_records")?,
-            written: count(value, "written")?,
-            lost: count(value, "lost")?,
+            written: count(field(value, "written")?)?,
+            lost: count(field(value, "lost")?)?,
         })
     }
 }
@@ -214,7 +210,7 @@ impl Ledger {
         };
         let causes = field(value, "lost_by")?.as_object().ok_or("lost_by: not an object")?;
         let cause = |(name, lost): (&String, &Value)| -> Result<(String, Count), String> {
-            Ok((name.clone(), Count { packets: number(lost, "packets")?, bytes: number(lost, "bytes")? }))
+            Ok((name.clone(), count(lost)?))
         };
         Ok(Self {
             netns: text(value, "netns")?,
@@ -231,6 +227,11 @@ impl Ledger {
             lost_by: causes.iter().map(cause).collect::<Result<_, _>>()?,
         })
     }
+}
+
+/// What an object with both counts.
+pub(crate) fn count(value: &Value) -> Result<Count, String> {
+    Ok(Count { packets: number(value, "packets")?, bytes: number(value, "bytes")? })
 }
 
 pub(crate) fn field<'a>(value: &'a Value, name: &str) -> Result<&'a Value, String> {

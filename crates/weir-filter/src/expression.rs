@@ -129,7 +129,7 @@ impl Check {
             (Self::Addresses(set), Value::Address(address)) => set.contains(*address),
             (Self::Text(patterns), Value::Text(text)) => patterns.iter().any(|one| one.fits(text)),
             (Self::Text(patterns), Value::Id(id)) => {
-                let text = format!("{id:016x}");
+                let text = id.to_string();
                 patterns.iter().any(|one| one.fits(&text))
             }
             (Self::Bits(how, mask), Value::Number(bits) | Value::Bits(bits)) => match how {

@@ -138,7 +138,7 @@ proptest! {
             prop_assert_eq!(&back.reversed(), &row);
             for sample in &samples {
                 let mut answer = sample.clone();
-                (answer.key, answer.direction) = (reversed(&sample.key), other_way(sample.direction));
+                (answer.key, answer.direction) = (reversed(&sample.key), sample.direction.opposite());
                 prop_assert_eq!(matches(&row, sample), matches(&back, &answer), "{:?} {:?}", row, sample);
             }
         }
@@ -174,13 +174,6 @@ fn reversed(key: &FlowKey) -> FlowKey {
         _ => (other, one),
     });
     FlowKey::Ip { vlan, addresses, protocol, ports }
-}
-
-fn other_way(direction: Direction) -> Direction {
-    match direction {
-        Direction::Ingress => Direction::Egress,
-        Direction::Egress => Direction::Ingress,
-    }
 }
 
 #[test]

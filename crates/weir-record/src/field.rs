@@ -77,7 +77,7 @@ pub enum Value<'a> {
     /// A word.
     Text(Cow<'a, str>),
     /// A word of sixteen hexadecimal digits.
-    Id(u64),
+    Id(Id),
     /// An IP address.
     Address(IpAddr),
     /// Nanoseconds since the Unix epoch.
@@ -88,6 +88,21 @@ pub enum Value<'a> {
     Bits(u64),
     /// What each observation point has counted.
     Observations(&'a [Observation]),
+}
+
+/// A number that records know each other by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Id(pub u64);
+
+impl fmt::Display for Id {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{:016x}", self.0)
+    }
+}
+
+/// The numbers of the bits that are set.
+pub fn set_bits(bits: u64) -> impl Iterator<Item = u8> {
+    (0..64).filter(move |bit| bits >> bit & 1 == 1)
 }
 
 impl<T: Into<u64>> From<Option<T>> for Value<'_> {
@@ -102,14 +117,14 @@ impl Serialize for Value<'_> {
             Self::Absent => serializer.serialize_none(),
             Self::Number(number) => serializer.serialize_u64(*number),
             Self::Text(text) => serializer.serialize_str(text),
-            Self::Id(id) => serializer.collect_str(&format_args!("{id:016x}")),
+            Self::Id(id) => serializer.collect_str(id),
             Self::Address(address) => serializer.collect_str(address),
             Self::Time(nanos) => match Timestamp::from_nanosecond(i128::from(*nanos)) {
                 Ok(time) => serializer.collect_str(&format_args!("{time:.9}")),
                 Err(_) => serializer.serialize_none(),
             },
             Self::Flag(flag) => serializer.serialize_bool(*flag),
-            Self::Bits(bits) => serializer.collect_seq((0..64).filter(|bit| bits >> bit & 1 == 1)),
+            Self::Bits(bits) => serializer.collect_seq(set_bits(*bits)),
             Self::Observations(observations) => serializer.collect_seq(*observations),
         }
     }

@@ -32,7 +32,7 @@ pub use events::{
     Actor, Bind, Closed, Connect, Dns, DnsAnswer, Drops, Event, EventColumn, EventField, EventKind,
     EventPlace, Happening, Lost, Retransmit, Retransmitted, Sni, dns_type_name, events_page,
 };
-pub use field::{Element, Field, Kind, Unit, Value, fields_page};
+pub use field::{Element, Field, Id, Kind, Unit, Value, fields_page, set_bits};
 pub use fields::FIELDS;
 pub use flow::{Addresses, Direction, FlowEndReason, FlowKey, FlowRecord, Layer};
 pub use health::{TcpFailure, TcpHealth};

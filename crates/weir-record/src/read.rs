@@ -3,7 +3,7 @@
 //! What the JSON does not tell is not there afterwards: `observations` are left out, and an interface is taken for one
 //! of the agent's own network namespace. Fields that are not in the table are those of a later version: passed over.
 
-use crate::field::{Field, Kind, Value};
+use crate::field::{Field, Id, Kind, Value};
 use crate::{
     Addresses, Count, Direction, Evidence, FIELDS, FlowKey, FlowRecord, Interface, InterfaceKind, Reverse,
     Translation,
@@ -98,7 +98,7 @@ impl Value<'_> {
     pub(crate) fn hex(self) -> Option<u64> {
         match self {
             Self::Text(text) => u64::from_str_radix(&text, 16).ok(),
-            Self::Id(id) => Some(id),
+            Self::Id(Id(id)) => Some(id),
             _ => None,
         }
     }

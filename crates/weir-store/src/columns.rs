@@ -1,7 +1,7 @@
 //! Columns under construction: values in, a record batch out.
 //!
 //! A column in which nothing was ever there is not in the batch: most columns of most batches are so, and neither the
-//! log nor the memory has to carry them. [`widen`] puts them back.
+//! log nor the memory has to carry them. [`project`] puts them back.
 
 use crate::table::{Table, observation_fields};
 use crate::{Error, Result};
@@ -14,7 +14,7 @@ use arrow_schema::{DataType, Field as Arrow, Schema, SchemaRef};
 use std::collections::HashMap;
 use std::fmt::Write;
 use std::sync::Arc;
-use weir_record::{Kind, Layer, Observation, Value};
+use weir_record::{Kind, Layer, Observation, Value, set_bits};
 
 /// One column.
 pub(crate) struct Growing {
@@ -72,11 +72,10 @@ impl Growing {
             (Builder::Number(numbers), Value::Number(number)) => numbers.append_value(number),
             (Builder::Text(texts), Value::Text(text)) => texts.append_value(text),
             (Builder::Text(texts), Value::Address(address)) => written(texts, format_args!("{address}")),
-            (Builder::Text(texts), Value::Id(id)) => written(texts, format_args!("{id:016x}")),
+            (Builder::Text(texts), Value::Id(id)) => written(texts, format_args!("{id}")),
             (Builder::Flag(flags), Value::Flag(flag)) => flags.append_value(flag),
             (Builder::Bits(lists), Value::Bits(bits)) => {
-                let set = (0..64_u8).filter(|bit| bits >> bit & 1 == 1);
-                lists.values().extend(set.map(Some));
+                lists.values().extend(set_bits(bits).map(Some));
                 lists.append(true);
             }
             (Builder::Observations(lists), Value::Observations(all)) => {
@@ -200,15 +199,10 @@ impl Nulls {
     }
 }
 
-/// All columns of the table; those that the batch does not have are null.
+/// The columns of this schema; those that the batch does not have are null.
 ///
 /// # Errors
-/// One that may not be null is missing, or of another type: it is no batch of this table.
-pub(crate) fn widen(table: &Table, narrow: &RecordBatch, nulls: &mut Nulls) -> Result<RecordBatch> {
-    project(table.schema(), narrow, nulls)
-}
-
-/// The columns of this schema; those that the batch does not have are null.
+/// One that may not be null is missing, or of another type: it is no batch of the schema's table.
 pub(crate) fn project(schema: &SchemaRef, batch: &RecordBatch, nulls: &mut Nulls) -> Result<RecordBatch> {
     let rows = batch.num_rows();
     let columns = schema.fields().iter().map(|field| match batch.column_by_name(field.name()) {

@@ -34,13 +34,9 @@ fn by_one_point(record: &FlowRecord) -> Observations {
         count,
     };
     let there = Count { packets: record.packets, bytes: record.bytes };
-    let other_way = match record.direction {
-        Direction::Ingress => Direction::Egress,
-        Direction::Egress => Direction::Ingress,
-    };
     let there = (there.packets > 0).then(|| one(record.direction, false, there));
     let back = record.reverse.map(|reverse| reverse.count).filter(|count| count.packets > 0);
-    there.into_iter().chain(back.map(|count| one(other_way, true, count))).collect()
+    there.into_iter().chain(back.map(|count| one(record.direction.opposite(), true, count))).collect()
 }
 
 /// The observations of a record that was read from this row.

@@ -44,7 +44,7 @@ static FLOWS: LazyLock<Table> = LazyLock::new(|| {
     let columns = kept_fields().map(|field| Column {
         name: field.name,
         kind: field.kind,
-        // What one observation point saw is said by the rest of the record; see `rows::observations`.
+        // What one observation point saw is said by the rest of the record; see `observations`.
         nullable: field.nullable || field.kind == Kind::Observations,
         unit: field.unit,
     });

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use std::sync::Arc;
 use weir_filter::{Filter, generate};
 use weir_record::{
-    Count, Direction, FIELDS, Field, FlowRecord, Interface, InterfaceKind, Kind, Layer, Observation,
+    Count, Direction, FIELDS, Field, FlowRecord, Id, Interface, InterfaceKind, Kind, Layer, Observation,
     Observations, Value,
 };
 use weir_store::{Question, Store, Table};
@@ -31,7 +31,7 @@ fn sample(field: &Field, seed: u64) -> Value<'static> {
         _ => &["", "x \"é\u{1b}", "/system.slice/nginx.service"],
     };
     match field.kind {
-        _ if field.name.ends_with("_id") && field.kind == Kind::Text => Value::Id(seed << 40 | seed),
+        _ if field.name.ends_with("_id") && field.kind == Kind::Text => Value::Id(Id(seed << 40 | seed)),
         Kind::Text => Value::Text(words[seed as usize % words.len()].into()),
         Kind::Number if field.name == "ethertype" => Value::Number(0x0800),
         Kind::Number => Value::Number(seed % 63 + 1),
@@ -85,10 +85,8 @@ fn by_one_point(record: &FlowRecord) -> Observations {
         reverse,
         count,
     };
-    let [ingress, egress] = Direction::ALL;
-    let back = if record.direction == ingress { egress } else { ingress };
     let there = one(record.direction, false, Count { packets: record.packets, bytes: record.bytes });
-    let back = record.reverse.map(|reverse| one(back, true, reverse.count));
+    let back = record.reverse.map(|reverse| one(record.direction.opposite(), true, reverse.count));
     std::iter::once(there).chain(back).filter(|one| one.count.packets > 0).collect()
 }
 

@@ -105,11 +105,8 @@ impl Place {
     /// That of `tally`, seen in the initiator's direction.
     fn of(tally: &Tally, initiator_reverse: bool, books: &Books) -> Option<Self> {
         let account = books.account(tally.spot.point)?;
-        let direction = match account.direction {
-            direction if tally.spot.reverse == initiator_reverse => direction,
-            Direction::Ingress => Direction::Egress,
-            Direction::Egress => Direction::Ingress,
-        };
+        let seen = account.direction;
+        let direction = if tally.spot.reverse == initiator_reverse { seen } else { seen.opposite() };
         Some(Self { interface: Arc::clone(&account.interface), direction, vlan: tally.spot.vlan })
     }
 }

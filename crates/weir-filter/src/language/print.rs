@@ -9,7 +9,7 @@ use crate::subject::{Sort, Testable};
 use jiff::Timestamp;
 use std::fmt::{self, Display, Write};
 use std::net::{Ipv4Addr, Ipv6Addr};
-use weir_record::{Unit, protocol_name};
+use weir_record::{Unit, protocol_name, set_bits};
 
 impl<S: Testable> Display for Expression<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -204,7 +204,7 @@ fn pattern(pattern: &Pattern) -> String {
 
 fn bits(sort: Sort, mask: u64) -> String {
     if Domain::of(sort) != Domain::TcpFlags {
-        return listed((0..64).filter(|bit| mask >> bit & 1 == 1));
+        return listed(set_bits(mask));
     }
     let named = TCP_FLAGS.iter().fold(0, |all, flag| all | flag.1);
     if mask == 0 || mask & !named != 0 {

@@ -1,6 +1,6 @@
 //! Which conversation, where and when it was seen.
 
-use crate::field::{Element, Field, Kind, Unit, Value};
+use crate::field::{Element, Field, Id, Kind, Unit, Value};
 use crate::protocol::protocol_number;
 use crate::read::set;
 use crate::{Direction, InterfaceKind};
@@ -16,7 +16,7 @@ pub const FIELDS: &[Field] = &[
         otel: "weir.flow.id",
         ipfix: Element::iana(148, "flowId"),
         doc: "The conversation, in 64 bits as hex: the same in all its records, another for the next conversation between the same ends.",
-        read: |record| Value::Id(record.flow_id),
+        read: |record| Value::Id(Id(record.flow_id)),
         write: |draft, value| set(&mut draft.record.flow_id, value.hex()),
     },
     Field {
@@ -27,7 +27,7 @@ pub const FIELDS: &[Field] = &[
         otel: "weir.flow.parent_id",
         ipfix: None,
         doc: "`flow_id` of the tunnel that carries it. Null where none was looked into.",
-        read: |record| record.parent_id.map_or(Value::Absent, Value::Id),
+        read: |record| record.parent_id.map_or(Value::Absent, |id| Value::Id(Id(id))),
         write: |draft, value| set(&mut draft.record.parent_id, value.hex().map(Some)),
     },
     Field {

@@ -2,7 +2,7 @@
 
 use super::checksum::Summed;
 use super::name::{Logs, Name, day_of};
-use crate::columns::{Nulls, narrow, widen};
+use crate::columns::{Nulls, narrow, project};
 use crate::error::On;
 use crate::table::{Table, observation_fields};
 use crate::{Error, Result};
@@ -89,7 +89,7 @@ impl Draft {
             order.extend(times(self.table, batch)?.iter().enumerate().map(|(row, time)| (*time, at, row)));
         }
         order.sort_unstable();
-        let whole = batches.iter().map(|batch| widen(self.table, batch, &mut self.nulls));
+        let whole = batches.iter().map(|batch| project(self.table.schema(), batch, &mut self.nulls));
         let whole = whole.collect::<Result<Vec<_>>>()?;
         let whole: Vec<_> = whole.iter().collect();
         let mut places = Vec::with_capacity(CHUNK);

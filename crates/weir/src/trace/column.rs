@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
-use weir_record::{Actor, Event, EventColumn, EventKind, EventPlace, FlowKey, Kind, Unit, Value};
+use weir_record::{Actor, Event, EventColumn, EventKind, EventPlace, FlowKey, Kind, Unit, Value, set_bits};
 
 /// What stands where an event has nothing to say.
 const NOTHING: &str = "-";
@@ -167,12 +167,12 @@ fn value(event: &Event, column: EventColumn, zone: &TimeZone) -> Option<String> 
         (Value::Number(number), Unit::Bytes) => text::bytes(number),
         (Value::Number(number), _) => number.to_string(),
         (Value::Text(word), _) => word.into_owned(),
-        (Value::Id(id), _) => format!("{id:016x}"),
+        (Value::Id(id), _) => id.to_string(),
         (Value::Address(address), _) => address.to_string(),
         (Value::Time(nanos), _) => clock(nanos, zone),
         (Value::Flag(flag), _) => if flag { "yes" } else { "no" }.into(),
         (Value::Bits(bits), _) => {
-            let set: Vec<_> = (0..64).filter(|bit| bits >> bit & 1 == 1).map(|bit| bit.to_string()).collect();
+            let set: Vec<_> = set_bits(bits).map(|bit| bit.to_string()).collect();
             set.join(",")
         }
         (Value::Observations(all), _) => all.len().to_string(),
