@@ -10,7 +10,7 @@
 //!
 //! Writing: [`Keeper::open`] takes the directory and gives a [`Writer`] for each table; [`FlowRows`] makes batches of
 //! flow records; [`Writer::append`] and [`Writer::commit`] make them last. Reading: [`Store::open`], [`Store::snapshot`],
-//! [`Snapshot::scan`], [`flow_records`]. Why so: docs/decisions/0015-history.md.
+//! [`Snapshot::scan`], [`flow_records`]; what is in logs is read, too. Why so: docs/decisions/0015-history.md.
 
 mod columns;
 mod error;
@@ -18,6 +18,7 @@ mod keeper;
 mod observations;
 mod predicate;
 mod quarantine;
+mod recent;
 mod recovery;
 mod rows;
 mod segment;

@@ -7,9 +7,8 @@ use crate::table::Table;
 use crate::{Error, Name, Result, quarantine, wal};
 use arrow_array::RecordBatch;
 use jiff::civil::Date;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
 /// A table's directory in order.
@@ -79,26 +78,21 @@ impl Recovery<'_> {
 
     /// Makes segments of what the logs hold; the number of the next log.
     fn replay(&mut self) -> Result<u64> {
-        let mut logs = BTreeMap::new();
-        for path in entries(&self.directory.join(wal::DIRECTORY))? {
-            match wal::number_of(&path) {
-                Some(number) => {
-                    logs.insert(number, path);
-                }
-                None => self.is_strange(&path),
-            }
-        }
+        let files = entries(&self.directory.join(wal::DIRECTORY))?;
+        files.iter().filter(|path| wal::number_of(path).is_none()).for_each(|path| self.is_strange(path));
+        let logs = wal::open_all(&self.directory)?;
         let segments = all_segments(&self.directory)?;
-        let last =
-            segments.iter().map(|segment| *segment.name.logs().end()).chain(logs.keys().copied()).max();
-        for (number, path) in logs {
-            self.replay_log(number, &path, &segments)?;
+        let numbers = segments.iter().map(|segment| *segment.name.logs().end());
+        let last = numbers.chain(logs.iter().map(|log| log.number)).max();
+        for log in logs {
+            self.replay_log(&log, &segments)?;
         }
         Ok(last.unwrap_or(0) + 1)
     }
 
-    fn replay_log(&mut self, number: u64, path: &Path, segments: &[Segment]) -> Result<()> {
-        let found = match wal::read(path, number) {
+    fn replay_log(&mut self, log: &wal::Opened, segments: &[Segment]) -> Result<()> {
+        let (number, path) = (log.number, &log.path);
+        let found = match log.read() {
             Ok(found) => found,
             Err(error @ Error::Damaged { .. }) => {
                 self.remarks.push(aside(self.store, path, &error)?);
@@ -106,10 +100,8 @@ impl Recovery<'_> {
             }
             Err(error) => return Err(error),
         };
-        let is_there =
-            |day: Date| segments.iter().any(|one| one.name.day == day && one.name.logs().contains(&number));
         let rows: usize = found.batches.iter().map(RecordBatch::num_rows).sum();
-        publish(self.table, &self.directory, number..=number, found.batches, is_there)?;
+        publish(self.table, &self.directory, number, &found.batches, &mut days_of(number, segments))?;
         if found.unreadable > 0 {
             let what = format!(
                 "{} bytes in it are unreadable, {rows} records around them were read",
@@ -139,27 +131,34 @@ pub(crate) fn aside(store: &Path, path: &Path, error: &Error) -> Result<String> 
     Ok(format!("{error}: set aside as {}, everything else is served", place.display()))
 }
 
-/// Makes segments of batches, one for each day that is not there yet.
+/// The days whose records of this log are in segments: it is made into one for each, and so may be any part of the way.
+pub(crate) fn days_of(log: u64, segments: &[Segment]) -> BTreeSet<Date> {
+    let names = segments.iter().map(|segment| &segment.name);
+    names.filter(|name| name.logs().contains(&log)).map(|name| name.day).collect()
+}
+
+/// Makes segments of what a log holds, one for each day that is not there yet; from then on it is.
 pub(crate) fn publish(
     table: &'static Table,
     directory: &Path,
-    logs: RangeInclusive<u64>,
-    batches: impl IntoIterator<Item = RecordBatch>,
-    is_there: impl Fn(Date) -> bool,
+    log: u64,
+    batches: &[RecordBatch],
+    there: &mut BTreeSet<Date>,
 ) -> Result<()> {
     let mut days: BTreeMap<Date, Vec<RecordBatch>> = BTreeMap::new();
     for batch in batches {
-        for (day, part) in by_day(table, &batch)? {
-            if !is_there(day) {
+        for (day, part) in by_day(table, batch)? {
+            if !there.contains(&day) {
                 days.entry(day).or_default().push(part);
             }
         }
     }
-    for batches in days.into_values() {
-        let mut draft = Draft::begin(table, directory, logs.clone())?;
+    for (day, batches) in days {
+        let mut draft = Draft::begin(table, directory, log..=log)?;
         match batches.into_iter().try_for_each(|batch| draft.push(batch)) {
             Ok(()) => {
                 draft.publish()?;
+                there.insert(day);
             }
             Err(error) => {
                 draft.discard();

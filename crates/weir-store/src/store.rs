@@ -2,16 +2,17 @@
 
 use crate::columns::{Nulls, project};
 use crate::error::On;
+use crate::recent::{self, Recent};
 use crate::segment::{Looked, Name, Question, Segment};
 use crate::table::Table;
-use crate::{Error, Result};
+use crate::{Error, Result, wal};
 use arrow_array::RecordBatch;
 use arrow_schema::{Schema, SchemaRef};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReader;
 use std::fs::{self, File};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::vec::IntoIter;
 
 /// Whoever holds this file's lock, shared, finds every segment where it was until they let go of it.
@@ -33,7 +34,7 @@ impl Store {
         Ok(Self { directory: directory.to_owned() })
     }
 
-    /// The segments of a table as they are now. While it is held nothing that is listed goes away.
+    /// A table as it is now. While it is held nothing that is listed goes away.
     ///
     /// # Errors
     /// The directory may not be read.
@@ -48,16 +49,22 @@ impl Store {
             Err(error) if error.kind() == ErrorKind::NotFound => None,
             Err(source) => return Err(Error::File { what: "open", path, source }),
         };
-        let segments = segments(&self.directory.join(table.name))?;
-        Ok(Snapshot { table, segments, _hold: hold })
+        let directory = self.directory.join(table.name);
+        // Logs come first: what becomes a segment from now on is found in either, and the segment's name says so.
+        let logs = wal::open_all(&directory)?;
+        let segments = segments(&directory)?;
+        Ok(Snapshot { table, segments, logs, recent: OnceLock::new(), _hold: hold })
     }
 }
 
-/// The segments of a table at one time, in order of time.
+/// A table at one time: its segments, in order of time, and what is in logs and in none of them.
 #[derive(Debug)]
 pub struct Snapshot {
     table: &'static Table,
     segments: Vec<Segment>,
+    logs: Vec<wal::Opened>,
+    /// What the logs hold, once it was asked for.
+    recent: OnceLock<Recent>,
     _hold: Option<File>,
 }
 
@@ -67,7 +74,21 @@ impl Snapshot {
         &self.segments
     }
 
-    /// What matches, segment by segment. A segment that is damaged is an error in its place; the others follow.
+    /// What is in logs and in no segment yet, all columns of it: with the segments, each record once. Of a log that is
+    /// written it is what had been written in whole when it was first asked for.
+    ///
+    /// # Errors
+    /// A log cannot be read, or is damaged before its end.
+    pub fn recent(&self) -> Result<Vec<RecordBatch>> {
+        self.logged().parts().map(|part| part.cloned()).collect()
+    }
+
+    fn logged(&self) -> &Recent {
+        self.recent.get_or_init(|| Recent::read(self.table, &self.logs, &self.segments))
+    }
+
+    /// What matches, segment by segment, and from the logs at last. What is damaged is an error in its place; the others
+    /// follow.
     pub fn scan(&self, question: Question) -> Scan<'_> {
         let overlaps = |segment: &&Segment| {
             let times = segment.name.times();
@@ -81,11 +102,12 @@ impl Snapshot {
         let progress = Progress { segments_skipped: skipped, ..Progress::default() };
         let nulls = Nulls::default();
         Scan {
-            table: self.table,
+            snapshot: self,
             question,
             schema,
             segments: segments.into_iter(),
             open: None,
+            recent: 0,
             progress,
             nulls,
         }
@@ -101,15 +123,19 @@ pub struct Progress {
     pub segments_skipped: usize,
     /// Row groups of those that were opened.
     pub groups: Looked,
+    /// Records in logs that were looked at.
+    pub recent: usize,
 }
 
 /// Matching records, batch by batch.
 pub struct Scan<'s> {
-    table: &'static Table,
+    snapshot: &'s Snapshot,
     question: Question,
     schema: SchemaRef,
     segments: IntoIter<&'s Segment>,
     open: Option<(&'s Segment, ParquetRecordBatchReader)>,
+    /// How many parts of what the logs hold were looked at.
+    recent: usize,
     progress: Progress,
     nulls: Nulls,
 }
@@ -128,12 +154,29 @@ impl Scan<'_> {
 
     fn next_segment(&mut self) -> Option<Result<()>> {
         let segment = self.segments.next()?;
-        Some(segment.ask(self.table, &self.question).map(|(looked, reader)| {
+        Some(segment.ask(self.snapshot.table, &self.question).map(|(looked, reader)| {
             self.progress.segments_read += 1;
             self.progress.groups.groups_read += looked.groups_read;
             self.progress.groups.groups_skipped += looked.groups_skipped;
             self.open = Some((segment, reader));
         }))
+    }
+
+    fn next_recent(&mut self) -> Option<Result<RecordBatch>> {
+        loop {
+            let part = self.snapshot.logged().parts().nth(self.recent)?;
+            self.recent += 1;
+            let whole = match part {
+                Ok(batch) => batch,
+                Err(error) => return Some(Err(error)),
+            };
+            self.progress.recent += whole.num_rows();
+            let chosen = project(&self.schema, whole, &mut self.nulls)
+                .and_then(|wanted| recent::matching(self.snapshot.table, &self.question, whole, &wanted));
+            if !chosen.as_ref().is_ok_and(|batch| batch.num_rows() == 0) {
+                return Some(chosen);
+            }
+        }
     }
 }
 
@@ -143,9 +186,10 @@ impl Iterator for Scan<'_> {
     fn next(&mut self) -> Option<Result<RecordBatch>> {
         loop {
             let Some((segment, reader)) = &mut self.open else {
-                match self.next_segment()? {
-                    Ok(()) => continue,
-                    Err(error) => return Some(Err(error)),
+                match self.next_segment() {
+                    Some(Ok(())) => continue,
+                    Some(Err(error)) => return Some(Err(error)),
+                    None => return self.next_recent(),
                 }
             };
             match reader.next() {

@@ -7,6 +7,8 @@ use crate::recovery::publish;
 use crate::table::Table;
 use crate::wal::{self, Log};
 use arrow_array::RecordBatch;
+use jiff::civil::Date;
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -32,8 +34,20 @@ pub struct Writer {
     /// Committed: what the next segment is made of.
     held: Vec<RecordBatch>,
     held_bytes: usize,
+    /// What could not be made into segments yet; comes before what is held.
+    sealed: Option<Sealed>,
     since: Instant,
     not_before: Instant,
+}
+
+/// A log to which nothing is added any more. One that went on while some of its days are in segments would have records
+/// that its number says are there.
+struct Sealed {
+    number: u64,
+    batches: Vec<RecordBatch>,
+    bytes: usize,
+    /// The days that are in segments.
+    there: BTreeSet<Date>,
 }
 
 impl Writer {
@@ -49,6 +63,7 @@ impl Writer {
             open: Vec::new(),
             held: Vec::new(),
             held_bytes: 0,
+            sealed: None,
             since: now,
             not_before: now,
         }
@@ -62,7 +77,7 @@ impl Writer {
         if batch.num_rows() == 0 {
             return Ok(());
         }
-        if self.held_bytes >= HELD_BYTES {
+        if self.held_bytes + self.sealed.as_ref().map_or(0, |sealed| sealed.bytes) >= HELD_BYTES {
             return Err(Error::Full { path: self.directory.clone() });
         }
         self.log()?.add(&batch)?;
@@ -89,6 +104,18 @@ impl Writer {
     /// # Errors
     /// What was appended since the last call is lost; what was committed is not.
     pub fn commit(&mut self) -> Result<()> {
+        self.commit_log()?;
+        let now = Instant::now();
+        let is_full = self.held_bytes >= SEGMENT_BYTES || now - self.since >= SEGMENT_AGE;
+        let is_due = self.sealed.is_some() || (is_full && !self.held.is_empty());
+        if is_due && now >= self.not_before && self.write_segment().is_err() {
+            // The log has it all. If it stays so, memory fills, and that is said.
+            self.not_before = now + RETRY;
+        }
+        Ok(())
+    }
+
+    fn commit_log(&mut self) -> Result<()> {
         let open = std::mem::take(&mut self.open);
         if !open.is_empty()
             && let Some(log) = &mut self.log
@@ -97,28 +124,32 @@ impl Writer {
             self.held_bytes += open.iter().map(RecordBatch::get_array_memory_size).sum::<usize>();
             self.held.extend(open);
         }
-        let now = Instant::now();
-        let is_due = self.held_bytes >= SEGMENT_BYTES || now - self.since >= SEGMENT_AGE;
-        if is_due && !self.held.is_empty() && now >= self.not_before && self.write_segment().is_err() {
-            // The log has it all. If it stays so, memory fills, and that is said.
-            self.not_before = now + RETRY;
-        }
         Ok(())
     }
 
-    /// Makes a segment of what is held, and takes the log away.
+    /// Makes everything last that was appended, makes segments of what is held, and takes the log away.
     ///
     /// # Errors
-    /// It could not be written. The log has it all, and the next agent makes a segment of it.
+    /// It could not be written. What was committed is in the log, and the next agent makes a segment of it.
     pub fn write_segment(&mut self) -> Result<()> {
-        let Some(log) = &self.log else { return Ok(()) };
-        let number = log.number();
+        self.commit_log()?;
+        self.write_sealed()?;
+        let Some(log) = self.log.take() else { return Ok(()) };
+        let batches = std::mem::take(&mut self.held);
+        let bytes = std::mem::take(&mut self.held_bytes);
+        self.sealed = Some(Sealed { number: log.number(), batches, bytes, there: BTreeSet::new() });
+        self.write_sealed()
+    }
+
+    fn write_sealed(&mut self) -> Result<()> {
+        let Some(sealed) = &mut self.sealed else { return Ok(()) };
+        let number = sealed.number;
         retry(&self.house, || {
-            publish(self.table, &self.directory, number..=number, self.held.iter().cloned(), |_| false)
+            publish(self.table, &self.directory, number, &sealed.batches, &mut sealed.there)
         })?;
-        self.held.clear();
-        self.held_bytes = 0;
-        self.log = None;
-        wal::remove(&self.directory, number)
+        (sealed.batches, sealed.bytes) = (Vec::new(), 0);
+        wal::remove(&self.directory, number)?;
+        self.sealed = None;
+        Ok(())
     }
 }

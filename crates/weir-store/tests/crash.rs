@@ -66,8 +66,10 @@ fn what_was_acknowledged_is_there_once() {
         // From the first moments of a start to many segments; no two alike.
         let life = Duration::from_micros(3_000 + kill * 7_919 % 60 * 2_003);
         promised = acknowledged(folder.place(), life).unwrap_or(promised).max(promised);
+        let seen = ids(folder.place());
         drop(Written::open(folder.place()));
         let found = ids(folder.place());
+        assert_eq!(seen, found, "kill {kill}: readers saw something else before it was recovered");
         // Whole batches in order: all that was promised, and at most the one that was on its way.
         let count = found.len() as u64;
         assert!(found.iter().copied().eq(0..count), "kill {kill}: not each once: {found:?}");

@@ -35,7 +35,8 @@ fn size(path: &Path) -> usize {
 fn a_log_becomes_a_segment() {
     let folder = Folder::new("store");
     let log = abandoned(&folder, &[0..10, 10..25]);
-    assert!(ids(folder.place()).is_empty());
+    assert_eq!(ids(folder.place()), (0..25).collect::<Vec<_>>());
+    assert!(segments(folder.place()).is_empty());
     let store = Written::open(folder.place());
     assert_eq!(ids(folder.place()), (0..25).collect::<Vec<_>>());
     assert!(store.remarks[0].contains("25 records recovered"), "{:?}", store.remarks);

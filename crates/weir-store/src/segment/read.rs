@@ -148,9 +148,13 @@ fn by_time(builder: &Builder, table: &Table, times: RangeInclusive<u64>) -> Box<
     let mask = roots(builder, |name| name == table.time);
     Box::new(ArrowPredicateFn::new(mask, move |batch| {
         let column = batch.column(0).as_primitive::<TimestampNanosecondType>().values();
-        let is_in = BooleanBuffer::collect_bool(column.len(), |row| times.contains(&(column[row] as u64)));
-        Ok(BooleanArray::new(is_in, None))
+        Ok(BooleanArray::new(within(column, &times), None))
     }))
+}
+
+/// Which of them are in there.
+pub(crate) fn within(column: &[i64], times: &RangeInclusive<u64>) -> BooleanBuffer {
+    BooleanBuffer::collect_bool(column.len(), |row| times.contains(&(column[row] as u64)))
 }
 
 fn may_hold(builder: &Builder, group: usize, table: &Table, question: &Question) -> bool {

@@ -7,11 +7,12 @@ mod frame;
 use crate::error::On;
 use crate::keeper::{House, retry};
 use crate::segment::sync_directory;
+use crate::store::entries;
 use crate::{Error, Result};
 use arrow_array::RecordBatch;
 use frame::{Framer, Next};
 use std::fs::{self, File, OpenOptions};
-use std::io::{Seek, SeekFrom, Write};
+use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 /// Where logs lie in a table's directory.
@@ -89,11 +90,36 @@ pub(crate) fn number_of(path: &Path) -> Option<u64> {
     text.parse().ok().filter(|number: &u64| number.to_string() == text)
 }
 
-/// Takes a log away whose records are in segments.
+/// Takes a log away whose records are in segments; one that has gone may have to be made to stay so.
 pub(crate) fn remove(table: &Path, number: u64) -> Result<()> {
     let path = path_of(table, number);
-    fs::remove_file(&path).on("remove", &path)?;
-    sync_directory(&table.join(DIRECTORY))
+    match fs::remove_file(&path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(error).on("remove", &path)?,
+        _ => sync_directory(&table.join(DIRECTORY)),
+    }
+}
+
+/// A log that is read. What is added to it later is read, too, and it stays there for its reader when it goes.
+#[derive(Debug)]
+pub(crate) struct Opened {
+    pub number: u64,
+    pub path: PathBuf,
+    file: File,
+}
+
+/// Opens the logs of a table, the oldest first. What one held that went meanwhile is in segments.
+pub(crate) fn open_all(table: &Path) -> Result<Vec<Opened>> {
+    let mut opened = Vec::new();
+    for path in entries(&table.join(DIRECTORY))? {
+        let Some(number) = number_of(&path) else { continue };
+        match File::open(&path) {
+            Ok(file) => opened.push(Opened { number, path, file }),
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Err(source) => return Err(Error::File { what: "open", path, source }),
+        }
+    }
+    opened.sort_by_key(|log| log.number);
+    Ok(opened)
 }
 
 /// What was read back of a log.
@@ -105,31 +131,35 @@ pub(crate) struct Found {
     pub unreadable: usize,
 }
 
-/// Reads a log back.
-pub(crate) fn read(path: &Path, number: u64) -> Result<Found> {
-    let bytes = fs::read(path).on("read", path)?;
-    let mut found = Found { batches: Vec::new(), unfinished: 0, unreadable: 0 };
-    // One that was being begun.
-    if bytes.len() < MAGIC.len() {
-        return Ok(found);
-    }
-    let Some(mut rest) = bytes.strip_prefix(MAGIC.as_slice()) else {
-        return Err(Error::Damaged { path: path.to_owned(), what: "it does not begin as a log does".into() });
-    };
-    loop {
-        let read = match frame::read(number, rest) {
-            Next::Batch(batch, length) => {
-                found.batches.push(batch);
-                length
-            }
-            Next::Damaged(length) => {
-                found.unreadable += length;
-                length
-            }
-            Next::End => break,
+impl Opened {
+    /// Reads it, once.
+    pub fn read(&self) -> Result<Found> {
+        let (mut bytes, mut file) = (Vec::new(), &self.file);
+        file.read_to_end(&mut bytes).on("read", &self.path)?;
+        let mut found = Found { batches: Vec::new(), unfinished: 0, unreadable: 0 };
+        // One that was being begun.
+        if bytes.len() < MAGIC.len() {
+            return Ok(found);
+        }
+        let Some(mut rest) = bytes.strip_prefix(MAGIC.as_slice()) else {
+            let what = "it does not begin as a log does".into();
+            return Err(Error::Damaged { path: self.path.clone(), what });
         };
-        rest = &rest[read..];
+        loop {
+            let read = match frame::read(self.number, rest) {
+                Next::Batch(batch, length) => {
+                    found.batches.push(batch);
+                    length
+                }
+                Next::Damaged(length) => {
+                    found.unreadable += length;
+                    length
+                }
+                Next::End => break,
+            };
+            rest = &rest[read..];
+        }
+        found.unfinished = rest.len();
+        Ok(found)
     }
-    found.unfinished = rest.len();
-    Ok(found)
 }

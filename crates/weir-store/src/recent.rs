@@ -1,0 +1,84 @@
+//! What is in logs and in no segment yet, as readers see it.
+
+use crate::columns::{Nulls, project};
+use crate::recovery::days_of;
+use crate::segment::{Question, Segment, by_day, times, within};
+use crate::table::Table;
+use crate::wal::Opened;
+use crate::{Error, Result, predicate};
+use arrow_array::{BooleanArray, RecordBatch};
+use arrow_select::filter::filter_record_batch;
+use std::path::{Path, PathBuf};
+
+/// Records of logs that no segment stands for, all columns of them.
+#[derive(Debug, Default)]
+pub(crate) struct Recent {
+    parts: Vec<std::result::Result<RecordBatch, Damage>>,
+}
+
+/// What is wrong with a log, told as often as somebody asks.
+#[derive(Debug)]
+struct Damage {
+    path: PathBuf,
+    what: String,
+}
+
+impl Recent {
+    /// Reads these logs. The segments have to be listed after the logs were opened: of a day for which there is one of
+    /// the log's number they have all.
+    pub fn read(table: &Table, logs: &[Opened], segments: &[Segment]) -> Self {
+        let (mut recent, mut nulls) = (Self::default(), Nulls::default());
+        for log in logs {
+            let trouble = recent.take(table, log, segments, &mut nulls);
+            recent.parts.extend(trouble.err().map(|error| Err(Damage::of(&log.path, error))));
+        }
+        recent
+    }
+
+    fn take(&mut self, table: &Table, log: &Opened, segments: &[Segment], nulls: &mut Nulls) -> Result<()> {
+        let found = log.read()?;
+        let there = days_of(log.number, segments);
+        for batch in &found.batches {
+            for (_, part) in by_day(table, batch)?.into_iter().filter(|(day, _)| !there.contains(day)) {
+                self.parts.push(Ok(project(table.schema(), &part, nulls)?));
+            }
+        }
+        if found.unreadable > 0 {
+            let what = format!("{} bytes in it are unreadable", found.unreadable);
+            return Err(Error::Damaged { path: log.path.clone(), what });
+        }
+        Ok(())
+    }
+
+    /// Batches, and what is wrong, in order.
+    pub fn parts(&self) -> impl Iterator<Item = Result<&RecordBatch>> {
+        self.parts.iter().map(|part| {
+            part.as_ref()
+                .map_err(|damage| Error::Damaged { path: damage.path.clone(), what: damage.what.clone() })
+        })
+    }
+}
+
+impl Damage {
+    fn of(log: &Path, error: Error) -> Self {
+        let what = match error {
+            Error::Damaged { what, .. } => what,
+            other => other.to_string(),
+        };
+        Self { path: log.to_owned(), what }
+    }
+}
+
+/// The rows of `wanted` that are asked for; they are those of `whole`, with columns of their own.
+pub(crate) fn matching(
+    table: &Table,
+    question: &Question,
+    whole: &RecordBatch,
+    wanted: &RecordBatch,
+) -> Result<RecordBatch> {
+    let mut mask = within(times(table, whole)?, &question.times);
+    if let Some(filter) = &question.filter {
+        mask = &mask & predicate::mask(filter, whole).values();
+    }
+    Ok(filter_record_batch(wanted, &BooleanArray::new(mask, None))?)
+}
