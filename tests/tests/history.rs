@@ -1,6 +1,7 @@
 //! What is kept in a directory, as DuckDB reads it.
 
 use serde_json::json;
+use std::collections::BTreeSet;
 use std::process::Command;
 use std::time::Duration;
 use weir_tests::agent::{Agent, binary};
@@ -9,7 +10,7 @@ use weir_tests::flood::Flood;
 use weir_tests::folder::Folder;
 use weir_tests::inject::Injector;
 use weir_tests::output::Count;
-use weir_tests::pair::{INTERFACE, Pair};
+use weir_tests::pair::{INTERFACE, LEFT, Pair, RIGHT};
 use weir_tests::wait_for;
 
 const FLOOD: Flood = Flood { packets: 200_000, flows: 20_000, mark: 1 };
@@ -58,6 +59,55 @@ fn root_duckdb_counts_what_was_sent() {
     let row = &duckdb(&busiest)[0];
     assert!(row[1].as_str().is_some_and(|kind| kind.starts_with("TIMESTAMP")), "{row}");
     assert_eq!((&row[2], &row[3]), (&json!("egress"), &json!(null)), "{row}");
+}
+
+/// Whoever connects is in a table of its own, beside what could not be kept, which is nothing; and the windows of the
+/// ledger are what it says at the end.
+#[test]
+fn root_events_and_the_ledger_are_tables_beside() {
+    let (pair, folder) = (Pair::new(), Folder::new("history"));
+    let agent = agent(&pair, &folder, &["--keep-events", "connect,drop"]);
+    let said = pair.left.run(
+        "/usr/bin/python3",
+        &[
+            "-c",
+            &format!(
+                "import os, socket
+for _ in range(100):
+    if os.fork() == 0:
+        one = socket.socket()
+        one.bind(('{LEFT}', 0))
+        os.write(1, b'%d %d\\n' % (os.getpid(), one.getsockname()[1]))
+        one.connect_ex(('{RIGHT}', 6007))
+        os._exit(0)
+for _ in range(100): os.wait()"
+            ),
+        ],
+    );
+    let truth: BTreeSet<String> =
+        said.lines().map(|line| format!("[{},\"ECONNREFUSED\"]", line.replace(' ', ","))).collect();
+    assert_eq!(truth.len(), 100);
+    let outcome = agent.stop();
+    outcome.assert_exact();
+    let of = |name| table(&folder.place().join("history"), name);
+
+    let query = "select source_pid, source_port, error from";
+    let connects = duckdb(&format!("{query} {} where destination_port = 6007", of("connects")));
+    let told: BTreeSet<_> = connects.iter().map(ToString::to_string).collect();
+    assert_eq!((connects.len(), told), (100, truth));
+    // Each of them was answered with a reset by a host that had no such port.
+    let dropped = "select sum(dropped_packets)::bigint from";
+    let rows = duckdb(&format!("{dropped} {} where drop_reasons like '%NO_SOCKET%'", of("drops")));
+    assert!(rows[0][0].as_u64().is_some_and(|packets| packets >= 100), "{rows:?}");
+
+    let sums = "select interface, direction, sum(seen_packets)::bigint, sum(seen_bytes)::bigint, \
+                sum(exported_packets + filtered_packets + lost_packets)::bigint from";
+    let windows = duckdb(&format!("{sums} {} group by all order by all", of("ledger")));
+    let accounts = ["egress", "ingress"].map(|direction| {
+        let seen = outcome.ledger(INTERFACE, direction).seen;
+        json!([INTERFACE, direction, seen.packets, seen.bytes, seen.packets])
+    });
+    assert_eq!(windows, accounts);
 }
 
 /// What was acknowledged before a `kill -9` is there after the next start, once.

@@ -4,6 +4,10 @@
 //! probe before anything else is done with a packet, and each of the others where it happens,
 //! so that a sum that does not balance is a bug that shows.
 
+mod window;
+
+pub use window::{LedgerColumn, LedgerWindow};
+
 use crate::{Direction, Interface, Layer};
 use serde::ser::{SerializeMap, Serializer};
 use serde::{Deserialize, Serialize};
@@ -59,6 +63,15 @@ pub enum Cause {
 }
 
 impl Cause {
+    /// All of them.
+    pub const ALL: [Self; 5] = [
+        Self::SpillRingFull,
+        Self::NestedSpillRingFull,
+        Self::SinkQueueFull,
+        Self::SinkFailed,
+        Self::SinkClosed,
+    ];
+
     /// The word for it in the ledger.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -147,6 +160,24 @@ impl Account {
         let mut known = self.seen;
         known += self.ahead;
         known == in_books
+    }
+}
+
+impl AddAssign<&Account> for Account {
+    /// Of the same observation point under the same name; the interface is the latest.
+    fn add_assign(&mut self, other: &Account) {
+        self.seen += other.seen;
+        self.exported += other.exported;
+        self.held += other.held;
+        self.ahead += other.ahead;
+        self.filtered += other.filtered;
+        self.sampled_out += other.sampled_out;
+        for (cause, count) in &other.lost {
+            *self.lost.entry(*cause).or_default() += *count;
+        }
+        if self.interface.name == other.interface.name {
+            self.interface = Arc::clone(&other.interface);
+        }
     }
 }
 

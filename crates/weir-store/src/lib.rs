@@ -29,7 +29,7 @@ mod writer;
 
 pub use error::{Error, Result};
 pub use keeper::{Keeper, Opened, Retention, Tell, WhenFull};
-pub use rows::{FlowRows, flow_records, value};
+pub use rows::{FlowRows, Rows, flow_records, value};
 pub use segment::{Logs, Looked, Name, Question, Segment};
 pub use store::{Progress, Scan, Snapshot, Store};
 pub use table::{Column, SCHEMA_VERSION, Table};

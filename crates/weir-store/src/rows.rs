@@ -1,13 +1,13 @@
-//! Flow records to columns and back.
+//! Records to columns, and flow records back.
 
 use crate::Result;
 use crate::columns::Columns;
 use crate::observations;
-use crate::table::{Table, kept_fields};
+use crate::table::{Table, kept_columns, kept_fields};
 use arrow_array::cast::AsArray;
 use arrow_array::types::{TimestampNanosecondType, UInt8Type, UInt64Type};
 use arrow_array::{Array, ArrayRef, RecordBatch};
-use weir_record::{Field, FlowRecord, Kind, Value};
+use weir_record::{Event, Field, FlowRecord, Kind, Value};
 
 /// Turns flow records into batches. What it needs for that is kept from one batch to the next.
 pub struct FlowRows {
@@ -35,6 +35,44 @@ impl FlowRows {
             }
         }
         self.columns.finish(records.len())
+    }
+}
+
+/// Turns records of any table into batches, value by value. What it needs for that is kept from one batch to the next.
+pub struct Rows {
+    columns: Columns,
+    count: usize,
+}
+
+impl Rows {
+    /// Of this table.
+    pub fn new(table: &'static Table) -> Self {
+        Self { columns: Columns::new(table), count: 0 }
+    }
+
+    /// Adds a record by its values, in the order of columns; what is not there of them is null.
+    pub fn push<'v>(&mut self, values: impl IntoIterator<Item = Value<'v>>) {
+        let values = values.into_iter().chain(std::iter::repeat_with(|| Value::Absent));
+        self.columns.growing.iter_mut().zip(values).for_each(|(column, value)| column.push(value));
+        self.count += 1;
+    }
+
+    /// Adds an event to the table of its kind.
+    pub fn push_event(&mut self, event: &Event) {
+        self.push(kept_columns(event.happening.kind()).map(|column| column.read(event)));
+    }
+
+    /// How many were added.
+    pub fn count(&self) -> usize {
+        self.count
+    }
+
+    /// A batch of what was added; columns in which there is nothing are left out. Begins anew.
+    ///
+    /// # Errors
+    /// There is more text in a column than Arrow can hold, 2 GiB.
+    pub fn batch(&mut self) -> Result<RecordBatch> {
+        self.columns.finish(std::mem::take(&mut self.count))
     }
 }
 

@@ -3,7 +3,7 @@
 use arrow_schema::{DataType, Field as Arrow, Fields, Schema, SchemaRef, TimeUnit};
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock};
-use weir_record::{FIELDS, Field, Kind, Unit};
+use weir_record::{EventColumn, EventKind, FIELDS, Field, Kind, LedgerWindow, Unit};
 
 /// The version of what columns mean, in every segment. A new column is no new version: it is null in old segments. A
 /// column that means something else, or is of another type, would be one.
@@ -33,8 +33,14 @@ pub struct Table {
     pub time: &'static str,
     /// Columns that questions name single values of: segments have bloom filters of these.
     pub sought: &'static [&'static str],
+    /// How much of it is held in memory before a segment is made of it, in bytes.
+    pub memory: usize,
     schema: SchemaRef,
 }
+
+/// Few events come in a minute beside the flows that there are.
+const MEMORY: usize = 8 << 20;
+const MEMORY_OF_FLOWS: usize = 48 << 20;
 
 /// What flow records have and the store does not keep: it follows from the addresses, ports and protocol, and is worth
 /// as many bytes as all the rest of a record.
@@ -49,7 +55,49 @@ static FLOWS: LazyLock<Table> = LazyLock::new(|| {
         unit: field.unit,
     });
     let sought = &["source_address", "destination_address", "source_port", "destination_port"];
-    Table::new("flows", columns.collect(), "end", sought)
+    Table { memory: MEMORY_OF_FLOWS, ..Table::new("flows", columns.collect(), "end", sought) }
+});
+
+/// Each kind of events, in the order of [`EventKind::ALL`].
+static EVENTS: LazyLock<Vec<Table>> = LazyLock::new(|| EventKind::ALL.map(of_events).into());
+
+fn of_events(kind: &'static EventKind) -> Table {
+    let columns = kept_columns(kind).map(|column| Column {
+        name: column.name(),
+        kind: column.kind(),
+        nullable: column.name() != "time",
+        unit: column.unit(),
+    });
+    let columns: Vec<_> = columns.collect();
+    let has_addresses = columns.iter().any(|column| column.name == "destination_address");
+    let sought: &[_] = if has_addresses { &["source_address", "destination_address"] } else { &[] };
+    Table::new(kind.table, columns, "time", sought)
+}
+
+/// The columns of events of this kind that are kept, in their order.
+pub(crate) fn kept_columns(kind: &'static EventKind) -> impl Iterator<Item = EventColumn> {
+    kind.columns().filter(|column| !NOT_KEPT.contains(&column.name()))
+}
+
+static LOST_EVENTS: LazyLock<Table> = LazyLock::new(|| {
+    let column = |name, kind, unit| Column { name, kind, nullable: false, unit };
+    let columns = vec![
+        column("time", Kind::Time, Unit::Time),
+        column("probe", Kind::Text, Unit::None),
+        column("cause", Kind::Text, Unit::None),
+        column("events", Kind::Number, Unit::None),
+    ];
+    Table::new("lost_events", columns, "time", &[])
+});
+
+static LEDGER: LazyLock<Table> = LazyLock::new(|| {
+    let columns = LedgerWindow::columns().map(|column| Column {
+        name: column.name,
+        kind: column.kind,
+        nullable: false,
+        unit: column.unit,
+    });
+    Table::new("ledger", columns.collect(), "end", &[])
 });
 
 /// The fields of flow records that are kept, in the order of columns.
@@ -72,7 +120,28 @@ impl Table {
         let version = ("weir.schema_version".to_owned(), SCHEMA_VERSION.to_string());
         let metadata = HashMap::from([version, ("weir.table".to_owned(), name.to_owned())]);
         let schema = Arc::new(Schema::new_with_metadata(fields, metadata));
-        Self { name, columns, time, sought, schema }
+        Self { name, columns, time, sought, memory: MEMORY, schema }
+    }
+
+    /// Every table that there is.
+    pub fn all() -> impl Iterator<Item = &'static Self> {
+        [Self::flows(), Self::ledger(), Self::lost_events()].into_iter().chain(EVENTS.iter())
+    }
+
+    /// Events of a kind.
+    pub fn events(kind: &EventKind) -> &'static Self {
+        let at = EventKind::ALL.iter().position(|one| *one == kind);
+        &EVENTS[at.unwrap_or_default()]
+    }
+
+    /// Events that are missing in the others.
+    pub fn lost_events() -> &'static Self {
+        &LOST_EVENTS
+    }
+
+    /// What became of packets, minute by minute.
+    pub fn ledger() -> &'static Self {
+        &LEDGER
     }
 
     /// Flow records.

@@ -13,12 +13,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// What is held in memory before it becomes a segment.
-const SEGMENT_BYTES: usize = 48 << 20;
 /// How long it is held at most.
 const SEGMENT_AGE: Duration = Duration::from_secs(300);
-/// What is held at most when segments cannot be written.
-const HELD_BYTES: usize = 2 * SEGMENT_BYTES;
+/// How many segments' worth is held at most when they cannot be written.
+const HELD_SEGMENTS: usize = 2;
 /// How long to wait after that before it is tried again.
 const RETRY: Duration = Duration::from_secs(5);
 
@@ -77,7 +75,9 @@ impl Writer {
         if batch.num_rows() == 0 {
             return Ok(());
         }
-        if self.held_bytes + self.sealed.as_ref().map_or(0, |sealed| sealed.bytes) >= HELD_BYTES {
+        if self.held_bytes + self.sealed.as_ref().map_or(0, |sealed| sealed.bytes)
+            >= HELD_SEGMENTS * self.table.memory
+        {
             return Err(Error::Full { path: self.directory.clone() });
         }
         self.log()?.add(&batch)?;
@@ -106,7 +106,7 @@ impl Writer {
     pub fn commit(&mut self) -> Result<()> {
         self.commit_log()?;
         let now = Instant::now();
-        let is_full = self.held_bytes >= SEGMENT_BYTES || now - self.since >= SEGMENT_AGE;
+        let is_full = self.held_bytes >= self.table.memory || now - self.since >= SEGMENT_AGE;
         let is_due = self.sealed.is_some() || (is_full && !self.held.is_empty());
         if is_due && now >= self.not_before && self.write_segment().is_err() {
             // The log has it all. If it stays so, memory fills, and that is said.

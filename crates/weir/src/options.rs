@@ -6,6 +6,7 @@ use jiff::{SignedDuration, Span, SpanRelativeTo};
 use std::net::IpAddr;
 use std::time::Duration;
 use weir_agent::{KubernetesSource, Namespaces};
+use weir_record::EventKind;
 
 /// `100ms`, `15s`, `1m30s`; more than nothing.
 pub fn duration(text: &str) -> Result<Duration, String> {
@@ -43,6 +44,12 @@ pub fn size(text: &str) -> Result<u64, String> {
     let size: bytesize::ByteSize =
         text.parse().map_err(|_| "not a size: write it like 64MiB, or as a number of bytes".to_string())?;
     Ok(size.as_u64())
+}
+
+/// A kind of events, by name.
+pub fn event_kind(name: &str) -> Result<&'static EventKind, String> {
+    let names = || EventKind::ALL.map(|kind| kind.name).join(", ");
+    EventKind::named(name).ok_or_else(|| format!("there is no such kind of events. There are: {}", names()))
 }
 
 /// A pattern with `*`, `?` and `[…]`.

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
-use weir_record::{Account, Count, Direction, Interface, InterfaceKind, Layer};
+use weir_record::{Account, Direction, Interface, InterfaceKind, Layer};
 
 /// Accounts that are kept apart; of older ones the sum is kept. About 300 bytes each.
 const APART: usize = 1024;
@@ -26,7 +26,7 @@ impl Closed {
         let identity =
             (Arc::clone(&interface.netns), interface.name.clone(), account.direction, account.layer);
         match self.apart.get_mut(&identity) {
-            Some(known) => add(known, &account),
+            Some(known) => *known += &account,
             None => {
                 self.order.push_back(identity.clone());
                 self.apart.insert(identity, account);
@@ -42,7 +42,8 @@ impl Closed {
     fn sum_up(&mut self, account: &Account) {
         let same = |sum: &&mut Account| (sum.direction, sum.layer) == (account.direction, account.layer);
         if let Some(sum) = self.sums.iter_mut().find(same) {
-            return add(sum, account);
+            *sum += account;
+            return;
         }
         let (name, netns, kind) = (SUM.to_string(), "".into(), InterfaceKind::Other);
         let interface = Interface { name, index: 0, netns, own_netns: true, kind };
@@ -54,27 +55,10 @@ impl Closed {
     }
 }
 
-/// The interface is the latest.
-fn add(sum: &mut Account, account: &Account) {
-    let add = |sum: &mut Count, count: Count| *sum += count;
-    add(&mut sum.seen, account.seen);
-    add(&mut sum.exported, account.exported);
-    add(&mut sum.held, account.held);
-    add(&mut sum.filtered, account.filtered);
-    add(&mut sum.sampled_out, account.sampled_out);
-    add(&mut sum.ahead, account.ahead);
-    for (cause, count) in &account.lost {
-        add(sum.lost.entry(*cause).or_default(), *count);
-    }
-    if sum.interface.name == account.interface.name {
-        sum.interface = Arc::clone(&account.interface);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use weir_record::Cause;
+    use weir_record::{Cause, Count};
 
     fn account(name: String, index: u32, direction: Direction) -> Account {
         let (netns, kind) = ("blue".into(), InterfaceKind::Veth);

@@ -8,6 +8,7 @@ use std::borrow::Cow;
 /// A process became another program.
 pub static EXEC: EventKind = EventKind {
     name: "exec",
+    table: "execs",
     doc: "A process became another program (execve): `source_executable` and `source_arguments` say which.",
     place: Place::Process,
     actor: Actor::Source,
@@ -27,6 +28,7 @@ pub struct Connect {
 /// A connection was asked for.
 pub static CONNECT: EventKind = EventKind {
     name: "connect",
+    table: "connects",
     doc: "A TCP connection that the source asked for is there, or was given up: told at the end of the attempt.",
     place: Place::Ends,
     actor: Actor::Source,
@@ -67,6 +69,7 @@ fn text(text: &str) -> Value<'_> {
 /// A connection was taken.
 pub static ACCEPT: EventKind = EventKind {
     name: "accept",
+    table: "accepts",
     doc: "A process took a TCP connection (accept): it is the destination, who asked for it the source.",
     place: Place::Ends,
     actor: Actor::Destination,
@@ -84,6 +87,7 @@ pub struct Bind {
 /// A port was asked for.
 pub static BIND: EventKind = EventKind {
     name: "bind",
+    table: "binds",
     doc: "A process asked for an address and a port (bind), and has it or not.",
     place: Place::Source,
     actor: Actor::Source,

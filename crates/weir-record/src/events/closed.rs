@@ -19,6 +19,7 @@ pub struct Closed {
 /// It is told with all that was kept of it.
 pub static TCP: EventKind = EventKind {
     name: "tcp",
+    table: "tcp",
     doc: "A TCP connection, or the attempt at one, ended at one end, the source of the event: with all that TCP has kept of it there. Of a connection within this host each end is told by itself.",
     place: Place::Connection,
     actor: Actor::Source,

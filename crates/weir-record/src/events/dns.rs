@@ -36,6 +36,7 @@ pub struct DnsAnswer {
 /// A question to DNS.
 pub static DNS: EventKind = EventKind {
     name: "dns",
+    table: "dns",
     doc: "The source asked the destination, a DNS server, and was answered or not: told with the answer, or when it is overdue. `protocol` says how.",
     place: Place::Ends,
     actor: Actor::Source,

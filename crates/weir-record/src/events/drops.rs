@@ -19,6 +19,7 @@ pub struct Drops {
 /// Packets were dropped.
 pub static DROP: EventKind = EventKind {
     name: "drop",
+    table: "drops",
     doc: "The kernel dropped packets: what it dropped of one flow, for one reason, at one place in its code and one interface, within a quarter of a second, is one event with its number. Counters of the kernel that no packet tells of are read every half a second: those events have no flow, and no bytes (0).",
     place: Place::Packet,
     actor: Actor::Source,

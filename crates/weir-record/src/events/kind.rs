@@ -10,6 +10,8 @@ use serde::Serialize;
 pub struct EventKind {
     /// Its name: what `weir trace` calls it, `type` in JSON.
     pub name: &'static str,
+    /// The table of it, where events are kept: `drop` is a word of SQL.
+    pub table: &'static str,
     /// What an event of it says.
     pub doc: &'static str,
     /// What is known of who and where.

@@ -46,6 +46,7 @@ impl Retransmitted {
 /// TCP sent something again.
 pub static RETRANSMIT: EventKind = EventKind {
     name: "retransmit",
+    table: "retransmits",
     doc: "TCP sent a segment again: the source.",
     place: Place::Ends,
     actor: Actor::Source,

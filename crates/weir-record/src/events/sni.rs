@@ -35,6 +35,7 @@ impl Sni {
 /// A client said hello.
 pub static SNI: EventKind = EventKind {
     name: "sni",
+    table: "sni",
     doc: "A client, the source, began to speak TLS over TCP, or QUIC over UDP: what its first message says in the clear.",
     place: Place::Ends,
     actor: Actor::Source,

@@ -13,6 +13,7 @@ use weir_agent::{
 use weir_filter::{Filter, Rule};
 use weir_kernel::Position;
 use weir_probes::flows::Clock;
+use weir_record::EventKind;
 
 /// Flags of `weir run`.
 #[derive(Args, Clone)]
@@ -157,6 +158,10 @@ pub struct Arguments {
     /// How much is kept at most; the oldest records go first
     #[arg(long, value_name = "SIZE", default_value = "10GiB", value_parser = options::size, help_heading = "History")]
     pub(super) keep_bytes: u64,
+
+    /// Keep what happens beside the records, too: some of exec, bind, connect, accept, retransmit, tcp, dns, drop and sni, as `weir trace` tells of them
+    #[arg(long, value_name = "KIND", value_delimiter = ',', value_parser = options::event_kind, help_heading = "History")]
+    pub(super) keep_events: Vec<&'static EventKind>,
 
     /// When the disk is full: let the oldest records go, or stop writing until there is room
     #[arg(long, value_name = "WAY", default_value = "drop-oldest", help_heading = "History")]

@@ -1,26 +1,53 @@
-//! Records that are kept: the store as a sink.
+//! What is kept: flow records, with the store as a sink, and what there is beside them.
 
-use super::{Arguments, say};
+mod diary;
+mod windows;
+
+use super::{Arguments, say, settings};
 use crate::run::arguments::DiskFull;
 use crate::view::Nowhere;
 use anyhow::Result;
+use diary::{Diary, Wanted};
 use std::io;
+use std::path::Path;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
-use weir_agent::{Closing, Outlet, Sink};
-use weir_record::FlowRecord;
+use weir_agent::{Books, Closing, Outlet, Sink};
+use weir_record::{EventKind, FlowRecord};
 use weir_store::{FlowRows, Keeper, Opened, Retention, Table, WhenFull, Writer};
+use windows::Windows;
 
 /// The store's directory, opened, and what it says later.
 pub struct History {
     kept: Kept,
     told: Receiver<String>,
+    beside: Beside,
+}
+
+/// The ledger and the events that are kept beside the records.
+pub struct Beside {
+    diary: Diary,
+    windows: Windows,
+}
+
+impl Beside {
+    /// Keeps what the ledger says, if a minute is over.
+    pub fn look(&mut self, books: &Books) {
+        self.diary.add(self.windows.due(books));
+    }
+
+    /// Keeps what it says at last, and writes everything.
+    pub fn finish(mut self, books: &Books) {
+        self.diary.add(self.windows.end(books));
+        self.diary.finish();
+    }
 }
 
 struct Kept {
     writer: Writer,
     rows: FlowRows,
     // Dropped last: the directory is free then.
-    _keeper: Keeper,
+    _keeper: Arc<Keeper>,
 }
 
 /// Opens the history, where there shall be one.
@@ -38,22 +65,56 @@ pub fn open(arguments: &Arguments) -> Result<Option<History>> {
         },
     };
     let (tell, told) = channel();
-    let tell = Box::new(move |line| drop(tell.send(line)));
-    let Opened { writers, remarks, keeper } = Keeper::open(directory, vec![Table::flows()], retention, tell)?;
+    let say_later = tell.clone();
+    let kinds = &arguments.keep_events;
+    let tables = tables(directory, kinds);
+    let opened =
+        Keeper::open(directory, tables.clone(), retention, Box::new(move |line| drop(say_later.send(line))));
+    let Opened { writers, remarks, keeper } = opened?;
     remarks.iter().for_each(|line| say(line));
-    let kept =
-        writers.into_iter().next().map(|writer| Kept { writer, rows: FlowRows::default(), _keeper: keeper });
-    Ok(kept.map(|kept| History { kept, told }))
+    let keeper = Arc::new(keeper);
+    let mut writers: Vec<_> = tables.into_iter().zip(writers).collect();
+    let Some(flows) = writers.iter().position(|(table, _)| table.name == Table::flows().name) else {
+        return Ok(None);
+    };
+    let (_, writer) = writers.swap_remove(flows);
+    let wanted =
+        (!kinds.is_empty()).then(|| Wanted { settings: settings(arguments.clone()), kinds: kinds.clone() });
+    let diary = Diary::begin(writers, wanted, Arc::clone(&keeper), tell)?;
+    let kept = Kept { writer, rows: FlowRows::default(), _keeper: keeper };
+    Ok(Some(History { kept, told, beside: Beside { diary, windows: Windows::new() } }))
 }
 
-/// What is printed and what is kept, one beside the other; and the lines that the store has to say.
-pub fn beside(printed: Option<Outlet>, history: Option<History>) -> Result<(Outlet, Receiver<String>)> {
-    Ok(match (printed, history) {
-        (Some(printed), Some(History { kept, told })) => (printed.and(kept)?, told),
-        (Some(printed), None) => (printed, channel().1),
-        (None, Some(History { kept, told })) => (Outlet::new(kept)?, told),
-        (None, None) => (Outlet::new(Nowhere)?, channel().1),
-    })
+/// Those that are written, and those that were: what is old goes there, too.
+fn tables(directory: &Path, kinds: &[&'static EventKind]) -> Vec<&'static Table> {
+    let is_wanted = |table: &Table| kinds.iter().any(|kind| kind.table == table.name);
+    let always = [Table::flows(), Table::ledger(), Table::lost_events()].map(|table| table.name);
+    Table::all()
+        .filter(|table| {
+            always.contains(&table.name) || is_wanted(table) || directory.join(table.name).is_dir()
+        })
+        .collect()
+}
+
+/// What the agent's loop has of the history.
+pub struct Running {
+    pub outlet: Outlet,
+    /// Lines that the store has to say.
+    pub told: Receiver<String>,
+    pub beside: Option<Beside>,
+}
+
+/// What is printed and what is kept, one beside the other.
+pub fn beside(printed: Option<Outlet>, history: Option<History>) -> Result<Running> {
+    let Some(History { kept, told, beside }) = history else {
+        let outlet = printed.map_or_else(|| Outlet::new(Nowhere), Ok)?;
+        return Ok(Running { outlet, told: channel().1, beside: None });
+    };
+    let outlet = match printed {
+        Some(printed) => printed.and(kept)?,
+        None => Outlet::new(kept)?,
+    };
+    Ok(Running { outlet, told, beside: Some(beside) })
 }
 
 impl Sink for Kept {

@@ -35,6 +35,8 @@ pub fn run(sources: Sources, configuration: Configuration) -> Result<ExitCode> {
         None => Box::new(|line| say(&line)),
     };
     let (agent, start) = Agent::attach(settings(arguments), notify)?;
+    // What is said next is that all is there.
+    let history = history::open(&configuration.arguments)?;
     announce(&start, instance.as_ref());
     if let Some(file) = &configuration.file {
         say(&format!("configured by {}", file.display()));
@@ -42,21 +44,27 @@ pub fn run(sources: Sources, configuration: Configuration) -> Result<ExitCode> {
     if let Some(file) = &configuration.arguments.tuned {
         say(&format!("tuned by {}", file.display()));
     }
-    let history = history::open(&configuration.arguments)?;
     let control = control(instance.ok(), reload(sources, configuration), hangup.clone())?;
     let printed = match output {
         Output::Json => Some(Outlet::new(JsonLines::new())?),
         Output::Table if !on_terminal => Some(Outlet::new(Rows::new(columns))?),
         Output::Table | Output::None => None,
     };
-    let (outlet, told) = history::beside(printed, history)?;
+    let history::Running { outlet, told, mut beside } = history::beside(printed, history)?;
     let show = |agent: &mut Agent| {
         told.try_iter().for_each(|line| agent.notice(line));
+        if let Some(beside) = &mut beside {
+            beside.look(agent.books());
+        }
         if let Some(view) = &view {
             view.show(agent);
         }
     };
     let report = agent.run(outlet, control, || stop.is_due() || hangup.is_farewell(), show)?;
+    if let Some(beside) = beside {
+        beside.finish(&report.books);
+    }
+    told.try_iter().for_each(|line| say(&line));
     if view.is_some() {
         let _ = writeln!(std::io::stderr()); // leave the line where the terminal echoes ^C
     }
@@ -84,7 +92,8 @@ fn control(instance: Option<Instance>, reload: Reload, hangup: Hangup) -> Result
 }
 
 /// What is decided once, when the agent starts, beside its own settings.
-const FIXED: [&str; 7] = ["data_dir", "disk_full", "duration", "keep", "keep_bytes", "output", "socket"];
+const FIXED: [&str; 8] =
+    ["data_dir", "disk_full", "duration", "keep", "keep_bytes", "keep_events", "output", "socket"];
 
 /// Reads flags, environment and file again.
 fn reload(mut sources: Sources, first: Configuration) -> Reload {

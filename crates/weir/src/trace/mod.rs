@@ -27,7 +27,7 @@ const GLANCE: Duration = Duration::from_millis(50);
 #[derive(Args)]
 pub struct Arguments {
     /// What to hear of: exec, bind, connect, accept, retransmit, tcp, dns, sni, drop; several are shown in one stream
-    #[arg(value_name = "KIND", required = true, value_parser = kind)]
+    #[arg(value_name = "KIND", required = true, value_parser = options::event_kind)]
     kinds: Vec<&'static EventKind>,
 
     /// Only events that fit, by what docs/events.md lists; see docs/filter.md
@@ -65,11 +65,6 @@ pub struct Arguments {
     /// End after so many events
     #[arg(long, value_name = "N")]
     count: Option<u64>,
-}
-
-fn kind(name: &str) -> Result<&'static EventKind, String> {
-    let names = || EventKind::ALL.map(|kind| kind.name).join(", ");
-    EventKind::named(name).ok_or_else(|| format!("there is no such kind of events. There are: {}", names()))
 }
 
 /// Those of an agent, but for what was asked for.

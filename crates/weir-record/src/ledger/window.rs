@@ -1,0 +1,200 @@
+//! The ledger minute by minute, for those who ask later what was missed when.
+
+use super::{Account, Cause, Count};
+use crate::Layer;
+use crate::field::{Kind, Unit, Value};
+use std::sync::Arc;
+
+/// What became of the packets of an observation point in a window of time. `held` and `ahead` are as they are at its
+/// end; over any run of windows `seen + ahead = exported + filtered + sampled_out + lost + held`, less what was held
+/// and ahead before the first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LedgerWindow {
+    /// When it began, in nanoseconds since the Unix epoch.
+    pub start: u64,
+    /// When it ended.
+    pub end: u64,
+    /// What was added meanwhile.
+    pub added: Account,
+}
+
+/// A column of the table of windows.
+pub struct LedgerColumn {
+    /// Its name.
+    pub name: &'static str,
+    /// What kind of value it holds.
+    pub kind: Kind,
+    /// What its number counts.
+    pub unit: Unit,
+    /// Reads it.
+    pub read: fn(&LedgerWindow) -> Value<'_>,
+}
+
+/// Two columns: packets and bytes.
+macro_rules! counted {
+    ($packets:literal, $bytes:literal, $of:expr) => {
+        [
+            LedgerColumn {
+                name: $packets,
+                kind: Kind::Number,
+                unit: Unit::Packets,
+                read: |window| {
+                    let of: fn(&Account) -> Count = $of;
+                    Value::Number(of(&window.added).packets)
+                },
+            },
+            LedgerColumn {
+                name: $bytes,
+                kind: Kind::Number,
+                unit: Unit::Bytes,
+                read: |window| {
+                    let of: fn(&Account) -> Count = $of;
+                    Value::Number(of(&window.added).bytes)
+                },
+            },
+        ]
+    };
+}
+
+fn lost(account: &Account, cause: Cause) -> Count {
+    account.lost.get(&cause).copied().unwrap_or_default()
+}
+
+/// Where and when.
+static WHERE: [LedgerColumn; 7] = [
+    time("start", |window| Value::Time(window.start)),
+    time("end", |window| Value::Time(window.end)),
+    text("netns", |window| Value::Text((&*window.added.interface.netns).into())),
+    text("interface", |window| Value::Text(window.added.interface.name.as_str().into())),
+    LedgerColumn {
+        name: "interface_index",
+        kind: Kind::Number,
+        unit: Unit::None,
+        read: |window| Value::Number(window.added.interface.index.into()),
+    },
+    text("direction", |window| Value::Text(window.added.direction.as_str().into())),
+    LedgerColumn {
+        name: "decapsulated",
+        kind: Kind::Flag,
+        unit: Unit::None,
+        read: |window| Value::Flag(window.added.layer == Layer::Inner),
+    },
+];
+
+const fn time(name: &'static str, read: fn(&LedgerWindow) -> Value<'_>) -> LedgerColumn {
+    LedgerColumn { name, kind: Kind::Time, unit: Unit::Time, read }
+}
+
+const fn text(name: &'static str, read: fn(&LedgerWindow) -> Value<'_>) -> LedgerColumn {
+    LedgerColumn { name, kind: Kind::Text, unit: Unit::None, read }
+}
+
+/// How much.
+static COUNTED: [[LedgerColumn; 2]; 12] = [
+    counted!("seen_packets", "seen_bytes", |account| account.seen),
+    counted!("exported_packets", "exported_bytes", |account| account.exported),
+    counted!("filtered_packets", "filtered_bytes", |account| account.filtered),
+    counted!("sampled_out_packets", "sampled_out_bytes", |account| account.sampled_out),
+    counted!("held_packets", "held_bytes", |account| account.held),
+    counted!("ahead_packets", "ahead_bytes", |account| account.ahead),
+    counted!("lost_packets", "lost_bytes", Account::lost_total),
+    counted!("lost_spill_ring_full_packets", "lost_spill_ring_full_bytes", |account| {
+        lost(account, Cause::SpillRingFull)
+    }),
+    counted!("lost_nested_spill_ring_full_packets", "lost_nested_spill_ring_full_bytes", |account| {
+        lost(account, Cause::NestedSpillRingFull)
+    }),
+    counted!("lost_sink_queue_full_packets", "lost_sink_queue_full_bytes", |account| {
+        lost(account, Cause::SinkQueueFull)
+    }),
+    counted!("lost_sink_failed_packets", "lost_sink_failed_bytes", |account| lost(
+        account,
+        Cause::SinkFailed
+    )),
+    counted!("lost_sink_closed_packets", "lost_sink_closed_bytes", |account| lost(
+        account,
+        Cause::SinkClosed
+    )),
+];
+
+impl LedgerWindow {
+    /// Its columns, in order.
+    pub fn columns() -> impl Iterator<Item = &'static LedgerColumn> {
+        WHERE.iter().chain(COUNTED.iter().flatten())
+    }
+
+    /// From what the account was, or nothing, to what it is; none where nothing has happened.
+    pub fn between((start, end): (u64, u64), before: Option<&Account>, now: &Account) -> Option<Self> {
+        let nothing = Account::new(Arc::clone(&now.interface), now.direction, now.layer);
+        let before = before.unwrap_or(&nothing);
+        let mut added = now.clone();
+        added.seen -= before.seen;
+        added.exported -= before.exported;
+        added.filtered -= before.filtered;
+        added.sampled_out -= before.sampled_out;
+        for (cause, count) in &before.lost {
+            *added.lost.entry(*cause).or_default() -= *count;
+        }
+        let has_happened = now.seen != before.seen
+            || now.exported != before.exported
+            || now.held != before.held
+            || now.lost != before.lost;
+        has_happened.then_some(Self { start, end, added })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Direction, Interface, InterfaceKind};
+
+    fn account(seen: u64, exported: u64, lost: u64) -> Account {
+        let (name, netns) = ("eth0".into(), "1".into());
+        let interface = Interface { name, index: 2, netns, own_netns: true, kind: InterfaceKind::Physical };
+        let mut account = Account::new(Arc::new(interface), Direction::Ingress, Layer::Outer);
+        let count = |packets| Count { packets, bytes: 60 * packets };
+        (account.seen, account.exported) = (count(seen), count(exported));
+        account.held = count(seen - exported - lost);
+        if lost > 0 {
+            account.lost.insert(Cause::SinkFailed, count(lost));
+        }
+        account
+    }
+
+    fn numbers(window: &LedgerWindow) -> Vec<(&'static str, u64)> {
+        LedgerWindow::columns()
+            .filter_map(|column| match (column.read)(window) {
+                Value::Number(number) if column.unit == Unit::Packets && number > 0 => {
+                    Some((column.name, number))
+                }
+                _ => None,
+            })
+            .collect()
+    }
+
+    #[test]
+    fn a_window_has_what_was_added() {
+        let (before, now) = (account(10, 5, 0), account(25, 15, 4));
+        let window = LedgerWindow::between((1, 2), Some(&before), &now).expect("something has happened");
+        let expected = [
+            ("seen_packets", 15),
+            ("exported_packets", 10),
+            ("held_packets", 6),
+            ("lost_packets", 4),
+            ("lost_sink_failed_packets", 4),
+        ];
+        assert_eq!(numbers(&window), expected);
+        assert_eq!(LedgerWindow::between((2, 3), Some(&now), &now), None);
+    }
+
+    #[test]
+    fn every_cause_has_its_columns() {
+        for cause in Cause::ALL {
+            let mut now = account(0, 0, 0);
+            now.lost.insert(cause, Count { packets: 3, bytes: 180 });
+            let window = LedgerWindow::between((1, 2), None, &now).expect("something was lost");
+            let name = format!("lost_{}_packets", cause.as_str());
+            assert!(numbers(&window).iter().any(|(column, lost)| *column == name && *lost == 3), "{cause:?}");
+        }
+    }
+}
