@@ -7,6 +7,7 @@ mod columns;
 mod config;
 mod cost;
 mod demo;
+mod history;
 mod json;
 mod options;
 mod output;

@@ -1,0 +1,72 @@
+//! Which directory a command reads.
+
+use anyhow::{Result, anyhow};
+use nix::unistd::geteuid;
+use std::env;
+use std::ffi::OsString;
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use weir_store::Store;
+
+/// The history of the host, which root's agent writes.
+const SYSTEM: &str = "/var/lib/weir";
+
+/// The one that was named; else the host's, or a user's own where there is one.
+pub fn directory(named: Option<&Path>) -> PathBuf {
+    let own = || own(geteuid().is_root(), |name| env::var_os(name)).filter(|path| path.exists());
+    named.map(Path::to_path_buf).or_else(own).unwrap_or_else(|| SYSTEM.into())
+}
+
+/// That of a user who is not root.
+fn own(is_root: bool, variable: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
+    let set = |name| variable(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let state = || set("XDG_STATE_HOME").or_else(|| set("HOME").map(|home| home.join(".local/state")));
+    if is_root { None } else { state().map(|state| state.join("weir")) }
+}
+
+/// Opens it for reading.
+///
+/// # Errors
+/// It is not there, or may not be read.
+pub fn open(directory: &Path) -> Result<Store> {
+    let shown = directory.display();
+    match fs::read_dir(directory).map_err(|error| error.kind()) {
+        Err(ErrorKind::NotFound) => Err(anyhow!(
+            "there is no history in {shown}: keep one with `weir run --data-dir {shown}`, or name its directory with --data-dir"
+        )),
+        Err(ErrorKind::PermissionDenied) => {
+            Err(anyhow!("no permission to read the history in {shown}: run this as root, or as its owner"))
+        }
+        Err(ErrorKind::NotADirectory) => {
+            Err(anyhow!("{shown} is no directory: --data-dir takes that of `weir run`"))
+        }
+        _ => Ok(Store::open(directory)?),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_user_has_a_place_of_their_own() {
+        let of = |set: &'static [(&str, &str)]| {
+            own(false, move |name| set.iter().find(|(key, _)| *key == name).map(|(_, value)| value.into()))
+        };
+        assert_eq!(of(&[("HOME", "/home/a"), ("XDG_STATE_HOME", "/s")]), Some("/s/weir".into()));
+        assert_eq!(of(&[("HOME", "/home/a")]), Some("/home/a/.local/state/weir".into()));
+        // The specification has relative paths ignored.
+        assert_eq!(of(&[("HOME", "/home/a"), ("XDG_STATE_HOME", "s")]), of(&[("HOME", "/home/a")]));
+        assert_eq!(of(&[]), None);
+        assert_eq!(own(true, |_| Some("/root".into())), None);
+        assert_eq!(directory(Some(Path::new("here"))), Path::new("here"));
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_said_with_a_remedy() {
+        let said = |path: &str| open(Path::new(path)).map(drop).expect_err(path).to_string();
+        assert!(said("/nosuch/weir").contains("weir run --data-dir /nosuch/weir"));
+        assert!(said("/dev/null").contains("is no directory"));
+    }
+}

@@ -1,0 +1,7 @@
+//! What all commands share that ask what was kept: which directory, and what a time means.
+
+mod directory;
+mod time;
+
+pub use directory::{directory, open};
+pub use time::{day_and_time, moment};
