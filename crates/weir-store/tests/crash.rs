@@ -14,7 +14,7 @@ use weir_tests::folder::Folder;
 
 const DIRECTORY: &str = "WEIR_STORE_CRASH";
 /// How often it is killed; `WEIR_STORE_KILLS` asks for more.
-const KILLS: u64 = 20;
+const KILLS: u64 = 100;
 
 /// Writes until it is killed: batches of ten ids, each acknowledged on a line of standard output, a segment now and then.
 #[test]
@@ -64,7 +64,7 @@ fn what_was_acknowledged_is_there_once() {
     let mut promised = 0;
     for kill in 0..kills {
         // From the first moments of a start to many segments; no two alike.
-        let life = Duration::from_micros(3_000 + kill * 7_919 % 60 * 2_003);
+        let life = Duration::from_micros(3_000 + kill * 7_919 % 101 * 1_187);
         promised = acknowledged(folder.place(), life).unwrap_or(promised).max(promised);
         let seen = ids(folder.place());
         drop(Written::open(folder.place()));
