@@ -183,6 +183,16 @@ pub(crate) fn narrow(whole: &RecordBatch) -> Result<RecordBatch> {
     batch(Schema::new(fields), arrays, rows)
 }
 
+/// The columns of a table that any of these batches has.
+pub(crate) fn present<'b>(
+    table: &Table,
+    batches: impl Iterator<Item = &'b RecordBatch> + Clone,
+) -> SchemaRef {
+    let has = |name: &str| batches.clone().any(|batch| batch.schema_ref().index_of(name).is_ok());
+    let fields = table.schema().fields().iter().filter(|field| has(field.name()));
+    Arc::new(Schema::new(fields.cloned().collect::<Vec<_>>()))
+}
+
 /// Nulls of each type, shared by the columns that are widened with them.
 #[derive(Default)]
 pub(crate) struct Nulls(HashMap<DataType, ArrayRef>);

@@ -32,5 +32,5 @@ pub use keeper::{Keeper, Opened, Retention, Tell, WhenFull};
 pub use rows::{FlowRows, Rows, flow_records, value};
 pub use segment::{Logs, Looked, Name, Question, Segment};
 pub use store::{Progress, Scan, Snapshot, Store};
-pub use table::{Column, SCHEMA_VERSION, Table};
+pub use table::{Column, Layout, SCHEMA_VERSION, Table};
 pub use writer::Writer;

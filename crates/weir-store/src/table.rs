@@ -29,10 +29,10 @@ pub struct Table {
     pub name: &'static str,
     /// Its columns, in order.
     pub columns: Vec<Column>,
-    /// The column of times that its segments are cut and sorted by. Not null.
+    /// The column of times that its segments are cut by. Not null.
     pub time: &'static str,
-    /// Columns that questions name single values of: segments have bloom filters of these.
-    pub sought: &'static [&'static str],
+    /// How its segments are laid out.
+    pub layout: Layout,
     /// How much of it is held in memory before a segment is made of it, in bytes.
     pub memory: usize,
     schema: SchemaRef,
@@ -41,6 +41,21 @@ pub struct Table {
 /// Few events come in a minute beside the flows that there are.
 const MEMORY: usize = 8 << 20;
 const MEMORY_OF_FLOWS: usize = 48 << 20;
+
+/// How segments are laid out: what makes them small, and questions fast.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Layout {
+    /// Columns that questions name single values of: segments have bloom filters of these.
+    pub sought: &'static [&'static str],
+    /// Columns in which hardly a value is there twice: a dictionary would be longer than what it stands for.
+    pub unlike: &'static [&'static str],
+    /// Columns of lengths of time in the kernel's ticks, which are often the same.
+    pub ticks: &'static [&'static str],
+    /// Rows of a row group that have the same here lie together.
+    pub alike: &'static [&'static str],
+    /// Those of them are sorted by these numbers.
+    pub sorted: [&'static str; 2],
+}
 
 /// What flow records have and the store does not keep: it follows from the addresses, ports and protocol, and is worth
 /// as many bytes as all the rest of a record.
@@ -54,8 +69,21 @@ static FLOWS: LazyLock<Table> = LazyLock::new(|| {
         nullable: field.nullable || field.kind == Kind::Observations,
         unit: field.unit,
     });
-    let sought = &["source_address", "destination_address", "source_port", "destination_port"];
-    Table { memory: MEMORY_OF_FLOWS, ..Table::new("flows", columns.collect(), "end", sought) }
+    let layout = Layout {
+        sought: &["source_address", "destination_address", "source_port", "destination_port"],
+        unlike: &["flow_id", "source_port"],
+        ticks: &[
+            "source_tcp_busy_time",
+            "destination_tcp_busy_time",
+            "source_tcp_receive_window_limited_time",
+            "destination_tcp_receive_window_limited_time",
+            "source_tcp_send_buffer_limited_time",
+            "destination_tcp_send_buffer_limited_time",
+        ],
+        alike: &["direction", "protocol", "destination_port"],
+        sorted: ["reverse_bytes", "bytes"],
+    };
+    Table { memory: MEMORY_OF_FLOWS, ..Table::new("flows", columns.collect(), "end", layout) }
 });
 
 /// Each kind of events, in the order of [`EventKind::ALL`].
@@ -71,7 +99,7 @@ fn of_events(kind: &'static EventKind) -> Table {
     let columns: Vec<_> = columns.collect();
     let has_addresses = columns.iter().any(|column| column.name == "destination_address");
     let sought: &[_] = if has_addresses { &["source_address", "destination_address"] } else { &[] };
-    Table::new(kind.table, columns, "time", sought)
+    Table::new(kind.table, columns, "time", Layout { sought, ..Layout::default() })
 }
 
 /// The columns of events of this kind that are kept, in their order.
@@ -87,7 +115,7 @@ static LOST_EVENTS: LazyLock<Table> = LazyLock::new(|| {
         column("cause", Kind::Text, Unit::None),
         column("events", Kind::Number, Unit::None),
     ];
-    Table::new("lost_events", columns, "time", &[])
+    Table::new("lost_events", columns, "time", Layout::default())
 });
 
 static LEDGER: LazyLock<Table> = LazyLock::new(|| {
@@ -97,7 +125,7 @@ static LEDGER: LazyLock<Table> = LazyLock::new(|| {
         nullable: false,
         unit: column.unit,
     });
-    Table::new("ledger", columns.collect(), "end", &[])
+    Table::new("ledger", columns.collect(), "end", Layout::default())
 });
 
 /// The fields of flow records that are kept, in the order of columns.
@@ -107,12 +135,7 @@ pub(crate) fn kept_fields() -> impl Iterator<Item = &'static Field> {
 
 impl Table {
     /// A table of records of some kind.
-    pub fn new(
-        name: &'static str,
-        columns: Vec<Column>,
-        time: &'static str,
-        sought: &'static [&'static str],
-    ) -> Self {
+    pub fn new(name: &'static str, columns: Vec<Column>, time: &'static str, layout: Layout) -> Self {
         let fields: Vec<_> = columns
             .iter()
             .map(|column| Arrow::new(column.name, arrow_type(column.kind), column.nullable))
@@ -120,7 +143,7 @@ impl Table {
         let version = ("weir.schema_version".to_owned(), SCHEMA_VERSION.to_string());
         let metadata = HashMap::from([version, ("weir.table".to_owned(), name.to_owned())]);
         let schema = Arc::new(Schema::new_with_metadata(fields, metadata));
-        Self { name, columns, time, sought, memory: MEMORY, schema }
+        Self { name, columns, time, layout, memory: MEMORY, schema }
     }
 
     /// Every table that there is.

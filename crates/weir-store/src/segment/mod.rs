@@ -2,6 +2,7 @@
 
 mod checksum;
 mod name;
+mod order;
 mod read;
 mod write;
 

@@ -2,9 +2,10 @@
 
 use super::checksum::Summed;
 use super::name::{Logs, Name, day_of};
-use crate::columns::{Nulls, narrow, project};
+use super::order::order;
+use crate::columns::{Nulls, narrow, present, project};
 use crate::error::On;
-use crate::table::{Table, observation_fields};
+use crate::table::{Layout, Table};
 use crate::{Error, Result};
 use arrow_array::cast::AsArray;
 use arrow_array::types::TimestampNanosecondType;
@@ -12,7 +13,6 @@ use arrow_array::{Array, RecordBatch};
 use arrow_select::interleave::interleave_record_batch;
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, Encoding, ZstdLevel};
-use parquet::file::metadata::SortingColumn;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::ColumnPath;
 use std::fs::{self, File};
@@ -23,8 +23,10 @@ use weir_record::{Kind, Unit};
 const GROUP_ROWS: usize = 128 * 1024;
 /// Bytes in memory of a row group at most, before it is encoded.
 const GROUP_BYTES: usize = 64 << 20;
-/// Rows that are put in order and encoded at a time.
-const CHUNK: usize = 4096;
+/// Rows that are put in order and encoded at a time: column by column, each of which should find its own in the cache.
+const CHUNK: usize = 32 * 1024;
+/// A dictionary of times at most: as many ticks as there are in a row group of a busy host.
+const TIMES: usize = 128 << 10;
 
 /// A segment on its way: it has a name that no reader looks at until it is whole.
 pub(crate) struct Draft {
@@ -80,23 +82,19 @@ impl Draft {
         if self.waiting_rows > 0 { self.write_group() } else { Ok(()) }
     }
 
-    /// Puts what waits in order of time and writes it as a row group.
+    /// Puts what waits in order and writes it as a row group.
     fn write_group(&mut self) -> Result<()> {
         let batches = std::mem::take(&mut self.waiting);
         (self.waiting_rows, self.waiting_bytes) = (0, 0);
-        let mut order = Vec::new();
-        for (at, batch) in batches.iter().enumerate() {
-            order.extend(times(self.table, batch)?.iter().enumerate().map(|(row, time)| (*time, at, row)));
-        }
-        order.sort_unstable();
-        let whole = batches.iter().map(|batch| project(self.table.schema(), batch, &mut self.nulls));
-        let whole = whole.collect::<Result<Vec<_>>>()?;
-        let whole: Vec<_> = whole.iter().collect();
-        let mut places = Vec::with_capacity(CHUNK);
-        for chunk in order.chunks(CHUNK) {
-            places.clear();
-            places.extend(chunk.iter().map(|(_, at, row)| (*at, *row)));
-            self.writer.write(&interleave_record_batch(&whole, &places)?)?;
+        let order = order(self.table, &batches);
+        // Columns that are nowhere are not put in order.
+        let present = present(self.table, batches.iter());
+        let parts = batches.iter().map(|batch| project(&present, batch, &mut self.nulls));
+        let parts = parts.collect::<Result<Vec<_>>>()?;
+        let parts: Vec<_> = parts.iter().collect();
+        for places in order.chunks(CHUNK) {
+            let chunk = interleave_record_batch(&parts, places)?;
+            self.writer.write(&project(self.table.schema(), &chunk, &mut self.nulls)?)?;
         }
         Ok(self.writer.flush()?)
     }
@@ -143,7 +141,7 @@ pub(crate) fn sync_directory(path: &Path) -> Result<()> {
     File::open(path).and_then(|directory| directory.sync_all()).on("write", path)
 }
 
-/// The times by which a batch is sorted.
+/// The times of a batch, by which segments are cut.
 pub(crate) fn times<'b>(table: &Table, batch: &'b RecordBatch) -> Result<&'b [i64]> {
     let column = batch.column_by_name(table.time).filter(|column| column.null_count() == 0);
     let times = column.and_then(|column| column.as_primitive_opt::<TimestampNanosecondType>());
@@ -168,37 +166,34 @@ pub(crate) fn by_day(table: &Table, batch: &RecordBatch) -> Result<Vec<(jiff::ci
     days.into_iter().map(part).collect()
 }
 
-/// The number of a column as Parquet counts: each field of a structure is one.
-fn leaf(table: &Table, name: &str) -> i32 {
-    let before = table.columns.iter().take_while(|column| column.name != name);
-    let leaves = before.map(|column| match column.kind {
-        Kind::Observations => observation_fields().len(),
-        _ => 1,
-    });
-    leaves.sum::<usize>() as i32
-}
-
 fn properties(table: &Table) -> WriterProperties {
-    let sorted = SortingColumn { column_idx: leaf(table, table.time), descending: false, nulls_first: false };
+    let Layout { sought, unlike, ticks, .. } = table.layout;
     let mut properties = WriterProperties::builder()
         .set_created_by(concat!("weir ", env!("CARGO_PKG_VERSION")).into())
         .set_compression(Compression::ZSTD(ZstdLevel::default()))
         .set_max_row_group_row_count(None)
-        .set_statistics_enabled(EnabledStatistics::Chunk)
-        .set_sorting_columns(Some(vec![sorted]));
+        .set_statistics_enabled(EnabledStatistics::Chunk);
     for column in &table.columns {
         let path = || ColumnPath::from(column.name);
-        // Nearly no two are the same: a dictionary would be longer than what it stands for.
-        let is_measured = matches!(column.unit, Unit::Time | Unit::Nanoseconds | Unit::Bytes);
-        if is_measured && matches!(column.kind, Kind::Time | Kind::Number) {
+        // What is measured is seldom twice the same; times are, where they are those of the kernel's tick.
+        let is_measured =
+            matches!(column.unit, Unit::Nanoseconds | Unit::Bytes) && !ticks.contains(&column.name);
+        let encoding = match column.kind {
+            Kind::Time | Kind::Number => Encoding::DELTA_BINARY_PACKED,
+            _ => Encoding::DELTA_LENGTH_BYTE_ARRAY,
+        };
+        if matches!(column.kind, Kind::Time | Kind::Number | Kind::Text | Kind::Address) {
             properties = properties
-                .set_column_dictionary_enabled(path(), false)
-                .set_column_encoding(path(), Encoding::DELTA_BINARY_PACKED);
+                .set_column_encoding(path(), encoding)
+                .set_column_dictionary_enabled(path(), !is_measured && !unlike.contains(&column.name));
         }
-        if column.kind == Kind::Time || table.sought.contains(&column.name) {
+        if column.kind == Kind::Time {
+            properties = properties.set_column_dictionary_page_size_limit(path(), TIMES);
+        }
+        if column.kind == Kind::Time || sought.contains(&column.name) {
             properties = properties.set_column_statistics_enabled(path(), EnabledStatistics::Page);
         }
-        if table.sought.contains(&column.name) {
+        if sought.contains(&column.name) {
             properties = properties
                 .set_column_bloom_filter_enabled(path(), true)
                 .set_column_bloom_filter_fpp(path(), 0.01)

@@ -14,3 +14,4 @@ mod watcher;
 
 pub use plan::{Effort, Plan};
 pub use run::{Audience, prepare, run, survey};
+pub(crate) use slice::thread_time;

@@ -181,6 +181,6 @@ fn timed<T>(work: impl FnOnce() -> T) -> Result<(T, Duration)> {
 }
 
 /// CPU time of the calling thread.
-fn thread_time() -> Result<Duration> {
+pub fn thread_time() -> Result<Duration> {
     Ok(clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID)?.into())
 }

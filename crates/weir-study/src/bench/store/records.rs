@@ -1,62 +1,72 @@
-//! Records as a host makes them, the same ones every time.
-//!
-//! What a server does that also asks others: 100 000 peers and 40 services by Zipf's law, one in four connections its
-//! own; packets by a power of a uniform number, so that most flows are short and a few are long; for TCP what its own
-//! kernel keeps of the connection, and twenty processes by Zipf's law.
+//! Records as a busy server makes them, the same ones every time. What is assumed of its traffic is in docs/history.md.
 
 use crate::random::SplitMix64;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 use weir_record::{
     Addresses, Count, Direction, Evidence, FlowEndReason, FlowKey, FlowRecord, Interface, InterfaceKind,
-    Process, Reverse, TcpHealth, TcpState,
+    Name, NameOrigin, Process, Reverse, TcpHealth, TcpState,
 };
 
-const PEERS: usize = 100_000;
+/// Addresses that ask this host.
+const CLIENTS: usize = 100_000;
+/// Addresses that this host asks.
+const SERVERS: usize = 500;
 const SERVICES: usize = 40;
 const PROCESSES: usize = 20;
+/// What a service is asked for: so many kinds of exchange, each of its own size.
+const KINDS: usize = 12;
 /// The kernel's tick, 4 ms: what times are rounded to.
 const TICK: u64 = 4_000_000;
+const HOST: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 7);
+/// Of an IPv4 packet with TCP's usual options, on Ethernet.
+const HEADERS: u64 = 66;
+const SEGMENT: u64 = 1448;
 
 /// Makes records.
 pub struct Records {
     random: SplitMix64,
-    peers: Zipf,
+    clients: Zipf,
+    servers: Zipf,
     services: Zipf,
-    users: Zipf,
+    kinds: Zipf,
     processes: Vec<Arc<Process>>,
+    names: Vec<Arc<Name>>,
     interface: Arc<Interface>,
+}
+
+/// One conversation, before it is a record.
+struct Exchange {
+    is_own: bool,
+    is_tcp: bool,
+    peer: Ipv4Addr,
+    /// Payload there and back.
+    sent: u64,
+    received: u64,
+    /// Round trips that it took.
+    rounds: u64,
+    /// A round trip as the handshake took, nanoseconds.
+    rtt: u64,
 }
 
 impl Records {
     /// Always the same ones.
     pub fn new() -> Self {
-        let process = |number: usize| Process {
-            pid: 1000 + number as u32,
-            parent_pid: Some(1),
-            started: Some(1_795_000_000_000_000_000 + number as u64),
-            user_id: number as u32 % 3,
-            command: format!("service-{number}"),
-            executable: Some(format!("/usr/bin/service-{number}")),
-            arguments: Some(format!("/usr/bin/service-{number} --config /etc/service-{number}.conf")),
-            cgroup: Some(format!("/system.slice/service-{number}.service")),
-            unit: Some(format!("service-{number}.service")),
-            ..Process::default()
+        let name = |number: usize| Name {
+            text: format!("backend-{number}.internal.example.com"),
+            origin: NameOrigin::Dns,
         };
-        let (name, netns) = ("eth0".into(), "4026531840".into());
+        let (interface, netns) = ("eth0".into(), "4026531840".into());
+        let kind = InterfaceKind::Physical;
         Self {
             random: SplitMix64(0x7765_6972),
-            peers: Zipf::new(PEERS),
+            clients: Zipf::new(CLIENTS),
+            servers: Zipf::new(SERVERS),
             services: Zipf::new(SERVICES),
-            users: Zipf::new(PROCESSES),
+            kinds: Zipf::new(KINDS),
             processes: (0..PROCESSES).map(|number| Arc::new(process(number))).collect(),
-            interface: Arc::new(Interface {
-                name,
-                index: 2,
-                netns,
-                own_netns: true,
-                kind: InterfaceKind::Physical,
-            }),
+            names: (0..SERVERS).map(|number| Arc::new(name(number))).collect(),
+            interface: Arc::new(Interface { name: interface, index: 2, netns, own_netns: true, kind }),
         }
     }
 
@@ -66,69 +76,87 @@ impl Records {
     }
 
     fn one(&mut self, time: u64) -> FlowRecord {
+        // A quarter are its own, one in eight is UDP.
         let draws = self.random.next();
         let (is_own, is_tcp) = (draws.is_multiple_of(4), draws >> 8 & 7 != 0);
-        let peer = Ipv4Addr::from(0x0b00_0000 + scattered(self.peers.draw(&mut self.random)));
-        let service = 22 + 7 * self.services.draw(&mut self.random) as u16;
+        let rank =
+            if is_own { self.servers.draw(&mut self.random) } else { self.clients.draw(&mut self.random) };
+        let service = self.services.draw(&mut self.random);
+        let network = if is_own { 0x0a01_0000 } else { 0x0b00_0000 };
+        let peer = Ipv4Addr::from(network + scattered(rank, if is_own { 16 } else { 8 }));
+        let exchange = self.exchange(is_own, is_tcp, peer, service);
+
         let ephemeral = 32_768 + self.random.below(28_232) as u16;
-        let host = Ipv4Addr::new(10, 0, 0, 7);
-        let (source, destination) = if is_own { (host, peer) } else { (peer, host) };
+        let (source, destination) = if is_own { (HOST, peer) } else { (peer, HOST) };
         let key = FlowKey::Ip {
             vlan: None,
             addresses: Addresses::V4(source, destination),
             protocol: if is_tcp { 6 } else { 17 },
-            ports: Some((ephemeral, service)),
+            ports: Some((ephemeral, 22 + 7 * service as u16)),
         };
         let direction = if is_own { Direction::Egress } else { Direction::Ingress };
         let mut record = FlowRecord::blank(Arc::clone(&self.interface), direction, key);
         record.flow_id = self.random.next();
         record.end = (time + self.random.below(1_000_000_000)) / TICK * TICK;
-        record.start = record.end - self.long_tailed(60_000) * 1_000_000 / TICK * TICK;
-        self.count(&mut record, is_tcp);
-        let end = if is_own { &mut record.source } else { &mut record.destination };
-        end.process = Some(Arc::clone(&self.processes[self.users.draw(&mut self.random)]));
-        if is_tcp {
-            let health = self.health(&record);
-            let end = if is_own { &mut record.source } else { &mut record.destination };
-            end.tcp = Some(Arc::new(health));
+        // One in ten is kept open for a while.
+        let idle = if self.random.below(10) == 0 { self.random.below(60_000_000_000) } else { 0 };
+        record.start = record.end - (exchange.rtt * exchange.rounds + idle) / TICK * TICK;
+        count(&mut record, &exchange);
+        let tcp = is_tcp.then(|| Arc::new(self.health(&exchange)));
+        if is_own {
+            record.destination.name = Some(Arc::clone(&self.names[rank]));
         }
+        let end = if is_own { &mut record.source } else { &mut record.destination };
+        end.process = Some(Arc::clone(&self.processes[service % PROCESSES]));
+        end.tcp = tcp;
         record
     }
 
-    fn count(&mut self, record: &mut FlowRecord, is_tcp: bool) {
-        record.packets = 1 + self.long_tailed(20_000);
-        record.bytes = record.packets * (66 + self.random.below(200));
-        let back = record.packets.div_ceil(2) + self.random.below(3);
-        let count = Count { packets: back, bytes: back * (66 + self.random.below(1400)) };
-        let (tcp_flags, evidence) = if is_tcp { (0x1b, Evidence::Syn) } else { (0, Evidence::Ports) };
-        record.reverse = Some(Reverse { count, tcp_flags, sampling_rate: 1, evidence });
-        record.tcp_flags = tcp_flags;
-        record.tcp_state = is_tcp.then_some(TcpState::Closed);
-        record.ttl = (64, 64);
-        record.dscp_seen = 1;
-        record.ecn_seen = 1;
-        record.length = (66, if record.packets > 4 { 1514 } else { 66 + self.random.below(200) as u32 });
-        record.end_reason =
-            if is_tcp { FlowEndReason::EndOfFlowDetected } else { FlowEndReason::IdleTimeout };
+    /// Six in ten are just like others of their kind; the answers of the rest have any size, a few a large one.
+    fn exchange(&mut self, is_own: bool, is_tcp: bool, peer: Ipv4Addr, service: usize) -> Exchange {
+        let kind = self.kinds.draw(&mut self.random) as u64 + 1;
+        let (sent, received) = (90 + 37 * kind + service as u64, 130 + 411 * kind * (service as u64 % 5 + 1));
+        let (sent, received) = match self.random.below(10) {
+            0..6 => (sent, received),
+            _ => (sent + self.random.below(400), received + self.long_tailed(40_000_000)),
+        };
+        let received = if is_tcp { received } else { received.min(SEGMENT) };
+        let rounds = if is_tcp { 3 + u64::from(received.div_ceil(10 * SEGMENT).ilog2()) } else { 1 };
+        let rtt = self.near(distance(peer));
+        Exchange { is_own, is_tcp, peer, sent, received, rounds, rtt }
     }
 
-    fn health(&mut self, record: &FlowRecord) -> TcpHealth {
-        let micros = |random: &mut SplitMix64, most| (1 + random.below(most)) * 1000;
-        let rtt = 200_000 + micros(&mut self.random, 2000);
-        let received = record.reverse.map_or(0, |reverse| reverse.count.bytes);
+    /// What this host's TCP keeps of it.
+    fn health(&mut self, exchange: &Exchange) -> TcpHealth {
+        // One that asks once measures once after the handshake; a short answer adds nothing to that.
+        let is_short = exchange.received < 10 * SEGMENT;
+        let handshake = exchange.rtt;
+        let rtt = if is_short { handshake } else { self.near(distance(exchange.peer)) };
+        let (sent, received) = match exchange.is_own {
+            true => (exchange.sent, exchange.received),
+            false => (exchange.received, exchange.sent),
+        };
+        let window = if is_short { 10 } else { 10 + self.random.below(40) };
+        let at_once = sent.clamp(1, window * SEGMENT);
         TcpHealth {
-            handshake: Some(rtt),
+            handshake: Some(handshake),
             rtt: Some(rtt),
-            min_rtt: Some(rtt - micros(&mut self.random, 100)),
-            rtt_variance: Some(micros(&mut self.random, 200)),
-            congestion_window: 10,
-            delivery_rate: Some(1_000_000 + self.random.below(1_000_000)),
-            busy: record.packets * 1_000_000,
-            bytes_sent: record.bytes - record.packets * 66,
-            bytes_acknowledged: record.bytes - record.packets * 66 + 1,
+            min_rtt: Some(rtt.min(handshake)),
+            rtt_variance: Some(if is_short { handshake / 2000 * 1000 } else { self.near(rtt / 10) }),
+            congestion_window: window,
+            delivery_rate: Some(at_once * 1_000_000_000 / rtt.max(1000)),
+            busy: (exchange.rounds * rtt).div_ceil(TICK) * TICK,
+            bytes_sent: sent,
+            bytes_acknowledged: sent + 1,
             bytes_received: received,
             ..TcpHealth::default()
         }
+    }
+
+    /// Microseconds, up to an eighth more than this: the queues on the way.
+    fn near(&mut self, nanos: u64) -> u64 {
+        let share = self.random.next() as f64 / u64::MAX as f64;
+        (nanos + (share.powi(4) * nanos as f64 / 8.0) as u64) / 1000 * 1000
     }
 
     /// Below `most`: half of them below a thousandth of it.
@@ -138,9 +166,61 @@ impl Records {
     }
 }
 
+fn process(number: usize) -> Process {
+    Process {
+        pid: 1000 + number as u32,
+        parent_pid: Some(1),
+        started: Some(1_795_000_000_000_000_000 + number as u64),
+        user_id: number as u32 % 3,
+        command: format!("service-{number}"),
+        executable: Some(format!("/usr/bin/service-{number}")),
+        arguments: Some(format!("/usr/bin/service-{number} --config /etc/service-{number}.conf")),
+        cgroup: Some(format!("/system.slice/service-{number}.service")),
+        unit: Some(format!("service-{number}.service")),
+        ..Process::default()
+    }
+}
+
+fn count(record: &mut FlowRecord, exchange: &Exchange) {
+    let segments = |payload: u64| payload.div_ceil(SEGMENT);
+    let (there, back) = match exchange.is_tcp {
+        // Handshake, acknowledgements of every other segment, and farewell.
+        true => {
+            (4 + segments(exchange.sent) + segments(exchange.received) / 2, 3 + segments(exchange.received))
+        }
+        false => (1, 1),
+    };
+    record.packets = there;
+    record.bytes = there * HEADERS + exchange.sent;
+    let count = Count { packets: back, bytes: back * HEADERS + exchange.received };
+    let (tcp_flags, evidence) = if exchange.is_tcp { (0x1b, Evidence::Syn) } else { (0, Evidence::Ports) };
+    record.reverse = Some(Reverse { count, tcp_flags, sampling_rate: 1, evidence });
+    record.tcp_flags = tcp_flags;
+    record.tcp_state = exchange.is_tcp.then_some(TcpState::Closed);
+    let far = 40 + (scattered(u32::from(exchange.peer) as usize, 8) % 24) as u8;
+    record.ttl = if exchange.is_own { (64, 64) } else { (far, far) };
+    record.dscp_seen = 1;
+    record.ecn_seen = 1;
+    let longest = HEADERS + exchange.sent.min(SEGMENT);
+    let shortest = if exchange.is_tcp { HEADERS } else { longest };
+    record.length = (shortest as u32, longest as u32);
+    record.end_reason =
+        if exchange.is_tcp { FlowEndReason::EndOfFlowDetected } else { FlowEndReason::IdleTimeout };
+}
+
+/// A round trip to there, nanoseconds: from 0.1 to 0.4 ms for those that are near, from 1 to 256 ms for others.
+fn distance(peer: Ipv4Addr) -> u64 {
+    let drawn = u64::from(scattered(u32::from(peer) as usize, 0));
+    if peer.octets()[0] == 10 {
+        100_000 + drawn % 300_000
+    } else {
+        (1_000_000 + drawn % 1_000_000) << (drawn >> 29)
+    }
+}
+
 /// Neighbours in rank are no neighbours by address.
-fn scattered(rank: usize) -> u32 {
-    (rank as u32).wrapping_mul(0x9e37_79b1) >> 8
+fn scattered(rank: usize, shift: u32) -> u32 {
+    (rank as u32).wrapping_mul(0x9e37_79b1) >> shift
 }
 
 /// Numbers from 0 on, each less often than the one before: the second half as often as the first, the third a third …
