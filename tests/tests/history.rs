@@ -146,3 +146,27 @@ fn root_a_second_agent_is_refused() {
     assert!(stderr.iter().any(|line| line.contains(&said)), "{stderr:?}");
     first.stop();
 }
+
+/// Where nobody says where, in a /var/lib of the agent's own; what a test's agents are told otherwise is not.
+fn usual(pair: &Pair, mount: &str, told: &str) -> (Option<i32>, Vec<String>) {
+    let script = format!("mount -t tmpfs -o {mount} tmpfs /var/lib && exec env {told} \"$@\"");
+    let wrapper = ["unshare", "--mount", "sh", "-c", &script, "sh"];
+    let args = ["run", "-i", INTERFACE, "-o", "json", "--duration", "300ms"];
+    let (status, _, stderr) = Agent::run(&pair.left, &wrapper, &args);
+    (status.code(), stderr)
+}
+
+#[test]
+fn root_records_are_kept_in_the_usual_place() {
+    let pair = Pair::new();
+    let says = |lines: &[String], words: &str| lines.iter().any(|line| line.contains(words));
+    let (code, stderr) = usual(&pair, "rw", "-u WEIR_DATA_DIR");
+    assert!(code == Some(0) && says(&stderr, "records are kept in /var/lib/weir"), "{stderr:?}");
+    // Where that cannot be had the agent runs all the same, unless it was asked for.
+    let (code, stderr) = usual(&pair, "ro", "-u WEIR_DATA_DIR");
+    assert!(code == Some(0) && says(&stderr, "no history: cannot create /var/lib/weir"), "{stderr:?}");
+    let (code, stderr) = usual(&pair, "ro", "WEIR_DATA_DIR=/var/lib/weir");
+    assert!(code == Some(1) && says(&stderr, "cannot create /var/lib/weir"), "{stderr:?}");
+    let (code, stderr) = usual(&pair, "rw", "WEIR_DATA_DIR=none");
+    assert!(code == Some(0) && !says(&stderr, "/var/lib/weir"), "{stderr:?}");
+}

@@ -64,7 +64,7 @@ impl Watched {
             command
         };
         succeed(&mut inside("ip", &["link", "set", "lo", "up"]));
-        let mut run = inside(WEIR, &["run", "-i", "lo", "-o", "none"]);
+        let mut run = inside(WEIR, &["run", "-i", "lo", "-o", "none", "--data-dir", "none"]);
         let mut agent = run.stderr(Stdio::piped()).spawn().expect("the agent starts");
         let said = BufReader::new(agent.stderr.take().expect("a pipe")).lines();
         let attached = said.map_while(Result::ok).any(|line| line.contains("attached to lo"));

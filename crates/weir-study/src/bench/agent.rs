@@ -29,7 +29,7 @@ impl Agent {
     /// Starts it, and waits until it says that it is attached.
     pub fn start(namespace: &Namespace, more: &[&str]) -> Result<Self> {
         let mut command = namespace.command(binary()?);
-        command.args(["run", "-i", Pair::Weir.interface(), "-o", "none"]).args(more);
+        command.args(["run", "-i", Pair::Weir.interface(), "-o", "none", "--data-dir", "none"]).args(more);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         let mut child = interrupt::spawn(&mut command)?;
 

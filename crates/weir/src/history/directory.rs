@@ -18,6 +18,12 @@ pub fn directory(named: Option<&Path>) -> PathBuf {
     named.map(Path::to_path_buf).or_else(own).unwrap_or_else(|| SYSTEM.into())
 }
 
+/// Where an agent keeps one that was told no place; none for a user without a home.
+pub fn of_agent() -> Option<PathBuf> {
+    let is_root = geteuid().is_root();
+    if is_root { Some(SYSTEM.into()) } else { own(is_root, |name| env::var_os(name)) }
+}
+
 /// That of a user who is not root.
 fn own(is_root: bool, variable: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
     let set = |name| variable(name).map(PathBuf::from).filter(|path| path.is_absolute());

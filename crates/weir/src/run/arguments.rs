@@ -1,6 +1,7 @@
 //! The flags of `weir run`, and the settings that they make.
 
 use crate::options;
+use clap::builder::{PathBufValueParser, TypedValueParser};
 use clap::{Args, FromArgMatches, ValueEnum, ValueHint};
 use glob::Pattern;
 use ipnet::IpNet;
@@ -147,9 +148,9 @@ pub struct Arguments {
     #[arg(short, long, value_name = "FORMAT", help_heading = "Output")]
     pub(super) output: Option<Output>,
 
-    /// Keep records in this directory, as Parquet files: docs/history.md; nothing is kept without this
-    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath, help_heading = "History")]
-    pub(super) data_dir: Option<PathBuf>,
+    /// Keep records in this directory, as Parquet files, or keep none; without this in /var/lib/weir as root, else in $XDG_STATE_HOME/weir or ~/.local/state/weir
+    #[arg(long, value_name = "DIR|none", value_parser = PathBufValueParser::new().map(DataDir::from), value_hint = ValueHint::DirPath, help_heading = "History")]
+    pub(super) data_dir: Option<DataDir>,
 
     /// How long records are kept
     #[arg(long, value_name = "TIME", default_value = "7d", value_parser = options::age, help_heading = "History")]
@@ -206,6 +207,19 @@ pub struct Arguments {
     /// Where `weir status` and `weir reload` reach this agent; a place of its own in /run/weir without this
     #[arg(long, value_name = "PATH", help_heading = "Control")]
     pub(super) socket: Option<PathBuf>,
+}
+
+/// Where records are kept, where that is said.
+#[derive(Clone)]
+pub(super) enum DataDir {
+    Nowhere,
+    Directory(PathBuf),
+}
+
+impl From<PathBuf> for DataDir {
+    fn from(path: PathBuf) -> Self {
+        if path.as_os_str() == "none" { Self::Nowhere } else { Self::Directory(path) }
+    }
 }
 
 #[derive(Clone, Copy, ValueEnum)]

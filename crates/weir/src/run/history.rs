@@ -4,7 +4,8 @@ mod diary;
 mod windows;
 
 use super::{Arguments, say, settings};
-use crate::run::arguments::DiskFull;
+use crate::history::of_agent;
+use crate::run::arguments::{DataDir, DiskFull};
 use crate::view::Nowhere;
 use anyhow::Result;
 use diary::{Diary, Wanted};
@@ -50,12 +51,38 @@ struct Kept {
     _keeper: Arc<Keeper>,
 }
 
-/// Opens the history, where there shall be one.
+/// Opens the history, where there shall be one. Nobody asked for the usual place by name: where it cannot be had, the
+/// agent says so and runs without.
 ///
 /// # Errors
-/// Another agent writes there, or the directory cannot be used.
+/// It was asked for, and another agent writes there, or the directory cannot be used.
 pub fn open(arguments: &Arguments) -> Result<Option<History>> {
-    let Some(directory) = &arguments.data_dir else { return Ok(None) };
+    match &arguments.data_dir {
+        Some(DataDir::Nowhere) => Ok(None),
+        Some(DataDir::Directory(directory)) => open_in(directory, arguments),
+        None => usual(arguments),
+    }
+}
+
+fn usual(arguments: &Arguments) -> Result<Option<History>> {
+    let Some(directory) = of_agent() else {
+        say("no history: neither XDG_STATE_HOME nor HOME says where; name a place with --data-dir, or none");
+        return Ok(None);
+    };
+    match open_in(&directory, arguments) {
+        Ok(history) => {
+            say(&format!("records are kept in {}; --data-dir none keeps none", directory.display()));
+            Ok(history)
+        }
+        Err(error) if arguments.keep_events.is_empty() => {
+            say(&format!("no history: {error}"));
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+fn open_in(directory: &Path, arguments: &Arguments) -> Result<Option<History>> {
     let retention = Retention {
         age: Some(arguments.keep),
         bytes: Some(arguments.keep_bytes),
