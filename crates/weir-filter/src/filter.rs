@@ -26,6 +26,21 @@ impl Filter {
         Self(expression)
     }
 
+    /// The filter that matches what all of these match; none where there are none.
+    pub fn all(filters: Vec<Self>) -> Option<Self> {
+        Self::joined(filters, Expression::all)
+    }
+
+    /// The filter that matches what any of these matches; none where there are none.
+    pub fn any(filters: Vec<Self>) -> Option<Self> {
+        Self::joined(filters, Expression::any)
+    }
+
+    fn joined(filters: Vec<Self>, join: fn(Vec<Expression>) -> Expression) -> Option<Self> {
+        let parts: Vec<_> = filters.into_iter().map(|Self(expression)| expression).collect();
+        if parts.is_empty() { None } else { Some(Self(join(parts))) }
+    }
+
     /// Whether a record matches.
     pub fn matches(&self, record: &FlowRecord) -> bool {
         self.0.matches(record)
