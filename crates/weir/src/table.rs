@@ -31,7 +31,7 @@ pub const FINE: Style = AnsiColor::Green.on_default();
 pub const QUIET: Style = Style::new().dimmed();
 
 /// The table's lines, titles first, each at most `width` wide.
-pub fn render(columns: &[Column], rows: &[Vec<String>], width: usize) -> Vec<String> {
+pub fn render(columns: &[(&str, Align)], rows: &[Vec<String>], width: usize) -> Vec<String> {
     let widths = widths(columns, rows, width);
     let titles: Vec<_> = columns.iter().map(|column| column.0.to_string()).collect();
     let mut lines = vec![format!("{TITLE}{}{TITLE:#}", line(columns, &widths, &titles))];
@@ -40,12 +40,12 @@ pub fn render(columns: &[Column], rows: &[Vec<String>], width: usize) -> Vec<Str
 }
 
 /// Leaves out the `expendable` columns, one after the other, until the rest fits into `width`.
-pub fn narrow(
-    columns: &[Column],
+pub fn narrow<'t>(
+    columns: &[(&'t str, Align)],
     rows: &[Vec<String>],
     width: usize,
     expendable: &[&str],
-) -> (Vec<Column>, Vec<Vec<String>>) {
+) -> (Vec<(&'t str, Align)>, Vec<Vec<String>>) {
     let (mut columns, mut rows) = (columns.to_vec(), rows.to_vec());
     for title in expendable {
         let natural = total(&widths(&columns, &rows, usize::MAX));
@@ -64,7 +64,7 @@ pub fn total(widths: &[usize]) -> usize {
 }
 
 /// Natural widths; where they are too much together, the widest column gives way first.
-fn widths(columns: &[Column], rows: &[Vec<String>], width: usize) -> Vec<usize> {
+fn widths(columns: &[(&str, Align)], rows: &[Vec<String>], width: usize) -> Vec<usize> {
     let mut widths: Vec<_> = columns.iter().map(|column| column.0.width()).collect();
     for row in rows {
         for (width, cell) in widths.iter_mut().zip(row) {
@@ -85,7 +85,7 @@ pub fn fit(mut widths: Vec<usize>, width: usize) -> Vec<usize> {
     widths
 }
 
-fn line(columns: &[Column], widths: &[usize], cells: &[String]) -> String {
+fn line(columns: &[(&str, Align)], widths: &[usize], cells: &[String]) -> String {
     let aligns: Vec<_> = columns.iter().map(|column| column.1).collect();
     let cells: Vec<_> = cells.iter().zip(widths).map(|(cell, width)| shorten(cell, *width)).collect();
     row(&aligns, widths, &cells)

@@ -1,6 +1,7 @@
 //! Numbers for people: short, and as wide as their neighbours.
 
 use std::time::Duration;
+use weir_record::{Unit, Value, set_bits};
 
 /// `999 B`, `1.2 MiB`: at most 9 characters.
 pub fn bytes(count: u64) -> String {
@@ -93,6 +94,26 @@ pub fn time(time: Duration) -> String {
         60..3600 => format!("{} m {} s", seconds / 60, seconds % 60),
         _ => format!("{} h {} m", seconds / 3600, seconds % 3600 / 60),
     }
+}
+
+/// What a field holds, a time as `clock` has it; nothing where it holds nothing.
+pub fn value(value: &Value<'_>, unit: Unit, clock: impl Fn(u64) -> String) -> Option<String> {
+    Some(match (value, unit) {
+        (Value::Absent, _) => return None,
+        (Value::Number(nanos), Unit::Nanoseconds) => latency(Duration::from_nanos(*nanos)),
+        (Value::Number(number), Unit::Bytes) => bytes(*number),
+        (Value::Number(number), _) => number.to_string(),
+        (Value::Text(word), _) => word.clone().into_owned(),
+        (Value::Id(id), _) => id.to_string(),
+        (Value::Address(address), _) => address.to_string(),
+        (Value::Time(nanos), _) => clock(*nanos),
+        (Value::Flag(flag), _) => if *flag { "yes" } else { "no" }.into(),
+        (Value::Bits(bits), _) => {
+            let set: Vec<_> = set_bits(*bits).map(|bit| bit.to_string()).collect();
+            set.join(",")
+        }
+        (Value::Observations(all), _) => all.len().to_string(),
+    })
 }
 
 #[cfg(test)]

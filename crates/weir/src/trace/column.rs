@@ -5,8 +5,7 @@ use crate::text;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use std::net::{IpAddr, SocketAddr};
-use std::time::Duration;
-use weir_record::{Actor, Event, EventColumn, EventKind, EventPlace, FlowKey, Kind, Unit, Value, set_bits};
+use weir_record::{Actor, Event, EventColumn, EventKind, EventPlace, FlowKey, Kind, Unit};
 
 /// What stands where an event has nothing to say.
 const NOTHING: &str = "-";
@@ -161,22 +160,7 @@ fn end(key: &FlowKey, which: Actor) -> Option<String> {
 }
 
 fn value(event: &Event, column: EventColumn, zone: &TimeZone) -> Option<String> {
-    Some(match (column.read(event), column.unit()) {
-        (Value::Absent, _) => return None,
-        (Value::Number(nanos), Unit::Nanoseconds) => text::latency(Duration::from_nanos(nanos)),
-        (Value::Number(number), Unit::Bytes) => text::bytes(number),
-        (Value::Number(number), _) => number.to_string(),
-        (Value::Text(word), _) => word.into_owned(),
-        (Value::Id(id), _) => id.to_string(),
-        (Value::Address(address), _) => address.to_string(),
-        (Value::Time(nanos), _) => clock(nanos, zone),
-        (Value::Flag(flag), _) => if flag { "yes" } else { "no" }.into(),
-        (Value::Bits(bits), _) => {
-            let set: Vec<_> = set_bits(bits).map(|bit| bit.to_string()).collect();
-            set.join(",")
-        }
-        (Value::Observations(all), _) => all.len().to_string(),
-    })
+    text::value(&column.read(event), column.unit(), |nanos| clock(nanos, zone))
 }
 
 /// The time of the day.
