@@ -7,6 +7,7 @@ mod columns;
 mod config;
 mod cost;
 mod demo;
+mod flows;
 mod history;
 mod json;
 mod options;
@@ -48,6 +49,8 @@ enum Command {
     Run(Box<run::Arguments>),
     /// Show who uses the network now: processes, containers or destinations
     Top(top::Arguments),
+    /// Print flows, those that were kept and those that go on, or what they add up to
+    Flows(Box<flows::Arguments>),
     /// Print the sockets there are now, or the processes that have them
     #[command(subcommand)]
     Snapshot(snapshot::Command),
@@ -89,6 +92,7 @@ fn main() -> ExitCode {
     let outcome = match cli.command {
         Some(Command::Run(_)) => run_configured(matches),
         Some(Command::Top(arguments)) => top::run(&arguments),
+        Some(Command::Flows(arguments)) => flows::run(&arguments),
         Some(Command::Snapshot(command)) => snapshot::run(&command),
         Some(Command::Trace(arguments)) => trace::run(&arguments),
         Some(Command::Why(arguments)) => why::run(&arguments),

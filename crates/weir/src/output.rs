@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use clap::ValueEnum;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use std::io::{self, ErrorKind, Write};
 use std::process::ExitCode;
 
@@ -11,6 +11,15 @@ use std::process::ExitCode;
 pub enum Output {
     Table,
     Json,
+}
+
+/// What an object holds, in this order.
+pub struct InOrder<V>(pub Vec<(&'static str, V)>);
+
+impl<V: Serialize> Serialize for InOrder<V> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(name, value)| (name, value)))
+    }
 }
 
 /// An object as a line of JSON.

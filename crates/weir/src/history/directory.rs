@@ -51,6 +51,11 @@ pub fn open(directory: &Path) -> Result<Store> {
     }
 }
 
+/// The process that writes it, or wrote it last.
+pub fn writer(directory: &Path) -> Option<u32> {
+    fs::read_to_string(directory.join("lock")).ok()?.trim().parse().ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -3,5 +3,5 @@
 mod directory;
 mod time;
 
-pub use directory::{directory, of_agent, open};
+pub use directory::{directory, of_agent, open, writer};
 pub use time::{day_and_time, moment};

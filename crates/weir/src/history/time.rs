@@ -14,7 +14,7 @@ pub fn moment(text: &str) -> Result<u64, String> {
 
 fn moment_at(text: &str, now: &Zoned) -> Result<u64, String> {
     let text = text.trim();
-    let read = absolute(text).or_else(|| before(text, now)).or_else(|| local(text, now));
+    let read = absolute(text).or_else(|| local(text, now)).or_else(|| before(text, now));
     read.and_then(|time| u64::try_from(time.as_nanosecond()).ok()).ok_or_else(|| {
         "not a time: write it like 5m, 2h, yesterday, 'today 09:00', 2026-11-26, '2026-11-26 09:00' or 2026-11-26T09:00:00Z"
             .into()

@@ -1,0 +1,98 @@
+//! A Parquet file, of the same columns as the history.
+
+use super::Shows;
+use crate::flows::columns::Column;
+use crate::flows::newest::Row;
+use ::parquet::arrow::ArrowWriter;
+use ::parquet::basic::{Compression, ZstdLevel};
+use ::parquet::errors::ParquetError;
+use ::parquet::file::properties::WriterProperties;
+use anyhow::{Result, bail};
+use arrow_array::{RecordBatch, new_null_array};
+use arrow_schema::{Schema, SchemaRef};
+use std::io::{self, IsTerminal, Stdout};
+use std::sync::Arc;
+use weir_record::FlowRecord;
+use weir_store::{FlowRows, Table};
+
+/// Rows in a row group: what is held in memory.
+const GROUP: usize = 131_072;
+
+/// Written to standard output.
+pub struct File {
+    schema: SchemaRef,
+    rows: FlowRows,
+    /// None once it has ended.
+    out: Option<ArrowWriter<Stdout>>,
+}
+
+impl File {
+    /// Of these fields, or of all.
+    ///
+    /// # Errors
+    /// Nobody could read it on a terminal.
+    pub fn new(fields: &[Column]) -> Result<Self> {
+        if io::stdout().is_terminal() {
+            bail!("Parquet is not for a terminal: write it to a file, weir flows … -o parquet > FILE");
+        }
+        let schema = schema(fields)?;
+        let compression = Compression::ZSTD(ZstdLevel::default());
+        let properties = WriterProperties::builder()
+            .set_compression(compression)
+            .set_max_row_group_row_count(Some(GROUP))
+            .build();
+        let out = ArrowWriter::try_new(io::stdout(), Arc::clone(&schema), Some(properties))?;
+        Ok(Self { schema, rows: FlowRows::default(), out: Some(out) })
+    }
+
+    fn batch(&mut self, rows: &[Row]) -> Result<RecordBatch> {
+        let records: Vec<FlowRecord> = rows.iter().map(|row| row.record.clone()).collect();
+        let batch = self.rows.batch(&records)?;
+        let column = |field: &Arc<arrow_schema::Field>| match batch.column_by_name(field.name()) {
+            Some(column) => Arc::clone(column),
+            None => new_null_array(field.data_type(), records.len()),
+        };
+        let columns = self.schema.fields().iter().map(column).collect();
+        Ok(RecordBatch::try_new(Arc::clone(&self.schema), columns)?)
+    }
+}
+
+fn schema(fields: &[Column]) -> Result<SchemaRef> {
+    let whole = Table::flows().schema();
+    if fields.is_empty() {
+        return Ok(Arc::clone(whole));
+    }
+    let chosen = fields.iter().map(|column| match whole.column_with_name(column.name()) {
+        Some((_, field)) => Ok(field.clone()),
+        None => bail!("--fields: {} is not kept, and in no Parquet file", column.name()),
+    });
+    Ok(Arc::new(Schema::new_with_metadata(chosen.collect::<Result<Vec<_>>>()?, whole.metadata().clone())))
+}
+
+/// A reader that has seen enough is one, whoever tells of it.
+fn of_io(error: ParquetError) -> io::Error {
+    match error {
+        ParquetError::External(inner) => match inner.downcast::<io::Error>() {
+            Ok(error) => *error,
+            Err(other) => io::Error::other(other),
+        },
+        other => io::Error::other(other),
+    }
+}
+
+impl Shows for File {
+    fn show(&mut self, rows: &[Row]) -> io::Result<()> {
+        let batch = self.batch(rows).map_err(io::Error::other)?;
+        match &mut self.out {
+            Some(out) => out.write(&batch).map_err(of_io),
+            None => Ok(()),
+        }
+    }
+
+    fn end(&mut self) -> io::Result<()> {
+        match self.out.take() {
+            Some(out) => out.close().map(drop).map_err(of_io),
+            None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,181 @@
+//! Where flows come from: the history, and the agent that writes it. Each packet once.
+//!
+//! The agent is asked first. What had ended by then is waited for until it is in the history; then the history is held as
+//! it is, and what has ended between the two is asked for, and passed over there: it was open at the moment of the answer.
+
+use super::live::{self, Agent, Held};
+use crate::history;
+use crate::run::say;
+use anyhow::{Result, anyhow, bail};
+use arrow_array::{BooleanArray, RecordBatch};
+use arrow_select::filter::filter_record_batch;
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+use weir_record::{FIELDS, Field, FlowRecord, Id, Value};
+use weir_store::{Question, Snapshot, Store, Table, value};
+
+/// How often it is tried to find a moment in which not too much ends.
+const TRIES: usize = 3;
+
+/// What tells a record from all others: its conversation, and when it began and ended.
+const IDENTITY: [&str; 3] = ["flow_id", "start", "end"];
+type Identity = (u64, u64, u64);
+
+/// What there is at one moment.
+pub struct Sources {
+    directory: PathBuf,
+    history: Option<Snapshot>,
+    /// What has ended since that moment and may be in the history already.
+    later: HashSet<Identity>,
+    /// The same records, in the order in which they ended.
+    pub ended: Vec<FlowRecord>,
+    /// What goes on, or went on then.
+    pub open: Vec<FlowRecord>,
+    /// Whom to ask for what comes.
+    pub agent: Option<(Agent, Held)>,
+    is_damaged: bool,
+}
+
+impl Sources {
+    /// Finds them.
+    ///
+    /// # Errors
+    /// There are none, or one that was named is not there.
+    pub fn open(data_dir: Option<&Path>, socket: Option<&Path>) -> Result<Self> {
+        let directory = history::directory(data_dir);
+        let (agents, silent) = live::agents(socket)?;
+        let (writer, store) = (history::writer(&directory), history::open(&directory));
+        let own = agents.iter().position(|agent| Some(agent.pid) == writer);
+        // Of a directory that was named only its own agent knows more.
+        let any = if data_dir.is_none() || socket.is_some() { Some(0) } else { None };
+        let agent = own.or(any).and_then(|place| agents.into_iter().nth(place));
+        let store = match (store, &agent) {
+            (Ok(store), Some(agent)) if own.is_none() => {
+                let shown = directory.display();
+                say(&format!(
+                    "the agent, process {}, does not write to {shown}: what has ended there is not shown",
+                    agent.pid
+                ));
+                Some(store)
+            }
+            (Ok(store), agent) => {
+                if let Some(why) = silent.filter(|_| agent.is_none()) {
+                    say(&format!("{why}: what goes on is not shown"));
+                }
+                Some(store)
+            }
+            (Err(error), _) if data_dir.is_some() => return Err(error),
+            (Err(error), None) => return Err(anyhow!("no agent answers, and {error}")),
+            (Err(error), Some(agent)) => {
+                say(&format!("only what goes on is shown, by the agent, process {}: {error}", agent.pid));
+                None
+            }
+        };
+        Self::at_one_moment(directory, store, agent)
+    }
+
+    fn at_one_moment(directory: PathBuf, store: Option<Store>, agent: Option<Agent>) -> Result<Self> {
+        let snapshot = || store.as_ref().map(|store| store.snapshot(Table::flows())).transpose();
+        let nothing = Self {
+            directory,
+            history: None,
+            later: HashSet::new(),
+            ended: Vec::new(),
+            open: Vec::new(),
+            agent: None,
+            is_damaged: false,
+        };
+        let Some(agent) = agent else { return Ok(Self { history: snapshot()?, ..nothing }) };
+        for _ in 0..TRIES {
+            let mut held = agent.hold()?;
+            agent.settle()?;
+            let history = snapshot()?;
+            // What is in the log is read when it is first asked for: now. A scan says again what is wrong with it.
+            history.iter().for_each(|history| drop(history.recent()));
+            let (ended, missed) = agent.ended(&mut held)?;
+            if missed > 0 && history.is_some() {
+                continue;
+            }
+            let later = ended.iter().map(|record| (record.flow_id, record.start, record.end)).collect();
+            let open = std::mem::take(&mut held.open);
+            return Ok(Self { history, later, ended, open, agent: Some((agent, held)), ..nothing });
+        }
+        bail!("more ends at once than the agent, process {}, can tell of: try again", agent.pid)
+    }
+
+    /// Hands on what the history has of it, batch by batch, until `take` has had enough.
+    ///
+    /// # Errors
+    /// Those of `take`.
+    pub fn read<E>(
+        &mut self,
+        question: Question,
+        mut take: impl FnMut(&RecordBatch) -> std::result::Result<(), E>,
+    ) -> std::result::Result<(), E> {
+        let Some(history) = &self.history else { return Ok(()) };
+        let mut question = question;
+        if !self.later.is_empty() {
+            question.columns.iter_mut().for_each(|columns| columns.extend(IDENTITY));
+        }
+        for batch in history.scan(question) {
+            match batch {
+                Ok(batch) => take(&without(batch, &self.later))?,
+                Err(error) => {
+                    say(&format!("{error}: what it holds is not shown"));
+                    self.is_damaged = true;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether something could not be read.
+    pub fn is_damaged(&self) -> bool {
+        self.is_damaged
+    }
+
+    /// From when to when the history is, about.
+    pub fn times(&self) -> Option<(u64, u64)> {
+        let history = self.history.as_ref()?;
+        let mut ends: Vec<_> =
+            history.segments().iter().map(|segment| segment.name.times().into_inner()).collect();
+        for batch in history.recent().unwrap_or_default() {
+            let end = |row| number(&batch, field("end")?, row);
+            ends.extend((0..batch.num_rows()).filter_map(end).map(|end| (end, end)));
+        }
+        Some((ends.iter().map(|ends| ends.0).min()?, ends.iter().map(|ends| ends.1).max()?))
+    }
+
+    /// Where the history is, if there is one.
+    pub fn directory(&self) -> Option<&Path> {
+        self.history.as_ref().map(|_| self.directory.as_path())
+    }
+}
+
+/// The records that are none of these.
+fn without(batch: RecordBatch, later: &HashSet<Identity>) -> RecordBatch {
+    if later.is_empty() {
+        return batch;
+    }
+    let fields = IDENTITY.map(field);
+    let keep: BooleanArray = (0..batch.num_rows())
+        .map(|row| {
+            let [id, start, end] = fields.map(|field| number(&batch, field?, row));
+            let identity = id.zip(start).zip(end).map(|((id, start), end)| (id, start, end));
+            Some(identity.is_none_or(|identity| !later.contains(&identity)))
+        })
+        .collect();
+    filter_record_batch(&batch, &keep).unwrap_or(batch)
+}
+
+fn field(name: &str) -> Option<&'static Field> {
+    FIELDS.iter().find(|field| field.name == name)
+}
+
+fn number(batch: &RecordBatch, field: &Field, row: usize) -> Option<u64> {
+    match value(batch.column_by_name(field.name)?, field.kind, row) {
+        Value::Time(number) | Value::Number(number) | Value::Id(Id(number)) => Some(number),
+        Value::Text(text) => u64::from_str_radix(&text, 16).ok(),
+        _ => None,
+    }
+}
