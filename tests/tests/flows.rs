@@ -234,6 +234,7 @@ fn root_follow_shows_each_record_once() {
             &folder.path("history"),
         ])
         .stdout(Stdio::piped())
+        .stderr(Stdio::null())
         .spawn()
         .expect("weir starts");
     let lines = Lines::of(follower.stdout.take().expect("a pipe"));
