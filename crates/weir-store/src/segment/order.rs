@@ -3,6 +3,8 @@
 //! A host does the same again and again. By time, every row differs from the one before in nearly everything; in this
 //! order whole stretches of most columns are the same.
 
+use super::times;
+use crate::Result;
 use crate::table::{Layout, Table};
 use arrow_array::cast::AsArray;
 use arrow_array::types::UInt64Type;
@@ -12,15 +14,16 @@ use twox_hash::XxHash64;
 /// Bits of each of the numbers by which rows are sorted; larger ones count as the largest.
 const BITS: u32 = 48;
 
-/// All rows, each as the number of its batch and its own in there.
-pub(super) fn order(table: &Table, batches: &[RecordBatch]) -> Vec<(usize, usize)> {
+/// All rows, each as the number of its batch and its own in there. Those that are alike in all that is looked at, and
+/// all of a table of which nothing is, are in order of time.
+pub(super) fn order(table: &Table, batches: &[RecordBatch]) -> Result<Vec<(usize, usize)>> {
     let mut keys = Vec::new();
     for (at, batch) in batches.iter().enumerate() {
-        let rows = keys_of(table.layout, batch).into_iter().enumerate();
-        keys.extend(rows.map(|(row, key)| (key, at as u32, row as u32)));
+        let rows = keys_of(table.layout, batch).into_iter().zip(times(table, batch)?).enumerate();
+        keys.extend(rows.map(|(row, (key, time))| (key, *time, at as u32, row as u32)));
     }
     keys.sort_unstable();
-    keys.into_iter().map(|(_, at, row)| (at as usize, row as usize)).collect()
+    Ok(keys.into_iter().map(|(_, _, at, row)| (at as usize, row as usize)).collect())
 }
 
 /// What rows are sorted by: a hash of what shall be the same, then the numbers.
@@ -57,11 +60,12 @@ fn mix(column: &ArrayRef, groups: &mut [u64]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use arrow_array::{StringArray, UInt64Array};
+    use arrow_array::{StringArray, TimestampNanosecondArray, UInt64Array};
     use std::sync::Arc;
 
-    fn batch(protocols: Vec<Option<&str>>, bytes: Vec<u64>) -> RecordBatch {
-        let columns: [(_, ArrayRef); 2] = [
+    fn batch(ends: Vec<i64>, protocols: Vec<Option<&str>>, bytes: Vec<u64>) -> RecordBatch {
+        let columns: [(_, ArrayRef); 3] = [
+            ("end", Arc::new(TimestampNanosecondArray::from(ends))),
             ("protocol", Arc::new(StringArray::from(protocols))),
             ("bytes", Arc::new(UInt64Array::from(bytes))),
         ];
@@ -71,14 +75,17 @@ mod tests {
     #[test]
     fn what_is_alike_lies_together_by_size() {
         let batches = [
-            batch(vec![Some("tcp"), Some("udp"), None], vec![900, 70, 5]),
-            batch(vec![Some("udp"), Some("tcp"), None], vec![60, u64::MAX, 4]),
+            batch(vec![3, 2, 1], vec![Some("tcp"), Some("udp"), None], vec![900, 70, 5]),
+            batch(vec![5, 6, 0], vec![Some("udp"), Some("tcp"), None], vec![60, u64::MAX, 5]),
         ];
-        let places = order(Table::flows(), &batches);
+        let places = order(Table::flows(), &batches).expect("an order");
         let (tcp, udp, none) = ([(0, 0), (1, 1)], [(1, 0), (0, 1)], [(1, 2), (0, 2)]);
         assert!(
             [tcp, udp, none].iter().all(|group| places.chunks(2).any(|pair| pair == group)),
             "{places:?}"
         );
+        let by_time = Table::new("by_time", Vec::new(), "end", Layout::default());
+        let places = order(&by_time, &batches).expect("an order");
+        assert_eq!(places, [(1, 2), (0, 2), (0, 1), (0, 0), (1, 0), (1, 1)]);
     }
 }

@@ -86,7 +86,7 @@ impl Draft {
     fn write_group(&mut self) -> Result<()> {
         let batches = std::mem::take(&mut self.waiting);
         (self.waiting_rows, self.waiting_bytes) = (0, 0);
-        let order = order(self.table, &batches);
+        let order = order(self.table, &batches)?;
         // Columns that are nowhere are not put in order.
         let present = present(self.table, batches.iter());
         let parts = batches.iter().map(|batch| project(&present, batch, &mut self.nulls));
