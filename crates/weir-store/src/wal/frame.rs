@@ -23,6 +23,7 @@ const LIMIT: usize = 256 << 20;
 #[derive(Default)]
 pub(super) struct Framer {
     plain: Vec<u8>,
+    packed: Vec<u8>,
 }
 
 impl Framer {
@@ -33,16 +34,20 @@ impl Framer {
         stream.write(batch)?;
         stream.finish()?;
         drop(stream);
-        let start = out.len();
-        out.resize(start + HEADER + get_maximum_output_size(self.plain.len()), 0);
-        let length = compress_into(&self.plain, &mut out[start + HEADER..]).unwrap_or(0);
-        out.truncate(start + HEADER + length);
-        let (header, payload) = out[start..].split_at_mut(HEADER);
+        let most = get_maximum_output_size(self.plain.len());
+        if self.packed.len() < most {
+            self.packed.resize(most, 0);
+        }
+        let length = compress_into(&self.plain, &mut self.packed).unwrap_or(0);
+        let payload = &self.packed[..length];
+        let mut header = [0; HEADER];
         header[..4].copy_from_slice(MAGIC);
         header[4..8].copy_from_slice(&(length as u32).to_le_bytes());
         header[8..12].copy_from_slice(&(self.plain.len() as u32).to_le_bytes());
         let sum = checksum(log, &header[..12], payload);
         header[12..].copy_from_slice(&sum.to_le_bytes());
+        out.extend_from_slice(&header);
+        out.extend_from_slice(payload);
         Ok(())
     }
 }
