@@ -69,6 +69,8 @@ fn root_what_is_asked_is_what_duckdb_says() {
 
     let all = asked(&folder, &["--all", "--port", "0-65535"]);
     assert_eq!((all.len() as u64, total(&all)), (FLOOD.flows, sent));
+    let ends = all.iter().map(|line| line["end"].as_str().expect("a time"));
+    assert!(ends.is_sorted(), "the oldest come first");
 
     // Flags and the same words of SQL.
     let same = [

@@ -5,6 +5,7 @@ mod columns;
 mod conditions;
 mod live;
 mod newest;
+mod ordered;
 mod shown;
 mod sources;
 mod sums;
@@ -19,6 +20,7 @@ use clap::Args;
 use conditions::Conditions;
 use jiff::Zoned;
 use newest::{Row, newest};
+use ordered::ordered;
 use shown::{Format, Shows, Sort};
 use sources::Sources;
 use std::io;
@@ -27,7 +29,7 @@ use std::process::ExitCode;
 use std::thread::sleep;
 use std::time::Duration;
 use sums::{State, Sums};
-use weir_store::{FlowRows, flow_records};
+use weir_store::FlowRows;
 
 /// How often the agent is asked what has ended since.
 const GLANCE: Duration = Duration::from_millis(200);
@@ -139,9 +141,7 @@ fn print_past(
         }
         Past::All => {
             let mut count = 0;
-            sources.read(asked.question(), |batch| {
-                let kept = flow_records(batch).flatten().map(|record| Row { record, is_open: false });
-                let rows: Vec<_> = kept.collect();
+            ordered(sources, asked, |rows| {
                 count += rows.len();
                 shows.show(&rows)
             })?;

@@ -33,7 +33,8 @@ pub struct Sources {
     pub open: Vec<FlowRecord>,
     /// Whom to ask for what comes.
     pub agent: Option<(Agent, Held)>,
-    is_damaged: bool,
+    /// What could not be read, each once.
+    said: HashSet<String>,
 }
 
 impl Sources {
@@ -83,7 +84,7 @@ impl Sources {
             ended: Vec::new(),
             open: Vec::new(),
             agent: None,
-            is_damaged: false,
+            said: HashSet::new(),
         };
         let Some(agent) = agent else { return Ok(Self { history: snapshot()?, ..nothing }) };
         for _ in 0..TRIES {
@@ -121,8 +122,10 @@ impl Sources {
             match batch {
                 Ok(batch) => take(&without(batch, &self.later))?,
                 Err(error) => {
-                    say(&format!("{error}: what it holds is not shown"));
-                    self.is_damaged = true;
+                    let line = format!("{error}: what it holds is not shown");
+                    if self.said.insert(line.clone()) {
+                        say(&line);
+                    }
                 }
             }
         }
@@ -131,7 +134,7 @@ impl Sources {
 
     /// Whether something could not be read.
     pub fn is_damaged(&self) -> bool {
-        self.is_damaged
+        !self.said.is_empty()
     }
 
     /// From when to when the history is, about.
