@@ -114,6 +114,25 @@ fn root_what_is_asked_is_what_duckdb_says() {
     assert_eq!(asked(&folder, &[]).len(), 20);
 }
 
+/// More than is held at once comes in order, and each once.
+#[test]
+fn root_many_are_in_order_too() {
+    let (pair, folder) = (Pair::new(), Folder::new("flows"));
+    let injector = Injector::open(&pair.left, INTERFACE);
+    let agent = agent(&pair, &folder, &[]);
+    Flood { packets: 100_000, flows: 100_000, mark: 1 }.send(&injector);
+    agent.stop().assert_books();
+    let (stdout, stderr, code) = flows(&folder, &["--all", "-o", "csv", "--fields", "end,packets,flow_id"]);
+    assert_eq!((stderr.as_str(), code), ("", Some(0)));
+    let text = String::from_utf8(stdout).expect("text");
+    let rows: Vec<Vec<&str>> = text.lines().skip(1).map(|line| line.split(',').collect()).collect();
+    assert!(rows.len() > 65_536 && rows.iter().map(|row| row[0]).is_sorted(), "{} rows", rows.len());
+    let packets: u64 = rows.iter().map(|row| row[1].parse::<u64>().expect("a number")).sum();
+    let files = table(&folder.place().join("history"), "flows");
+    let kept = duckdb(&format!("select count(*), sum(packets)::bigint from {files}"));
+    assert_eq!(kept[0], json!([rows.len(), packets]));
+}
+
 #[test]
 fn root_sums_are_those_of_duckdb() {
     let (pair, folder) = (Pair::new(), Folder::new("flows"));
