@@ -3,7 +3,7 @@
 mod diary;
 mod windows;
 
-use super::{Arguments, say, settings};
+use super::{Arguments, settings};
 use crate::history::of_agent;
 use crate::run::arguments::{DataDir, DiskFull};
 use crate::view::Nowhere;
@@ -23,6 +23,14 @@ pub struct History {
     kept: Kept,
     told: Receiver<String>,
     beside: Beside,
+}
+
+/// What came of opening the history.
+#[derive(Default)]
+pub struct OpenedHistory {
+    pub history: Option<History>,
+    /// What there is to say of it, once it is said what is attached.
+    pub remarks: Vec<String>,
 }
 
 /// The ledger and the events that are kept beside the records.
@@ -56,33 +64,34 @@ struct Kept {
 ///
 /// # Errors
 /// It was asked for, and another agent writes there, or the directory cannot be used.
-pub fn open(arguments: &Arguments) -> Result<Option<History>> {
+pub fn open(arguments: &Arguments) -> Result<OpenedHistory> {
     match &arguments.data_dir {
-        Some(DataDir::Nowhere) => Ok(None),
+        Some(DataDir::Nowhere) => Ok(OpenedHistory::default()),
         Some(DataDir::Directory(directory)) => open_in(directory, arguments),
         None => usual(arguments),
     }
 }
 
-fn usual(arguments: &Arguments) -> Result<Option<History>> {
+fn usual(arguments: &Arguments) -> Result<OpenedHistory> {
+    let without = |remark| Ok(OpenedHistory { history: None, remarks: vec![remark] });
     let Some(directory) = of_agent() else {
-        say("no history: neither XDG_STATE_HOME nor HOME says where; name a place with --data-dir, or none");
-        return Ok(None);
+        return without(
+            "no history: neither XDG_STATE_HOME nor HOME says where; name a place with --data-dir, or none"
+                .into(),
+        );
     };
     match open_in(&directory, arguments) {
-        Ok(history) => {
-            say(&format!("records are kept in {}; --data-dir none keeps none", directory.display()));
-            Ok(history)
+        Ok(mut opened) => {
+            let kept = format!("records are kept in {}; --data-dir none keeps none", directory.display());
+            opened.remarks.insert(0, kept);
+            Ok(opened)
         }
-        Err(error) if arguments.keep_events.is_empty() => {
-            say(&format!("no history: {error}"));
-            Ok(None)
-        }
+        Err(error) if arguments.keep_events.is_empty() => without(format!("no history: {error}")),
         Err(error) => Err(error),
     }
 }
 
-fn open_in(directory: &Path, arguments: &Arguments) -> Result<Option<History>> {
+fn open_in(directory: &Path, arguments: &Arguments) -> Result<OpenedHistory> {
     let retention = Retention {
         age: Some(arguments.keep),
         bytes: Some(arguments.keep_bytes),
@@ -97,19 +106,20 @@ fn open_in(directory: &Path, arguments: &Arguments) -> Result<Option<History>> {
     let tables = tables(directory, kinds);
     let opened =
         Keeper::open(directory, tables.clone(), retention, Box::new(move |line| drop(say_later.send(line))));
-    let Opened { writers, remarks, keeper } = opened?;
-    remarks.iter().for_each(|line| say(line));
+    let Opened { writers, mut remarks, keeper } = opened?;
     let keeper = Arc::new(keeper);
     let mut writers: Vec<_> = tables.into_iter().zip(writers).collect();
     let Some(flows) = writers.iter().position(|(table, _)| table.name == Table::flows().name) else {
-        return Ok(None);
+        return Ok(OpenedHistory { history: None, remarks });
     };
     let (_, writer) = writers.swap_remove(flows);
     let wanted =
         (!kinds.is_empty()).then(|| Wanted { settings: settings(arguments.clone()), kinds: kinds.clone() });
-    let diary = Diary::begin(writers, wanted, Arc::clone(&keeper), tell)?;
+    let (diary, said) = Diary::begin(writers, wanted, Arc::clone(&keeper), tell)?;
+    remarks.extend(said);
     let kept = Kept { writer, rows: FlowRows::default(), _keeper: keeper };
-    Ok(Some(History { kept, told, beside: Beside { diary, windows: Windows::new() } }))
+    let beside = Beside { diary, windows: Windows::new() };
+    Ok(OpenedHistory { history: Some(History { kept, told, beside }), remarks })
 }
 
 /// Those that are written, and those that were: what is old goes there, too.

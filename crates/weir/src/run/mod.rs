@@ -12,6 +12,7 @@ use crate::stop::{Hangup, Stop};
 use crate::text;
 use crate::view::{LiveView, Rows, print_balance};
 use anyhow::Result;
+use history::OpenedHistory;
 use std::io::{ErrorKind, IsTerminal, Write};
 use std::path::Path;
 use std::process::ExitCode;
@@ -36,8 +37,9 @@ pub fn run(sources: Sources, configuration: Configuration) -> Result<ExitCode> {
     };
     let (agent, start) = Agent::attach(settings(arguments), notify)?;
     // What is said next is that all is there.
-    let history = history::open(&configuration.arguments)?;
+    let OpenedHistory { history, remarks } = history::open(&configuration.arguments)?;
     announce(&start, instance.as_ref());
+    remarks.iter().for_each(|remark| say(remark));
     if let Some(file) = &configuration.file {
         say(&format!("configured by {}", file.display()));
     }

@@ -30,13 +30,16 @@ pub struct Diary {
 }
 
 impl Diary {
-    /// Begins to keep what these tables are for. What the kernel has to say against it is said here.
+    /// Begins to keep what these tables are for; and what a user should know.
+    ///
+    /// # Errors
+    /// The kernel refuses to tell of events.
     pub fn begin(
         tables: Vec<(&'static Table, Writer)>,
         wanted: Option<Wanted>,
         keeper: Arc<Keeper>,
         tell: Sender<String>,
-    ) -> anyhow::Result<Self> {
+    ) -> anyhow::Result<(Self, Vec<String>)> {
         let (windows, inbox) = channel();
         let (ready, is_ready) = channel();
         let begin = move || {
@@ -51,10 +54,9 @@ impl Diary {
         };
         let thread = Builder::new().name("weir-diary".into()).spawn(begin)?;
         match is_ready.recv() {
-            Ok(remarks) => remarks?.iter().for_each(|remark| crate::run::say(remark)),
+            Ok(remarks) => Ok((Self { windows, thread }, remarks?)),
             Err(_) => anyhow::bail!("cannot keep events: their thread has ended"),
         }
-        Ok(Self { windows, thread })
     }
 
     /// Has these windows written.
