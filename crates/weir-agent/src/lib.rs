@@ -51,7 +51,7 @@ pub use drops::{DropReason, DropsState};
 pub use error::{Error, Result};
 pub use identity::{
     Arguments, ContainerSettings, ContainersState, IdentityState, Label, NamesState, Naming, Runtimes,
-    SourceState,
+    SourceState, unix_now,
 };
 pub use interfaces::{KindRule, Namespaces, Selection};
 pub use nat::NatState;

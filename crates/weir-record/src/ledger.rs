@@ -124,6 +124,9 @@ pub struct Account {
     pub lost: BTreeMap<Cause, Count>,
 }
 
+/// Which accounts are one: an interface that comes again under its name goes on where it was.
+pub type AccountIdentity = (Arc<str>, String, Direction, Layer);
+
 impl Account {
     /// Opens the books of an observation point.
     pub fn new(interface: Arc<Interface>, direction: Direction, layer: Layer) -> Self {
@@ -141,6 +144,12 @@ impl Account {
             sampled_out: nothing,
             lost,
         }
+    }
+
+    /// What is the same in all accounts that are one.
+    pub fn identity(&self) -> AccountIdentity {
+        let interface = &self.interface;
+        (Arc::clone(&interface.netns), interface.name.clone(), self.direction, self.layer)
     }
 
     /// All that was lost.

@@ -37,7 +37,9 @@ pub use fields::FIELDS;
 pub use flow::{Addresses, Direction, FlowEndReason, FlowKey, FlowRecord, Layer};
 pub use health::{TcpFailure, TcpHealth};
 pub use interface::{Interface, InterfaceKind};
-pub use ledger::{Account, Cause, Count, LedgerColumn, LedgerWindow, ProbeAccount, Statement};
+pub use ledger::{
+    Account, AccountIdentity, Cause, Count, LedgerColumn, LedgerWindow, ProbeAccount, Statement,
+};
 pub use moved::Moved;
 pub use name::{Name, NameOrigin, Place};
 pub use process::{Container, Process, Runtime};

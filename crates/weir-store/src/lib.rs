@@ -29,6 +29,7 @@ mod writer;
 
 pub use error::{Error, Result};
 pub use keeper::{Keeper, Opened, Retention, Tell, WhenFull};
+pub use predicate::KEY;
 pub use rows::{FlowRows, Rows, flow_records, value};
 pub use segment::{Logs, Looked, Name, Question, Segment};
 pub use store::{Progress, Scan, Snapshot, Store};

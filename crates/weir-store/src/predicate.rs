@@ -11,8 +11,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use weir_filter::{Check, Expression, Filter, Subject, Test};
 use weir_record::{Field, Value};
 
-/// What follows from these alone, where it is not kept.
-const KEY: &[&str] = &[
+/// The columns of a flow's key: what is not kept follows from these alone.
+pub const KEY: &[&str] = &[
     "source_address",
     "destination_address",
     "source_port",

@@ -151,12 +151,6 @@ impl Table {
         [Self::flows(), Self::ledger(), Self::lost_events()].into_iter().chain(EVENTS.iter())
     }
 
-    /// Events of a kind.
-    pub fn events(kind: &EventKind) -> &'static Self {
-        let at = EventKind::ALL.iter().position(|one| *one == kind);
-        &EVENTS[at.unwrap_or_default()]
-    }
-
     /// Events that are missing in the others.
     pub fn lost_events() -> &'static Self {
         &LOST_EVENTS

@@ -2,29 +2,24 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
-use weir_record::{Account, Direction, Interface, InterfaceKind, Layer};
+use weir_record::{Account, AccountIdentity, Interface, InterfaceKind};
 
 /// Accounts that are kept apart; of older ones the sum is kept. About 300 bytes each.
 const APART: usize = 1024;
 /// The name of that sum, which no interface can have.
 const SUM: &str = "(gone before)";
 
-/// Which accounts are one: a container's interface that comes again under its name.
-type Identity = (Arc<str>, String, Direction, Layer);
-
 #[derive(Debug, Default)]
 pub(super) struct Closed {
-    apart: BTreeMap<Identity, Account>,
+    apart: BTreeMap<AccountIdentity, Account>,
     /// In the order in which they were first closed.
-    order: VecDeque<Identity>,
+    order: VecDeque<AccountIdentity>,
     sums: Vec<Account>,
 }
 
 impl Closed {
     pub(super) fn add(&mut self, account: Account) {
-        let interface = &account.interface;
-        let identity =
-            (Arc::clone(&interface.netns), interface.name.clone(), account.direction, account.layer);
+        let identity = account.identity();
         match self.apart.get_mut(&identity) {
             Some(known) => *known += &account,
             None => {
@@ -58,7 +53,7 @@ impl Closed {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use weir_record::{Cause, Count};
+    use weir_record::{Cause, Count, Direction, Layer};
 
     fn account(name: String, index: u32, direction: Direction) -> Account {
         let (netns, kind) = ("blue".into(), InterfaceKind::Veth);

@@ -4,13 +4,12 @@ use super::Arguments;
 use super::columns::Column;
 use super::shown::Format;
 use super::sources::Sources;
-use jiff::Timestamp;
 use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 use weir_filter::Filter;
 use weir_record::{FlowRecord, Kind};
-use weir_store::{Question, Table};
+use weir_store::{KEY, Question, Table};
 
 /// How many are shown where nothing else is said.
 const LAST: usize = 20;
@@ -57,7 +56,7 @@ impl Asked {
                 "--follow has no end, and before its end a Parquet file is none: -o json or csv".into()
             );
         }
-        let now = u64::try_from(Timestamp::now().as_nanosecond()).unwrap_or(u64::MAX);
+        let now = weir_agent::unix_now();
         let columns = if groups.is_empty() { read_for(&fields) } else { summed_for(&groups) };
         Ok(Self {
             filter: arguments.which.filter.clone(),
@@ -151,20 +150,7 @@ fn read_for(fields: &[Column]) -> Option<Vec<&'static str>> {
         return None;
     }
     // A record is not one without its key and times.
-    let always = [
-        "flow_id",
-        "start",
-        "end",
-        "source_address",
-        "destination_address",
-        "source_port",
-        "destination_port",
-        "icmp_type",
-        "icmp_code",
-        "protocol",
-        "ethertype",
-        "vlan",
-    ];
+    let always = ["flow_id", "start", "end"].into_iter().chain(KEY.iter().copied());
     let names: BTreeSet<_> =
         fields.iter().flat_map(Column::fields).map(|field| field.name).chain(always).collect();
     Some(names.into_iter().collect())

@@ -1,12 +1,11 @@
 //! What is kept beside flow records, on a thread of its own: events, what is missing of them, and the ledger.
 
-use super::windows::unix_now;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
-use weir_agent::{Settings, Told, Tracer};
+use weir_agent::{Settings, Told, Tracer, unix_now};
 use weir_record::{EventKind, LedgerWindow, Lost, Value};
 use weir_store::{Keeper, Rows, Table, Writer};
 
@@ -79,20 +78,16 @@ struct Growing {
     table: &'static Table,
     writer: Writer,
     rows: Rows,
-    /// In the writer, and not known to last.
-    unsettled: usize,
 }
 
 impl Growing {
+    /// Makes what was added last; or how much of it is lost, and why. The writer is always asked: it empties itself then.
     fn settle(&mut self) -> Result<(), (usize, weir_store::Error)> {
         let count = self.rows.count();
-        if count > 0 {
-            let appended = self.rows.batch().and_then(|batch| self.writer.append(batch));
-            appended.map_err(|error| (count, error))?;
-            self.unsettled += count;
-        }
-        let unsettled = std::mem::take(&mut self.unsettled);
-        self.writer.commit().map_err(|error| (unsettled, error))
+        let appended =
+            if count > 0 { self.rows.batch().and_then(|batch| self.writer.append(batch)) } else { Ok(()) };
+        let committed = self.writer.commit();
+        appended.and(committed).map_err(|error| (count, error))
     }
 }
 
@@ -108,7 +103,7 @@ struct Scribe {
 impl Scribe {
     fn new(tables: Vec<(&'static Table, Writer)>, tracer: Option<Tracer>, tell: Sender<String>) -> Self {
         let growing = |(table, writer): (&'static Table, Writer)| {
-            (table.name, Growing { table, writer, rows: Rows::new(table), unsettled: 0 })
+            (table.name, Growing { table, writer, rows: Rows::new(table) })
         };
         let tables = tables.into_iter().map(growing).collect();
         Self { tables, tracer, tell, settled: Instant::now(), unspoken: (0, None) }

@@ -1,19 +1,15 @@
 //! The ledger, a minute at a time.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
-use weir_agent::Books;
-use weir_record::{Account, Direction, Layer, LedgerWindow};
+use std::time::{Duration, Instant};
+use weir_agent::{Books, unix_now};
+use weir_record::{Account, AccountIdentity, LedgerWindow};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// Which accounts are one: an interface that comes again under its name goes on where it was.
-type Identity = (Arc<str>, String, Direction, Layer);
-
 /// What the accounts were when the last window ended.
 pub struct Windows {
-    before: BTreeMap<Identity, Account>,
+    before: BTreeMap<AccountIdentity, Account>,
     since: Instant,
     start: u64,
 }
@@ -43,19 +39,12 @@ impl Windows {
 }
 
 /// Of interfaces that went a thousand interfaces ago only the sum is left, which belongs to none.
-fn by_identity(books: &Books) -> BTreeMap<Identity, Account> {
-    let mut all: BTreeMap<Identity, Account> = BTreeMap::new();
+fn by_identity(books: &Books) -> BTreeMap<AccountIdentity, Account> {
+    let mut all: BTreeMap<AccountIdentity, Account> = BTreeMap::new();
     for account in books.accounts().filter(|account| !account.interface.netns.is_empty()) {
-        let interface = &account.interface;
-        let identity =
-            (Arc::clone(&interface.netns), interface.name.clone(), account.direction, account.layer);
-        all.entry(identity).and_modify(|known| *known += account).or_insert_with(|| account.clone());
+        all.entry(account.identity())
+            .and_modify(|known| *known += account)
+            .or_insert_with(|| account.clone());
     }
     all
-}
-
-/// Nanoseconds since the Unix epoch.
-pub fn unix_now() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
 }
