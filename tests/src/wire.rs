@@ -113,9 +113,10 @@ impl Drop for Copies {
     }
 }
 
-/// Times that Weir has, and those that tshark has for the same packets, in seconds.
+/// Times that Weir has, and those that tshark has for the same packets, in seconds. The two clocks are read one after the
+/// other, and a virtual machine may be stopped between them: of a hundred times one may be off for that.
 pub fn assert_times(told: &[(f64, f64)]) {
-    for (weir, wire) in told {
-        assert!((weir - wire).abs() < 0.001_f64.max(wire * 0.05), "{weir}, on the wire {wire}: {told:?}");
-    }
+    let off: Vec<_> =
+        told.iter().filter(|(weir, wire)| (weir - wire).abs() >= 0.001_f64.max(wire * 0.05)).collect();
+    assert!(off.len() <= told.len().div_ceil(100).min(told.len() / 8), "off: {off:?} of {told:?}");
 }

@@ -176,7 +176,11 @@ fn root_each_backend_of_postgresql_has_its_own_connection() {
         .args(["-n", "-C", "-c", "2", "-t", "40", "-f", &script, "-h", RIGHT, "-U", "postgres", "postgres"]);
     let said = pair.left.enter(|| succeed(&mut pgbench));
     assert!(said.contains("transactions actually processed: 80/80"), "{said}");
-    sleep(REST);
+    // A backend outlives the connection that its client has closed.
+    wait_for("each backend has ended its connection", Duration::from_secs(10), || {
+        let still = pair.right.run("ss", &["-tnHO", "state", "connected", "sport = :5432"]);
+        still.lines().all(|line| line.starts_with("TIME-WAIT")).then_some(())
+    });
     let connections = connections(agent, postgres::PORT);
     let served = server.served();
     assert!(served.len() >= 80, "{served:?}");
