@@ -3,7 +3,7 @@
 use super::Arguments;
 use super::columns::Column;
 use super::shown::Format;
-use super::sources::Sources;
+use crate::history::Sources;
 use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 use std::sync::Arc;

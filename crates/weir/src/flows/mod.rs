@@ -2,27 +2,22 @@
 
 mod asked;
 mod columns;
-mod conditions;
-mod live;
 mod newest;
 mod ordered;
 mod shown;
-mod sources;
 mod sums;
 
-use crate::history;
+use crate::history::{self, Conditions, Sources};
 use crate::output;
 use crate::run::say;
 use crate::stop::Stop;
 use anyhow::{Result, bail};
 use asked::{Asked, Past};
 use clap::Args;
-use conditions::Conditions;
 use jiff::Zoned;
 use newest::{Row, newest};
 use ordered::ordered;
 use shown::{Format, Shows, Sort};
-use sources::Sources;
 use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;

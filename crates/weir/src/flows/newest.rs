@@ -1,7 +1,7 @@
 //! The newest of them, without reading all: further and further back, until there are enough.
 
 use super::asked::Asked;
-use super::sources::Sources;
+use crate::history::Sources;
 use std::cmp::{Ordering, Reverse};
 use std::collections::BinaryHeap;
 use weir_record::FlowRecord;

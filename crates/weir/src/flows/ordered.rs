@@ -3,7 +3,7 @@
 
 use super::asked::Asked;
 use super::newest::Row;
-use super::sources::Sources;
+use crate::history::Sources;
 use std::io;
 use weir_store::flow_records;
 

@@ -4,7 +4,7 @@
 //! it is, and what has ended between the two is asked for, and passed over there: it was open at the moment of the answer.
 
 use super::live::{self, Agent, Held};
-use crate::history;
+use super::{directory, open, writer};
 use crate::run::say;
 use anyhow::{Result, anyhow, bail};
 use arrow_array::{BooleanArray, RecordBatch};
@@ -43,9 +43,9 @@ impl Sources {
     /// # Errors
     /// There are none, or one that was named is not there.
     pub fn open(data_dir: Option<&Path>, socket: Option<&Path>) -> Result<Self> {
-        let directory = history::directory(data_dir);
+        let directory = directory(data_dir);
         let (agents, silent) = live::agents(socket)?;
-        let (writer, store) = (history::writer(&directory), history::open(&directory));
+        let (writer, store) = (writer(&directory), open(&directory));
         let own = agents.iter().position(|agent| Some(agent.pid) == writer);
         // Of a directory that was named only its own agent knows more.
         let any = if data_dir.is_none() || socket.is_some() { Some(0) } else { None };
