@@ -1,12 +1,14 @@
 //! `weir`: what a Linux host's network is doing, and what it missed.
 //!
-//! Exit codes: 0 done, 1 the environment does not allow it, 2 the command line or the configuration makes no sense.
+//! Exit codes: 0 done, 1 the environment does not allow it, 2 the command line or the configuration makes no sense,
+//! 3 `weir diff --fail-on` has found something new.
 
 mod check;
 mod columns;
 mod config;
 mod cost;
 mod demo;
+mod diff;
 mod flows;
 mod history;
 mod json;
@@ -51,6 +53,8 @@ enum Command {
     Top(top::Arguments),
     /// Print flows, those that were kept and those that go on, or what they add up to
     Flows(Box<flows::Arguments>),
+    /// Compare two periods: who is new, who is gone, and what has changed
+    Diff(Box<diff::Arguments>),
     /// Print the sockets there are now, or the processes that have them
     #[command(subcommand)]
     Snapshot(snapshot::Command),
@@ -93,6 +97,7 @@ fn main() -> ExitCode {
         Some(Command::Run(_)) => run_configured(matches),
         Some(Command::Top(arguments)) => top::run(&arguments),
         Some(Command::Flows(arguments)) => flows::run(&arguments),
+        Some(Command::Diff(arguments)) => diff::run(&arguments),
         Some(Command::Snapshot(command)) => snapshot::run(&command),
         Some(Command::Trace(arguments)) => trace::run(&arguments),
         Some(Command::Why(arguments)) => why::run(&arguments),

@@ -196,13 +196,7 @@ fn nothing(asked: &Asked, sources: &Sources) {
     }
     let now = Zoned::now();
     let clock = |nanos| history::day_and_time(nanos, &now);
-    let there = match (sources.directory(), sources.times()) {
-        (Some(directory), Some((first, last))) => {
-            format!("the history in {} is from {} to {}", directory.display(), clock(first), clock(last))
-        }
-        (Some(directory), None) => format!("there is nothing in {} yet", directory.display()),
-        (None, _) => "there is no history".into(),
-    };
+    let there = sources.extent();
     let which = if asked.filter.is_some() { "no such flow" } else { "no flow" };
     let (since, until) = (*asked.times.start(), *asked.times.end());
     let when = match (since, until) {

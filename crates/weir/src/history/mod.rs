@@ -9,4 +9,4 @@ mod time;
 pub use conditions::Conditions;
 pub use directory::{directory, of_agent, open, writer};
 pub use sources::Sources;
-pub use time::{day_and_time, moment};
+pub use time::{day_and_time, moment, moment_at};

@@ -4,11 +4,12 @@
 //! it is, and what has ended between the two is asked for, and passed over there: it was open at the moment of the answer.
 
 use super::live::{self, Agent, Held};
-use super::{directory, open, writer};
+use super::{day_and_time, directory, open, writer};
 use crate::run::say;
 use anyhow::{Result, anyhow, bail};
 use arrow_array::{BooleanArray, RecordBatch};
 use arrow_select::filter::filter_record_batch;
+use jiff::Zoned;
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use weir_record::{FIELDS, Field, FlowRecord, Id, Value};
@@ -149,9 +150,18 @@ impl Sources {
         Some((ends.iter().map(|ends| ends.0).min()?, ends.iter().map(|ends| ends.1).max()?))
     }
 
-    /// Where the history is, if there is one.
-    pub fn directory(&self) -> Option<&Path> {
-        self.history.as_ref().map(|_| self.directory.as_path())
+    /// Where the history is and how far it reaches, for people.
+    pub fn extent(&self) -> String {
+        let now = Zoned::now();
+        let clock = |nanos| day_and_time(nanos, &now);
+        let shown = self.directory.display();
+        match (&self.history, self.times()) {
+            (Some(_), Some((first, last))) => {
+                format!("the history in {shown} is from {} to {}", clock(first), clock(last))
+            }
+            (Some(_), None) => format!("there is nothing in {shown} yet"),
+            (None, _) => "there is no history".into(),
+        }
     }
 }
 

@@ -12,7 +12,11 @@ pub fn moment(text: &str) -> Result<u64, String> {
     moment_at(text, &Zoned::now())
 }
 
-fn moment_at(text: &str, now: &Zoned) -> Result<u64, String> {
+/// The same, where this is now.
+///
+/// # Errors
+/// It is none of these.
+pub fn moment_at(text: &str, now: &Zoned) -> Result<u64, String> {
     let text = text.trim();
     let read = absolute(text).or_else(|| local(text, now)).or_else(|| before(text, now));
     read.and_then(|time| u64::try_from(time.as_nanosecond()).ok()).ok_or_else(|| {
