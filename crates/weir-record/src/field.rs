@@ -145,6 +145,10 @@ impl Element {
     /// The enterprise number under which RFC 5103 puts what is about the reverse direction.
     pub const REVERSE: u32 = 29305;
 
+    /// The enterprise number of what has no element in IANA's registry. A placeholder: Weir has none of its own yet,
+    /// and this is the one that is set aside for examples (RFC 5612).
+    pub const OWN: u32 = 32473;
+
     /// An element of IANA's registry (RFC 7012).
     pub const fn iana(id: u16, name: &'static str) -> Option<Self> {
         Some(Self { enterprise: 0, id, name })
@@ -153,6 +157,18 @@ impl Element {
     /// The reverse counterpart of element `id` (RFC 5103).
     pub const fn reverse(id: u16, name: &'static str) -> Option<Self> {
         Some(Self { enterprise: Self::REVERSE, id, name })
+    }
+}
+
+impl Element {
+    /// An element of our own: called as the field is. Its number stays what it is for as long as there are files.
+    pub const fn own(id: u16, name: &'static str) -> Option<Self> {
+        Some(Self { enterprise: Self::OWN, id, name })
+    }
+
+    /// Where the numbers of the elements of one end begin: 256 for the source, 512 for the destination.
+    pub(crate) const fn of_end(end: &str) -> u16 {
+        if end.len() == "source".len() { 256 } else { 512 }
     }
 }
 
@@ -201,13 +217,15 @@ impl Serialize for FlowRecord {
 
 /// The reference page, `docs/fields.md`.
 pub fn fields_page() -> String {
-    let mut page = String::from(
+    let mut page = format!(
         "# Fields of a flow record\n\n\
          Generated from the field table (`crates/weir-record/src/fields/`) by `make generate`: do not edit.\n\n\
          In JSON each record has `\"type\": \"flow\"` and all of these, in this order; a field that does not\n\
          apply is null. OpenTelemetry names are those of its semantic conventions where it has one.\n\
+         Elements under {own} in the column IPFIX are Weir's own ([export.md](export.md)).\n\
          How directions and observation points are joined in a record: [conversations.md](conversations.md).\n\n\
          | field | JSON type | unit | OpenTelemetry | IPFIX | meaning |\n|---|---|---|---|---|---|\n",
+        own = Element::OWN
     );
     for field in FIELDS {
         let ipfix = field.ipfix.map_or_else(String::new, |element| element.to_string());

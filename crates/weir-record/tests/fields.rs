@@ -21,6 +21,14 @@ fn names_are_unique_and_in_snake_case() {
     assert!(FIELDS.iter().all(|field| field.name.chars().all(|c| c.is_ascii_lowercase() || c == '_')));
 }
 
+/// Two fields under one number could not be told apart in files that are there already.
+#[test]
+fn elements_are_unique() {
+    let elements: Vec<_> = FIELDS.iter().filter_map(|field| field.ipfix).collect();
+    let numbers: HashSet<_> = elements.iter().map(|element| (element.enterprise, element.id)).collect();
+    assert_eq!(numbers.len(), elements.len());
+}
+
 #[test]
 fn the_page_of_events_is_that_of_their_tables() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/events.md");

@@ -15,13 +15,13 @@ fn text(details: &Option<Arc<ContainerDetails>>, of: fn(&ContainerDetails) -> &O
 macro_rules! fields_of {
     ($end:ident) => {
         [
-            end_field!($end, "_container_name", "container.name", Kind::Text, "Name of the container at this end, from its runtime. Null where the runtime cannot be asked, or does not know it.", |record| {
+            end_field!($end, "_container_name", 33, "container.name", Kind::Text, "Name of the container at this end, from its runtime. Null where the runtime cannot be asked, or does not know it.", |record| {
                 text(&record.$end.container, |details| &details.name)
             }, |draft, value| set(&mut known(&mut draft.record.$end.container).name, value.text().map(Some))),
-            end_field!($end, "_container_image", "container.image.name", Kind::Text, "The image it was made from, as it was asked for.", |record| {
+            end_field!($end, "_container_image", 34, "container.image.name", Kind::Text, "The image it was made from, as it was asked for.", |record| {
                 text(&record.$end.container, |details| &details.image)
             }, |draft, value| set(&mut known(&mut draft.record.$end.container).image, value.text().map(Some))),
-            end_field!($end, "_container_labels", "container.label", Kind::Text, "Those of its labels that `--container-label` asks for: `key=value,key=value`, in the order of keys; a comma or backslash in them has a backslash before it.", |record| {
+            end_field!($end, "_container_labels", 35, "container.label", Kind::Text, "Those of its labels that `--container-label` asks for: `key=value,key=value`, in the order of keys; a comma or backslash in them has a backslash before it.", |record| {
                 text(&record.$end.container, |details| &details.labels)
             }, |draft, value| set(&mut known(&mut draft.record.$end.container).labels, value.text().map(Some))),
         ]

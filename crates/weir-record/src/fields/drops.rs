@@ -43,7 +43,7 @@ pub const FIELDS: &[Field] = &[
         nullable: true,
         unit: Unit::None,
         otel: "weir.dropped.reasons",
-        ipfix: None,
+        ipfix: Element::own(9, "drop_reasons"),
         doc: "Why, in the kernel's words (`NO_SOCKET`, `NETFILTER_DROP`), the most frequent first, with commas between them. Null where nothing was dropped.",
         read: |record| {
             let reasons = record.dropped.as_ref().and_then(|dropped| dropped.reasons.as_deref());

@@ -11,6 +11,7 @@ macro_rules! way_to {
             ..end_field!(
                 $end,
                 "_handshake_rtt",
+                161,
                 "tcp.handshake.rtt",
                 Kind::Number,
                 $doc,

@@ -4,14 +4,17 @@
 /// A field of one end of a conversation. Its name begins with the end's, which is also where it lies in a record;
 /// an end need not be known.
 macro_rules! end_field {
-    ($end:ident, $name:literal, $otel:literal, $kind:expr, $doc:literal, $read:expr, $write:expr) => {
+    ($end:ident, $name:literal, $id:literal, $otel:literal, $kind:expr, $doc:literal, $read:expr, $write:expr) => {
         $crate::field::Field {
             name: concat!(stringify!($end), $name),
             kind: $kind,
             nullable: true,
             unit: $crate::field::Unit::None,
             otel: concat!(stringify!($end), ".", $otel),
-            ipfix: None,
+            ipfix: $crate::field::Element::own(
+                $crate::field::Element::of_end(stringify!($end)) + $id,
+                concat!(stringify!($end), $name),
+            ),
             doc: $doc,
             read: $read,
             write: $write,

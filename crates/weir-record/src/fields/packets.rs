@@ -95,7 +95,7 @@ pub const FIELDS: &[Field] = &[
         nullable: true,
         unit: Unit::None,
         otel: "weir.flow.biflow.evidence",
-        ipfix: None,
+        ipfix: Element::own(4, "biflow_evidence"),
         doc: "How we know: `syn` (it sent a SYN, or was sent a SYN-ACK), `request` (ICMP), `ports` (the other port is a server's), `time` (it was seen first), `none`.",
         read: |record| {
             record
@@ -112,7 +112,7 @@ pub const FIELDS: &[Field] = &[
         nullable: true,
         unit: Unit::None,
         otel: "weir.network.tcp.state",
-        ipfix: None,
+        ipfix: Element::own(5, "tcp_state"),
         doc: "How far the conversation has come by the end of the record: `attempted`, `half_open`, `established`, `closed`, `reset`. Null unless TCP.",
         read: |record| {
             record.tcp_state.map_or(Value::Absent, |state| Value::Text(Cow::Borrowed(state.as_str())))
@@ -149,7 +149,7 @@ pub const FIELDS: &[Field] = &[
         nullable: false,
         unit: Unit::None,
         otel: "weir.network.dscp.seen",
-        ipfix: None,
+        ipfix: Element::own(6, "dscp_seen"),
         doc: "Every DSCP value that the source sent in the record.",
         read: |record| Value::Bits(if record.key.protocol().is_some() { record.dscp_seen } else { 0 }),
         write: |draft, value| set(&mut draft.record.dscp_seen, value.number()),
@@ -160,7 +160,7 @@ pub const FIELDS: &[Field] = &[
         nullable: false,
         unit: Unit::None,
         otel: "weir.network.ecn.seen",
-        ipfix: None,
+        ipfix: Element::own(7, "ecn_seen"),
         doc: "Every ECN codepoint that the source sent in the record (RFC 3168): 0 not ECT, 1 ECT(1), 2 ECT(0), 3 CE.",
         read: |record| Value::Bits(record.ecn_seen.into()),
         write: |draft, value| set(&mut draft.record.ecn_seen, value.number()),
@@ -215,7 +215,7 @@ pub const FIELDS: &[Field] = &[
         nullable: false,
         unit: Unit::None,
         otel: "weir.network.fragmented",
-        ipfix: None,
+        ipfix: Element::own(8, "fragmented"),
         doc: "Whether some of the packets, of either direction, were IP fragments.",
         read: |record| Value::Flag(record.fragmented),
         write: |draft, value| set(&mut draft.record.fragmented, value.flag()),
@@ -237,7 +237,7 @@ pub const FIELDS: &[Field] = &[
         nullable: true,
         unit: Unit::None,
         otel: "weir.flow.reverse.sampling_rate",
-        ipfix: None,
+        ipfix: Element::reverse(34, "reverseSamplingInterval"),
         doc: "As `sampling_rate`, for `reverse_packets` and `reverse_bytes`.",
         read: |record| record.reverse.map(|reverse| reverse.sampling_rate).into(),
         write: |draft, value| set(&mut draft.reverse().sampling_rate, value.number()),
