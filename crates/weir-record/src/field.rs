@@ -204,6 +204,12 @@ pub struct Field {
     pub(crate) write: fn(&mut Draft, Value<'_>) -> Option<()>,
 }
 
+impl fmt::Debug for Field {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(self.name)
+    }
+}
+
 impl Serialize for FlowRecord {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(Some(FIELDS.len() + 1))?;

@@ -1,0 +1,134 @@
+//! Records become messages.
+
+use super::layout::{Presence, Shape, lay, template};
+use super::message::Message;
+use super::types;
+use crate::element::{Written, written};
+use crate::wire::{FIRST_TEMPLATE, MESSAGE_HEADER, OPTIONS_TEMPLATES, SET_HEADER, TEMPLATES};
+use std::collections::HashMap;
+use weir_record::{Field, FlowRecord};
+
+/// A record that fits in no message, or needs one template too many.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a record of {needed} bytes with its template, where a message has {most}")]
+pub struct TooLarge {
+    /// Bytes of a message with this record alone.
+    pub needed: usize,
+    /// Bytes that a message may have.
+    pub most: usize,
+}
+
+/// Makes messages of records. A template stands before the first record that needs it, once: for connections that lose
+/// nothing, and for files.
+#[derive(Debug)]
+pub struct Encoder {
+    fields: Vec<Written>,
+    domain: u32,
+    most: usize,
+    time: u32,
+    /// Records of data in all messages before.
+    sequence: u32,
+    templates: HashMap<Box<Shape>, u16>,
+    message: Message,
+    /// Of the record at hand.
+    shape: Vec<Presence>,
+    data: Vec<u8>,
+}
+
+impl Encoder {
+    /// Messages of this observation domain, of so many bytes at most.
+    pub fn new(domain: u32, most: u16) -> Self {
+        Self {
+            fields: written().to_vec(),
+            domain,
+            most: most.into(),
+            time: 0,
+            sequence: 0,
+            templates: HashMap::new(),
+            message: Message::empty(),
+            shape: Vec::new(),
+            data: Vec::new(),
+        }
+    }
+
+    /// Only these fields of each record; those that are in no message ([`is_written`](Self::is_written)) are left out.
+    #[must_use]
+    pub fn of(mut self, fields: &[&Field]) -> Self {
+        self.fields.retain(|written| fields.iter().any(|field| field.name == written.field.name));
+        self
+    }
+
+    /// Whether a field has an element.
+    pub fn is_written(field: &Field) -> bool {
+        field.ipfix.is_some()
+    }
+
+    /// When the messages from now on are sent, in seconds since the epoch.
+    pub fn set_time(&mut self, seconds: u32) {
+        self.time = seconds;
+    }
+
+    /// Messages that say what our own elements are (RFC 5610). They stand before all others.
+    pub fn types(&mut self) -> Vec<Vec<u8>> {
+        let mut messages: Vec<_> = self.end().into_iter().collect();
+        self.message.put(OPTIONS_TEMPLATES, &types::template());
+        let records: Vec<_> = types::records(&self.fields).collect();
+        for record in records {
+            if self.message.len() + self.message.cost(types::TEMPLATE, record.len()) > self.most {
+                messages.extend(self.end());
+            }
+            self.message.put(types::TEMPLATE, &record);
+        }
+        messages.extend(self.end());
+        messages
+    }
+
+    /// Adds a record. Where it does not fit in the message any more, that is handed out, and the record is in the next.
+    ///
+    /// # Errors
+    /// It fits in no message: it is left out.
+    pub fn add(&mut self, record: &FlowRecord) -> Result<Option<Vec<u8>>, TooLarge> {
+        lay(&self.fields, record, &mut self.shape, &mut self.data);
+        let known = self.templates.get(&self.shape[..]).copied();
+        let (id, new) = match known {
+            Some(id) => (id, None),
+            None => {
+                let id = self.next_template()?;
+                (id, Some(template(&self.fields, &self.shape, id)))
+            }
+        };
+        let of_template = new.as_ref().map_or(0, Vec::len);
+        let alone = MESSAGE_HEADER + 2 * SET_HEADER + of_template + self.data.len();
+        if alone > self.most {
+            return Err(TooLarge { needed: alone, most: self.most });
+        }
+        let cost = match &new {
+            Some(_) => 2 * SET_HEADER + of_template + self.data.len(),
+            None => self.message.cost(id, self.data.len()),
+        };
+        let full = if self.message.len() + cost > self.most { self.end() } else { None };
+        if let Some(template) = new {
+            self.message.put(TEMPLATES, &template);
+            self.templates.insert(self.shape.clone().into(), id);
+        }
+        self.message.put(id, &self.data);
+        Ok(full)
+    }
+
+    /// The number of one more template.
+    fn next_template(&self) -> Result<u16, TooLarge> {
+        let next = usize::from(FIRST_TEMPLATE) + 1 + self.templates.len();
+        u16::try_from(next).map_err(|_| TooLarge { needed: next, most: self.most })
+    }
+
+    /// Ends the message, where there is anything in it.
+    pub fn end(&mut self) -> Option<Vec<u8>> {
+        if self.message.is_empty() {
+            return None;
+        }
+        let message = std::mem::replace(&mut self.message, Message::empty());
+        let (bytes, records) = message.end(self.time, self.sequence, self.domain);
+        self.sequence = self.sequence.wrapping_add(records);
+        Some(bytes)
+    }
+}
