@@ -14,6 +14,7 @@ mod history;
 mod json;
 mod options;
 mod output;
+mod records;
 mod reload;
 mod run;
 mod shell;

@@ -28,6 +28,14 @@ pub fn json_line(out: &mut impl Write, object: &impl Serialize) -> io::Result<()
     out.write_all(b"\n")
 }
 
+/// A reader that has seen enough is one, whoever tells of it.
+pub fn of_csv(error: csv::Error) -> io::Error {
+    match error.into_kind() {
+        csv::ErrorKind::Io(error) => error,
+        other => io::Error::other(format!("cannot write CSV: {other:?}")),
+    }
+}
+
 /// How a command ends that has printed. A reader that has seen enough is no mishap.
 pub fn end(printed: io::Result<()>) -> Result<ExitCode> {
     match printed {

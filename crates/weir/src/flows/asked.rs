@@ -1,15 +1,15 @@
 //! What is asked: which flows, of which time, and what of them.
 
 use super::Arguments;
-use super::columns::Column;
 use super::shown::Format;
 use crate::history::Sources;
+use crate::records::{Column, csv, is_kept, named, parquet, read_for};
 use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 use weir_filter::Filter;
 use weir_record::{FlowRecord, Kind};
-use weir_store::{KEY, Question, Table};
+use weir_store::Question;
 
 /// How many are shown where nothing else is said.
 const LAST: usize = 20;
@@ -90,10 +90,6 @@ impl Asked {
     }
 }
 
-fn named(flag: &str, names: &[String]) -> Result<Vec<Column>, String> {
-    names.iter().map(|name| Column::named(name).map_err(|error| format!("{flag}: {error}"))).collect()
-}
-
 fn past(arguments: &Arguments) -> Result<Past, String> {
     let is_bounded = arguments.since.is_some() || arguments.until.is_some() || arguments.all;
     match arguments.last {
@@ -109,7 +105,6 @@ fn past(arguments: &Arguments) -> Result<Past, String> {
 
 /// Whether the format can show them.
 fn fit(format: Format, fields: &[Column], groups: &[Column]) -> Result<(), String> {
-    let ends = |column: &&Column| matches!(column, Column::Ends { .. });
     let lists = |column: &&Column| column.kind() == Kind::Observations;
     if let Some(column) =
         groups.iter().find(|column| lists(column) || !column.fields().all(|field| is_kept(field.name)))
@@ -119,41 +114,11 @@ fn fit(format: Format, fields: &[Column], groups: &[Column]) -> Result<(), Strin
     if !groups.is_empty() && format == Format::Parquet {
         return Err("-o parquet is of records: sums are table, json or csv".into());
     }
-    if let Some(column) = fields.iter().find(ends).filter(|_| format == Format::Parquet) {
-        return Err(format!(
-            "--fields: in Parquet each end has a column of its own: source_{}",
-            column.name()
-        ));
+    match format {
+        Format::Parquet => parquet::fit(fields),
+        Format::Csv | Format::Table | Format::Wide => csv::fit(fields),
+        Format::Json => Ok(()),
     }
-    if let Some(column) =
-        fields.iter().find(lists).filter(|_| !matches!(format, Format::Json | Format::Parquet))
-    {
-        return Err(format!(
-            "--fields: {} is a list of objects: it is in json and parquet only",
-            column.name()
-        ));
-    }
-    Ok(())
-}
-
-fn is_kept(name: &str) -> bool {
-    Table::flows().columns.iter().any(|column| column.name == name)
-}
-
-/// What has to be read to show these.
-fn read_for(fields: &[Column]) -> Option<Vec<&'static str>> {
-    // What these follow from is nearly all that there is.
-    let is_plain = |column: &Column| {
-        column.kind() != Kind::Observations && column.fields().all(|field| is_kept(field.name))
-    };
-    if fields.is_empty() || !fields.iter().all(is_plain) {
-        return None;
-    }
-    // A record is not one without its key and times.
-    let always = ["flow_id", "start", "end"].into_iter().chain(KEY.iter().copied());
-    let names: BTreeSet<_> =
-        fields.iter().flat_map(Column::fields).map(|field| field.name).chain(always).collect();
-    Some(names.into_iter().collect())
 }
 
 /// What has to be read to sum by these.

@@ -1,23 +1,21 @@
 //! `weir flows`: what was kept and what goes on, asked with one set of flags.
 
 mod asked;
-mod columns;
 mod newest;
-mod ordered;
 mod shown;
 mod sums;
 
 use crate::history::{self, Conditions, Sources};
 use crate::output;
+use crate::records::{Row, Shows, ordered};
 use crate::run::say;
 use crate::stop::Stop;
 use anyhow::{Result, bail};
 use asked::{Asked, Past};
 use clap::Args;
 use jiff::Zoned;
-use newest::{Row, newest};
-use ordered::ordered;
-use shown::{Format, Shows, Sort};
+use newest::newest;
+use shown::{Format, Sort};
 use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -136,7 +134,7 @@ fn print_past(
         }
         Past::All => {
             let mut count = 0;
-            ordered(sources, asked, |rows| {
+            ordered(sources, &asked.question(), |rows| {
                 count += rows.len();
                 shows.show(&rows)
             })?;

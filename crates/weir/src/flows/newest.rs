@@ -2,21 +2,14 @@
 
 use super::asked::Asked;
 use crate::history::Sources;
+use crate::records::Row;
 use std::cmp::{Ordering, Reverse};
 use std::collections::BinaryHeap;
-use weir_record::FlowRecord;
 use weir_store::flow_records;
 
 /// How far back it looks first, in nanoseconds; each further look is as long as this many of the one before.
 const FIRST: u64 = 1_000_000_000;
 const LONGER: u64 = 4;
-
-/// A record, and whether it goes on.
-#[derive(Debug, Clone)]
-pub struct Row {
-    pub record: FlowRecord,
-    pub is_open: bool,
-}
 
 /// By end; of two that end together the one that was met first is the newer one.
 struct Held {
@@ -104,6 +97,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
     use weir_filter::generate;
+    use weir_record::FlowRecord;
 
     proptest! {
         #[test]

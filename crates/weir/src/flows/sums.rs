@@ -1,6 +1,6 @@
 //! What flows add up to, group by group.
 
-use super::columns::{Column, joined};
+use crate::records::{Column, joined};
 use arrow_array::{Array, ArrayRef, RecordBatch};
 use std::borrow::Cow;
 use std::collections::HashMap;

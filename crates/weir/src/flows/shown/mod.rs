@@ -1,18 +1,15 @@
 //! How flows are shown.
 
-mod csv;
-mod json;
-mod parquet;
 mod sums;
 mod table;
 
 pub use sums::{Sort, print};
 
 use super::asked::Asked;
-use super::newest::Row;
-use anyhow::Result;
+use crate::records::{Shows, csv, json, parquet};
+use anyhow::{Result, bail};
 use clap::ValueEnum;
-use std::io;
+use std::io::{self, IsTerminal};
 
 /// For people, or for programs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -29,17 +26,6 @@ pub enum Format {
     Parquet,
 }
 
-/// Where records are shown.
-pub trait Shows {
-    /// Some more.
-    fn show(&mut self, rows: &[Row]) -> io::Result<()>;
-
-    /// That was all.
-    fn end(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
 /// On standard output.
 ///
 /// # Errors
@@ -49,8 +35,11 @@ pub fn new(format: Format, asked: &Asked) -> Result<Box<dyn Shows + '_>> {
         Format::Table if asked.fields.is_empty() => Box::new(table::Rows::usual()),
         Format::Table => Box::new(table::Rows::of(&asked.fields)),
         Format::Wide => Box::new(table::Rows::wide(&asked.fields)),
-        Format::Json => Box::new(json::Lines::new(&asked.fields)),
-        Format::Csv => Box::new(csv::Lines::new(&asked.fields)),
-        Format::Parquet => Box::new(parquet::File::new(&asked.fields)?),
+        Format::Json => Box::new(json::Lines::new(&asked.fields, io::stdout())),
+        Format::Csv => Box::new(csv::Lines::new(&asked.fields, io::stdout())),
+        Format::Parquet if io::stdout().is_terminal() => {
+            bail!("Parquet is not for a terminal: write it to a file, weir flows … -o parquet > FILE")
+        }
+        Format::Parquet => Box::new(parquet::File::new(&asked.fields, io::stdout())?),
     })
 }

@@ -1,12 +1,11 @@
 //! Sums, printed.
 
 use super::Format;
-use super::csv::of_io;
 use super::table::{terminal, title};
-use crate::flows::columns::{Column, raw};
 use crate::flows::sums::{Cell, Sum};
 use crate::history::day_and_time;
-use crate::output::{self, InOrder};
+use crate::output::{self, InOrder, of_csv};
+use crate::records::{Column, raw};
 use crate::table::{self, Align};
 use crate::text;
 use clap::ValueEnum;
@@ -156,14 +155,14 @@ fn print_csv(columns: &[Column], lines: &[Line]) -> io::Result<()> {
     let mut out = Writer::from_writer(io::stdout());
     let names = sums(&Sum::default()).map(|(name, _)| name);
     out.write_record(["type"].into_iter().chain(columns.iter().map(Column::name)).chain(names))
-        .map_err(of_io)?;
+        .map_err(of_csv)?;
     for line in lines {
         let own = columns.iter().enumerate().map(|(place, _)| {
             let cell = line.cells.as_ref().and_then(|cells| cells.get(place));
             cell.map_or_else(String::new, |cell| raw(&cell.value()))
         });
         let sums = sums(&line.sum).map(|(_, value)| raw(&value));
-        out.write_record([kind(line).to_owned()].into_iter().chain(own).chain(sums)).map_err(of_io)?;
+        out.write_record([kind(line).to_owned()].into_iter().chain(own).chain(sums)).map_err(of_csv)?;
     }
     out.flush()
 }

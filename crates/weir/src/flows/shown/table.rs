@@ -1,10 +1,8 @@
 //! Flows as lines for people.
 
-use super::Shows;
 use crate::columns::columns;
-use crate::flows::columns::Column;
-use crate::flows::newest::Row;
 use crate::history::day_and_time;
+use crate::records::{Column, Row, Shows};
 use crate::table::{self, Align};
 use crate::text;
 use jiff::Zoned;

@@ -1,26 +1,24 @@
 //! One JSON object a line.
 
-use super::Shows;
-use crate::flows::columns::Column;
-use crate::flows::newest::Row;
+use super::{Column, Row, Shows};
 use crate::output::{self, InOrder};
-use std::io::{self, BufWriter, Stdout, Write};
+use std::io::{self, BufWriter, Write};
 use weir_record::Value;
 
 /// The record as everywhere, or what was chosen of it.
-pub struct Lines<'f> {
+pub struct Lines<'f, W: Write> {
     /// All where there are none.
     fields: &'f [Column],
-    out: BufWriter<Stdout>,
+    out: BufWriter<W>,
 }
 
-impl<'f> Lines<'f> {
-    pub fn new(fields: &'f [Column]) -> Self {
-        Self { fields, out: BufWriter::with_capacity(64 * 1024, io::stdout()) }
+impl<'f, W: Write> Lines<'f, W> {
+    pub fn new(fields: &'f [Column], out: W) -> Self {
+        Self { fields, out: BufWriter::with_capacity(64 * 1024, out) }
     }
 }
 
-impl Shows for Lines<'_> {
+impl<W: Write> Shows for Lines<'_, W> {
     fn show(&mut self, rows: &[Row]) -> io::Result<()> {
         for Row { record, .. } in rows {
             if self.fields.is_empty() {

@@ -1,7 +1,9 @@
 //! What of a record is shown, or summed by: a field, or the same field of both ends.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use weir_record::{FIELDS, Field, FlowRecord, Kind, Unit, Value};
+use weir_store::{KEY, Table};
 
 /// One of them.
 #[derive(Clone, Copy)]
@@ -92,6 +94,32 @@ pub fn raw(value: &Value<'_>) -> String {
         Ok(serde_json::Value::Null) | Err(_) => String::new(),
         Ok(other) => other.to_string(),
     }
+}
+
+/// Those of these names, or the mistake in them, with the flag that they are from.
+pub fn named(flag: &str, names: &[String]) -> Result<Vec<Column>, String> {
+    names.iter().map(|name| Column::named(name).map_err(|error| format!("{flag}: {error}"))).collect()
+}
+
+/// Whether the history has a column of it.
+pub fn is_kept(name: &str) -> bool {
+    Table::flows().columns.iter().any(|column| column.name == name)
+}
+
+/// What has to be read to show these.
+pub fn read_for(fields: &[Column]) -> Option<Vec<&'static str>> {
+    // What these follow from is nearly all that there is.
+    let is_plain = |column: &Column| {
+        column.kind() != Kind::Observations && column.fields().all(|field| is_kept(field.name))
+    };
+    if fields.is_empty() || !fields.iter().all(is_plain) {
+        return None;
+    }
+    // A record is not one without its key and times.
+    let always = ["flow_id", "start", "end"].into_iter().chain(KEY.iter().copied());
+    let names: BTreeSet<_> =
+        fields.iter().flat_map(Column::fields).map(|field| field.name).chain(always).collect();
+    Some(names.into_iter().collect())
 }
 
 fn unknown(name: &str) -> String {

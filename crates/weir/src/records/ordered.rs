@@ -1,11 +1,10 @@
 //! All of them by end, in pieces that fit into memory. Files are cut by time, but within a piece of a file rows lie as
 //! they are small, not as they came.
 
-use super::asked::Asked;
-use super::newest::Row;
+use super::Row;
 use crate::history::Sources;
 use std::io;
-use weir_store::flow_records;
+use weir_store::{Question, flow_records};
 
 /// Records that are put in order together, about 2 KB each.
 const TOGETHER: usize = 65_536;
@@ -21,15 +20,15 @@ struct TooMany;
 /// Those of `take`.
 pub fn ordered(
     sources: &mut Sources,
-    asked: &Asked,
+    question: &Question,
     mut take: impl FnMut(Vec<Row>) -> io::Result<()>,
 ) -> io::Result<()> {
     let Some((first, last)) = sources.times() else { return Ok(()) };
-    let (mut from, until) = (first.max(*asked.times.start()), last.min(*asked.times.end()));
+    let (mut from, until) = (first.max(*question.times.start()), last.min(*question.times.end()));
     let mut length = until.saturating_sub(from);
     while from <= until {
         let to = from.saturating_add(length).min(until);
-        match read(sources, asked, (from, to)) {
+        match read(sources, question, (from, to)) {
             Ok(mut rows) => {
                 rows.sort_by_key(|row| row.record.end);
                 take(rows)?;
@@ -43,9 +42,9 @@ pub fn ordered(
 }
 
 /// Those that ended in this time. In an instant there may be any number: they are in order.
-fn read(sources: &mut Sources, asked: &Asked, (from, to): (u64, u64)) -> Result<Vec<Row>, TooMany> {
+fn read(sources: &mut Sources, question: &Question, (from, to): (u64, u64)) -> Result<Vec<Row>, TooMany> {
     let mut rows = Vec::new();
-    sources.read(asked.question_within(from..=to), |batch| {
+    sources.read(Question { times: from..=to, ..question.clone() }, |batch| {
         rows.extend(flow_records(batch).flatten().map(|record| Row { record, is_open: false }));
         if rows.len() > TOGETHER && from < to { Err(TooMany) } else { Ok(()) }
     })?;

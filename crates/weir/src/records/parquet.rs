@@ -1,8 +1,6 @@
 //! A Parquet file, of the same columns as the history.
 
-use super::Shows;
-use crate::flows::columns::Column;
-use crate::flows::newest::Row;
+use super::{Column, Row, Shows};
 use ::parquet::arrow::ArrowWriter;
 use ::parquet::basic::{Compression, ZstdLevel};
 use ::parquet::errors::ParquetError;
@@ -10,7 +8,7 @@ use ::parquet::file::properties::WriterProperties;
 use anyhow::{Result, bail};
 use arrow_array::{RecordBatch, new_null_array};
 use arrow_schema::{Schema, SchemaRef};
-use std::io::{self, IsTerminal, Stdout};
+use std::io::{self, Write};
 use std::sync::Arc;
 use weir_record::FlowRecord;
 use weir_store::{FlowRows, Table};
@@ -18,30 +16,35 @@ use weir_store::{FlowRows, Table};
 /// Rows in a row group: what is held in memory.
 const GROUP: usize = 131_072;
 
-/// Written to standard output.
-pub struct File {
+/// Whether it can hold these fields, or the mistake in them.
+pub fn fit(fields: &[Column]) -> Result<(), String> {
+    let ends = |column: &&Column| matches!(column, Column::Ends { .. });
+    fields.iter().find(ends).map_or(Ok(()), |column| {
+        Err(format!("--fields: in Parquet each end has a column of its own: source_{}", column.name()))
+    })
+}
+
+/// Written as it goes, a row group at a time.
+pub struct File<W: Write + Send> {
     schema: SchemaRef,
     rows: FlowRows,
     /// None once it has ended.
-    out: Option<ArrowWriter<Stdout>>,
+    out: Option<ArrowWriter<W>>,
 }
 
-impl File {
+impl<W: Write + Send> File<W> {
     /// Of these fields, or of all.
     ///
     /// # Errors
-    /// Nobody could read it on a terminal.
-    pub fn new(fields: &[Column]) -> Result<Self> {
-        if io::stdout().is_terminal() {
-            bail!("Parquet is not for a terminal: write it to a file, weir flows … -o parquet > FILE");
-        }
+    /// It cannot be written to, or a field is not kept.
+    pub fn new(fields: &[Column], out: W) -> Result<Self> {
         let schema = schema(fields)?;
         let compression = Compression::ZSTD(ZstdLevel::default());
         let properties = WriterProperties::builder()
             .set_compression(compression)
             .set_max_row_group_row_count(Some(GROUP))
             .build();
-        let out = ArrowWriter::try_new(io::stdout(), Arc::clone(&schema), Some(properties))?;
+        let out = ArrowWriter::try_new(out, Arc::clone(&schema), Some(properties))?;
         Ok(Self { schema, rows: FlowRows::default(), out: Some(out) })
     }
 
@@ -80,7 +83,7 @@ fn of_io(error: ParquetError) -> io::Error {
     }
 }
 
-impl Shows for File {
+impl<W: Write + Send> Shows for File<W> {
     fn show(&mut self, rows: &[Row]) -> io::Result<()> {
         let batch = self.batch(rows).map_err(io::Error::other)?;
         match &mut self.out {
