@@ -9,6 +9,7 @@ mod config;
 mod cost;
 mod demo;
 mod diff;
+mod export;
 mod flows;
 mod history;
 mod json;
@@ -56,6 +57,8 @@ enum Command {
     Flows(Box<flows::Arguments>),
     /// Compare two periods: who is new, who is gone, and what has changed
     Diff(Box<diff::Arguments>),
+    /// Write flows that were kept into a file: Parquet, CSV, JSON or IPFIX
+    Export(Box<export::Arguments>),
     /// Print the sockets there are now, or the processes that have them
     #[command(subcommand)]
     Snapshot(snapshot::Command),
@@ -99,6 +102,7 @@ fn main() -> ExitCode {
         Some(Command::Top(arguments)) => top::run(&arguments),
         Some(Command::Flows(arguments)) => flows::run(&arguments),
         Some(Command::Diff(arguments)) => diff::run(&arguments),
+        Some(Command::Export(arguments)) => export::run(&arguments),
         Some(Command::Snapshot(command)) => snapshot::run(&command),
         Some(Command::Trace(arguments)) => trace::run(&arguments),
         Some(Command::Why(arguments)) => why::run(&arguments),

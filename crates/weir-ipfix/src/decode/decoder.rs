@@ -152,8 +152,7 @@ impl Domain {
                 Some(Told::Template(..)) => tally.add(Cause::BadTemplate, 1),
                 // Where the next one begins cannot be known.
                 None => {
-                    let is_padding = set.0.iter().all(|byte| *byte == 0) && set.len() < SET_HEADER;
-                    tally.add(Cause::BadTemplate, if is_padding { 0 } else { 1 });
+                    tally.add(Cause::BadTemplate, 1);
                     return;
                 }
             }
@@ -187,6 +186,7 @@ impl Domain {
                 self.boot = flow.boot().or(self.boot);
                 continue;
             }
+            tally.add(Cause::UnknownElement, template.unknown);
             match flow.record(template.is_foreign, Around { sent, boot: self.boot }, tally) {
                 Some(record) => {
                     tally.records += 1;

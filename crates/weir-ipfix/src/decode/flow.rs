@@ -40,7 +40,6 @@ impl<'b> Flow<'b> {
                 tally.add(Cause::BadValue, 1);
             }
         }
-        tally.add(Cause::UnknownElement, template.unknown);
         Some(flow)
     }
 

@@ -10,9 +10,9 @@ use weir_record::{Field, FlowRecord};
 
 /// A record that fits in no message, or needs one template too many.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a record of {needed} bytes with its template, where a message has {most}")]
+#[error("a message of {needed} bytes would be needed, where {most} are allowed")]
 pub struct TooLarge {
-    /// Bytes of a message with this record alone.
+    /// Bytes of a message with this record, or its template, alone.
     pub needed: usize,
     /// Bytes that a message may have.
     pub most: usize,
@@ -71,48 +71,51 @@ impl Encoder {
     /// Messages that say what our own elements are (RFC 5610). They stand before all others.
     pub fn types(&mut self) -> Vec<Vec<u8>> {
         let mut messages: Vec<_> = self.end().into_iter().collect();
-        self.message.put(OPTIONS_TEMPLATES, &types::template());
         let records: Vec<_> = types::records(&self.fields).collect();
-        for record in records {
-            if self.message.len() + self.message.cost(types::TEMPLATE, record.len()) > self.most {
-                messages.extend(self.end());
-            }
-            self.message.put(types::TEMPLATE, &record);
+        if !records.is_empty() {
+            self.message.put(OPTIONS_TEMPLATES, &types::template());
         }
+        records.iter().for_each(|record| messages.extend(self.put(types::TEMPLATE, record)));
         messages.extend(self.end());
         messages
     }
 
-    /// Adds a record. Where it does not fit in the message any more, that is handed out, and the record is in the next.
+    /// Adds a record, and hands out the messages that are full by it: one as a rule, or none.
     ///
     /// # Errors
     /// It fits in no message: it is left out.
-    pub fn add(&mut self, record: &FlowRecord) -> Result<Option<Vec<u8>>, TooLarge> {
+    pub fn add(&mut self, record: &FlowRecord) -> Result<Vec<Vec<u8>>, TooLarge> {
         lay(&self.fields, record, &mut self.shape, &mut self.data);
-        let known = self.templates.get(&self.shape[..]).copied();
-        let (id, new) = match known {
-            Some(id) => (id, None),
+        self.fits_alone(self.data.len())?;
+        let mut full = Vec::new();
+        let id = match self.templates.get(&self.shape[..]) {
+            Some(id) => *id,
             None => {
                 let id = self.next_template()?;
-                (id, Some(template(&self.fields, &self.shape, id)))
+                let template = template(&self.fields, &self.shape, id);
+                self.fits_alone(template.len())?;
+                full.extend(self.put(TEMPLATES, &template));
+                self.templates.insert(self.shape.clone().into(), id);
+                id
             }
         };
-        let of_template = new.as_ref().map_or(0, Vec::len);
-        let alone = MESSAGE_HEADER + 2 * SET_HEADER + of_template + self.data.len();
-        if alone > self.most {
-            return Err(TooLarge { needed: alone, most: self.most });
-        }
-        let cost = match &new {
-            Some(_) => 2 * SET_HEADER + of_template + self.data.len(),
-            None => self.message.cost(id, self.data.len()),
-        };
-        let full = if self.message.len() + cost > self.most { self.end() } else { None };
-        if let Some(template) = new {
-            self.message.put(TEMPLATES, &template);
-            self.templates.insert(self.shape.clone().into(), id);
-        }
-        self.message.put(id, &self.data);
+        let data = std::mem::take(&mut self.data);
+        full.extend(self.put(id, &data));
+        self.data = data;
         Ok(full)
+    }
+
+    fn fits_alone(&self, record: usize) -> Result<(), TooLarge> {
+        let needed = MESSAGE_HEADER + SET_HEADER + record;
+        if needed > self.most { Err(TooLarge { needed, most: self.most }) } else { Ok(()) }
+    }
+
+    /// Adds what fits in a message: where it does not fit in this one, that is handed out.
+    fn put(&mut self, set: u16, record: &[u8]) -> Option<Vec<u8>> {
+        let length = self.message.len() + self.message.cost(set, record.len());
+        let full = if length > self.most { self.end() } else { None };
+        self.message.put(set, record);
+        full
     }
 
     /// The number of one more template.

@@ -38,8 +38,7 @@ impl<W: Write> Writer<W> {
     /// Those of `out`.
     pub fn write(&mut self, record: &FlowRecord) -> io::Result<()> {
         match self.encoder.add(record) {
-            Ok(Some(message)) => self.out.write_all(&message),
-            Ok(None) => Ok(()),
+            Ok(full) => full.iter().try_for_each(|message| self.out.write_all(message)),
             Err(TooLarge { .. }) => {
                 self.left_out += 1;
                 Ok(())

@@ -76,6 +76,16 @@ impl Sources {
         Self::at_one_moment(directory, store, agent)
     }
 
+    /// What was kept, and nothing of what goes on: no agent is asked.
+    ///
+    /// # Errors
+    /// There is no history.
+    pub fn kept(data_dir: Option<&Path>) -> Result<Self> {
+        let directory = directory(data_dir);
+        let store = open(&directory)?;
+        Self::at_one_moment(directory, Some(store), None)
+    }
+
     fn at_one_moment(directory: PathBuf, store: Option<Store>, agent: Option<Agent>) -> Result<Self> {
         let snapshot = || store.as_ref().map(|store| store.snapshot(Table::flows())).transpose();
         let nothing = Self {

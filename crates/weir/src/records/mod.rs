@@ -2,6 +2,7 @@
 
 mod columns;
 pub mod csv;
+pub mod ipfix;
 pub mod json;
 mod ordered;
 pub mod parquet;

@@ -94,7 +94,7 @@ impl<W: Write + Send> Shows for File<W> {
 
     fn end(&mut self) -> io::Result<()> {
         match self.out.take() {
-            Some(out) => out.close().map(drop).map_err(of_io),
+            Some(out) => out.into_inner().map_err(of_io)?.flush(),
             None => Ok(()),
         }
     }
