@@ -23,6 +23,7 @@ pub mod frames_ipv6;
 pub mod groups;
 pub mod inject;
 pub mod iperf;
+pub mod ipfix;
 pub mod lines;
 pub mod lookups;
 pub mod mmdb;

@@ -27,10 +27,12 @@ impl Stop {
         Ok(Self { signalled, deadline: after.map(|after| Instant::now() + after) })
     }
 
-    /// Also when the terminal is closed.
+    /// Also when the terminal is closed, unless under nohup(1).
     pub fn on_hangup(self) -> Result<Self> {
-        signal_hook::flag::register(SIGHUP, Arc::clone(&self.signalled))
-            .context("cannot listen for signals")?;
+        if !is_ignored(SIGHUP) {
+            signal_hook::flag::register(SIGHUP, Arc::clone(&self.signalled))
+                .context("cannot listen for signals")?;
+        }
         Ok(self)
     }
 
@@ -39,9 +41,14 @@ impl Stop {
         self.deadline = time.map(|time| Instant::now() + time);
     }
 
+    /// Whether a signal says so, for what does not write to standard output.
+    pub fn is_signalled(&self) -> bool {
+        self.signalled.load(Ordering::Relaxed)
+    }
+
     /// Whether it is time.
     pub fn is_due(&self) -> bool {
-        self.signalled.load(Ordering::Relaxed)
+        self.is_signalled()
             || self.deadline.is_some_and(|deadline| Instant::now() >= deadline)
             || is_closed(std::io::stdout())
     }

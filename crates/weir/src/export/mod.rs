@@ -102,7 +102,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
 fn write(asked: &Asked, sources: &mut Sources, shows: &mut dyn Shows, stop: &Stop) -> io::Result<usize> {
     let mut count = 0;
     ordered(sources, &asked.question, |rows| {
-        if stop.is_due() {
+        if stop.is_signalled() {
             return Err(ErrorKind::Interrupted.into());
         }
         count += rows.len();
