@@ -40,7 +40,7 @@ lint: setup-test ## formats, clippy, shellcheck, the minimum Rust version
 	scripts/lint
 
 generate: setup ## write the generated files anew; `make test` finds them out of date
-	WEIR_BLESS=1 $(cargo) test --release -p weir-kernel -p weir-record -p weir --test twins --test fields --test configuration
+	WEIR_BLESS=1 $(cargo) test --release -p weir-kernel -p weir-record -p weir-ipfix -p weir --test twins --test fields --test elements --test configuration
 	WEIR_BLESS=1 $(cargo) test --release -p weir-study --lib schema
 
 clean: ## remove what was built

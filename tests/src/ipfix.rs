@@ -148,7 +148,7 @@ fn own_value((name, kind, semantics): (&str, &str, &str), hex: &str) -> Value {
         // Within its minute: seconds since 1900 and a fraction of 2^32.
         ("17", _) => {
             let seconds = (number() >> 32) % 60;
-            json!(format!("{seconds:02}.{:09}Z", (number() & 0xffff_ffff) * 1_000_000_000 >> 32))
+            json!(format!("{seconds:02}.{:09}Z", ((number() & 0xffff_ffff) * 1_000_000_000) >> 32))
         }
         other => panic!("{name} is of {other:?}"),
     }

@@ -101,6 +101,9 @@ use self::Hint::*;
 use self::Means::*;
 use self::Type::*;
 
+/// The rank of what is told by who began, not by which way it went.
+const BY_ROLE: u8 = 3;
+
 /// IANA's (RFC 7012), those of them that say something of a flow that a record has a place for.
 #[rustfmt::skip]
 const IANA: &[(u16, &str, Type, Means)] = &[
@@ -157,15 +160,15 @@ const IANA: &[(u16, &str, Type, Means)] = &[
     (226, "postNATDestinationIPv4Address", Ipv4, Is("translated_destination_address")),
     (227, "postNAPTSourceTransportPort", Unsigned(2), Is("translated_source_port")),
     (228, "postNAPTDestinationTransportPort", Unsigned(2), Is("translated_destination_port")),
-    (231, "initiatorOctets", Unsigned(8), Tells("bytes", 3)),
-    (232, "responderOctets", Unsigned(8), Tells("reverse_bytes", 3)),
+    (231, "initiatorOctets", Unsigned(8), Tells("bytes", BY_ROLE)),
+    (232, "responderOctets", Unsigned(8), Tells("reverse_bytes", BY_ROLE)),
     (239, "biflowDirection", Unsigned(1), Is("biflow_direction")),
     (243, "dot1qVlanId", Unsigned(2), Tells("vlan", 1)),
     (256, "ethernetType", Unsigned(2), Is("ethertype")),
     (281, "postNATSourceIPv6Address", Ipv6, IsElse("translated_source_address")),
     (282, "postNATDestinationIPv6Address", Ipv6, IsElse("translated_destination_address")),
-    (298, "initiatorPackets", Unsigned(8), Tells("packets", 3)),
-    (299, "responderPackets", Unsigned(8), Tells("reverse_packets", 3)),
+    (298, "initiatorPackets", Unsigned(8), Tells("packets", BY_ROLE)),
+    (299, "responderPackets", Unsigned(8), Tells("reverse_packets", BY_ROLE)),
     (322, "observationTimeSeconds", Seconds, Times(Observed)),
     (323, "observationTimeMilliseconds", Milliseconds, Times(Observed)),
     (324, "observationTimeMicroseconds", Microseconds, Times(Observed)),
@@ -189,14 +192,14 @@ fn all() -> impl Iterator<Item = Known> {
         let element = Element { enterprise: 0, id, name };
         Known { element, kind, means }
     });
-    let reverse = IANA.iter().filter_map(|&(id, name, kind, means)| {
+    let reverse = IANA.iter().filter_map(|&(id, plain, kind, means)| {
         let of = |name: &str| field_named(&format!("reverse_{name}"));
-        let (field, means) = match means {
-            Is(name) => of(name).map(|field| (field, Is(field.name)))?,
-            Tells(name, rank) => of(name).map(|field| (field, Tells(field.name, rank)))?,
+        let (name, means) = match means {
+            Is(name) => of(name).and_then(|field| Some((field.ipfix?.name, Is(field.name))))?,
+            // The initiator's and the responder's are each other's reverse already.
+            Tells(name, rank) if rank < BY_ROLE => (plain, Tells(of(name)?.name, rank)),
             _ => return None,
         };
-        let name = field.ipfix.map_or(name, |element| element.name);
         Some(Known { element: Element { enterprise: Element::REVERSE, id, name }, kind, means })
     });
     let own = FIELDS.iter().filter_map(|field| {
@@ -245,14 +248,38 @@ pub fn written() -> &'static [Written] {
     &WRITTEN
 }
 
-/// The table of what is written, for `docs/export.md`.
+/// The reference page, `docs/ipfix.md`.
 pub fn elements_page() -> String {
-    let mut page = String::from("| field | element | type |\n|---|---|---|\n");
+    let mut page = format!(
+        "# IPFIX elements\n\n\
+         Generated from the field table (`crates/weir-record/src/fields/`) and the table of elements\n\
+         (`crates/weir-ipfix/src/element.rs`) by `make generate`: do not edit. What they are for: [export.md](export.md).\n\n\
+         A number by itself is of IANA's registry, under {reverse} of the reverse direction (RFC 5103), under {own} Weir's own.\n\n\
+         ## Written, and read\n\n| field | element | type |\n|---|---|---|\n",
+        reverse = Element::REVERSE,
+        own = Element::OWN
+    );
     for Written { field, usual, other } in written() {
-        let mut elements = vec![usual.element.to_string()];
-        elements.extend((usual.element != other.element).then(|| other.element.to_string()));
-        let _ =
-            writeln!(page, "| `{}` | {} | {} |", field.name, elements.join(", "), usual.kind.registered().0);
+        let (mut elements, mut types) = (usual.element.to_string(), usual.kind.registered().0.to_owned());
+        if usual.element != other.element {
+            elements = format!("{elements}, {}", other.element);
+        }
+        if usual.kind != other.kind {
+            types = format!("{types}, {}", other.kind.registered().0);
+        }
+        let _ = writeln!(page, "| `{}` | {elements} | {types} |", field.name);
+    }
+    page.push_str("\n## Read only\n\n| element | type | tells |\n|---|---|---|\n");
+    for Known { element, kind, means } in all() {
+        let tells = match means {
+            Is(_) | IsElse(_) => continue,
+            Tells(name, _) => format!("`{name}`"),
+            Icmp => "`icmp_type`, `icmp_code`".into(),
+            ClassOfService => "`dscp`".into(),
+            Times(Boot) => "when the clock of `flowStartSysUpTime` began".into(),
+            Times(_) => "`start`, `end`".into(),
+        };
+        let _ = writeln!(page, "| {element} | {} | {tells} |", kind.registered().0);
     }
     page
 }

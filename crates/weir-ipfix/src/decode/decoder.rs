@@ -7,7 +7,7 @@ use crate::wire::{Bytes, FIRST_TEMPLATE, MESSAGE_HEADER, OPTIONS_TEMPLATES, SET_
 use std::collections::HashMap;
 use weir_record::FlowRecord;
 
-/// Values in all templates together that are remembered: about 40 MB of them.
+/// Values in all templates together that are remembered: 25 MB of them, and some 100 where each is a template.
 const MOST_SLOTS: usize = 1 << 20;
 /// Observation domains that are remembered.
 const MOST_DOMAINS: usize = 4096;
