@@ -6,6 +6,7 @@ use crate::protocol::protocol_text;
 use crate::{Dropped, End, Observations, Reverse, TcpState, Translation};
 use std::borrow::Cow;
 use std::cmp::Ordering;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
@@ -212,6 +213,14 @@ impl FlowKey {
             Ordering::Equal => None,
             Ordering::Greater => Some(false),
         }
+    }
+
+    /// The number of a conversation of this key, the same in all its records and another for the next one between the
+    /// same ends: by where it is kept apart from others, and when it began.
+    pub fn conversation_id(&self, at: u32, began: u64) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        (self, at, began).hash(&mut hasher);
+        hasher.finish()
     }
 
     /// The same, with another VLAN id or none.

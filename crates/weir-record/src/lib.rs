@@ -12,6 +12,7 @@ mod fields;
 mod flow;
 mod health;
 mod icmp;
+mod initiator;
 mod interface;
 mod ledger;
 mod moved;
@@ -36,6 +37,7 @@ pub use field::{Element, Field, Id, Kind, Unit, Value, fields_page, set_bits};
 pub use fields::FIELDS;
 pub use flow::{Addresses, Direction, FlowEndReason, FlowKey, FlowRecord, Layer};
 pub use health::{TcpFailure, TcpHealth};
+pub use initiator::Initiator;
 pub use interface::{Interface, InterfaceKind};
 pub use ledger::{
     Account, AccountIdentity, Cause, Count, LedgerColumn, LedgerWindow, ProbeAccount, Statement,

@@ -75,6 +75,8 @@ pub struct TcpEnd {
     pub flags: u16,
     /// Whether one packet was a SYN without ACK: it opened the conversation.
     pub opened: bool,
+    /// Whether one was a SYN with ACK: it was asked.
+    pub answered: bool,
 }
 
 impl TcpEnd {
@@ -89,7 +91,7 @@ mod tests {
     use super::*;
 
     fn end(flags: u16) -> TcpEnd {
-        TcpEnd { seen: true, flags, opened: false }
+        TcpEnd { seen: true, flags, ..TcpEnd::default() }
     }
 
     fn opener(flags: u16) -> TcpEnd {

@@ -3,28 +3,8 @@
 use super::choice::Chosen;
 use super::key::Key;
 use super::tally::{NONE, Tally};
-use std::hash::{DefaultHasher, Hash, Hasher};
 use weir_kernel::{SYN_ACK_SEEN, SYN_SEEN};
-use weir_record::{Evidence, FlowKey, TcpEnd, TcpState};
-
-/// Ports below are for services that only root may offer (RFC 6335, system ports).
-const SYSTEM_PORTS: u16 = 1024;
-/// Ports from here on are what Linux gives to clients (`ip_local_port_range`).
-const EPHEMERAL_PORTS: u16 = 32_768;
-
-/// Which direction's sender began it, and how we know.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Initiator {
-    /// Whether it is the sender of the reverse direction.
-    pub reverse: bool,
-    /// How we know.
-    pub evidence: Evidence,
-}
-
-impl Initiator {
-    /// The sender of the direction that is taken for forward.
-    pub const UNKNOWN: Self = Self { reverse: false, evidence: Evidence::None };
-}
+use weir_record::{FlowKey, Initiator, TcpEnd, TcpState};
 
 /// All that outlives a record.
 #[derive(Debug, Clone, Copy)]
@@ -43,8 +23,6 @@ pub struct Conversation {
     pub interval: u32,
     /// What each direction's sender has sent.
     ends: [TcpEnd; 2],
-    /// Whether that was a SYN-ACK.
-    answered: [bool; 2],
     /// Of its records so far.
     initiator: Option<Initiator>,
     /// Where its records so far were counted.
@@ -68,7 +46,6 @@ impl Conversation {
             tallies: NONE,
             interval: 0,
             ends: Default::default(),
-            answered: [false; 2],
             initiator: None,
             chosen: Chosen::default(),
             beyond,
@@ -87,7 +64,7 @@ impl Conversation {
         end.seen = true;
         end.flags |= found.tcp_flags;
         end.opened |= u32::from(marks) & SYN_SEEN != 0;
-        self.answered[direction] |= u32::from(marks) & SYN_ACK_SEEN != 0;
+        end.answered |= u32::from(marks) & SYN_ACK_SEEN != 0;
     }
 
     /// Notes that packets of one direction came in a tunnel.
@@ -116,9 +93,7 @@ impl Conversation {
 
     /// Its number, the same in all its records.
     pub fn id(&self, key: &Key) -> u64 {
-        let mut hasher = DefaultHasher::new();
-        (key, self.began).hash(&mut hasher);
-        hasher.finish()
+        key.id(self.began)
     }
 
     /// How far it has come, if it is TCP.
@@ -134,55 +109,9 @@ impl Conversation {
     /// Judges who began it by what is known now. A record of it keeps to what the one before
     /// said, unless a SYN tells better.
     pub fn judge(&mut self, key: &FlowKey, tallies: &[Tally]) -> Initiator {
-        let judged = match self.initiator {
-            Some(known) if known.evidence == Evidence::Syn => known,
-            Some(known) => self.by_syn().unwrap_or(known),
-            None => self.judge_anew(key, tallies),
-        };
+        let first = |reverse| tallies.iter().filter(|t| t.spot.reverse == reverse).map(|t| t.first).min();
+        let judged = Initiator::judge(self.initiator, key, &self.ends, [first(false), first(true)]);
         *self.initiator.insert(judged)
-    }
-
-    fn judge_anew(&self, key: &FlowKey, tallies: &[Tally]) -> Initiator {
-        if key.icmp().is_some() {
-            // The canonical direction of ICMP is that of the request.
-            return Initiator { reverse: false, evidence: Evidence::Request };
-        }
-        let by = |evidence, reverse| Initiator { reverse, evidence };
-        let by_ports = || by_ports(key.ports()?).map(|reverse| by(Evidence::Ports, reverse));
-        let by_time = || by_time(tallies).map(|reverse| by(Evidence::Time, reverse));
-        self.by_syn().or_else(by_ports).or_else(by_time).unwrap_or(Initiator::UNKNOWN)
-    }
-
-    /// A SYN has an opinion unless both ends sent one.
-    fn by_syn(&self) -> Option<Initiator> {
-        let reverse = match (self.ends.map(|end| end.opened), self.answered) {
-            ([true, false], _) => false,
-            ([false, true], _) => true,
-            (_, [false, true]) => false,
-            (_, [true, false]) => true,
-            _ => return None,
-        };
-        Some(Initiator { reverse, evidence: Evidence::Syn })
-    }
-}
-
-/// Whether the destination began, by its port: the source's is a server's.
-fn by_ports((source, destination): (u16, u16)) -> Option<bool> {
-    let class = |port| match port {
-        0..SYSTEM_PORTS => 0,
-        SYSTEM_PORTS..EPHEMERAL_PORTS => 1,
-        _ => 2,
-    };
-    let (source, destination) = (class(source), class(destination));
-    (source != destination).then_some(source < destination)
-}
-
-/// Whether the reverse direction was seen first.
-fn by_time(tallies: &[Tally]) -> Option<bool> {
-    let first = |reverse| tallies.iter().filter(|t| t.spot.reverse == reverse).map(|t| t.first).min();
-    match (first(false), first(true)) {
-        (Some(forward), Some(reverse)) => (forward != reverse).then_some(reverse < forward),
-        (forward, reverse) => (forward.is_some() || reverse.is_some()).then_some(forward.is_none()),
     }
 }
 
@@ -190,6 +119,7 @@ fn by_time(tallies: &[Tally]) -> Option<bool> {
 mod tests {
     use super::*;
     use crate::conversations::samples::{icmp, tally, tcp};
+    use weir_record::Evidence;
 
     /// What each direction has shown: marks, and when.
     fn judged(key: &FlowKey, forward: Option<(u32, u64)>, reverse: Option<(u32, u64)>) -> (bool, Evidence) {

@@ -1,13 +1,14 @@
 //! From a conversation to its record.
 
 use super::choice::{Order, by_time};
-use super::conversation::Initiator;
 use super::rank::distance_from_wire;
 use super::table::Ending;
 use super::tally::Tally;
 use crate::Books;
 use std::sync::Arc;
-use weir_record::{Count, Direction, FlowRecord, Interface, Moved, Observation, Reverse, Translation};
+use weir_record::{
+    Count, Direction, FlowRecord, Initiator, Interface, Moved, Observation, Reverse, Translation,
+};
 
 /// A conversation as a live view shows it.
 #[derive(Debug, Clone)]
