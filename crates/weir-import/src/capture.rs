@@ -1,0 +1,126 @@
+//! What all captures have in common: packets with a time, and conversations made of them.
+
+use crate::Timeouts;
+use crate::error::Result;
+use crate::link::framed;
+use crate::meter::{Meter, Sighting};
+use crate::packet;
+use crate::report::{Cause, Output};
+use hashbrown::HashMap;
+use std::sync::Arc;
+use weir_record::{Count, Direction, Interface, InterfaceKind};
+
+/// A file that is read packet by packet.
+pub(crate) trait Capture {
+    /// The next packet; none at the end of the file.
+    fn next(&mut self) -> Result<Option<Captured<'_>>>;
+}
+
+/// A packet of a file.
+pub(crate) struct Captured<'a> {
+    /// Bytes that it had, captured or not.
+    pub length: u32,
+    /// What is known of it, or why it is of no use.
+    pub frame: std::result::Result<Frame<'a>, Cause>,
+}
+
+/// A packet that says where and when.
+pub(crate) struct Frame<'a> {
+    /// Number of the interface in the file.
+    pub interface: u32,
+    pub name: Option<&'a Arc<str>>,
+    pub link_type: u16,
+    /// Nanoseconds since the Unix epoch.
+    pub time: u64,
+    pub direction: Option<Direction>,
+    pub data: &'a [u8],
+}
+
+/// The last time that columns of the history can hold.
+pub(crate) const LAST_TIME: u64 = i64::MAX as u64;
+
+/// Makes records of all that is in a capture.
+pub(crate) fn meter(
+    capture: &mut dyn Capture,
+    name: &str,
+    timeouts: Timeouts,
+    output: &mut Output<'_, '_>,
+) -> Result<()> {
+    let mut meter = Meter::new(timeouts);
+    let mut places = Places::new(name);
+    let ended = loop {
+        let Captured { length, frame } = match capture.next() {
+            Ok(Some(captured)) => captured,
+            Ok(None) => break Ok(()),
+            Err(stop) => break Err(stop),
+        };
+        match frame.and_then(|frame| sighting(&frame, length, &mut places, &mut meter)) {
+            Ok(sighting) => {
+                output.saw(Count { packets: 1, bytes: sighting.bytes });
+                meter.add(&sighting, output)?;
+            }
+            Err(cause) => {
+                let count = Count { packets: 1, bytes: length.into() };
+                output.saw(count);
+                output.leave_out(cause, count);
+            }
+        }
+    };
+    // What is whole before the place where a file is cut off is handed out, too.
+    meter.finish(output)?;
+    ended
+}
+
+fn sighting(
+    frame: &Frame<'_>,
+    length: u32,
+    places: &mut Places,
+    meter: &mut Meter,
+) -> std::result::Result<Sighting, Cause> {
+    let framed = framed(frame.link_type, frame.data, length).ok_or(Cause::LinkType(frame.link_type))?;
+    if frame.time > LAST_TIME {
+        return Err(Cause::NoTime);
+    }
+    Ok(Sighting {
+        place: places.number(frame, framed.interface_index, meter),
+        direction: framed.direction.or(frame.direction),
+        time: frame.time,
+        bytes: u64::from(framed.length) + u64::from(framed.header),
+        packet: packet::read(&framed),
+    })
+}
+
+/// Interfaces of a file, by their numbers in it, and those that packets of a cooked capture name.
+struct Places {
+    file: Arc<str>,
+    netns: Arc<str>,
+    known: HashMap<(u32, Option<u32>), u32>,
+}
+
+/// More of them are taken together: no host has as many.
+const MAX_PLACES: usize = 65_536;
+
+impl Places {
+    fn new(file: &str) -> Self {
+        Self { file: file.into(), netns: netns(file), known: HashMap::new() }
+    }
+
+    fn number(&mut self, frame: &Frame<'_>, index: Option<u32>, meter: &mut Meter) -> u32 {
+        let is_full = self.known.len() >= MAX_PLACES;
+        let index = index.filter(|_| !is_full || self.known.contains_key(&(frame.interface, index)));
+        *self.known.entry((frame.interface, index)).or_insert_with(|| {
+            meter.open(Arc::new(Interface {
+                name: frame.name.unwrap_or(&self.file).to_string(),
+                index: index.unwrap_or(frame.interface),
+                netns: Arc::clone(&self.netns),
+                own_netns: false,
+                kind: InterfaceKind::Other,
+            }))
+        })
+    }
+}
+
+/// What stands for a network namespace in records of a file: no namespace has such a name.
+pub(crate) fn netns(file: &str) -> Arc<str> {
+    format!("import:{file}").into()
+}
