@@ -12,6 +12,7 @@ mod diff;
 mod export;
 mod flows;
 mod history;
+mod import;
 mod json;
 mod options;
 mod output;
@@ -59,6 +60,8 @@ enum Command {
     Diff(Box<diff::Arguments>),
     /// Write flows that were kept into a file: Parquet, CSV, JSON or IPFIX
     Export(Box<export::Arguments>),
+    /// Bring captures and files of nfcapd into a history
+    Import(import::Arguments),
     /// Print the sockets there are now, or the processes that have them
     #[command(subcommand)]
     Snapshot(snapshot::Command),
@@ -103,6 +106,7 @@ fn main() -> ExitCode {
         Some(Command::Flows(arguments)) => flows::run(&arguments),
         Some(Command::Diff(arguments)) => diff::run(&arguments),
         Some(Command::Export(arguments)) => export::run(&arguments),
+        Some(Command::Import(arguments)) => import::run(&arguments),
         Some(Command::Snapshot(command)) => snapshot::run(&command),
         Some(Command::Trace(arguments)) => trace::run(&arguments),
         Some(Command::Why(arguments)) => why::run(&arguments),
