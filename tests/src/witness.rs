@@ -69,7 +69,7 @@ pub fn now() -> String {
     time.trim_end().to_owned()
 }
 
-/// A running tcpdump that counts packets.
+/// A running tcpdump that counts packets, or records them.
 pub struct Capture {
     child: Child,
     stderr: Lines,
@@ -78,23 +78,14 @@ pub struct Capture {
 impl Capture {
     /// Starts it and waits until it listens.
     pub fn start(namespace: &Namespace, interface: &str) -> Self {
+        Self::start_into(namespace, "/dev/null", &["-s", "64", "-i", interface])
+    }
+
+    /// As [`Capture::start`], with these arguments, into a file.
+    pub fn start_into(namespace: &Namespace, file: &str, args: &[&str]) -> Self {
         let mut command = Command::new("tcpdump");
         // A ring of 64 MiB; -Z: Debian's tcpdump would give up root and with it the namespace.
-        command.args([
-            "-n",
-            "-p",
-            "--immediate-mode",
-            "-s",
-            "64",
-            "-B",
-            "65536",
-            "-Z",
-            "root",
-            "-w",
-            "/dev/null",
-            "-i",
-            interface,
-        ]);
+        command.args(["-n", "-p", "--immediate-mode", "-B", "65536", "-Z", "root", "-w", file]).args(args);
         command.stdout(Stdio::null()).stderr(Stdio::piped());
         let mut child = namespace.enter(|| command.spawn()).expect("tcpdump");
         let stderr = Lines::of(child.stderr.take().expect("piped"));

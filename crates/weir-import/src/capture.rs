@@ -4,11 +4,12 @@ use crate::Timeouts;
 use crate::error::Result;
 use crate::link::framed;
 use crate::meter::{Meter, Sighting};
+use crate::origin::{LAST_TIME, Origin};
 use crate::packet;
 use crate::report::{Cause, Output};
 use hashbrown::HashMap;
 use std::sync::Arc;
-use weir_record::{Count, Direction, Interface, InterfaceKind};
+use weir_record::{Count, Direction};
 
 /// A file that is read packet by packet.
 pub(crate) trait Capture {
@@ -35,9 +36,6 @@ pub(crate) struct Frame<'a> {
     pub direction: Option<Direction>,
     pub data: &'a [u8],
 }
-
-/// The last time that columns of the history can hold.
-pub(crate) const LAST_TIME: u64 = i64::MAX as u64;
 
 /// Makes records of all that is in a capture.
 pub(crate) fn meter(
@@ -92,8 +90,7 @@ fn sighting(
 
 /// Interfaces of a file, by their numbers in it, and those that packets of a cooked capture name.
 struct Places {
-    file: Arc<str>,
-    netns: Arc<str>,
+    origin: Origin,
     known: HashMap<(u32, Option<u32>), u32>,
 }
 
@@ -102,25 +99,15 @@ const MAX_PLACES: usize = 65_536;
 
 impl Places {
     fn new(file: &str) -> Self {
-        Self { file: file.into(), netns: netns(file), known: HashMap::new() }
+        Self { origin: Origin::new(file), known: HashMap::new() }
     }
 
     fn number(&mut self, frame: &Frame<'_>, index: Option<u32>, meter: &mut Meter) -> u32 {
         let is_full = self.known.len() >= MAX_PLACES;
         let index = index.filter(|_| !is_full || self.known.contains_key(&(frame.interface, index)));
         *self.known.entry((frame.interface, index)).or_insert_with(|| {
-            meter.open(Arc::new(Interface {
-                name: frame.name.unwrap_or(&self.file).to_string(),
-                index: index.unwrap_or(frame.interface),
-                netns: Arc::clone(&self.netns),
-                own_netns: false,
-                kind: InterfaceKind::Other,
-            }))
+            let name = frame.name.map(|name| &**name);
+            meter.open(Arc::new(self.origin.interface(name, index.unwrap_or(frame.interface))))
         })
     }
-}
-
-/// What stands for a network namespace in records of a file: no namespace has such a name.
-pub(crate) fn netns(file: &str) -> Arc<str> {
-    format!("import:{file}").into()
 }

@@ -6,7 +6,7 @@ use std::io;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// It is not known what this is.
-    #[error("it is no capture (pcap, pcapng) and no file of nfcapd: `file` says what it is")]
+    #[error("it is no capture (pcap, pcapng) and no file of nfcapd or of IPFIX: `file` says what it is")]
     Unknown,
     /// It begins as a compressed file does.
     #[error("it is compressed: `{0} FILE | weir import -` reads it")]

@@ -11,6 +11,8 @@ pub enum Format {
     Pcapng,
     /// The flows of nfdump's collectors.
     Nfcapd,
+    /// Messages of exporters (RFC 5655).
+    Ipfix,
 }
 
 /// How many bytes tell.
@@ -31,6 +33,7 @@ impl Format {
             Self::Pcap => "pcap",
             Self::Pcapng => "pcapng",
             Self::Nfcapd => "nfcapd",
+            Self::Ipfix => "IPFIX",
         }
     }
 
@@ -51,6 +54,7 @@ impl Format {
                 "a capture with a modified header",
                 "`editcap -F pcap OLD NEW` makes a usual one of it",
             ),
+            _ if weir_ipfix::is_ipfix(magic) => Ok(Self::Ipfix),
             _ => match COMPRESSED.iter().find(|(start, _)| magic.starts_with(start)) {
                 Some((_, tool)) => Err(Error::Compressed(tool)),
                 None => Err(Error::Unknown),

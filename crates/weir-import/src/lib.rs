@@ -4,6 +4,7 @@
 //! bytes ──► format, by how they begin
 //!   pcap, pcapng ──► link (where IP begins) ──► packet (which flow) ──► meter (conversations) ──► records
 //!   nfcapd ──► blocks ──► records
+//!   IPFIX ──► weir-ipfix ──► records
 //! ```
 //!
 //! Captures become conversations by the rules of Weir's own probe and agent, so that the same packets make the same
@@ -15,9 +16,11 @@ mod capture;
 mod error;
 mod format;
 mod fragments;
+mod ipfix;
 mod link;
 mod meter;
 mod nfcapd;
+mod origin;
 mod packet;
 mod pcap;
 mod pcapng;
@@ -59,6 +62,7 @@ pub fn read(
         Format::Pcap => pcap::Pcap::open(&mut input)
             .and_then(|mut file| capture::meter(&mut file, name, timeouts, &mut output)),
         Format::Pcapng => capture::meter(&mut pcapng::Pcapng::new(&mut input), name, timeouts, &mut output),
+        Format::Ipfix => ipfix::read(&mut input, name, &mut output),
         Format::Nfcapd => nfcapd::read(&mut input, name, &mut output),
     };
     match ended {

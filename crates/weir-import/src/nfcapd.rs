@@ -31,7 +31,7 @@ const OLD_FLOWS: [u16; 2] = [1, 10];
 /// Reads a file to its end.
 pub(crate) fn read(file: &mut impl Read, name: &str, output: &mut Output<'_, '_>) -> Result<()> {
     let header = Header::read(file)?;
-    let exporter = Exporter::new(name);
+    let mut exporter = Exporter::new(name);
     let mut block = Vec::new();
     for number in 1..=header.blocks {
         let cut = || Stop::Broken(format!("it ends within block {number} of {}", header.blocks));
@@ -54,7 +54,7 @@ pub(crate) fn read(file: &mut impl Read, name: &str, output: &mut Output<'_, '_>
         if header.compression == LZ4 && flags & BLOCK_UNCOMPRESSED == 0 {
             block = unpack(&block, header.block_size).ok_or_else(damaged)?;
         }
-        read_records(&block, &exporter, output)?;
+        read_records(&block, &mut exporter, output)?;
     }
     Ok(())
 }
@@ -104,7 +104,7 @@ impl Header {
     }
 }
 
-fn read_records(mut block: &[u8], exporter: &Exporter, output: &mut Output<'_, '_>) -> Result<()> {
+fn read_records(mut block: &[u8], exporter: &mut Exporter, output: &mut Output<'_, '_>) -> Result<()> {
     while let (Some(kind), Some(size)) = (ORDER.u16(block, 0), ORDER.u16(block, 2)) {
         let Some((raw, rest)) = block.split_at_checked(size.into()).filter(|_| size >= 4) else {
             break;
@@ -123,7 +123,7 @@ fn read_records(mut block: &[u8], exporter: &Exporter, output: &mut Output<'_, '
     Ok(())
 }
 
-fn read_flow(raw: &[u8], exporter: &Exporter, output: &mut Output<'_, '_>) -> Result<()> {
+fn read_flow(raw: &[u8], exporter: &mut Exporter, output: &mut Output<'_, '_>) -> Result<()> {
     let Some(record) = exporter.record(raw) else {
         output.leave_out(Cause::NotAFlow, Count::default());
         return Ok(());

@@ -21,6 +21,8 @@ pub enum Cause {
     NotAFlow,
     /// Records of nfcapd that are not as long as they say.
     Damaged,
+    /// What an IPFIX file holds beside flows, or that is none.
+    Ipfix(weir_ipfix::Cause),
 }
 
 impl fmt::Display for Cause {
@@ -32,6 +34,7 @@ impl fmt::Display for Cause {
             Self::OldRecord(kind) => write!(f, "records of the old type {kind}"),
             Self::NotAFlow => f.write_str("records without addresses, times or counts"),
             Self::Damaged => f.write_str("damaged records"),
+            Self::Ipfix(cause) => cause.fmt(f),
         }
     }
 }
@@ -89,6 +92,11 @@ impl<'a, 'b> Output<'a, 'b> {
         let of = self.report.left_out.entry(cause).or_default();
         of.number += 1;
         of.count += count;
+    }
+
+    /// So many things that count no packets were of no use.
+    pub fn did_not_understand(&mut self, cause: Cause, number: u64) {
+        self.report.left_out.entry(cause).or_default().number += number;
     }
 
     /// Hands a record out.

@@ -60,7 +60,7 @@ enum Command {
     Diff(Box<diff::Arguments>),
     /// Write flows that were kept into a file: Parquet, CSV, JSON or IPFIX
     Export(Box<export::Arguments>),
-    /// Bring captures and files of nfcapd into a history
+    /// Bring captures, files of nfcapd and of IPFIX into a history
     Import(import::Arguments),
     /// Print the sockets there are now, or the processes that have them
     #[command(subcommand)]

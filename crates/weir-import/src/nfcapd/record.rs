@@ -1,14 +1,12 @@
 //! A flow of nfcapd: a header, and elements in any order.
 
 use super::ORDER;
-use crate::capture::{LAST_TIME, netns};
-use hashbrown::HashMap;
-use std::cell::RefCell;
+use crate::origin::{LAST_TIME, Origin, counted, observe};
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 use weir_record::{
-    Addresses, Count, Direction, Evidence, FlowEndReason, FlowKey, FlowRecord, Interface, InterfaceKind,
-    Layer, Observation, Reverse, TcpEnd, TcpState,
+    Addresses, Count, Direction, Evidence, FlowEndReason, FlowKey, FlowRecord, Interface, Reverse, TcpEnd,
+    TcpState,
 };
 
 const HEADER: usize = 12;
@@ -25,12 +23,7 @@ const FIN_OR_RST: u16 = 0x05;
 const MILLISECOND: u64 = 1_000_000;
 
 /// Where the flows of a file were seen.
-pub(super) struct Exporter {
-    file: Arc<str>,
-    netns: Arc<str>,
-    /// By number, as they come.
-    interfaces: RefCell<HashMap<u32, Arc<Interface>>>,
-}
+pub(super) struct Exporter(Origin);
 
 /// What is needed of a record's elements.
 #[derive(Default)]
@@ -78,11 +71,11 @@ fn ipv6(value: &[u8]) -> Option<Addresses> {
 
 impl Exporter {
     pub fn new(file: &str) -> Self {
-        Self { file: file.into(), netns: netns(file), interfaces: RefCell::default() }
+        Self(Origin::new(file))
     }
 
     /// The record of a flow; none where it has no ends, times or counts.
-    pub fn record(&self, raw: &[u8]) -> Option<FlowRecord> {
+    pub fn record(&mut self, raw: &[u8]) -> Option<FlowRecord> {
         let Elements { generic, misc, counters, vlan, addresses } = Elements::of(raw);
         let nanos = |at| ORDER.u64(generic, at)?.checked_mul(MILLISECOND).filter(|time| *time <= LAST_TIME);
         let (start, end) = (nanos(0)?, nanos(8)?);
@@ -100,7 +93,7 @@ impl Exporter {
         let mut record = FlowRecord::blank(interface, direction, key);
         record.flow_id = key.conversation_id(record.interface.index, start);
         (record.start, record.end) = (start, end.max(start));
-        (record.packets, record.bytes) = (number(generic, 24)?, number(generic, 32)?);
+        (record.packets, record.bytes) = (ORDER.u64(generic, 24)?, ORDER.u64(generic, 32)?);
         record.tcp_flags = if key.is_tcp() { tcp_flags.into() } else { 0 };
         (record.dscp, record.dscp_seen, record.ecn_seen) = (tos >> 2, 1 << (tos >> 2), 1 << (tos & 3));
         let sender = TcpEnd { seen: true, flags: record.tcp_flags, ..TcpEnd::default() };
@@ -109,57 +102,24 @@ impl Exporter {
             record.end_reason = FlowEndReason::EndOfFlowDetected;
         }
         record.reverse = back(counters);
-        record.observations = observations(&record);
-        Some(record)
+        observe(&mut record);
+        // An event of a firewall counts nothing.
+        (counted(&record)?.packets > 0).then_some(record)
     }
 
     /// Where it came in, else where it went out.
-    fn place(&self, misc: &[u8]) -> (Arc<Interface>, Direction) {
+    fn place(&mut self, misc: &[u8]) -> (Arc<Interface>, Direction) {
         let [input, output] = [0, 4].map(|at| ORDER.u32(misc, at).unwrap_or_default());
         let is_egress = misc.get(10) == Some(&1) || (input == 0 && output != 0);
         let (index, direction) =
             if is_egress { (output, Direction::Egress) } else { (input, Direction::Ingress) };
-        let mut known = self.interfaces.borrow_mut();
-        let interface = known.entry(index).or_insert_with(|| {
-            Arc::new(Interface {
-                name: self.file.to_string(),
-                index,
-                netns: Arc::clone(&self.netns),
-                own_netns: false,
-                kind: InterfaceKind::Other,
-            })
-        });
-        (Arc::clone(interface), direction)
+        (self.0.unnamed(index), direction)
     }
-}
-
-/// A counter, if it is one that sums can be made of.
-fn number(value: &[u8], at: usize) -> Option<u64> {
-    ORDER.u64(value, at).filter(|number| *number < 1 << 48)
 }
 
 /// What came back, where the exporter joins directions.
 fn back(counters: &[u8]) -> Option<Reverse> {
-    let count = Count { packets: number(counters, 8)?, bytes: number(counters, 16)? };
+    let count = Count { packets: ORDER.u64(counters, 8)?, bytes: ORDER.u64(counters, 16)? };
     let reverse = Reverse { count, tcp_flags: 0, sampling_rate: 1, evidence: Evidence::None };
     (count.packets > 0).then_some(reverse)
-}
-
-fn observations(record: &FlowRecord) -> weir_record::Observations {
-    let forth = Count { packets: record.packets, bytes: record.bytes };
-    let back = record.reverse.map_or_else(Count::default, |reverse| reverse.count);
-    [(forth, false, record.direction), (back, true, record.direction.opposite())]
-        .into_iter()
-        .filter(|(count, ..)| count.packets > 0)
-        .map(|(count, reverse, direction)| Observation {
-            point: 0,
-            interface: Arc::clone(&record.interface),
-            direction,
-            layer: Layer::Outer,
-            vlan: record.key.vlan(),
-            translated: false,
-            reverse,
-            count,
-        })
-        .collect()
 }

@@ -49,8 +49,30 @@ fn samples() -> Vec<Vec<u8>> {
     }
     let mut files: Vec<_> =
         [1, 0, 101, 113, 276].into_iter().map(|link_type| pcap(link_type, &packets)).collect();
-    files.extend([pcapng, nfcapd(0), nfcapd(3)]);
+    let records = whole(&files[0]);
+    files.extend([pcapng, nfcapd(0), nfcapd(3), ipfix(&records)]);
     files
+}
+
+fn ipfix(records: &[FlowRecord]) -> Vec<u8> {
+    let mut file = weir_ipfix::Writer::new(Vec::new(), &[], 1_700_000_000).expect("memory");
+    records.iter().for_each(|record| file.write(record).expect("memory"));
+    file.end().expect("memory")
+}
+
+/// What Weir has written comes back as it was.
+#[test]
+fn records_survive_ipfix() {
+    let before = whole(&samples()[0]);
+    let (after, report) = imported(&ipfix(&before)).expect("it is read");
+    assert_eq!((report.broken, report.records), (None, before.len() as u64));
+    let told = |records: &[FlowRecord]| {
+        let mut told: Vec<_> =
+            records.iter().map(|r| format!("{:?}", (r.flow_id, r.key, r.reverse, r.end))).collect();
+        told.sort();
+        told
+    };
+    assert_eq!(told(&before), told(&after));
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::fmt;
 
 /// Why something was not decoded.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Cause {
     /// A set whose template has not come.
     NoTemplate,

@@ -18,7 +18,7 @@ use weir_import::{Error, Report, Timeouts};
 /// Flags of `weir import`.
 #[derive(Args)]
 pub struct Arguments {
-    /// Captures (pcap, pcapng) and files of nfcapd; - is standard input
+    /// Captures (pcap, pcapng), files of nfcapd and of IPFIX; - is standard input
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
 

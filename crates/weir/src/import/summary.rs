@@ -14,7 +14,7 @@ pub fn print(file: &str, report: &Report) {
     for (cause, left_out) in &report.left_out {
         let count = left_out.count;
         let bytes = if count.bytes > 0 { format!(", {} bytes", count.bytes) } else { String::new() };
-        anstream::println!("  left out: {} {cause}{bytes}", left_out.number);
+        anstream::println!("  not understood: {} {cause}{bytes}", left_out.number);
     }
     if let Some(broken) = &report.broken {
         anstream::println!("  not whole: {broken}; what comes before is kept");

@@ -1,0 +1,313 @@
+//! What others have recorded, in a history: against what the agent made of the same packets, what tshark reads in the same
+//! file, and what nfdump says of its own.
+
+#[expect(dead_code, reason = "what the records must be is what the agent makes of the frames")]
+mod cases;
+
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::fs;
+use std::process::{Command, Output};
+use weir_tests::agent::{Agent, binary};
+use weir_tests::duckdb::{duckdb, table};
+use weir_tests::folder::Folder;
+use weir_tests::inject::Injector;
+use weir_tests::iperf::iperf;
+use weir_tests::netns::succeed;
+use weir_tests::pair::{INTERFACE, Pair, RIGHT};
+use weir_tests::witness::Capture;
+
+fn weir(args: &[&str]) -> Output {
+    Command::new(binary()).env("WEIR_DATA_DIR", "none").args(args).output().expect("weir starts")
+}
+
+/// What `weir import` said of these files, once it has taken them whole.
+fn import(folder: &Folder, files: &[&str]) -> String {
+    let output = weir(&[&["import", "--data-dir", &folder.path("history")], files].concat());
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
+    said
+}
+
+/// Everything in the history, as JSON.
+fn kept(folder: &Folder) -> Vec<Value> {
+    let output = weir(&["flows", "--all", "-o", "json", "--data-dir", &folder.path("history")]);
+    let text = String::from_utf8(output.stdout).expect("text");
+    text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
+}
+
+/// Packets and bytes of both directions in the files, as DuckDB adds them up.
+fn summed(folder: &Folder) -> Value {
+    let flows = table(&folder.place().join("history"), "flows");
+    duckdb(&format!(
+        "select sum(packets + coalesce(reverse_packets, 0))::bigint, sum(bytes + coalesce(reverse_bytes, 0))::bigint from {flows}"
+    ))
+    .remove(0)
+}
+
+/// All that a record says of its packets: not where, when, or by whom they were seen.
+const TOLD: [&str; 29] = [
+    "source_address",
+    "source_port",
+    "destination_address",
+    "destination_port",
+    "protocol",
+    "ethertype",
+    "vlan",
+    "icmp_type",
+    "icmp_code",
+    "packets",
+    "bytes",
+    "tcp_flags",
+    "reverse_packets",
+    "reverse_bytes",
+    "reverse_tcp_flags",
+    "biflow_direction",
+    "biflow_evidence",
+    "tcp_state",
+    "community_id",
+    "dscp",
+    "dscp_seen",
+    "ecn_seen",
+    "min_ttl",
+    "max_ttl",
+    "min_length",
+    "max_length",
+    "fragmented",
+    "sampling_rate",
+    "flow_end_reason",
+];
+
+fn told(records: &[Value]) -> Vec<String> {
+    let told = |record: &Value| TOLD.map(|name| format!("{name}={}", record[name])).join(" ");
+    let mut all: Vec<_> = records.iter().map(told).collect();
+    all.sort();
+    all
+}
+
+fn flows(lines: &[String]) -> Vec<Value> {
+    let values = lines.iter().map(|line| serde_json::from_str(line).expect("JSON"));
+    values.filter(|value: &Value| value["type"] == "flow").collect()
+}
+
+/// Every kind of packet that the probe is tested with: a capture of them makes the records that the agent made,
+/// however it is written.
+#[test]
+fn root_a_capture_becomes_the_records_that_the_agent_made() {
+    let (pair, folder) = (Pair::new(), Folder::new("import"));
+    let injector = Injector::open(&pair.left, INTERFACE);
+    let file = folder.path("trace.pcap");
+    let capture = Capture::start_into(&pair.right, &file, &["-i", INTERFACE, "--nano"]);
+    let agent = Agent::start_joined(&pair.right, &["-i", INTERFACE, "--dedup", "off"]);
+    let cases = cases::all();
+    let frames: Vec<_> = cases.iter().flat_map(|case| &case.frames).collect();
+    frames.iter().for_each(|frame| injector.send(frame));
+    assert_eq!(capture.stop(), frames.len() as u64);
+    let truth = told(&flows(&agent.stop_and_read()));
+    assert!(truth.len() > 50, "{truth:?}");
+
+    let other = folder.path("trace.pcapng");
+    succeed(Command::new("editcap").args(["-F", "pcapng", &file, &other]));
+    let bytes: usize = frames.iter().map(|frame| frame.len()).sum();
+    for (file, format) in [(&file, "pcap"), (&other, "pcapng")] {
+        let folder = Folder::new("import");
+        let said = import(&folder, &[file]);
+        let expected =
+            format!("({format}): {} records, {} packets, {bytes} bytes", truth.len(), frames.len());
+        assert!(said.contains(&expected), "{said}");
+        let found = told(&kept(&folder));
+        let differ: Vec<_> = found.iter().zip(&truth).filter(|(found, truth)| found != truth).collect();
+        assert!(found.len() == truth.len() && differ.is_empty(), "found, and the agent's: {differ:#?}");
+        assert_eq!(summed(&folder), json!([frames.len(), bytes]));
+    }
+}
+
+type Ends = [(String, String); 2];
+
+fn ends(a: (&str, &str), b: (&str, &str)) -> Ends {
+    let mut ends = [a, b].map(|(address, port)| (address.to_owned(), port.to_owned()));
+    ends.sort();
+    ends
+}
+
+/// Packets and bytes of each pair of ends, as tshark reads the file.
+fn by_tshark(file: &str) -> BTreeMap<Ends, (u64, u64)> {
+    let fields =
+        ["ip.src", "ip.dst", "tcp.srcport", "tcp.dstport", "udp.srcport", "udp.dstport", "frame.len"];
+    let mut command = Command::new("tshark");
+    command.args(["-r", file, "-T", "fields", "-E", "occurrence=f"]);
+    command.args(fields.iter().flat_map(|field| ["-e", field]));
+    let mut sums: BTreeMap<Ends, (u64, u64)> = BTreeMap::new();
+    for line in succeed(&mut command).lines() {
+        let parts: Vec<_> = line.split('\t').collect();
+        let port = |tcp: usize| if parts[tcp].is_empty() { parts[tcp + 2] } else { parts[tcp] };
+        let sum = sums.entry(ends((parts[0], port(2)), (parts[1], port(3)))).or_default();
+        *sum = (sum.0 + 1, sum.1 + parts[6].parse::<u64>().expect("a length"));
+    }
+    sums
+}
+
+/// The same in the history.
+fn by_weir(folder: &Folder) -> BTreeMap<Ends, (u64, u64)> {
+    let mut sums: BTreeMap<Ends, (u64, u64)> = BTreeMap::new();
+    for record in kept(folder) {
+        let text = |name: &str| record[name].as_str().unwrap_or_default().to_owned();
+        let port = |name: &str| record[name].as_u64().map_or_else(String::new, |port| port.to_string());
+        let number = |name: &str| record[name].as_u64().unwrap_or(0);
+        let (source, destination) = (text("source_address"), text("destination_address"));
+        let (from, to) = (port("source_port"), port("destination_port"));
+        let sum = sums.entry(ends((&source, &from), (&destination, &to))).or_default();
+        sum.0 += number("packets") + number("reverse_packets");
+        sum.1 += number("bytes") + number("reverse_bytes");
+    }
+    sums
+}
+
+/// TCP in bulk and pings, without super-packets: whatever a capture holds of each packet and however it is framed.
+#[test]
+fn root_conversations_are_those_of_tshark() {
+    let (pair, folder) = (Pair::new(), Folder::new("import"));
+    ["tso", "gso", "gro"].iter().for_each(|feature| pair.offload(feature, false));
+    let ways: [(&str, &[&str]); 4] = [
+        ("whole", &["-i", INTERFACE]),
+        ("cut", &["-i", INTERFACE, "-s", "60"]),
+        ("cooked", &["-i", "any", "-y", "LINUX_SLL"]),
+        ("cooked2", &["-i", "any", "-y", "LINUX_SLL2"]),
+    ];
+    let captures = ways.map(|(name, args)| (name, Capture::start_into(&pair.left, &folder.path(name), args)));
+    let agent = Agent::start_joined(&pair.left, &["-i", INTERFACE]);
+    iperf(&pair.left, &pair.right, RIGHT, "2M");
+    pair.left.run("ping", &["-c", "5", "-i", "0.01", RIGHT]);
+    let captured: Vec<_> = captures.into_iter().map(|(name, capture)| (name, capture.stop())).collect();
+    let agents = flows(&agent.stop_and_read());
+    let number = |name: &str| agents.iter().map(|flow| flow[name].as_u64().unwrap_or(0)).sum::<u64>();
+    let seen = (number("packets") + number("reverse_packets"), number("bytes") + number("reverse_bytes"));
+
+    let truth = by_tshark(&folder.path("whole"));
+    assert_eq!(truth.values().fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1)), seen);
+    for (name, packets) in captured {
+        assert_eq!(packets, seen.0, "{name}");
+        let history = Folder::new("import");
+        import(&history, &[&folder.path(name)]);
+        assert_eq!(by_weir(&history), truth, "{name}");
+        assert_eq!(summed(&history), json!([seen.0, seen.1]), "{name}");
+    }
+}
+
+/// A capture of some traffic.
+fn traffic(pair: &Pair, file: &str) {
+    let capture = Capture::start_into(&pair.left, file, &["-i", INTERFACE]);
+    iperf(&pair.left, &pair.right, RIGHT, "1M");
+    pair.left.run("ping", &["-c", "3", "-i", "0.01", RIGHT]);
+    capture.stop();
+}
+
+/// The files that nfpcapd makes of a capture.
+fn nfpcapd(capture: &str, directory: &str, args: &[&str]) -> Vec<String> {
+    fs::create_dir(directory).expect("a folder");
+    succeed(Command::new("nfpcapd").args(["-r", capture, "-w", directory]).args(args));
+    let entries = fs::read_dir(directory).expect("it is there").flatten();
+    let mut files: Vec<_> = entries.map(|entry| entry.path().display().to_string()).collect();
+    files.sort();
+    files
+}
+
+/// A line for each flow of a file, as nfdump reads it.
+fn by_nfdump(file: &str) -> Vec<String> {
+    let format = "fmt:%sa,%sp,%da,%dp,%pr,%pkt,%byt,%flg";
+    let text = succeed(Command::new("nfdump").args(["-q", "-N", "-6", "-r", file, "-o", format]));
+    let mut lines: Vec<_> = text
+        .lines()
+        .filter(|line| line.contains(','))
+        .map(|line| line.split(',').map(str::trim).take(7).collect::<Vec<_>>().join(","))
+        .collect();
+    lines.sort();
+    lines
+}
+
+fn as_nfdump(record: &Value) -> String {
+    let text = |name: &str| record[name].as_str().unwrap_or_default().to_owned();
+    let number = |name: &str| record[name].as_u64().unwrap_or(0);
+    let to = match record["icmp_type"].as_u64() {
+        Some(kind) => format!("{kind}.{}", number("icmp_code")),
+        None => number("destination_port").to_string(),
+    };
+    let ends =
+        format!("{},{},{},{to}", text("source_address"), number("source_port"), text("destination_address"));
+    format!("{ends},{},{},{}", text("protocol").to_uppercase(), number("packets"), number("bytes"))
+}
+
+#[test]
+fn root_flows_of_nfcapd_are_those_of_nfdump() {
+    let (pair, folder) = (Pair::new(), Folder::new("import"));
+    let capture = folder.path("trace.pcap");
+    traffic(&pair, &capture);
+    for (name, args) in [("plain", &[][..]), ("lz4", &["-y"])] {
+        for file in nfpcapd(&capture, &folder.path(name), args) {
+            let history = Folder::new("import");
+            import(&history, &[&file]);
+            let mut found: Vec<_> = kept(&history).iter().map(as_nfdump).collect();
+            found.sort();
+            let truth = by_nfdump(&file);
+            assert!(truth.len() >= 4, "{truth:?}");
+            assert_eq!(found, truth, "{file}");
+        }
+    }
+    for (name, args, said) in [("lzo", "-z", "LZO"), ("bz2", "-j", "bzip2")] {
+        let files = nfpcapd(&capture, &folder.path(name), &[args]);
+        let output = weir(&["import", &files[0], "--data-dir", &folder.path("history")]);
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(
+            output.status.code() == Some(1) && stderr.contains(said) && stderr.contains("nfdump -J 0"),
+            "{stderr}"
+        );
+        // The remedy is one.
+        succeed(Command::new("nfdump").args(["-J", "0", "-r", &files[0]]));
+        import(&Folder::new("import"), &[&files[0]]);
+    }
+}
+
+#[test]
+fn root_where_an_agent_writes_nothing_is_imported() {
+    let (pair, folder) = (Pair::new(), Folder::new("import"));
+    let directory = folder.path("history");
+    let agent = Agent::start(&pair.left, &["-i", INTERFACE, "--data-dir", &directory]);
+    let file = folder.write("empty.pcap", [0xd4, 0xc3, 0xb2, 0xa1]);
+    let output = weir(&["import", &file, "--data-dir", &directory]);
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    let expected = format!("another process writes in {directory} (process {})", agent.pid());
+    assert!(output.status.code() == Some(1) && stderr.contains(&expected), "{stderr}");
+    agent.stop();
+}
+
+/// Two seconds of 2001 of one conversation, the second packet cut off: what is whole is kept, nothing of it is too old,
+/// and the same twice has the same `flow_id`.
+#[test]
+fn what_is_whole_of_a_file_is_kept_whatever_its_age() {
+    let folder = Folder::new("import");
+    let words = |words: &[u32]| words.iter().flat_map(|word| word.to_le_bytes()).collect::<Vec<_>>();
+    let frame = [vec![0xff; 12], vec![0x08, 0x06], vec![0; 46]].concat();
+    let mut bytes = words(&[0xa1b2_c3d4, 0x0004_0002, 0, 0, 65_535, 1]);
+    for second in [1_000_000_000, 1_000_000_001] {
+        bytes.extend(words(&[second, 0, 60, 60]));
+        bytes.extend_from_slice(&frame);
+    }
+    bytes.pop();
+    let (file, directory) = (folder.write("old.pcap", &bytes), folder.path("history"));
+    for _ in 0..2 {
+        let output = weir(&["import", &file, "/nosuch.pcap", "--data-dir", &directory]);
+        let (said, stderr) =
+            (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        assert_eq!(output.status.code(), Some(1), "{said}{stderr}");
+        assert!(said.contains("1 record, 1 packets, 60 bytes"), "{said}");
+        assert!(said.contains("not whole: it ends within packet 2; what comes before is kept"), "{said}");
+        assert!(stderr.contains("/nosuch.pcap: cannot read it: No such file"), "{stderr}");
+    }
+    let rows = duckdb(&format!(
+        "select count(*), count(distinct flow_id), min(interface), min(netns), min(\"end\")::varchar from {}",
+        table(&folder.place().join("history"), "flows")
+    ));
+    let time = rows[0][4].as_str().expect("a time");
+    assert_eq!(rows[0], json!([2, 1, "old.pcap", "import:old.pcap", time]));
+    assert!(time.starts_with("2001-09-09"), "{time}");
+}
