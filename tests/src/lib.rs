@@ -9,6 +9,7 @@
 pub mod agent;
 pub mod api_server;
 pub mod bridge;
+pub mod chdb;
 pub mod clients;
 pub mod control;
 pub mod conversation;
@@ -32,6 +33,7 @@ pub mod oci;
 pub mod output;
 pub mod pair;
 pub mod path;
+pub mod python;
 pub mod queues;
 pub mod router;
 pub mod servers;

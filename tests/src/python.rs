@@ -1,0 +1,19 @@
+//! The Python that `scripts/setup test` installs, with what else reads Parquet.
+
+use crate::agent::binary;
+use serde_json::Value;
+use std::path::PathBuf;
+use std::process::Command;
+
+/// Runs a program, which prints a line of JSON for each row.
+pub fn python(program: &str, argument: &str) -> Vec<Value> {
+    let output = Command::new(interpreter()).args(["-c", program, argument]).output().expect("Python starts");
+    assert!(output.status.success(), "{argument}: {}", String::from_utf8_lossy(&output.stderr));
+    let text = String::from_utf8(output.stdout).expect("text");
+    text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
+}
+
+fn interpreter() -> PathBuf {
+    let path = binary().ancestors().nth(2).map(|target| target.join("python/bin/python3"));
+    path.filter(|path| path.exists()).expect("scripts/setup test installs it")
+}
