@@ -194,7 +194,7 @@ impl Side {
     }
 
     fn add(&mut self, seen: &Sighting) {
-        let Packet { traffic_class, ttl, tcp_flags, fragment, .. } = seen.packet;
+        let Packet { key, traffic_class, ttl, tcp_flags, fragment } = seen.packet;
         let length = u32::try_from(seen.bytes).unwrap_or(u32::MAX);
         if seen.time < self.first {
             (self.first, self.dscp) = (seen.time, traffic_class >> 2);
@@ -202,8 +202,10 @@ impl Side {
         self.last = self.last.max(seen.time);
         self.count += Count { packets: 1, bytes: seen.bytes };
         self.tcp_flags |= tcp_flags;
-        self.dscp_seen |= 1 << (traffic_class >> 2);
-        self.ecn_seen |= 1 << (traffic_class & 3);
+        if key.protocol().is_some() {
+            self.dscp_seen |= 1 << (traffic_class >> 2);
+            self.ecn_seen |= 1 << (traffic_class & 3);
+        }
         self.ttl = (self.ttl.0.min(ttl), self.ttl.1.max(ttl));
         self.length = (self.length.0.min(length), self.length.1.max(length));
         self.fragmented |= fragment.is_some();

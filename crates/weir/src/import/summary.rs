@@ -38,8 +38,8 @@ pub fn print_sum(reports: &[Report], directory: &Path) {
 }
 
 fn records(number: u64, count: Count) -> String {
-    let noun = if number == 1 { "record" } else { "records" };
-    format!("{number} {noun}, {} packets, {} bytes", count.packets, count.bytes)
+    let of = |number: u64, noun: &str| format!("{number} {noun}{}", if number == 1 { "" } else { "s" });
+    [of(number, "record"), of(count.packets, "packet"), of(count.bytes, "byte")].join(", ")
 }
 
 fn between((start, end): (u64, u64)) -> String {
