@@ -30,7 +30,7 @@ const ROWS: &str = "select *, case direction when 'egress' then 'to' else 'from'
     \"end\" < timestamptz '2023-11-14 23:00:00+00' as is_before from";
 
 fn end(process: Option<&str>, name: Option<&str>) -> End {
-    let process = process.map(|command| Process { command: command.into(), ..Process::default() });
+    let process = process.map(|command| Process { pid: 7, command: command.into(), ..Process::default() });
     let name = name.map(|text| Name { text: text.into(), ..Name::default() });
     End { process: process.map(Arc::new), name: name.map(Arc::new), ..End::default() }
 }

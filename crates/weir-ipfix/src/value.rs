@@ -131,7 +131,7 @@ mod tests {
         fn nanoseconds_survive(nanos in 0..=u64::from(u32::MAX) * SECOND + SECOND - 1) {
             prop_assert_eq!(from_ntp(&to_ntp(nanos).to_be_bytes()), Some(nanos));
             // Readers that cut off instead of rounding.
-            prop_assert_eq!((to_ntp(nanos) & 0xffff_ffff) * SECOND >> 32, nanos % SECOND);
+            prop_assert_eq!(((to_ntp(nanos) & 0xffff_ffff) * SECOND) >> 32, nanos % SECOND);
         }
     }
 

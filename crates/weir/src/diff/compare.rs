@@ -238,11 +238,11 @@ mod tests {
         Peer { role, address, name: name.map(Into::into), port, protocol: 6 }
     }
 
-    fn seen(peers: &[Peer]) -> HashMap<Peer, Seen> {
-        peers.iter().map(|peer| (peer.clone(), Seen { bytes: 1, ..Seen::default() })).collect()
+    fn seen(peers: &[&Peer]) -> HashMap<Peer, Seen> {
+        peers.iter().map(|peer| ((*peer).clone(), Seen { bytes: 1, ..Seen::default() })).collect()
     }
 
-    fn new(before: &[Peer], after: &[Peer]) -> Vec<String> {
+    fn new(before: &[&Peer], after: &[&Peer]) -> Vec<String> {
         let found = peers(&seen(after), &seen(before));
         found
             .into_iter()
@@ -254,23 +254,23 @@ mod tests {
     fn a_peer_is_known_by_name_or_address() {
         let api = |address, name| peer(Role::To, address, name, Some(443));
         let (one, other) = (api("192.0.2.1", Some("api")), api("192.0.2.2", Some("api")));
-        assert_eq!(new(&[one.clone()], &[other.clone()]), [""; 0], "the name has moved");
-        assert_eq!(new(&[one.clone()], &[api("192.0.2.1", None)]), [""; 0], "its name is not known any more");
-        assert_eq!(new(&[api("192.0.2.1", None)], &[one.clone()]), [""; 0], "nor was it");
-        assert_eq!(new(&[], &[one.clone(), other]), ["to Name(\"api\") 2"]);
+        assert_eq!(new(&[&one], &[&other]), [""; 0], "the name has moved");
+        assert_eq!(new(&[&one], &[&api("192.0.2.1", None)]), [""; 0], "its name is not known any more");
+        assert_eq!(new(&[&api("192.0.2.1", None)], &[&one]), [""; 0], "nor was it");
+        assert_eq!(new(&[], &[&one, &other]), ["to Name(\"api\") 2"]);
         let elsewhere = peer(Role::To, "192.0.2.1", Some("api"), Some(22));
-        assert_eq!(new(&[one.clone()], &[elsewhere]), ["to Name(\"api\") 1"], "another service");
+        assert_eq!(new(&[&one], &[&elsewhere]), ["to Name(\"api\") 1"], "another service");
         let back = peer(Role::From, "192.0.2.1", None, Some(443));
-        assert_eq!(new(&[one], &[back]), ["from Address(192.0.2.1) 1"]);
+        assert_eq!(new(&[&one], &[&back]), ["from Address(192.0.2.1) 1"]);
     }
 
     #[test]
     fn what_is_unclear_is_not_called_new() {
         let (to, with) =
             (peer(Role::To, "192.0.2.1", None, Some(443)), peer(Role::With, "192.0.2.1", None, None));
-        assert_eq!(new(&[with.clone()], &[to.clone()]), [""; 0]);
-        assert_eq!(new(&[to], &[with.clone()]), [""; 0]);
-        assert_eq!(new(&[], &[with]), ["with Address(192.0.2.1) 1"]);
+        assert_eq!(new(&[&with], &[&to]), [""; 0]);
+        assert_eq!(new(&[&to], &[&with]), [""; 0]);
+        assert_eq!(new(&[], &[&with]), ["with Address(192.0.2.1) 1"]);
     }
 
     fn tally(fared: Fared) -> Tally {

@@ -54,9 +54,9 @@ impl<'d> Period<'d> {
         Self {
             period: &side.period.word,
             from: Value::Time(*times.start()),
-            to: Value::Time(*times.end()),
+            to: Value::Time(times.end() + 1),
             covered_from: Value::Time(coverage.from),
-            covered_to: Value::Time(coverage.to),
+            covered_to: Value::Time(coverage.to + 1),
             covered: coverage.is_whole,
             conversations: tally.total.conversations,
             records: tally.records,

@@ -35,7 +35,7 @@ use weir_store::{KEY, Question, flow_records};
 const NEW: u8 = 3;
 
 /// The columns of the history that this takes, beside those of the key.
-const READ: [&str; 27] = [
+const READ: [&str; 29] = [
     "flow_id",
     "start",
     "end",
@@ -54,7 +54,9 @@ const READ: [&str; 27] = [
     "flow_end_reason",
     "observations",
     "source_process",
+    "source_pid",
     "destination_process",
+    "destination_pid",
     "source_name",
     "destination_name",
     "source_tcp_rtt",
@@ -129,6 +131,9 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     let mut sources = Sources::open(arguments.data_dir.as_deref(), arguments.socket.as_deref())?;
     let filter = arguments.which.filter.as_ref();
     let (before, after) = read(&mut sources, (before, after), filter)?;
+    if sources.is_damaged() {
+        say("what could not be read may hold what is called new here, or gone");
+    }
     let now = Zoned::now();
     let remarks = [&before, &after].map(|side| side.coverage.remark(&side.period, &now));
     remarks.iter().flatten().for_each(|remark| say(remark));

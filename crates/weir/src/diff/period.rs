@@ -18,10 +18,10 @@ pub struct Period {
 }
 
 impl Period {
-    /// For people.
+    /// For people. Its last second and not the first after it, which may be another day's.
     pub fn shown(&self, now: &Zoned) -> String {
         let clock = |nanos| day_and_time(nanos, now);
-        format!("{} to {}", clock(*self.times.start()), clock(self.times.end().saturating_add(1)))
+        format!("{} to {}", clock(*self.times.start()), clock(*self.times.end()))
     }
 }
 

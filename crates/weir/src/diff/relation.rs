@@ -85,7 +85,8 @@ impl<'r> Relation<'r> {
         self.is_initiator_known
     }
 
-    /// The end that is elsewhere, and its address: of what is forwarded who was talked to. None where nobody is.
+    /// The end that is elsewhere, and its address: of what is forwarded who was talked to. None where nobody is, and
+    /// where it is said to nobody in particular.
     pub fn peer(&self) -> Option<(&'r End, IpAddr)> {
         let (source, destination) =
             ((&self.record.source, self.addresses.0), (&self.record.destination, self.addresses.1));
@@ -98,7 +99,8 @@ impl<'r> Relation<'r> {
         };
         let is_discovery = self.protocol == ICMPV6
             && self.record.key.icmp().is_some_and(|(kind, _)| NEIGHBOUR_DISCOVERY.contains(&kind));
-        (is_somebody(peer.1) && !is_discovery).then_some(peer)
+        let are_two = is_somebody(source.1) && is_somebody(destination.1);
+        (are_two && !is_discovery).then_some(peer)
     }
 
     /// Whether somebody here answered, or took what came.
@@ -168,7 +170,7 @@ pub mod tests {
 
     /// An end where this process is.
     pub fn here(command: &str) -> End {
-        let process = Process { command: command.into(), ..Process::default() };
+        let process = Process { pid: 7, command: command.into(), ..Process::default() };
         End { process: Some(Arc::new(process)), ..End::default() }
     }
 

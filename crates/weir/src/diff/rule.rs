@@ -12,13 +12,17 @@ const NAMED: usize = 3;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
 pub enum Rule {
     /// This host began conversations with somebody elsewhere with whom it had not
-    NewEgress,
+    #[value(name = "new-egress")]
+    Egress,
     /// Somebody elsewhere, whoever began
-    NewPeer,
+    #[value(name = "new-peer")]
+    Peer,
     /// A port that is served here, or used elsewhere
-    NewPort,
+    #[value(name = "new-port")]
+    Port,
     /// A process
-    NewProcess,
+    #[value(name = "new-process")]
+    Process,
 }
 
 impl Rule {
@@ -31,10 +35,10 @@ impl Rule {
     pub fn told(self, new: &Found) -> String {
         let names = self.names(new);
         let word = match self {
-            Self::NewEgress => "new egress",
-            Self::NewPeer => "new peer",
-            Self::NewPort => "new port",
-            Self::NewProcess => "new process",
+            Self::Egress => "new egress",
+            Self::Peer => "new peer",
+            Self::Port => "new port",
+            Self::Process => "new process",
         };
         let rest = names.len().saturating_sub(NAMED);
         let more = if rest > 0 { format!(" and {rest} more") } else { String::new() };
@@ -47,10 +51,10 @@ impl Rule {
             new.peers.iter().map(|(met, _)| met).filter(|met| is_meant(met)).map(peer).collect()
         };
         match self {
-            Self::NewEgress => peers(|met| met.role == Role::To),
-            Self::NewPeer => peers(|_| true),
-            Self::NewPort => new.ports.iter().map(|(key, _)| port(key)).collect(),
-            Self::NewProcess => new.processes.iter().map(|(name, _)| name.clone()).collect(),
+            Self::Egress => peers(|met| met.role == Role::To),
+            Self::Peer => peers(|_| true),
+            Self::Port => new.ports.iter().map(|(key, _)| port(key)).collect(),
+            Self::Process => new.processes.iter().map(|(name, _)| name.clone()).collect(),
         }
     }
 }
@@ -67,14 +71,11 @@ mod tests {
             (Met { role, host, port: Some(443), protocol: 6, addresses: Default::default() }, Seen::default())
         };
         let from = Found { peers: vec![met(Role::From, "a")], ..Found::default() };
-        assert!(!Rule::NewEgress.is_broken(&from) && Rule::NewPeer.is_broken(&from));
-        assert!(!Rule::NewPort.is_broken(&from) && !Rule::NewProcess.is_broken(&from));
+        assert!(!Rule::Egress.is_broken(&from) && Rule::Peer.is_broken(&from));
+        assert!(!Rule::Port.is_broken(&from) && !Rule::Process.is_broken(&from));
         let names = ["a", "b", "c", "d", "e"];
         let to = Found { peers: names.map(|name| met(Role::To, name)).into(), ..Found::default() };
-        assert!(Rule::NewEgress.is_broken(&to));
-        assert_eq!(
-            Rule::NewEgress.told(&to),
-            "new egress: to a:443/tcp, to b:443/tcp, to c:443/tcp and 2 more"
-        );
+        assert!(Rule::Egress.is_broken(&to));
+        assert_eq!(Rule::Egress.told(&to), "new egress: to a:443/tcp, to b:443/tcp, to c:443/tcp and 2 more");
     }
 }

@@ -13,9 +13,11 @@ use std::time::Duration;
 
 /// Rows of a list where nothing else is said.
 const TOP: usize = 10;
+/// Processes that are named in a row; JSON names all.
+const PROCESSES: usize = 2;
 
 /// What a terminal can do without, the first first.
-const EXPENDABLE: [&str; 3] = ["PROCESS", "FIRST", "CONVS"];
+const EXPENDABLE: [&str; 3] = ["FIRST", "CONVS", "PROCESS"];
 
 /// Prints it, at most `top` of each list.
 pub fn print(difference: &Difference, top: Option<usize>) -> io::Result<()> {
@@ -112,10 +114,12 @@ impl Screen {
     }
 
     fn row(&self, name: String, seen: &Seen) -> Vec<String> {
-        let processes: Vec<_> = seen.processes.iter().map(String::as_str).collect();
+        let first: Vec<_> = seen.processes.iter().take(PROCESSES).map(String::as_str).collect();
+        let more = seen.processes.len() - first.len();
+        let more = if more > 0 { format!(" +{more}") } else { String::new() };
         vec![
             name,
-            processes.join(", "),
+            first.join(", ") + &more,
             text::count(seen.conversations),
             text::bytes(seen.bytes),
             day_and_time(seen.first, &self.now),

@@ -159,22 +159,25 @@ impl Tally {
 
     fn see(&mut self, relation: &Relation<'_>, seen: &Seen) -> Result<(), String> {
         let (port, protocol) = (relation.service_port(), relation.protocol);
-        let processes: BTreeSet<_> = processes(relation.record).map(|(name, _)| name.to_owned()).collect();
-        for name in &processes {
+        let record = relation.record;
+        let names =
+            |ends: &[&End]| ends.iter().filter_map(|end| process(end)).map(ToOwned::to_owned).collect();
+        let all: BTreeSet<_> = names(&[&record.source, &record.destination]);
+        for name in all.iter().filter(|name| !is_kernel(record, name)) {
             entry(&mut self.processes, name.clone())?.add(seen);
         }
-        let seen = Seen { processes, ..seen.clone() };
+        let with = |processes| Seen { processes, ..seen.clone() };
         if let Some((end, address)) = relation.peer() {
             let peer = Peer { role: relation.role, address, name: name(end), port, protocol };
-            entry(&mut self.peers, peer)?.add(&seen);
+            entry(&mut self.peers, peer)?.add(&with(all));
         }
         let place = match relation.role {
-            Role::To => Some(Place::Used),
-            Role::From | Role::Within if relation.is_served() => Some(Place::Served),
+            Role::To => Some((Place::Used, &record.source)),
+            Role::From | Role::Within if relation.is_served() => Some((Place::Served, &record.destination)),
             _ => None,
         };
-        if let Some((place, port)) = place.zip(port) {
-            entry(&mut self.ports, Port { place, port, protocol })?.add(&seen);
+        if let Some(((place, end), port)) = place.zip(port) {
+            entry(&mut self.ports, Port { place, port, protocol })?.add(&with(names(&[end])));
         }
         Ok(())
     }
@@ -238,10 +241,20 @@ fn name(end: &End) -> Option<String> {
     end.name.as_ref().map(|name| name.text.clone())
 }
 
+fn process(end: &End) -> Option<&str> {
+    end.process.as_ref().map(|process| process.command.as_str())
+}
+
 /// Of both ends.
 fn processes(record: &FlowRecord) -> impl Iterator<Item = (&str, &End)> {
     let ends = [&record.source, &record.destination];
-    ends.into_iter().filter_map(|end| Some((end.process.as_ref()?.command.as_str(), end)))
+    ends.into_iter().filter_map(|end| Some((process(end)?, end)))
+}
+
+/// Whether this is the kernel's own work: its number tells, since any process can take its name.
+fn is_kernel(record: &FlowRecord, name: &str) -> bool {
+    let processes = [&record.source, &record.destination].map(|end| end.process.as_ref());
+    processes.into_iter().flatten().filter(|process| process.command == name).all(|process| process.pid == 0)
 }
 
 /// As the kernel of an end that is here says; where none does, as the flags look.
@@ -279,6 +292,20 @@ mod tests {
         noted.note(&out).expect("room");
         assert_eq!((noted.records, noted.total.bytes, noted.fared.len()), (0, 0, 0));
         assert!(noted.peers.keys().eq(tally.peers.keys()) && noted.ports.contains_key(&port));
+    }
+
+    #[test]
+    fn the_kernel_is_no_process() {
+        let mut tally = Tally::default();
+        let ping = |pid| {
+            let process = weir_record::Process { pid, command: "kernel".into(), ..Default::default() };
+            let end = End { process: Some(Arc::new(process)), ..End::default() };
+            FlowRecord { destination: end, ..record(Direction::Ingress, "10.0.0.2", 80) }
+        };
+        tally.add(&ping(0), State::Kept).expect("room");
+        assert!(tally.processes.is_empty());
+        tally.add(&ping(7), State::Kept).expect("room");
+        assert_eq!(tally.processes.len(), 1, "one that calls itself so");
     }
 
     #[test]
