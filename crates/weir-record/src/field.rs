@@ -24,7 +24,8 @@ pub enum Unit {
 }
 
 impl Unit {
-    pub(crate) fn as_str(self) -> &'static str {
+    /// For documents; nothing where it counts nothing.
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::None => "",
             Self::Packets => "packets",

@@ -143,6 +143,14 @@ impl EventColumn {
         }
     }
 
+    /// What it says.
+    pub fn doc(&self) -> &'static str {
+        match self {
+            Self::Flow(field) => field.doc,
+            Self::Own(field) => field.doc,
+        }
+    }
+
     /// What its number counts.
     pub fn unit(&self) -> Unit {
         match self {

@@ -26,18 +26,21 @@ pub struct LedgerColumn {
     pub kind: Kind,
     /// What its number counts.
     pub unit: Unit,
+    /// What it says.
+    pub doc: &'static str,
     /// Reads it.
     pub read: fn(&LedgerWindow) -> Value<'_>,
 }
 
 /// Two columns: packets and bytes.
 macro_rules! counted {
-    ($packets:literal, $bytes:literal, $of:expr) => {
+    ($packets:literal, $bytes:literal, $doc:literal, $of:expr) => {
         [
             LedgerColumn {
                 name: $packets,
                 kind: Kind::Number,
                 unit: Unit::Packets,
+                doc: $doc,
                 read: |window| {
                     let of: fn(&Account) -> Count = $of;
                     Value::Number(of(&window.added).packets)
@@ -47,6 +50,7 @@ macro_rules! counted {
                 name: $bytes,
                 kind: Kind::Number,
                 unit: Unit::Bytes,
+                doc: $doc,
                 read: |window| {
                     let of: fn(&Account) -> Count = $of;
                     Value::Number(of(&window.added).bytes)
@@ -62,59 +66,90 @@ fn lost(account: &Account, cause: Cause) -> Count {
 
 /// Where and when.
 static WHERE: [LedgerColumn; 7] = [
-    time("start", |window| Value::Time(window.start)),
-    time("end", |window| Value::Time(window.end)),
-    text("netns", |window| Value::Text((&*window.added.interface.netns).into())),
-    text("interface", |window| Value::Text(window.added.interface.name.as_str().into())),
+    time("start", "When the window began.", |window| Value::Time(window.start)),
+    time("end", "When it ended.", |window| Value::Time(window.end)),
+    text("netns", "Network namespace of the interface.", |window| {
+        Value::Text((&*window.added.interface.netns).into())
+    }),
+    text("interface", "Where packets were observed.", |window| {
+        Value::Text(window.added.interface.name.as_str().into())
+    }),
     LedgerColumn {
         name: "interface_index",
         kind: Kind::Number,
         unit: Unit::None,
+        doc: "The kernel's number of it.",
         read: |window| Value::Number(window.added.interface.index.into()),
     },
-    text("direction", |window| Value::Text(window.added.direction.as_str().into())),
+    text("direction", "As the interface sees it: ingress or egress.", |window| {
+        Value::Text(window.added.direction.as_str().into())
+    }),
     LedgerColumn {
         name: "decapsulated",
         kind: Kind::Flag,
         unit: Unit::None,
+        doc: "Whether these are packets that a tunnel carried.",
         read: |window| Value::Flag(window.added.layer == Layer::Inner),
     },
 ];
 
-const fn time(name: &'static str, read: fn(&LedgerWindow) -> Value<'_>) -> LedgerColumn {
-    LedgerColumn { name, kind: Kind::Time, unit: Unit::Time, read }
+type Read = fn(&LedgerWindow) -> Value<'_>;
+
+const fn time(name: &'static str, doc: &'static str, read: Read) -> LedgerColumn {
+    LedgerColumn { name, kind: Kind::Time, unit: Unit::Time, doc, read }
 }
 
-const fn text(name: &'static str, read: fn(&LedgerWindow) -> Value<'_>) -> LedgerColumn {
-    LedgerColumn { name, kind: Kind::Text, unit: Unit::None, read }
+const fn text(name: &'static str, doc: &'static str, read: Read) -> LedgerColumn {
+    LedgerColumn { name, kind: Kind::Text, unit: Unit::None, doc, read }
 }
 
 /// How much.
 static COUNTED: [[LedgerColumn; 2]; 12] = [
-    counted!("seen_packets", "seen_bytes", |account| account.seen),
-    counted!("exported_packets", "exported_bytes", |account| account.exported),
-    counted!("filtered_packets", "filtered_bytes", |account| account.filtered),
-    counted!("sampled_out_packets", "sampled_out_bytes", |account| account.sampled_out),
-    counted!("held_packets", "held_bytes", |account| account.held),
-    counted!("ahead_packets", "ahead_bytes", |account| account.ahead),
-    counted!("lost_packets", "lost_bytes", Account::lost_total),
-    counted!("lost_spill_ring_full_packets", "lost_spill_ring_full_bytes", |account| {
-        lost(account, Cause::SpillRingFull)
-    }),
-    counted!("lost_nested_spill_ring_full_packets", "lost_nested_spill_ring_full_bytes", |account| {
-        lost(account, Cause::NestedSpillRingFull)
-    }),
-    counted!("lost_sink_queue_full_packets", "lost_sink_queue_full_bytes", |account| {
-        lost(account, Cause::SinkQueueFull)
-    }),
-    counted!("lost_sink_failed_packets", "lost_sink_failed_bytes", |account| lost(
-        account,
-        Cause::SinkFailed
-    )),
-    counted!("lost_sink_closed_packets", "lost_sink_closed_bytes", |account| lost(
-        account,
-        Cause::SinkClosed
-    )),
+    counted!("seen_packets", "seen_bytes", "Every packet that the probe met.", |account| account.seen),
+    counted!("exported_packets", "exported_bytes", "In records that an output has taken.", |account| account
+        .exported),
+    counted!("filtered_packets", "filtered_bytes", "Not wanted by the rules.", |account| account.filtered),
+    counted!("sampled_out_packets", "sampled_out_bytes", "Passed over by sampling.", |account| account
+        .sampled_out),
+    counted!("held_packets", "held_bytes", "Counted and in no record yet, as of the end.", |account| account
+        .held),
+    counted!(
+        "ahead_packets",
+        "ahead_bytes",
+        "In records before they were seen in the counters, as of the end.",
+        |account| account.ahead
+    ),
+    counted!("lost_packets", "lost_bytes", "In no record, for whatever cause.", Account::lost_total),
+    counted!(
+        "lost_spill_ring_full_packets",
+        "lost_spill_ring_full_bytes",
+        "The map was full, and so was the ring behind it.",
+        |account| { lost(account, Cause::SpillRingFull) }
+    ),
+    counted!(
+        "lost_nested_spill_ring_full_packets",
+        "lost_nested_spill_ring_full_bytes",
+        "The same of packets that a tunnel carried.",
+        |account| { lost(account, Cause::NestedSpillRingFull) }
+    ),
+    counted!(
+        "lost_sink_queue_full_packets",
+        "lost_sink_queue_full_bytes",
+        "No output had room for the record.",
+        |account| { lost(account, Cause::SinkQueueFull) }
+    ),
+    counted!(
+        "lost_sink_failed_packets",
+        "lost_sink_failed_bytes",
+        "No output could write the record.",
+        |account| lost(account, Cause::SinkFailed)
+    ),
+    counted!(
+        "lost_sink_closed_packets",
+        "lost_sink_closed_bytes",
+        "No output was there any more.",
+        |account| lost(account, Cause::SinkClosed)
+    ),
 ];
 
 impl LedgerWindow {
