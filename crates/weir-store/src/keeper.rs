@@ -2,9 +2,10 @@
 
 mod compact;
 mod retain;
+mod rollup;
 
 use crate::error::On;
-use crate::recovery::{aside, recover};
+use crate::recovery::{aside, recover, recover_sums};
 use crate::store::{READERS, entries, segments};
 use crate::table::Table;
 use crate::{Error, Result, Writer};
@@ -12,6 +13,7 @@ use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, Write};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{Builder, JoinHandle, sleep};
@@ -38,7 +40,11 @@ pub enum WhenFull {
 pub struct Retention {
     /// Records older than this go.
     pub age: Option<Duration>,
-    /// When all tables together are larger than this the oldest records go.
+    /// Their sums by the minute go when these are older than this.
+    pub age_1m: Option<Duration>,
+    /// And those by the hour.
+    pub age_1h: Option<Duration>,
+    /// When all tables together are larger than this the oldest records go, and then the oldest sums.
     pub bytes: Option<u64>,
     /// What happens when there is no room on the disk before that.
     pub when_full: WhenFull,
@@ -49,7 +55,7 @@ pub type Tell = Box<dyn Fn(String) + Send>;
 
 /// A store that has been opened for writing.
 pub struct Opened {
-    /// A writer for each table, in the order of the tables.
+    /// A writer for each table that is written, in the order of the tables; roll-ups are made by the keeper.
     pub writers: Vec<Writer>,
     /// What a person should know: what was recovered, what is damaged, what is not the store's.
     pub remarks: Vec<String>,
@@ -71,11 +77,13 @@ pub(crate) struct House {
     retention: Retention,
     /// Whoever removes segments holds this.
     upkeep: Mutex<()>,
+    /// Segments that went before they were summed up, since the disk was full.
+    unsummed: AtomicUsize,
 }
 
 impl Keeper {
     /// Takes the directory, which is made if it is not there; brings these tables in order, and looks after them in the
-    /// background from then on.
+    /// background from then on. Roll-ups that are there are looked after with their records.
     ///
     /// # Errors
     /// Another agent has it, or it cannot be read or written.
@@ -90,10 +98,15 @@ impl Keeper {
         let lock = take(directory)?;
         let readers = directory.join(READERS);
         OpenOptions::new().create(true).append(true).open(&readers).on("create", &readers)?;
-        let house = House { directory: directory.to_owned(), tables, retention, upkeep: Mutex::new(()) };
-        let house = Arc::new(house);
+        let tables = with_roll_ups(directory, tables);
+        let (upkeep, unsummed) = (Mutex::new(()), AtomicUsize::new(0));
+        let house = Arc::new(House { directory: directory.to_owned(), tables, retention, upkeep, unsummed });
         let (mut writers, mut remarks) = (Vec::new(), Vec::new());
         for table in &house.tables {
+            if table.span.is_some() {
+                remarks.extend(recover_sums(directory, table)?);
+                continue;
+            }
             let found = recover(directory, table)?;
             remarks.extend(found.remarks);
             writers.push(Writer::new(Arc::clone(&house), table, found.next_log));
@@ -104,6 +117,8 @@ impl Keeper {
             while stopped.recv_timeout(ROUND) == Err(RecvTimeoutError::Timeout) {
                 house.round(&tell);
             }
+            // What was written at last: whoever looks now finds sums of all records.
+            house.sum_up_or_tell(&tell);
         });
         let keeper = Self { stop, thread: Some(thread.map_err(Error::Thread)?), _lock: lock };
         Ok(Opened { writers, remarks, keeper })
@@ -117,6 +132,18 @@ impl Drop for Keeper {
             let _ = thread.join();
         }
     }
+}
+
+/// Records are summed up before they are merged, whoever does it: sums would lack some of them otherwise.
+fn with_roll_ups(directory: &Path, mut tables: Vec<&'static Table>) -> Vec<&'static Table> {
+    let has = |tables: &[&Table], name: &str| tables.iter().any(|table| table.name == name);
+    for table in Table::roll_ups() {
+        let is_there = has(&tables, Table::flows().name) && directory.join(table.name).is_dir();
+        if is_there && !has(&tables, table.name) {
+            tables.push(table);
+        }
+    }
+    tables
 }
 
 /// Locks the directory against a second writer.
@@ -175,13 +202,30 @@ impl House {
     }
 
     fn round(&self, tell: &Tell) {
+        let is_full = self.sum_up_or_tell(tell);
         let _upkeep = self.upkeep.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Err(error) = self.retain() {
+        if let Err(error) = self.retain(is_full) {
             tell(format!("{error}: what is older than it should be stays"));
         }
         for table in &self.tables {
             self.compact(table, tell);
         }
+    }
+
+    /// Whether the disk is too full for it.
+    fn sum_up_or_tell(&self, tell: &Tell) -> bool {
+        let done = self.sum_up(tell);
+        if let Err(error) = &done {
+            tell(format!("{error}: what is not summed up yet stays so for now"));
+        }
+        match self.unsummed.swap(0, Ordering::Relaxed) {
+            0 => {}
+            count => tell(format!(
+                "{}: the disk is full: {count} files of records went before they were summed up, the sums lack them",
+                self.directory.display()
+            )),
+        }
+        done.is_err_and(|error| error.is_no_space())
     }
 
     /// Waits until no reader relies on what is there, and keeps readers out until the lock is let go. None where they

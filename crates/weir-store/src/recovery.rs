@@ -32,6 +32,16 @@ pub(crate) fn recover(store: &Path, table: &'static Table) -> Result<Recovered> 
     Ok(Recovered { next_log, remarks: recovery.remarks })
 }
 
+/// The same of a table that is made of another and has no log; what a person should know.
+pub(crate) fn recover_sums(store: &Path, table: &'static Table) -> Result<Vec<String>> {
+    let directory = store.join(table.name);
+    fs::create_dir_all(&directory).on("create", &directory)?;
+    let mut recovery = Recovery { store, table, directory, remarks: Vec::new() };
+    recovery.tidy()?;
+    recovery.check_segments()?;
+    Ok(recovery.remarks)
+}
+
 struct Recovery<'a> {
     store: &'a Path,
     table: &'static Table,
@@ -82,12 +92,24 @@ impl Recovery<'_> {
         files.iter().filter(|path| wal::number_of(path).is_none()).for_each(|path| self.is_strange(path));
         let logs = wal::open_all(&self.directory)?;
         let segments = all_segments(&self.directory)?;
-        let numbers = segments.iter().map(|segment| *segment.name.logs().end());
+        // A number that has sums is taken, even if the records have gone.
+        let sums = self.segments_of_sums()?;
+        let numbers = segments.iter().chain(&sums).map(|segment| *segment.name.logs().end());
         let last = numbers.chain(logs.iter().map(|log| log.number)).max();
         for log in logs {
             self.replay_log(&log, &segments)?;
         }
         Ok(last.unwrap_or(0) + 1)
+    }
+
+    fn segments_of_sums(&self) -> Result<Vec<Segment>> {
+        let mut all = Vec::new();
+        if self.table.name == Table::flows().name {
+            for table in Table::roll_ups() {
+                all.extend(all_segments(&self.store.join(table.name))?);
+            }
+        }
+        Ok(all)
     }
 
     fn replay_log(&mut self, log: &wal::Opened, segments: &[Segment]) -> Result<()> {

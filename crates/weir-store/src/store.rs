@@ -80,7 +80,12 @@ impl Snapshot {
     /// # Errors
     /// A log cannot be read, or is damaged before its end.
     pub fn recent(&self) -> Result<Vec<RecordBatch>> {
-        self.logged().parts().map(|part| part.cloned()).collect()
+        self.recent_parts().map(|part| part.cloned()).collect()
+    }
+
+    /// The same, with what is wrong in its place: the other logs follow.
+    pub fn recent_parts(&self) -> impl Iterator<Item = Result<&RecordBatch>> {
+        self.logged().parts()
     }
 
     fn logged(&self) -> &Recent {

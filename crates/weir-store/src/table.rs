@@ -20,6 +20,8 @@ pub struct Column {
     pub nullable: bool,
     /// What its number counts.
     pub unit: Unit,
+    /// What it says.
+    pub doc: &'static str,
 }
 
 /// A kind of record that is kept.
@@ -33,6 +35,8 @@ pub struct Table {
     pub time: &'static str,
     /// How its segments are laid out.
     pub layout: Layout,
+    /// Of roll-ups, how much time a row sums up, in nanoseconds.
+    pub span: Option<u64>,
     /// How much of it is held in memory before a segment is made of it, in bytes.
     pub memory: usize,
     schema: SchemaRef,
@@ -68,6 +72,7 @@ static FLOWS: LazyLock<Table> = LazyLock::new(|| {
         // What one observation point saw is said by the rest of the record; see `observations`.
         nullable: field.nullable || field.kind == Kind::Observations,
         unit: field.unit,
+        doc: field.doc,
     });
     let layout = Layout {
         sought: &["source_address", "destination_address", "source_port", "destination_port"],
@@ -95,6 +100,7 @@ fn of_events(kind: &'static EventKind) -> Table {
         kind: column.kind(),
         nullable: column.name() != "time",
         unit: column.unit(),
+        doc: column.doc(),
     });
     let columns: Vec<_> = columns.collect();
     let has_addresses = columns.iter().any(|column| column.name == "destination_address");
@@ -108,12 +114,12 @@ pub(crate) fn kept_columns(kind: &'static EventKind) -> impl Iterator<Item = Eve
 }
 
 static LOST_EVENTS: LazyLock<Table> = LazyLock::new(|| {
-    let column = |name, kind, unit| Column { name, kind, nullable: false, unit };
+    let column = |name, kind, unit, doc| Column { name, kind, nullable: false, unit, doc };
     let columns = vec![
-        column("time", Kind::Time, Unit::Time),
-        column("probe", Kind::Text, Unit::None),
-        column("cause", Kind::Text, Unit::None),
-        column("events", Kind::Number, Unit::None),
+        column("time", Kind::Time, Unit::Time, "Before this they are missing."),
+        column("probe", Kind::Text, Unit::None, "Whose events they were."),
+        column("cause", Kind::Text, Unit::None, "Why they did not get through."),
+        column("events", Kind::Number, Unit::None, "How many."),
     ];
     Table::new("lost_events", columns, "time", Layout::default())
 });
@@ -124,6 +130,7 @@ static LEDGER: LazyLock<Table> = LazyLock::new(|| {
         kind: column.kind,
         nullable: false,
         unit: column.unit,
+        doc: column.doc,
     });
     Table::new("ledger", columns.collect(), "end", Layout::default())
 });
@@ -143,12 +150,18 @@ impl Table {
         let version = ("weir.schema_version".to_owned(), SCHEMA_VERSION.to_string());
         let metadata = HashMap::from([version, ("weir.table".to_owned(), name.to_owned())]);
         let schema = Arc::new(Schema::new_with_metadata(fields, metadata));
-        Self { name, columns, time, layout, memory: MEMORY, schema }
+        Self { name, columns, time, layout, span: None, memory: MEMORY, schema }
+    }
+
+    /// The same, with rows that sum up so much time.
+    pub(crate) fn spanning(self, span: u64) -> Self {
+        Self { span: Some(span), ..self }
     }
 
     /// Every table that there is.
     pub fn all() -> impl Iterator<Item = &'static Self> {
-        [Self::flows(), Self::ledger(), Self::lost_events()].into_iter().chain(EVENTS.iter())
+        let first = [Self::flows(), Self::ledger(), Self::lost_events()];
+        first.into_iter().chain(Self::roll_ups()).chain(EVENTS.iter())
     }
 
     /// Events that are missing in the others.

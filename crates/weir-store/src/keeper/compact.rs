@@ -1,15 +1,18 @@
 //! Small segments become larger ones.
 //!
 //! The larger one gets its name while readers are locked out, and then those go that it was made of. What comes in
-//! between, a loss of power for instance, leaves both; the names say which one stands for the others.
+//! between, a loss of power for instance, leaves both; the names say which one stands for the others. Sums are added up
+//! when they are merged.
 
 use super::{House, Tell};
 use crate::columns::narrow;
 use crate::error::On;
+use crate::rollup::Sums;
 use crate::segment::{Draft, Logs, Segment, day_of, sync_directory};
 use crate::store::segments;
 use crate::table::Table;
 use crate::{Error, Result};
+use jiff::civil::Date;
 use std::fs;
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -24,7 +27,10 @@ impl House {
     pub(super) fn compact(&self, table: &'static Table, tell: &Tell) {
         let directory = self.directory.join(table.name);
         while let Ok(all) = segments(&directory)
-            && let Some(run) = due(&all)
+            && let Ok(is_summed_up) = self.is_summed_up(table)
+            // One that was left out in between would be taken for merged.
+            && let ready = all.iter().take_while(|one| is_summed_up(one)).count()
+            && let Some(run) = due(&all[..ready])
         {
             let inputs = &all[run];
             match self.merge(table, &directory, inputs) {
@@ -33,6 +39,10 @@ impl House {
                 Err(Error::Damaged { path, what }) => {
                     let error = Error::Damaged { path: path.clone(), what };
                     self.deal_with(Err(error), &path, tell);
+                    if !path.starts_with(&directory) {
+                        // Sums: they have to be made again before anything else.
+                        return;
+                    }
                 }
                 Err(error) => return tell(format!("{error}: small segments stay as they are")),
             }
@@ -41,8 +51,16 @@ impl House {
 
     /// Whether readers let it come to that.
     fn merge(&self, table: &'static Table, directory: &Path, inputs: &[Segment]) -> Result<bool> {
+        let Some(day) = inputs.first().map(|one| one.name.day) else { return Ok(false) };
         let logs = inputs.iter().map(|one| *one.name.logs().start()).min().unwrap_or(0)
             ..=inputs.iter().map(|one| *one.name.logs().end()).max().unwrap_or(0);
+        let may_be = match table.span {
+            Some(_) => self.is_complete(table, day, &logs)?,
+            None => self.merge_sums(table, day, &logs)?,
+        };
+        if !may_be {
+            return Ok(false);
+        }
         let draft = merged(table, directory, logs, inputs)?;
         let Some(_alone) = self.alone()? else {
             draft.discard();
@@ -57,9 +75,28 @@ impl House {
         }
         Ok(true)
     }
+
+    /// Sees to it that all sums of what is to be merged are in one segment. If that is damaged one day, nothing of these
+    /// records is summed up, and all are again.
+    fn merge_sums(&self, table: &Table, day: Date, logs: &Logs) -> Result<bool> {
+        if table.name != Table::flows().name {
+            return Ok(true);
+        }
+        for sums in self.roll_ups() {
+            let mut parts = self.segments_of(sums)?;
+            parts.retain(|part| part.name.has_of(day, logs));
+            if parts.len() > 1 && !self.merge(sums, &self.directory.join(sums.name), &parts)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
 }
 
 fn merged(table: &'static Table, directory: &Path, logs: Logs, inputs: &[Segment]) -> Result<Draft> {
+    if table.span.is_some() {
+        return added_up(table, directory, logs, inputs);
+    }
     let mut draft = Draft::begin(table, directory, logs)?;
     let mut fill = || -> Result<()> {
         for input in inputs {
@@ -74,6 +111,31 @@ fn merged(table: &'static Table, directory: &Path, logs: Logs, inputs: &[Segment
         Ok(()) => Ok(draft),
         Err(error) => {
             draft.discard();
+            Err(error)
+        }
+    }
+}
+
+/// Sums of the same minute, or hour, and key become one.
+fn added_up(table: &'static Table, directory: &Path, logs: Logs, inputs: &[Segment]) -> Result<Draft> {
+    let mut sums = Sums::begin(table, table, directory, logs)?;
+    let mut fill = || -> Result<()> {
+        for input in inputs {
+            input.check()?;
+            for batch in input.batches()? {
+                sums.push(&batch?)?;
+            }
+        }
+        Ok(())
+    };
+    match fill() {
+        Ok(()) => {
+            let mut draft = sums.finish()?;
+            draft.settle()?;
+            Ok(draft)
+        }
+        Err(error) => {
+            sums.discard();
             Err(error)
         }
     }

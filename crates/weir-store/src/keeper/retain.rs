@@ -4,30 +4,42 @@ use super::{House, WhenFull};
 use crate::Result;
 use crate::error::On;
 use crate::segment::{Segment, day_of, sync_directory};
-use crate::store::{entries, segments};
+use crate::store::entries;
+use crate::table::Table;
 use jiff::civil::Date;
 use std::fs;
 use std::sync::PoisonError;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::sync::atomic::Ordering;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// What is made free at once when the disk is full.
 const ROOM: u64 = 64 << 20;
+/// Sums have at most so much of what may be kept, one part of so many, while there are records to go instead.
+const SHARE: u64 = 2;
+
+/// A segment and whose it is.
+struct Held {
+    table: &'static Table,
+    segment: Segment,
+    /// Of records: whether they are summed up. Of sums: whether the records are gone.
+    is_free: bool,
+}
 
 impl House {
-    /// Removes segments that are too old, then the oldest until the rest is small enough.
-    pub(super) fn retain(&self) -> Result<()> {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let oldest_first = self.oldest_first()?;
-        let limit = self.retention.age.map(|age| now.saturating_sub(age).as_nanos() as u64);
-        let is_old = |segment: &Segment| limit.is_some_and(|limit| *segment.name.times().end() < limit);
-        let (mut doomed, rest): (Vec<_>, Vec<_>) = oldest_first.into_iter().partition(is_old);
-        let gone: u64 = doomed.iter().map(|segment| segment.bytes).sum();
+    /// Removes segments that are too old, then others until the rest is small enough: the oldest records first, then the
+    /// oldest sums by the minute, and then those by the hour. Records that are not summed up stay until they are, unless
+    /// the disk is too full for that.
+    pub(super) fn retain(&self, is_full: bool) -> Result<()> {
+        let mut held = self.first_to_go()?;
+        held.retain(|one| one.is_free || is_full || one.table.span.is_some());
+        let (mut doomed, rest): (Vec<_>, Vec<_>) = held.into_iter().partition(|one| self.is_old(one));
+        let gone = bytes(&doomed);
         if let Some(most) = self.retention.bytes {
             let excess = self.bytes()?.saturating_sub(gone).saturating_sub(most);
-            doomed.extend(first_of(rest, excess));
+            doomed.extend(too_much(rest, most, excess));
         }
         self.remove(&doomed)?;
-        self.remove_empty_days(day_of(now.as_nanos() as u64))
+        self.remove_empty_days(day_of(now().as_nanos() as u64))
     }
 
     /// Makes room on a full disk, if that is wanted. Whether it did.
@@ -36,28 +48,59 @@ impl House {
             return false;
         }
         let _upkeep = self.upkeep.lock().unwrap_or_else(PoisonError::into_inner);
-        let Ok(oldest_first) = self.oldest_first() else { return false };
-        let doomed = first_of(oldest_first, ROOM);
+        let Ok(held) = self.first_to_go() else { return false };
+        let doomed = first_of(held, ROOM).0;
         !doomed.is_empty() && self.remove(&doomed).is_ok_and(|is_done| is_done)
     }
 
-    fn oldest_first(&self) -> Result<Vec<Segment>> {
+    /// What is older than this is not kept in this table.
+    pub(super) fn limit(&self, table: &Table) -> Option<u64> {
+        let [by_minute, _] = Table::roll_ups();
+        let age = match table.span {
+            None => self.retention.age,
+            span if span == by_minute.span => self.retention.age_1m,
+            Some(_) => self.retention.age_1h,
+        };
+        age.map(|age| now().saturating_sub(age).as_nanos() as u64)
+    }
+
+    /// A row of sums is as old as the last moment that it stands for.
+    fn is_old(&self, held: &Held) -> bool {
+        let end = held.segment.name.times().end().saturating_add(held.table.span.unwrap_or(0));
+        self.limit(held.table).is_some_and(|limit| end < limit)
+    }
+
+    /// All segments, in the order in which they go.
+    fn first_to_go(&self) -> Result<Vec<Held>> {
         let mut all = Vec::new();
+        let records = self.segments_of(Table::flows())?;
         for table in &self.tables {
-            all.extend(segments(&self.directory.join(table.name))?);
+            let is_summed_up = self.is_summed_up(table)?;
+            let is_free = |segment: &Segment| match table.span {
+                None => is_summed_up(segment),
+                Some(_) => {
+                    let logs = segment.name.logs();
+                    !records.iter().any(|one| one.name.has_of(segment.name.day, &logs))
+                }
+            };
+            let held = |segment| Held { table, is_free: is_free(&segment), segment };
+            all.extend(self.segments_of(table)?.into_iter().map(held));
         }
-        all.sort_by_key(|segment| *segment.name.times().end());
+        all.sort_by_key(|one| (one.table.span, *one.segment.name.times().end()));
         Ok(all)
     }
 
     /// Removes segments once no reader relies on them; whether it came to that.
-    fn remove(&self, doomed: &[Segment]) -> Result<bool> {
+    fn remove(&self, doomed: &[Held]) -> Result<bool> {
         if doomed.is_empty() {
             return Ok(false);
         }
         let Some(_alone) = self.alone()? else { return Ok(false) };
-        for segment in doomed {
+        for Held { table, segment, is_free } in doomed {
             fs::remove_file(&segment.path).on("remove", &segment.path)?;
+            if table.span.is_none() && !is_free {
+                self.unsummed.fetch_add(1, Ordering::Relaxed);
+            }
         }
         Ok(true)
     }
@@ -79,13 +122,37 @@ impl House {
     }
 }
 
-/// As many, from the first on, as have at least so many bytes together.
-fn first_of(segments: Vec<Segment>, bytes: u64) -> Vec<Segment> {
+fn now() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+}
+
+fn bytes(held: &[Held]) -> u64 {
+    held.iter().map(|one| one.segment.bytes).sum()
+}
+
+/// Which of them go for there to be so many bytes less: first the finest sums whose records are gone, if sums have more
+/// than their share of what is kept, then one after the other.
+fn too_much(held: Vec<Held>, most: u64, excess: u64) -> Vec<Held> {
+    let (sums, records): (Vec<_>, Vec<_>) = held.into_iter().partition(|one| one.table.span.is_some());
+    let beyond_share = bytes(&sums).saturating_sub(most / SHARE).min(excess);
+    let finest = sums.first().map(|one| one.table.span);
+    let (free, bound) = sums.into_iter().partition(|one| one.is_free && Some(one.table.span) == finest);
+    let (mut doomed, free) = first_of(free, beyond_share);
+    let left = excess.saturating_sub(bytes(&doomed));
+    let mut rest: Vec<_> = records.into_iter().chain(free).chain(bound).collect();
+    rest.sort_by_key(|one| (one.table.span, *one.segment.name.times().end()));
+    doomed.extend(first_of(rest, left).0);
+    doomed
+}
+
+/// As many, from the first on, as have at least so many bytes together; and the others.
+fn first_of(mut held: Vec<Held>, bytes: u64) -> (Vec<Held>, Vec<Held>) {
     let mut left = bytes;
-    let mut wanted = |segment: &Segment| {
-        let is_wanted = left > 0;
-        left = left.saturating_sub(segment.bytes);
-        is_wanted
-    };
-    segments.into_iter().take_while(|segment| wanted(segment)).collect()
+    let enough = held.iter().position(|one| {
+        let is_enough = left == 0;
+        left = left.saturating_sub(one.segment.bytes);
+        is_enough
+    });
+    let rest = held.split_off(enough.unwrap_or(held.len()));
+    (held, rest)
 }

@@ -86,6 +86,11 @@ impl Name {
         self.checksum
     }
 
+    /// Whether it is of this day and of some of these logs.
+    pub fn has_of(&self, day: Date, logs: &Logs) -> bool {
+        self.day == day && self.first <= *logs.end() && *logs.start() <= self.last
+    }
+
     /// Whether it stands for all that `other` holds. Of two that hold the same, one does.
     pub fn covers(&self, other: &Self) -> bool {
         let is_within = self.day == other.day && self.first <= other.first && other.last <= self.last;
@@ -139,6 +144,9 @@ mod tests {
     #[test]
     fn one_covers_what_it_was_made_of() {
         let of = |logs: Logs| Name::new(&logs, &(NOON..=NOON), 0);
+        let has = |logs: Logs| of(3..=5).has_of(day_of(NOON), &logs);
+        assert!(has(1..=3) && has(4..=4) && has(5..=9) && has(1..=9) && !has(1..=2) && !has(6..=6));
+        assert!(!of(3..=5).has_of(day_of(NOON + 86_400 * SECOND), &(3..=5)));
         assert!(of(1..=4).covers(&of(2..=3)));
         assert!(!of(1..=4).covers(&of(1..=4)));
         assert!(!of(1..=4).covers(&of(4..=5)));

@@ -73,7 +73,7 @@ impl Segment {
         Builder::try_new(file).map_err(|error| self.damaged(&error))
     }
 
-    fn damaged(&self, what: &impl ToString) -> Error {
+    pub(crate) fn damaged(&self, what: &impl ToString) -> Error {
         Error::Damaged { path: self.path.clone(), what: what.to_string() }
     }
 

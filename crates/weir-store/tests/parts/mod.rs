@@ -31,11 +31,27 @@ impl Written {
     }
 
     pub fn keeping(directory: &Path, retention: Retention) -> Self {
+        Self::with(directory, vec![Table::flows()], retention)
+    }
+
+    /// With roll-ups.
+    pub fn summing(directory: &Path, retention: Retention) -> Self {
+        Self::with(directory, std::iter::once(Table::flows()).chain(Table::roll_ups()).collect(), retention)
+    }
+
+    fn with(directory: &Path, tables: Vec<&'static Table>, retention: Retention) -> Self {
         let (tell, told) = channel();
         let tell = Box::new(move |line| drop(tell.send(line)));
-        let opened = Keeper::open(directory, vec![Table::flows()], retention, tell).expect("a store");
+        let opened = Keeper::open(directory, tables, retention, tell).expect("a store");
         let Opened { mut writers, remarks, keeper } = opened;
         Self { writer: writers.remove(0), remarks, told, rows: FlowRows::default(), _keeper: keeper }
+    }
+
+    /// Lets go of the directory; all that there was to say.
+    pub fn close(self) -> Vec<String> {
+        let Self { writer, remarks, told, rows: _, _keeper: keeper } = self;
+        drop((writer, keeper));
+        remarks.into_iter().chain(told).collect()
     }
 
     /// Adds records that last.
@@ -97,7 +113,12 @@ pub fn ids(directory: &Path) -> Vec<u64> {
 
 /// The files of segments, in order.
 pub fn segments(directory: &Path) -> Vec<PathBuf> {
+    segments_of(directory, Table::flows())
+}
+
+/// Those of this table.
+pub fn segments_of(directory: &Path, table: &'static Table) -> Vec<PathBuf> {
     let store = Store::open(directory).expect("a store");
-    let snapshot = store.snapshot(Table::flows()).expect("a snapshot");
+    let snapshot = store.snapshot(table).expect("a snapshot");
     snapshot.segments().iter().map(|segment| segment.path.clone()).collect()
 }

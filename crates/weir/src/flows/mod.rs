@@ -95,6 +95,9 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     if arguments.follow && sources.agent.is_none() {
         bail!("no agent answers that --follow could ask for what comes. Start one: weir run");
     }
+    if asked.past == Past::All {
+        say_what_is_older(&asked, &sources);
+    }
     let outcome = if asked.groups.is_empty() {
         print_flows(arguments, &asked, &mut sources)?
     } else {
@@ -185,6 +188,18 @@ fn print_sums(arguments: &Arguments, asked: &Asked, sources: &mut Sources) -> Re
     }
     let printed = shown::print((&asked.groups, groups), (arguments.sort, arguments.top), arguments.output);
     output::end(printed)
+}
+
+/// Says where sums are of what is asked for and is older than the records.
+fn say_what_is_older(asked: &Asked, sources: &Sources) {
+    let (now, sums) = (Zoned::now(), sources.older_sums());
+    let is_asked = sources.times().is_none_or(|(first, _)| *asked.times.start() < first);
+    let tables =
+        sums.iter().map(|(name, first)| format!("{name} from {}", history::day_and_time(*first, &now)));
+    let tables = tables.collect::<Vec<_>>().join(" and ");
+    if let (Some(directory), true, false) = (sources.directory(), is_asked, sums.is_empty()) {
+        say(&format!("records of that time are gone; their sums are in {}: {tables}", directory.display()));
+    }
 }
 
 /// Says what there is where what was asked for is not.

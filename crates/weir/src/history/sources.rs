@@ -173,6 +173,28 @@ impl Sources {
             (None, _) => "there is no history".into(),
         }
     }
+
+    /// The tables of sums that are from before all records, each with when it begins. Nothing where that cannot be read.
+    pub fn older_sums(&self) -> Vec<(&'static str, u64)> {
+        let Ok(store) = Store::open(&self.directory) else { return Vec::new() };
+        let records = self.times().map_or(u64::MAX, |(first, _)| first);
+        let begins = |table| {
+            let snapshot = store.snapshot(table).ok()?;
+            snapshot.segments().iter().map(|segment| *segment.name.times().start()).min()
+        };
+        let found = Table::roll_ups().iter().filter_map(|table| Some((table, begins(table)?)));
+        // The row of a minute, or an hour, has the time when that began.
+        let is_older = |table: &Table, first: u64| first.saturating_add(table.span.unwrap_or(0)) <= records;
+        found
+            .filter(|(table, first)| is_older(table, *first))
+            .map(|(table, first)| (table.name, first))
+            .collect()
+    }
+
+    /// Where the history is, if there is one.
+    pub fn directory(&self) -> Option<&Path> {
+        self.history.as_ref().map(|_| self.directory.as_path())
+    }
 }
 
 /// The records that are none of these.

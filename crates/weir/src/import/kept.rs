@@ -26,7 +26,7 @@ impl Kept {
     /// # Errors
     /// An agent writes there, or it cannot be used.
     pub fn open(directory: &Path) -> Result<Self> {
-        let retention = Retention { age: None, bytes: None, when_full: WhenFull::Stop };
+        let retention = Retention { when_full: WhenFull::Stop, ..Retention::default() };
         let opened = Keeper::open(directory, vec![Table::flows()], retention, Box::new(|line| say(&line)));
         let Opened { mut writers, remarks, keeper } = opened.map_err(refused)?;
         remarks.iter().for_each(|remark| say(remark));

@@ -156,7 +156,15 @@ pub struct Arguments {
     #[arg(long, value_name = "TIME", default_value = "7d", value_parser = options::age, help_heading = "History")]
     pub(super) keep: Duration,
 
-    /// How much is kept at most; the oldest records go first
+    /// How long their sums by the minute are kept, in the table flows_1m
+    #[arg(long, value_name = "TIME", default_value = "30d", value_parser = options::age, help_heading = "History")]
+    pub(super) keep_1m: Duration,
+
+    /// How long their sums by the hour are kept, in the table flows_1h
+    #[arg(long, value_name = "TIME", default_value = "400d", value_parser = options::age, help_heading = "History")]
+    pub(super) keep_1h: Duration,
+
+    /// How much is kept at most; the oldest records go first, then their sums
     #[arg(long, value_name = "SIZE", default_value = "10GiB", value_parser = options::size, help_heading = "History")]
     pub(super) keep_bytes: u64,
 

@@ -94,6 +94,8 @@ fn usual(arguments: &Arguments) -> Result<OpenedHistory> {
 fn open_in(directory: &Path, arguments: &Arguments) -> Result<OpenedHistory> {
     let retention = Retention {
         age: Some(arguments.keep),
+        age_1m: Some(arguments.keep_1m),
+        age_1h: Some(arguments.keep_1h),
         bytes: Some(arguments.keep_bytes),
         when_full: match arguments.disk_full {
             DiskFull::DropOldest => WhenFull::DropOldest,
@@ -108,7 +110,8 @@ fn open_in(directory: &Path, arguments: &Arguments) -> Result<OpenedHistory> {
         Keeper::open(directory, tables.clone(), retention, Box::new(move |line| drop(say_later.send(line))));
     let Opened { writers, mut remarks, keeper } = opened?;
     let keeper = Arc::new(keeper);
-    let mut writers: Vec<_> = tables.into_iter().zip(writers).collect();
+    let written = tables.into_iter().filter(|table| table.span.is_none());
+    let mut writers: Vec<_> = written.zip(writers).collect();
     let Some(flows) = writers.iter().position(|(table, _)| table.name == Table::flows().name) else {
         return Ok(OpenedHistory { history: None, remarks });
     };
@@ -128,7 +131,10 @@ fn tables(directory: &Path, kinds: &[&'static EventKind]) -> Vec<&'static Table>
     let always = [Table::flows(), Table::ledger(), Table::lost_events()].map(|table| table.name);
     Table::all()
         .filter(|table| {
-            always.contains(&table.name) || is_wanted(table) || directory.join(table.name).is_dir()
+            always.contains(&table.name)
+                || table.span.is_some()
+                || is_wanted(table)
+                || directory.join(table.name).is_dir()
         })
         .collect()
 }

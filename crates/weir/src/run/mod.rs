@@ -94,8 +94,18 @@ fn control(instance: Option<Instance>, reload: Reload, hangup: Hangup) -> Result
 }
 
 /// What is decided once, when the agent starts, beside its own settings.
-const FIXED: [&str; 8] =
-    ["data_dir", "disk_full", "duration", "keep", "keep_bytes", "keep_events", "output", "socket"];
+const FIXED: [&str; 10] = [
+    "data_dir",
+    "disk_full",
+    "duration",
+    "keep",
+    "keep_1h",
+    "keep_1m",
+    "keep_bytes",
+    "keep_events",
+    "output",
+    "socket",
+];
 
 /// Reads flags, environment and file again.
 fn reload(mut sources: Sources, first: Configuration) -> Reload {
