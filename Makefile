@@ -1,11 +1,13 @@
 # Two commands matter, `make run` and `make test`; neither assumes that anything is installed.
 # Pass flags with ARGS: make run ARGS='-i eth0 -o json'
+# FEATURES says what to build beside the agent, sql and study without it: make run FEATURES=core builds the agent alone.
 
 target := $(or $(CARGO_TARGET_DIR),target)
 export WEIR_BIN := $(abspath $(target))/release/weir
 
 cargo := scripts/as user cargo
 as_root := scripts/as root
+features := $(if $(FEATURES),--no-default-features --features '$(FEATURES)')
 
 .PHONY: help run demo study test bench check build lint generate clean setup setup-demo setup-test
 .SILENT:
@@ -34,7 +36,7 @@ check: build ## what this kernel and these privileges allow
 	$(as_root) $(WEIR_BIN) check $(ARGS)
 
 build: setup ## the release binary
-	$(cargo) build --release -p weir
+	$(cargo) build --release -p weir $(features)
 
 lint: setup-test ## formats, clippy, shellcheck, the minimum Rust version
 	scripts/lint

@@ -40,7 +40,9 @@ impl Terminal {
 
     /// Types a line.
     pub fn line(&self, text: &str) {
-        succeed(self.command().args(["send-keys", "-l", text]));
+        // At the end of an argument it would be tmux's own.
+        let text = text.strip_suffix(';').map_or_else(|| text.to_owned(), |text| format!("{text}\\;"));
+        succeed(self.command().args(["send-keys", "-l", &text]));
         self.press(&["Enter"]);
     }
 

@@ -21,8 +21,11 @@ mod reload;
 mod run;
 mod shell;
 mod snapshot;
+#[cfg(feature = "sql")]
+mod sql;
 mod status;
 mod stop;
+#[cfg(feature = "study")]
 mod study;
 mod table;
 mod text;
@@ -62,6 +65,9 @@ enum Command {
     Export(Box<export::Arguments>),
     /// Bring captures, files of nfcapd and of IPFIX into a history
     Import(import::Arguments),
+    /// Ask what was kept in SQL
+    #[cfg(feature = "sql")]
+    Sql(sql::Arguments),
     /// Print the sockets there are now, or the processes that have them
     #[command(subcommand)]
     Snapshot(snapshot::Command),
@@ -78,6 +84,7 @@ enum Command {
     /// Have the running agent read its configuration again
     Reload(reload::Arguments),
     /// Measure which data structure should watch this host's network, and write a report
+    #[cfg(feature = "study")]
     Study(Box<study::Arguments>),
     /// Show what weir sees of a small network with real traffic, built on the spot and gone afterwards
     Demo(demo::Arguments),
@@ -107,6 +114,8 @@ fn main() -> ExitCode {
         Some(Command::Diff(arguments)) => diff::run(&arguments),
         Some(Command::Export(arguments)) => export::run(&arguments),
         Some(Command::Import(arguments)) => import::run(&arguments),
+        #[cfg(feature = "sql")]
+        Some(Command::Sql(arguments)) => sql::run(&arguments),
         Some(Command::Snapshot(command)) => snapshot::run(&command),
         Some(Command::Trace(arguments)) => trace::run(&arguments),
         Some(Command::Why(arguments)) => why::run(&arguments),
@@ -114,6 +123,7 @@ fn main() -> ExitCode {
         Some(Command::Cost(arguments)) => cost::run(&arguments),
         Some(Command::Status(arguments)) => status::run(&arguments),
         Some(Command::Reload(arguments)) => reload::run(&arguments),
+        #[cfg(feature = "study")]
         Some(Command::Study(arguments)) => study::run(*arguments),
         Some(Command::Demo(arguments)) => demo::run(&arguments),
         Some(Command::Config(command)) => config::run(command),

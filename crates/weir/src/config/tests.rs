@@ -226,6 +226,7 @@ fn a_tuned_file_is_read_again() {
 }
 
 /// As a study writes it: whatever a machine is called.
+#[cfg(feature = "study")]
 #[test]
 fn what_a_study_recommends_is_taken() {
     let settings =

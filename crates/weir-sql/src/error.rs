@@ -1,0 +1,111 @@
+//! What goes wrong, as people should read it.
+
+use datafusion::error::DataFusionError;
+use std::io;
+use thiserror::Error;
+
+/// What goes wrong.
+#[derive(Debug, Error)]
+pub enum Error {
+    /// The query makes no sense.
+    #[error("{0}")]
+    Query(String),
+    /// It would need more memory than it may have.
+    #[error(
+        "the query needs more memory than the {limit} MiB it may have ({what}): ask for less at once, or allow more with --memory"
+    )]
+    Memory {
+        /// What it may have.
+        limit: usize,
+        /// Which part of it asked for more.
+        what: String,
+    },
+    /// Somebody does not want the answer any more.
+    #[error("interrupted")]
+    Interrupted,
+    /// The answer could not be handed on.
+    #[error("cannot write the answer: {0}")]
+    Answer(#[source] io::Error),
+    /// The history cannot be read.
+    #[error(transparent)]
+    Store(#[from] weir_store::Error),
+    /// There is no thread to be had, or the like.
+    #[error("cannot start the query engine: {0}")]
+    Start(#[source] io::Error),
+}
+
+/// What was wanted, or what went wrong.
+pub type Result<T> = std::result::Result<T, Error>;
+
+impl Error {
+    /// Of a query that may have so many bytes.
+    pub(crate) fn of(error: &DataFusionError, limit: usize) -> Self {
+        match error.find_root() {
+            DataFusionError::ResourcesExhausted(what) => {
+                Self::Memory { limit: limit >> 20, what: who(what).to_owned() }
+            }
+            DataFusionError::SQL(error, _) => {
+                let said = error.to_string();
+                Self::Query(said.strip_prefix("sql parser error: ").unwrap_or(&said).trim().to_owned())
+            }
+            other => Self::Query(words(&other.strip_backtrace())),
+        }
+    }
+}
+
+/// Without what only DataFusion's developers can use.
+fn words(said: &str) -> String {
+    const PREFIXES: [&str; 9] = [
+        "Error during planning: ",
+        "Execution error: ",
+        "Schema error: ",
+        "This feature is not implemented: ",
+        "Arrow error: ",
+        "Parquet error: ",
+        "External error: ",
+        "External: ",
+        "Compute error: ",
+    ];
+    let said = PREFIXES.iter().fold(said.trim(), |said, prefix| said.strip_prefix(prefix).unwrap_or(said));
+    // What a reader of files has been told by what it asked is in its error as Rust prints it.
+    if let Some(said) = between(said, "CastError(\"", "\")") {
+        return said.into();
+    }
+    if let Some(name) = between(said, "table 'weir.history.", "' not found") {
+        return format!("there is no table {name}: show tables lists them");
+    }
+    // All columns that there are, 150 of them: docs/fields.md has them in order.
+    said.split("\nValid fields are").next().unwrap_or(said).split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// Which part of a query asked for more memory.
+fn who(said: &str) -> &str {
+    between(said, "failed for ", " with ").map_or("it all", |name| name.split('[').next().unwrap_or(name))
+}
+
+fn between<'t>(text: &'t str, before: &str, after: &str) -> Option<&'t str> {
+    text.split_once(before)?.1.split_once(after).map(|(between, _)| between)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_helps_is_said() {
+        let said = words(
+            "Schema error: No field named byts. Did you mean 'flows.bytes'?.\nValid fields are a, b, c.",
+        );
+        assert_eq!(said, "No field named byts. Did you mean 'flows.bytes'?.");
+        let said = words(
+            "Parquet error: External: Compute error: Error evaluating filter predicate: ArrowError(CastError(\"Cannot cast string 'a' to value of Int64 type\"), Some(\"\"))",
+        );
+        assert_eq!(said, "Cannot cast string 'a' to value of Int64 type");
+        assert_eq!(
+            words("Error during planning: table 'weir.history.flow' not found"),
+            "there is no table flow: show tables lists them"
+        );
+        let said = "Additional allocation failed for FinalHashAggregateStream[1] with top memory consumers (across reservations) as:\n  x";
+        assert_eq!((who(said), who("no more")), ("FinalHashAggregateStream", "it all"));
+    }
+}

@@ -1,0 +1,21 @@
+//! SQL over the embedded history, by DataFusion. It only reads.
+//!
+//! An [`Engine`] asks a store [`Statement`]s. Each sees the tables as they are at one moment, segments and logs, and
+//! hands what it finds to an [`Answer`], batch by batch; a [`Report`] says what was read for it and what passed over.
+//! Why so: docs/decisions/0016-sql.md.
+
+mod catalog;
+mod engine;
+mod error;
+mod history;
+mod minus;
+mod report;
+mod segments;
+mod statement;
+mod tables;
+
+pub use datafusion::arrow;
+pub use engine::{Answer, Engine};
+pub use error::{Error, Result};
+pub use report::{Fate, Report, SegmentReport, TableReport};
+pub use statement::Statement;

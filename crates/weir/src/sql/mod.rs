@@ -1,0 +1,110 @@
+//! `weir sql`: what was kept, asked in SQL.
+
+mod explained;
+mod prompt;
+mod rows;
+mod shown;
+
+use crate::history;
+use crate::options;
+use crate::output::end;
+use crate::run::say;
+use crate::stop::Stop;
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use shown::Format;
+use std::io::{self, IsTerminal, Read};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use weir_sql::{Engine, Error, Statement};
+
+/// What the shell says of a program that Ctrl-C ended.
+const INTERRUPTED: u8 = 130;
+
+/// Flags of `weir sql`.
+#[derive(Args)]
+pub struct Arguments {
+    /// What to ask, several statements with semicolons between them; without this a prompt, or what comes in a pipe
+    #[arg(value_name = "SQL")]
+    statements: Option<String>,
+
+    /// Say which files an answer takes, and which could be passed over, instead of the answer
+    #[arg(long)]
+    explain: bool,
+
+    /// How answers are printed
+    #[arg(short, long, value_name = "FORMAT", default_value = "table")]
+    output: Format,
+
+    /// What a query may hold in memory; what it cannot put into files beyond that fails
+    #[arg(long, value_name = "SIZE", default_value = "512MiB", value_parser = options::size)]
+    memory: u64,
+
+    /// The directory of the history; /var/lib/weir without this, or a user's own: ~/.local/state/weir
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+}
+
+/// Answers, or asks for questions.
+pub fn run(arguments: &Arguments) -> Result<ExitCode> {
+    let directory = history::directory(arguments.data_dir.as_deref());
+    let memory = usize::try_from(arguments.memory).unwrap_or(usize::MAX);
+    let engine = Engine::new(history::open(&directory)?, memory)?;
+    let text = match &arguments.statements {
+        Some(text) => text.clone(),
+        None if io::stdin().is_terminal() => return prompt::run(&engine, arguments, &directory),
+        None => {
+            let mut text = String::new();
+            io::stdin().read_to_string(&mut text).context("cannot read statements from standard input")?;
+            text
+        }
+    };
+    let statements = match Statement::all(&text) {
+        Ok(statements) if statements.is_empty() => {
+            bail!("there is no statement to answer: weir sql 'show tables'")
+        }
+        Ok(statements) => statements,
+        Err(error) => return mistaken(&error),
+    };
+    let stop = Stop::new(None)?;
+    let mut is_whole = true;
+    for statement in &statements {
+        match answer(&engine, arguments, statement, &stop) {
+            Ok(whole) => is_whole &= whole,
+            Err(Error::Interrupted) => return Ok(ExitCode::from(INTERRUPTED)),
+            Err(Error::Answer(error)) => return end(Err(error)),
+            Err(error @ Error::Query(_)) => return mistaken(&error),
+            Err(error) => return Err(error.into()),
+        }
+    }
+    // An answer that is not whole is not like one that is.
+    Ok(if is_whole { ExitCode::SUCCESS } else { ExitCode::from(1) })
+}
+
+fn mistaken(error: &Error) -> Result<ExitCode> {
+    say(&error.to_string());
+    Ok(ExitCode::from(2))
+}
+
+/// Prints one answer. Whether it is whole.
+fn answer(
+    engine: &Engine,
+    arguments: &Arguments,
+    statement: &Statement,
+    stop: &Stop,
+) -> std::result::Result<bool, Error> {
+    let report = if arguments.explain {
+        let report = engine.ask(statement, &mut explained::Unshown(stop))?;
+        explained::print(&report, arguments.output).map_err(Error::Answer)?;
+        report
+    } else {
+        let mut shown = shown::Shown::new(arguments.output, stop);
+        let report = engine.ask(statement, &mut shown)?;
+        shown.end().map_err(Error::Answer)?;
+        report
+    };
+    for damaged in &report.damaged {
+        say(&format!("{damaged}: the answer is without it"));
+    }
+    Ok(report.damaged.is_empty())
+}

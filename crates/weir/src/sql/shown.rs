@@ -1,0 +1,140 @@
+//! Answers, printed.
+
+use super::rows::Rows;
+use crate::output::of_csv;
+use crate::stop::Stop;
+use crate::table::Align;
+use clap::ValueEnum;
+use csv::Writer;
+use std::io::{self, Stdout, Write};
+use std::sync::Arc;
+use weir_sql::Answer;
+use weir_sql::arrow::array::{ArrayRef, RecordBatch};
+use weir_sql::arrow::compute::cast;
+use weir_sql::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use weir_sql::arrow::error::ArrowError;
+use weir_sql::arrow::json::WriterBuilder;
+use weir_sql::arrow::json::writer::LineDelimited;
+use weir_sql::arrow::util::display::{ArrayFormatter, FormatOptions};
+
+/// For people, or for programs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// As wide as the terminal
+    Table,
+    /// One object a line
+    Json,
+    /// A header, then raw values
+    Csv,
+}
+
+/// As in all our JSON.
+const TIME: &str = "%Y-%m-%dT%H:%M:%S%.9fZ";
+
+/// An answer on standard output.
+pub struct Shown<'s> {
+    out: Out,
+    stop: &'s Stop,
+}
+
+enum Out {
+    Table(Rows),
+    Json(Stdout),
+    Csv(Box<Writer<Stdout>>, bool),
+}
+
+impl<'s> Shown<'s> {
+    /// In this format, until it is time to stop.
+    pub fn new(format: Format, stop: &'s Stop) -> Self {
+        let out = match format {
+            Format::Table => Out::Table(Rows::default()),
+            Format::Json => Out::Json(io::stdout()),
+            Format::Csv => Out::Csv(Box::new(Writer::from_writer(io::stdout())), false),
+        };
+        Self { out, stop }
+    }
+
+    /// That was all.
+    pub fn end(self) -> io::Result<()> {
+        match self.out {
+            Out::Table(mut table) => table.end(),
+            Out::Json(mut out) => out.flush(),
+            Out::Csv(mut out, _) => out.flush(),
+        }
+    }
+}
+
+impl Answer for Shown<'_> {
+    fn begin(&mut self, schema: &SchemaRef) -> io::Result<()> {
+        let names = || schema.fields().iter().map(|field| field.name().clone());
+        match &mut self.out {
+            Out::Table(table) => {
+                let is_number = |place: usize| schema.field(place).data_type().is_numeric();
+                let align = |place| if is_number(place) { Align::Right } else { Align::Left };
+                table.begin(names().enumerate().map(|(place, name)| (name, align(place))).collect());
+                Ok(())
+            }
+            Out::Json(_) => Ok(()),
+            Out::Csv(out, is_titled) if !*is_titled => {
+                *is_titled = true;
+                out.write_record(names()).map_err(of_csv)
+            }
+            Out::Csv(..) => Ok(()),
+        }
+    }
+
+    fn rows(&mut self, rows: &RecordBatch) -> io::Result<()> {
+        let rows = &in_utc(rows).map_err(io::Error::other)?;
+        match &mut self.out {
+            Out::Table(table) => cells(rows, |cells| table.push(cells)),
+            Out::Json(out) => json(out, rows),
+            Out::Csv(out, _) => cells(rows, |cells| out.write_record(cells).map_err(of_csv)),
+        }
+    }
+
+    fn is_unwanted(&self) -> bool {
+        self.stop.is_due()
+    }
+}
+
+/// The same rows; times are written in UTC, wherever the query has put them.
+fn in_utc(rows: &RecordBatch) -> Result<RecordBatch, ArrowError> {
+    let schema = rows.schema();
+    let column = |(field, column): (&Arc<Field>, &ArrayRef)| match field.data_type() {
+        DataType::Timestamp(unit, Some(zone)) if &**zone != "UTC" => {
+            let utc = DataType::Timestamp(*unit, Some("UTC".into()));
+            Ok((field.as_ref().clone().with_data_type(utc.clone()).into(), cast(column, &utc)?))
+        }
+        _ => Ok((Arc::clone(field), Arc::clone(column))),
+    };
+    let columns = schema.fields().iter().zip(rows.columns()).map(column);
+    let (fields, columns): (Vec<_>, Vec<_>) =
+        columns.collect::<Result<Vec<_>, ArrowError>>()?.into_iter().unzip();
+    RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)
+}
+
+fn json(out: &mut Stdout, rows: &RecordBatch) -> io::Result<()> {
+    let mut writer = WriterBuilder::new()
+        .with_explicit_nulls(true)
+        .with_timestamp_tz_format(TIME.into())
+        .build::<_, LineDelimited>(io::BufWriter::with_capacity(64 * 1024, out.lock()));
+    writer.write(rows).map_err(of_arrow)?;
+    writer.into_inner().flush()
+}
+
+/// A reader that has seen enough is one, whoever tells of it.
+fn of_arrow(error: ArrowError) -> io::Error {
+    match error {
+        ArrowError::IoError(_, error) => error,
+        other => io::Error::other(other),
+    }
+}
+
+/// Hands on the cells of each row.
+fn cells(rows: &RecordBatch, mut take: impl FnMut(Vec<String>) -> io::Result<()>) -> io::Result<()> {
+    let options = FormatOptions::new().with_null("").with_timestamp_tz_format(Some(TIME));
+    let columns = rows.columns().iter().map(|column| ArrayFormatter::try_new(column.as_ref(), &options));
+    let columns = columns.collect::<Result<Vec<_>, ArrowError>>().map_err(io::Error::other)?;
+    (0..rows.num_rows())
+        .try_for_each(|row| take(columns.iter().map(|column| column.value(row).to_string()).collect()))
+}

@@ -1,0 +1,312 @@
+//! `weir sql`: the same answers as DuckDB and `weir flows`, what the log holds with them, and nothing but answers.
+
+use serde_json::{Value, json};
+use std::fs;
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+use weir_tests::agent::{Agent, binary};
+use weir_tests::chdb::{self, chdb};
+use weir_tests::duckdb::{duckdb, table};
+use weir_tests::flood::Flood;
+use weir_tests::folder::Folder;
+use weir_tests::inject::Injector;
+use weir_tests::output::Count;
+use weir_tests::pair::{INTERFACE, Pair};
+use weir_tests::python::python;
+use weir_tests::terminal::Terminal;
+use weir_tests::wait_for;
+
+const FLOOD: Flood = Flood { packets: 20_000, flows: 1_000, mark: 1 };
+const PATIENCE: Duration = Duration::from_secs(20);
+
+fn agent(pair: &Pair, folder: &Folder, more: &[&str]) -> Agent {
+    let directory = folder.path("history");
+    let args = ["-i", INTERFACE, "--interval", "100ms", "--memory-budget", "64MiB", "--data-dir", &directory];
+    Agent::start_joined(&pair.left, &[&args[..], more].concat())
+}
+
+/// A history with the flood in it, and its agent gone.
+fn kept(pair: &Pair, folder: &Folder) -> Count {
+    let injector = Injector::open(&pair.left, INTERFACE);
+    let agent = agent(pair, folder, &[]);
+    let sent = FLOOD.send(&injector);
+    agent.stop().assert_books();
+    sent
+}
+
+/// What `weir sql` prints and says of this directory, and how it ends.
+fn sql(folder: &Folder, args: &[&str]) -> (String, String, Option<i32>) {
+    let output = Command::new(binary())
+        .args(["sql", "--data-dir", &folder.path("history")])
+        .args(args)
+        .output()
+        .expect("weir starts");
+    let text = |bytes| String::from_utf8(bytes).expect("text");
+    (text(output.stdout), text(output.stderr), output.status.code())
+}
+
+/// Its rows, where nothing went wrong.
+fn asked(folder: &Folder, statement: &str) -> Vec<Value> {
+    let (stdout, stderr, code) = sql(folder, &["-o", "json", statement]);
+    assert_eq!((stderr.as_str(), code), ("", Some(0)), "{statement}");
+    stdout.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
+}
+
+/// The same rows, each an array of its values.
+fn values(folder: &Folder, statement: &str) -> Vec<Value> {
+    let (titles, _, _) = sql(folder, &["-o", "csv", statement]);
+    let columns: Vec<_> = titles.lines().next().expect("titles").split(',').collect();
+    let rows = asked(folder, statement);
+    rows.iter().map(|row| columns.iter().map(|column| row[*column].clone()).collect()).collect()
+}
+
+fn a_segment(folder: &Folder) -> PathBuf {
+    let days = fs::read_dir(folder.place().join("history/flows")).expect("days").flatten();
+    let day = days.map(|entry| entry.path()).find(|path| !path.ends_with("log")).expect("a day");
+    fs::read_dir(day).expect("files").flatten().next().expect("a file").path()
+}
+
+/// Whatever reads the directory as it lies has the same answer.
+#[test]
+fn root_readers_agree() {
+    let (pair, folder) = (Pair::new(), Folder::new("sql"));
+    kept(&pair, &folder);
+    let directory = folder.place().join("history");
+    let (files, click) = (table(&directory, "flows"), chdb::table(&directory, "flows"));
+    for question in [
+        "select count(*) n, cast(sum(packets) as bigint) p, cast(sum(bytes) as bigint) b from {}",
+        "select flow_id, source_port, packets, bytes, reverse_bytes from {} where source_address = '10.88.1.1' order by flow_id",
+        "select protocol, direction, count(*) n from {} group by protocol, direction order by n desc, protocol, direction",
+    ] {
+        let ours = values(&folder, &question.replace("{}", "flows"));
+        assert!(!ours.is_empty());
+        assert_eq!(ours, duckdb(&question.replace("{}", &files)), "DuckDB: {question}");
+        assert_eq!(ours, chdb(&question.replace("{}", &click)), "chDB: {question}");
+    }
+    const PANDAS: &str = "import json, pandas, sys\n\
+        flows = pandas.read_parquet(sys.argv[1])\n\
+        print(json.dumps([len(flows), int(flows['packets'].sum()), int(flows['bytes'].sum())]))";
+    let day = a_segment(&folder).parent().expect("a day").display().to_string();
+    let whole = "select count(*) n, sum(packets) p, sum(bytes) b from flows";
+    assert_eq!(python(PANDAS, &day), values(&folder, whole), "pandas");
+}
+
+#[test]
+fn root_answers_are_those_of_duckdb_and_of_flows() {
+    let (pair, folder) = (Pair::new(), Folder::new("sql"));
+    let sent = kept(&pair, &folder);
+    let files = table(&folder.place().join("history"), "flows");
+    let questions = [
+        "select count(*) n, cast(sum(packets) as bigint) p, cast(sum(bytes) as bigint) b from {} where source_port is not null",
+        "select source_port, protocol, packets, bytes from {} where source_port between 1025 and 1040 order by 1, 2",
+        "select destination_port, count(*) n, max(bytes) most from {} group by destination_port order by 1, 2",
+        "select count(*) n from {} where source_address like '10.88.%' and packets > 19",
+        "select count(distinct source_address) n from {} where \"end\" <= now() and \"end\" > now() - interval '1 hour'",
+        "select flow_id from {} where source_address = '10.88.1.1' order by flow_id",
+        "select direction, flow_end_reason, count(*) n from {} group by 1, 2 order by 1, 2",
+        "select cast(sum(bytes) as bigint) - cast(sum(packets) as bigint) * 60 d from {}",
+    ];
+    for question in questions {
+        let (ours, theirs) = (question.replace("{}", "flows"), question.replace("{}", &files));
+        let answer = values(&folder, &ours);
+        assert!(!answer.is_empty(), "{question}");
+        assert_eq!(answer, duckdb(&theirs), "{question}");
+    }
+    let whole = &asked(&folder, &questions[0].replace("{}", "flows"))[0];
+    assert_eq!((&whole["p"], &whole["b"]), (&json!(sent.packets), &json!(sent.bytes)));
+
+    let flows = Command::new(binary())
+        .args(["flows", "--all", "-o", "json", "--fields", "flow_id,start,end,source_address,packets"])
+        .args(["--data-dir", &folder.path("history")])
+        .output()
+        .expect("weir starts");
+    let mut flows: Vec<Value> = String::from_utf8(flows.stdout)
+        .expect("text")
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("JSON"))
+        .collect();
+    let mut rows = asked(&folder, "select flow_id, start, \"end\", source_address, packets from flows");
+    flows.iter_mut().for_each(|row| drop(row.as_object_mut().expect("an object").remove("type")));
+    flows.sort_by_key(Value::to_string);
+    rows.sort_by_key(Value::to_string);
+    assert_eq!(rows, flows, "times and all are written alike");
+}
+
+/// Nothing has a file of its own yet while the agent is at work: all of it is in the log.
+#[test]
+fn root_what_is_in_the_log_is_there_too() {
+    let (pair, folder) = (Pair::new(), Folder::new("sql"));
+    let injector = Injector::open(&pair.left, INTERFACE);
+    let agent = agent(&pair, &folder, &["--idle-timeout", "300ms"]);
+    let sent = FLOOD.send(&injector);
+    let packets = "select coalesce(sum(packets), 0) as n from flows where source_port is not null";
+    wait_for("all has ended", PATIENCE, || (asked(&folder, packets)[0]["n"] == sent.packets).then_some(()));
+    let explained = asked_explained(&folder, packets);
+    assert!(explained.is_empty(), "there is no file yet: {explained:?}");
+    agent.stop();
+    assert_eq!(asked(&folder, packets)[0]["n"], sent.packets, "each once");
+    assert_eq!(asked_explained(&folder, packets).len(), 1);
+}
+
+fn asked_explained(folder: &Folder, statement: &str) -> Vec<Value> {
+    let (stdout, stderr, code) = sql(folder, &["--explain", "-o", "json", statement]);
+    assert_eq!((stderr.as_str(), code), ("", Some(0)), "{statement}");
+    stdout.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
+}
+
+/// Which file is read, and which is not.
+#[test]
+fn root_what_cannot_match_is_not_read() {
+    let (pair, folder) = (Pair::new(), Folder::new("sql"));
+    kept(&pair, &folder);
+    let fate = |condition: &str| {
+        let files = asked_explained(&folder, &format!("select sum(bytes) from flows where {condition}"));
+        assert_eq!(files.len(), 1, "{files:?}");
+        (files[0]["fate"].clone(), files[0]["read_bytes"].as_u64().expect("a number"))
+    };
+    assert_eq!(fate("\"end\" < timestamp '2020-01-01'"), (json!("skipped"), 0));
+    assert_eq!(fate("source_address = '192.0.2.77'").0, "ruled_out");
+    assert_eq!(fate("destination_port = 64999").0, "ruled_out");
+    let (one, all) = (fate("source_address = '10.88.1.1'"), fate("true"));
+    assert_eq!((&one.0, &all.0), (&json!("read"), &json!("read")));
+    let size = fs::metadata(a_segment(&folder)).expect("a file").len();
+    assert!(all.1 < size, "one column is read: {} of {size}", all.1);
+    let (text, _, _) =
+        sql(&folder, &["--explain", "select sum(bytes) from flows where \"end\" < timestamp '2020-01-01'"]);
+    assert!(text.contains("0 of 1 files read") && text.contains("passed over by its name"), "{text}");
+}
+
+#[test]
+fn root_tables_and_columns_are_listed() {
+    let (pair, folder) = (Pair::new(), Folder::new("sql"));
+    kept(&pair, &folder);
+    let tables = asked(&folder, "show tables");
+    let names: Vec<_> = tables.iter().map(|row| row["table"].as_str().expect("a name")).collect();
+    assert!(
+        ["flows", "ledger", "dns", "drops", "lost_events"].iter().all(|name| names.contains(name)),
+        "{names:?}"
+    );
+    let columns = asked(&folder, "describe flows");
+    let there =
+        duckdb(&format!("describe select * from {}", table(&folder.place().join("history"), "flows")));
+    let ours: Vec<_> = columns.iter().map(|row| &row["column"]).collect();
+    assert_eq!(ours, there.iter().map(|row| &row[0]).collect::<Vec<_>>());
+    for name in names {
+        assert_eq!(asked(&folder, &format!("select count(*) n from {name}")).len(), 1);
+    }
+    let balance = "select sum(seen_packets) + sum(ahead_packets) as one, sum(exported_packets) + sum(filtered_packets) + sum(sampled_out_packets) + sum(lost_packets) as other from ledger";
+    let balance = &asked(&folder, balance)[0];
+    assert_eq!(balance["one"], balance["other"]);
+}
+
+#[test]
+fn root_differences_have_a_sign_and_formats_are_raw() {
+    let (pair, folder) = (Pair::new(), Folder::new("sql"));
+    kept(&pair, &folder);
+    let below =
+        &asked(&folder, "select min(packets - bytes) as d from flows where source_port is not null")[0];
+    assert!(below["d"].as_i64().is_some_and(|number| number < 0), "{below}");
+
+    let (csv, _, _) = sql(&folder, &["-o", "csv", "select 'a,\"b' as x, cast(null as text) as y, 1 as z"]);
+    assert_eq!(csv, "x,y,z\n\"a,\"\"b\",,1\n");
+    let (empty, _, code) = sql(&folder, &["-o", "csv", "select packets from flows where false"]);
+    assert_eq!((empty.as_str(), code), ("packets\n", Some(0)));
+    let (table, _, _) = sql(&folder, &["select packets, source_address from flows where false"]);
+    assert_eq!(table, "packets  source_address\n");
+    let (two, _, _) = sql(&folder, &["-o", "csv", "select 1 as a; select 2 as b"]);
+    assert_eq!(two, "a\n1\nb\n2\n");
+
+    let mut piped = Command::new(binary())
+        .args(["sql", "-o", "csv", "--data-dir", &folder.path("history")])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("weir starts");
+    piped.stdin.take().expect("a pipe").write_all(b"select 1 as a;\n").expect("written");
+    assert_eq!(piped.wait_with_output().expect("it ends").stdout, b"a\n1\n");
+}
+
+#[test]
+fn root_what_cannot_be_answered_is_said() {
+    let (pair, folder) = (Pair::new(), Folder::new("sql"));
+    let said = |args: &[&str], code: i32, mentions: &[&str]| {
+        let (stdout, stderr, ended) = sql(&folder, args);
+        assert_eq!((stdout.as_str(), ended), ("", Some(code)), "{args:?}: {stderr}");
+        assert!(stderr.starts_with("weir: ") && stderr.trim_end().lines().count() == 1, "{args:?}: {stderr}");
+        mentions.iter().for_each(|mention| assert!(stderr.contains(mention), "{args:?}: {stderr}"));
+    };
+    said(&["select 1"], 1, &["there is no history in"]);
+    kept(&pair, &folder);
+    said(&["selekt 1"], 2, &["selekt"]);
+    said(&["select byts from flows"], 2, &["byts", "bytes"]);
+    said(&["select * from flow"], 2, &["no table flow", "show tables"]);
+    said(&["select count(*) from flows where source_address = 5"], 2, &["Cannot cast string"]);
+    said(&["describe flow"], 2, &["no table flow", "show tables"]);
+    for change in
+        ["drop table flows", "delete from flows", "create table x as select 1", "copy flows to '/tmp/x.csv'"]
+    {
+        said(&[change], 2, &["only read"]);
+    }
+    said(&[" -- nothing"], 1, &["no statement"]);
+    // As many groups as there are rows, each with all that a join makes of it.
+    let hungry = "select count(*) from (select distinct a.flow_id, b.flow_id, c.source_port from flows a, flows b, flows c where a.packets <= b.packets)";
+    said(&["--memory", "1MiB", hungry], 1, &["more memory than the 1 MiB", "--memory"]);
+
+    let file = a_segment(&folder);
+    let whole = fs::read(&file).expect("readable");
+    let mut bent = whole.clone();
+    bent.truncate(whole.len() / 2);
+    fs::write(&file, &bent).expect("writable");
+    let (stdout, stderr, code) = sql(&folder, &["-o", "csv", "select count(*) as n from flows"]);
+    assert_eq!((stdout.as_str(), code), ("n\n0\n", Some(1)), "{stderr}");
+    assert!(stderr.contains(&file.display().to_string()) && stderr.contains("without it"), "{stderr}");
+}
+
+/// A sort that does not fit into memory goes through files, and none of them stays.
+#[test]
+fn root_what_does_not_fit_goes_through_files() {
+    let (pair, folder) = (Pair::new(), Folder::new("sql"));
+    kept(&pair, &folder);
+    let temporary = Folder::new("sql-temporary");
+    let sorted = "select a.flow_id, b.source_port, a.bytes from flows a cross join (select source_port from flows limit 200) b order by 1, 2, 3";
+    let output = Command::new(binary())
+        .args(["sql", "--memory", "12MiB", "--explain", "--data-dir", &folder.path("history"), sorted])
+        .env("TMPDIR", temporary.place())
+        .output()
+        .expect("weir starts");
+    let text = String::from_utf8(output.stdout).expect("text");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(text.contains("through temporary files"), "{text}");
+    assert_eq!(fs::read_dir(temporary.place()).expect("a folder").count(), 0);
+}
+
+/// At a terminal: several lines, completion, help, an answer, a mistake that does not end it.
+#[test]
+fn root_the_prompt_answers() {
+    let (pair, folder) = (Pair::new(), Folder::new("sql"));
+    let sent = kept(&pair, &folder);
+    let terminal = Terminal::open(&pair.left);
+    let home = folder.path("home");
+    terminal.line(&format!(
+        "HOME={home} XDG_STATE_HOME= {} sql --data-dir {}",
+        binary().display(),
+        folder.path("history")
+    ));
+    terminal.wait_for("weir>");
+    terminal.press(&["s", "e", "l", "e", "Tab"]);
+    terminal.wait_for("weir> select");
+    terminal.line(" sum(packets) as packets");
+    terminal.line("from flows where source_port is not null;");
+    terminal.wait_for(&sent.packets.to_string());
+    terminal.line("select byts from flows;");
+    terminal.wait_for("No field named byts");
+    terminal.line("help");
+    terminal.wait_for("A statement ends with a semicolon");
+    terminal.line("exit");
+    terminal.wait_until("it ends", |screen| screen.trim_end().ends_with('$'));
+    let history =
+        fs::read_to_string(folder.place().join("home/.local/state/weir-sql-history")).expect("kept");
+    assert!(history.contains("sum(packets)"), "{history}");
+}
