@@ -26,10 +26,15 @@ pub struct Agent {
 }
 
 impl Agent {
-    /// Starts it, and waits until it says that it is attached.
+    /// Starts it without a history, and waits until it says that it is attached.
     pub fn start(namespace: &Namespace, more: &[&str]) -> Result<Self> {
+        Self::keeping(namespace, "none", more)
+    }
+
+    /// Starts it with a history in this directory.
+    pub fn keeping(namespace: &Namespace, directory: &str, more: &[&str]) -> Result<Self> {
         let mut command = namespace.command(binary()?);
-        command.args(["run", "-i", Pair::Weir.interface(), "-o", "none", "--data-dir", "none"]).args(more);
+        command.args(["run", "-i", Pair::Weir.interface(), "-o", "none", "--data-dir", directory]).args(more);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         let mut child = interrupt::spawn(&mut command)?;
 
@@ -126,7 +131,7 @@ impl Drop for Agent {
 }
 
 /// `$WEIR_BIN`, else the one that was built along with this program.
-fn binary() -> Result<PathBuf> {
+pub fn binary() -> Result<PathBuf> {
     let path = match env::var_os("WEIR_BIN") {
         Some(path) => PathBuf::from(path),
         None => env::current_exe()?.with_file_name("weir"),

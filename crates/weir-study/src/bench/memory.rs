@@ -7,6 +7,7 @@ use crate::bench::drain::{FLOWS, INTERVAL, SETTLE};
 use crate::bench::generator::Background;
 use crate::bench::network::Network;
 use crate::bench::report::{Report, Row, Table, Target};
+use crate::bench::store::Directory;
 use crate::spread::Spread;
 use anyhow::{Context, Result, ensure};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
@@ -19,6 +20,8 @@ use std::time::Instant;
 const SOCKETS: u64 = 16_000;
 /// Nobody listens there.
 const DISCARD: u16 = 9;
+/// Drains that a segment takes to come together, and more.
+const SEGMENTS: u32 = 3;
 
 /// Idle, then busy; the greatest of many looks is what counts.
 pub fn run(effort: Effort, report: &mut Report) -> Result<()> {
@@ -30,6 +33,7 @@ pub fn run(effort: Effort, report: &mut Report) -> Result<()> {
     let busy = watch(&mut agent, effort.drains)?;
     let sent = traffic.stop()?;
     ensure!(agent.stop()? >= sent, "the agent has not seen all {sent} packets");
+    let ingesting = ingesting(&network, effort)?;
 
     let row = |name: String, value: Spread, limit| Row {
         name,
@@ -41,10 +45,26 @@ pub fn run(effort: Effort, report: &mut Report) -> Result<()> {
         title: "memory".into(),
         unit: "VmRSS of the agent in MB, the greatest seen".into(),
         digits: 1,
-        rows: vec![row("idle".into(), idle, 40.0), row(format!("{FLOWS} active flows"), busy, 150.0)],
+        rows: vec![
+            row("idle".into(), idle, 40.0),
+            row(format!("{FLOWS} active flows"), busy, 150.0),
+            row(format!("{FLOWS} flows that end each second, into a history"), ingesting, 250.0),
+        ],
         notes: Vec::new(),
     });
     sockets(&network, report)
+}
+
+/// Each flow has a packet a second, and ends in between: as many records each second as there are flows.
+fn ingesting(network: &Network, effort: Effort) -> Result<Spread> {
+    let directory = Directory::new()?;
+    let place = directory.0.to_str().context("a temporary directory with a name in UTF-8")?;
+    let mut agent = Agent::keeping(&network.receiver, place, &["--idle-timeout", "300ms"])?;
+    let traffic = Background::start(network, FLOWS, INTERVAL, 0..FLOWS)?;
+    let looks = watch(&mut agent, effort.drains * SEGMENTS)?;
+    let sent = traffic.stop()?;
+    ensure!(agent.stop()? >= sent, "the agent has not seen all {sent} packets");
+    Ok(looks)
 }
 
 /// What sockets take that are open at once, in the agent and, by its books of slabs, in the kernel.

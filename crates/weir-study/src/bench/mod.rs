@@ -12,6 +12,7 @@ mod iperf;
 mod memory;
 mod network;
 mod packet;
+mod query;
 mod reference;
 mod report;
 mod store;
@@ -56,6 +57,8 @@ enum What {
     Memory,
     /// Records a second into the history, and their size on disk
     Store,
+    /// Questions to the history, beside DuckDB
+    Query,
     /// All of these
     All,
 }
@@ -134,6 +137,9 @@ fn run(arguments: &Arguments) -> Result<()> {
     }
     if wants(What::Store) {
         store::run(effort, &mut report)?;
+    }
+    if wants(What::Query) {
+        query::run(effort, &mut report)?;
     }
     if let Some(path) = &arguments.json {
         let text = serde_json::to_string_pretty(&report.to_json())?;

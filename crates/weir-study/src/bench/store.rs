@@ -1,6 +1,6 @@
 //! The history: how fast records are taken in by one thread, log and segments and all, and how large they are on disk.
 
-mod records;
+pub mod records;
 
 use crate::bench::Effort;
 use crate::bench::report::{Report, Row, Table, Target};
@@ -114,10 +114,11 @@ fn bytes(directory: &Path) -> Result<u64> {
 }
 
 /// A directory that goes with all that is in it.
-struct Directory(PathBuf);
+pub struct Directory(pub PathBuf);
 
 impl Directory {
-    fn new() -> Result<Self> {
+    /// An empty one.
+    pub fn new() -> Result<Self> {
         let path = std::env::temp_dir().join(format!("weir-bench-{}", std::process::id()));
         fs::create_dir_all(&path)?;
         Ok(Self(path))
