@@ -4,7 +4,7 @@ use crate::Timeouts;
 use crate::error::Result;
 use crate::link::framed;
 use crate::meter::{Meter, Sighting};
-use crate::origin::{LAST_TIME, Origin};
+use crate::origin::{LAST_TIME, MAX_INTERFACES, Origin};
 use crate::packet;
 use crate::report::{Cause, Output};
 use hashbrown::HashMap;
@@ -94,8 +94,8 @@ struct Places {
     known: HashMap<(u32, Option<u32>), u32>,
 }
 
-/// More of them are taken together: no host has as many.
-const MAX_PLACES: usize = 65_536;
+/// The place of all that are too many.
+const OTHERS: (u32, Option<u32>) = (u32::MAX, None);
 
 impl Places {
     fn new(file: &str) -> Self {
@@ -103,11 +103,13 @@ impl Places {
     }
 
     fn number(&mut self, frame: &Frame<'_>, index: Option<u32>, meter: &mut Meter) -> u32 {
-        let is_full = self.known.len() >= MAX_PLACES;
-        let index = index.filter(|_| !is_full || self.known.contains_key(&(frame.interface, index)));
-        *self.known.entry((frame.interface, index)).or_insert_with(|| {
-            let name = frame.name.map(|name| &**name);
-            meter.open(Arc::new(self.origin.interface(name, index.unwrap_or(frame.interface))))
+        let place = (frame.interface, index);
+        let is_known = self.known.len() < MAX_INTERFACES || self.known.contains_key(&place);
+        let place = if is_known { place } else { OTHERS };
+        *self.known.entry(place).or_insert_with(|| {
+            let name = frame.name.filter(|_| is_known).map(|name| &**name);
+            let number = if is_known { index.unwrap_or(frame.interface) } else { 0 };
+            meter.open(Arc::new(self.origin.interface(name, number)))
         })
     }
 }

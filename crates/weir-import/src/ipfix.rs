@@ -30,6 +30,11 @@ fn take(mut record: FlowRecord, origin: &mut Origin, output: &mut Output<'_, '_>
         output.leave_out(Cause::NotAFlow, Count::default());
         return Ok(());
     };
+    // Events of a firewall or a NAT count nothing; what Weir has exported has a number of its own.
+    if count.packets == 0 && record.flow_id == 0 {
+        output.leave_out(Cause::NotAFlow, count);
+        return Ok(());
+    }
     record.end = record.end.max(record.start);
     // What Weir has exported is as it was on its host. Others name no interface, and no conversation.
     if record.interface.name.is_empty() {

@@ -44,8 +44,8 @@ pub type Take<'a> = dyn FnMut(FlowRecord) -> io::Result<()> + 'a;
 /// Reads a file to its end. `name` is what records say of where they are from.
 ///
 /// # Errors
-/// It is of no format that is known, or cannot be read, or a record was not taken. A file that is cut short or damaged
-/// is none: the report says so.
+/// It is of no format that is known, or cannot be read at all, or a record was not taken. A file that is cut short or
+/// damaged, or that cannot be read any further, is none: the report says so.
 pub fn read(
     mut input: impl Read,
     name: &str,
@@ -68,6 +68,10 @@ pub fn read(
     match ended {
         Ok(()) => Ok(output.report),
         Err(Stop::Broken(what)) => Ok(Report { broken: Some(what), ..output.report }),
+        // What was handed out before is kept.
+        Err(Stop::Error(Error::Read(error))) => {
+            Ok(Report { broken: Some(format!("it cannot be read any further: {error}")), ..output.report })
+        }
         Err(Stop::Error(error)) => Err(error),
     }
 }

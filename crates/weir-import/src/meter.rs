@@ -110,6 +110,7 @@ impl Meter {
         if time.saturating_add(self.idle).saturating_add(INTERVAL) < self.next {
             // The clock was put back, or another capture was appended: nothing is known of what was between.
             self.finish(output)?;
+            self.fragments = Fragments::default();
         }
         while !self.conversations.is_empty() && time >= self.next {
             self.sweep(self.next, output)?;

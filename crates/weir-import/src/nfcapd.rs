@@ -56,7 +56,13 @@ pub(crate) fn read(file: &mut impl Read, name: &str, output: &mut Output<'_, '_>
         }
         read_records(&block, &mut exporter, output)?;
     }
-    Ok(())
+    // Behind them are the names and sums that a collector adds as it closes a file.
+    let is_closed = header.appendix > 0 || fill(file, &mut [0]).map_err(Error::Read)? == 0;
+    if is_closed {
+        Ok(())
+    } else {
+        Err(Stop::Broken("its collector has not closed it: there may be more in it".into()))
+    }
 }
 
 /// What is in a block of LZ4. The space that the header names may be anything: what little data can be packed into is
@@ -71,6 +77,8 @@ struct Header {
     compression: u8,
     block_size: usize,
     blocks: u32,
+    /// Blocks of another kind behind those.
+    appendix: u16,
 }
 
 impl Header {
@@ -100,7 +108,8 @@ impl Header {
             return Err(not_read(what, "`nfdump -J 0 -r FILE` rewrites it uncompressed"));
         }
         let [block_size, blocks] = [32, 36].map(|at| ORDER.u32(&header, at).unwrap_or_default());
-        Ok(Self { compression, block_size: block_size as usize, blocks })
+        let appendix = ORDER.u16(&header, 18).unwrap_or_default();
+        Ok(Self { compression, block_size: block_size as usize, blocks, appendix })
     }
 }
 

@@ -9,6 +9,9 @@ pub(crate) const LAST_TIME: u64 = i64::MAX as u64;
 /// Counters from here on are none: sums could not be made of them.
 const MAX_COUNT: u64 = 1 << 48;
 
+/// More interfaces of a file are taken together: no host has as many.
+pub(crate) const MAX_INTERFACES: usize = 65_536;
+
 /// A file that others have recorded.
 pub(crate) struct Origin {
     file: Arc<str>,
@@ -36,6 +39,8 @@ impl Origin {
 
     /// The interface of this number, which the file does not name.
     pub fn unnamed(&mut self, index: u32) -> Arc<Interface> {
+        let is_full = self.interfaces.len() >= MAX_INTERFACES && !self.interfaces.contains_key(&index);
+        let index = if is_full { 0 } else { index };
         if let Some(known) = self.interfaces.get(&index) {
             return Arc::clone(known);
         }

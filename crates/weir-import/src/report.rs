@@ -84,14 +84,14 @@ impl<'a, 'b> Output<'a, 'b> {
 
     /// These packets are in the file.
     pub fn saw(&mut self, count: Count) {
-        self.report.read += count;
+        add(&mut self.report.read, count);
     }
 
     /// One packet or record is in no record.
     pub fn leave_out(&mut self, cause: Cause, count: Count) {
         let of = self.report.left_out.entry(cause).or_default();
         of.number += 1;
-        of.count += count;
+        add(&mut of.count, count);
     }
 
     /// So many things that count no packets were of no use.
@@ -105,8 +105,14 @@ impl<'a, 'b> Output<'a, 'b> {
         let (start, end) = report.times.unwrap_or((record.start, record.end));
         report.times = Some((start.min(record.start), end.max(record.end)));
         report.records += 1;
-        report.recorded += Count { packets: record.packets, bytes: record.bytes };
-        report.recorded += record.reverse.map_or_else(Count::default, |reverse| reverse.count);
+        add(&mut report.recorded, Count { packets: record.packets, bytes: record.bytes });
+        add(&mut report.recorded, record.reverse.map_or_else(Count::default, |reverse| reverse.count));
         Ok((self.take)(record).map_err(Error::Keep)?)
     }
+}
+
+/// A file may say anything: what is too much for a sum stays the most that there is.
+fn add(sum: &mut Count, more: Count) {
+    sum.packets = sum.packets.saturating_add(more.packets);
+    sum.bytes = sum.bytes.saturating_add(more.bytes);
 }

@@ -153,7 +153,7 @@ impl<'b> Flow<'b> {
     fn settle_times(&mut self, around: Around, tally: &mut Tally) {
         let uptime = |hint| {
             let boot = self.boot().or(around.boot)?;
-            Some(boot.saturating_add(self.hint(hint)? * MILLISECOND))
+            Some(boot.saturating_add(self.hint(hint)?.saturating_mul(MILLISECOND)))
         };
         let before = |hint| Some(around.sent.saturating_sub(self.hint(hint)?.saturating_mul(MICROSECOND)));
         let duration = || {

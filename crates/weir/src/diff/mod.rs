@@ -192,10 +192,12 @@ fn read(
         } else {
             Ok(())
         };
-        let noted = if began_before(record) { earlier.note(record) } else { Ok(()) };
+        // What is in neither is not gone: it goes on.
+        let is_later = after.times.contains(&record.end);
+        let noted = if is_later && began_before(record) { earlier.note(record) } else { Ok(()) };
         added.and(noted).map_err(|full| anyhow!(full))?;
     }
-    let is_live = sources.agent.is_some();
+    let is_live = sources.agent.is_some() && sources.is_own;
     let side =
         |period: Period, tally| Side { coverage: Coverage::of(&period, history, is_live), period, tally };
     Ok((side(before, earlier), side(after, later)))
@@ -228,7 +230,7 @@ fn count(
         })
     });
     if unreadable > 0 {
-        say(&format!("{unreadable} records do not make sense: they are not counted"));
+        sources.left_out(unreadable);
     }
     read.map_err(|full| anyhow!(full))
 }

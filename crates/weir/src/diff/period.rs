@@ -4,6 +4,10 @@ use crate::history::{day_and_time, moment_at};
 use jiff::civil::Date;
 use jiff::{Span, ToSpan, Zoned};
 use std::ops::RangeInclusive;
+use std::sync::LazyLock;
+
+/// One moment for all periods of a command line, in whatever order they stand there.
+static STARTED: LazyLock<Zoned> = LazyLock::new(Zoned::now);
 
 /// How long `now` is.
 const NOW: &str = "1h";
@@ -30,7 +34,7 @@ impl Period {
 /// # Errors
 /// It is none of these, or none that has begun.
 pub fn period(text: &str) -> Result<Period, String> {
-    period_at(text, &Zoned::now())
+    period_at(text, &STARTED)
 }
 
 fn period_at(text: &str, now: &Zoned) -> Result<Period, String> {

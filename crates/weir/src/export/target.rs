@@ -5,6 +5,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use std::cell::Cell;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, IsTerminal, Write};
+use std::os::unix::fs::{MetadataExt, chown};
 use std::path::{Path, PathBuf};
 
 /// What is handed on at once.
@@ -90,8 +91,16 @@ impl Unfinished {
     }
 
     fn create(&self) -> Result<Box<dyn Write + Send>> {
+        // One with the number of this process is left of another that had it, and was killed.
+        let _ = fs::remove_file(&self.temporary);
         let file = OpenOptions::new().write(true).create_new(true).open(&self.temporary);
         let file = file.with_context(|| format!("cannot write {}", self.path.display()))?;
+        // Who may read a file that is there may read the one that takes its place, and nobody else.
+        if let Ok(there) = fs::metadata(&self.path) {
+            let _ = chown(&self.temporary, Some(there.uid()), Some(there.gid()));
+            file.set_permissions(there.permissions())
+                .with_context(|| format!("cannot write {}", self.path.display()))?;
+        }
         Ok(Box::new(BufWriter::with_capacity(BUFFER, file)))
     }
 

@@ -34,6 +34,8 @@ pub struct Sources {
     pub open: Vec<FlowRecord>,
     /// Whom to ask for what comes.
     pub agent: Option<(Agent, Held)>,
+    /// Whether that is the one that writes the history.
+    pub is_own: bool,
     /// What could not be read, each once.
     said: HashSet<String>,
 }
@@ -73,7 +75,8 @@ impl Sources {
                 None
             }
         };
-        Self::at_one_moment(directory, store, agent)
+        let found = Self::at_one_moment(directory, store, agent)?;
+        Ok(Self { is_own: own.is_some(), ..found })
     }
 
     /// What was kept, and nothing of what goes on: no agent is asked.
@@ -95,6 +98,7 @@ impl Sources {
             ended: Vec::new(),
             open: Vec::new(),
             agent: None,
+            is_own: false,
             said: HashSet::new(),
         };
         let Some(agent) = agent else { return Ok(Self { history: snapshot()?, ..nothing }) };
@@ -141,6 +145,13 @@ impl Sources {
             }
         }
         Ok(())
+    }
+
+    /// Says that so many records were left out, which make no sense.
+    pub fn left_out(&mut self, records: usize) {
+        let line = format!("{records} records make no sense: they are left out");
+        say(&line);
+        self.said.insert(line);
     }
 
     /// Whether something could not be read.

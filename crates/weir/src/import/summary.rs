@@ -25,7 +25,8 @@ pub fn print(file: &str, report: &Report) {
 pub fn print_sum(reports: &[Report], directory: &Path) {
     let shown = directory.display();
     let sum = reports.iter().fold((0, Count::default()), |(number, mut count), report| {
-        count += report.recorded;
+        count.packets = count.packets.saturating_add(report.recorded.packets);
+        count.bytes = count.bytes.saturating_add(report.recorded.bytes);
         (number + report.records, count)
     });
     if sum.0 == 0 {

@@ -43,10 +43,18 @@ pub fn ordered(
 
 /// Those that ended in this time. In an instant there may be any number: they are in order.
 fn read(sources: &mut Sources, question: &Question, (from, to): (u64, u64)) -> Result<Vec<Row>, TooMany> {
-    let mut rows = Vec::new();
+    let (mut rows, mut left_out) = (Vec::new(), 0);
     sources.read(Question { times: from..=to, ..question.clone() }, |batch| {
-        rows.extend(flow_records(batch).flatten().map(|record| Row { record, is_open: false }));
+        for record in flow_records(batch) {
+            match record {
+                Some(record) => rows.push(Row { record, is_open: false }),
+                None => left_out += 1,
+            }
+        }
         if rows.len() > TOGETHER && from < to { Err(TooMany) } else { Ok(()) }
     })?;
+    if left_out > 0 {
+        sources.left_out(left_out);
+    }
     Ok(rows)
 }
