@@ -1,10 +1,13 @@
 //! `weir sql`: the same answers as DuckDB and `weir flows`, what the log holds with them, and nothing but answers.
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use serde_json::{Value, json};
 use std::fs;
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use std::thread::sleep;
 use std::time::Duration;
 use weir_tests::agent::{Agent, binary};
 use weir_tests::chdb::{self, chdb};
@@ -262,6 +265,26 @@ fn root_what_cannot_be_answered_is_said() {
     let (stdout, stderr, code) = sql(&folder, &["-o", "csv", "select count(*) as n from flows"]);
     assert_eq!((stdout.as_str(), code), ("n\n0\n", Some(1)), "{stderr}");
     assert!(stderr.contains(&file.display().to_string()) && stderr.contains("without it"), "{stderr}");
+}
+
+/// However fast its rows come.
+#[test]
+fn root_an_answer_ends_when_it_is_told_to() {
+    let (pair, folder) = (Pair::new(), Folder::new("sql"));
+    kept(&pair, &folder);
+    let endless = "select a.flow_id from flows a, flows b, flows c";
+    for signal in [Signal::SIGINT, Signal::SIGTERM] {
+        let mut asked = Command::new(binary())
+            .args(["sql", "-o", "csv", "--data-dir", &folder.path("history"), endless])
+            .stdout(Stdio::null())
+            .spawn()
+            .expect("weir starts");
+        sleep(Duration::from_secs(1));
+        assert!(asked.try_wait().expect("ours").is_none(), "it goes on");
+        kill(Pid::from_raw(asked.id().cast_signed()), signal).expect("it is there");
+        let ended = wait_for("it ends", PATIENCE, || asked.try_wait().expect("ours"));
+        assert_eq!(ended.code(), Some(130), "{signal}");
+    }
 }
 
 /// A sort that does not fit into memory goes through files, and none of them stays.

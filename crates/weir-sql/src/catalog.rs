@@ -28,7 +28,8 @@ fn tables() -> RecordBatch {
 }
 
 fn described(name: &ObjectName) -> Result<RecordBatch, String> {
-    let name = name.to_string().to_lowercase();
+    let written = name.to_string();
+    let name = written.rsplit('.').next().unwrap_or(&written).trim_matches('"').to_lowercase();
     let table = find(&name).ok_or_else(|| format!("there is no table {name}: show tables lists them"))?;
     let all = |text: fn(&weir_store::Column) -> String| table.columns.iter().map(text).collect();
     Ok(texts(&[
@@ -77,6 +78,7 @@ mod tests {
             assert_eq!((columns.num_rows(), columns.num_columns()), (table.columns.len(), 4));
             assert!(table.columns.iter().all(|column| !column.doc.is_empty()), "{}", table.name);
         }
+        assert!(said("describe history.\"flows\"").expect("a listing").is_ok());
         assert!(said("describe flow").expect("a listing").is_err());
         assert!(said("select 1").is_none());
     }

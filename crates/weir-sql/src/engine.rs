@@ -1,6 +1,7 @@
 //! Asks a store.
 
 use crate::catalog::listing;
+use crate::error::is_of_reading;
 use crate::minus::Minus;
 use crate::report::Report;
 use crate::statement::Statement;
@@ -17,15 +18,16 @@ use datafusion::logical_expr::registry::FunctionRegistry;
 use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use datafusion::prelude::{SessionConfig, SessionContext};
 use futures::StreamExt;
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::io;
 use std::num::NonZeroUsize;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::available_parallelism;
 use std::time::{Duration, Instant};
 use tokio::runtime::{Builder, Runtime};
-use tokio::time::sleep;
+use tokio::time::interval;
 use weir_store::Store;
 
 /// How often it is asked whether the answer is still wanted.
@@ -95,27 +97,32 @@ impl Engine {
             answer.begin(&rows.schema()).and_then(|()| answer.rows(&rows)).map_err(Error::Answer)?;
             return Ok(Report { rows: rows.num_rows(), took: started.elapsed(), ..Report::default() });
         }
-        let mut left_out = BTreeSet::new();
+        let mut left_out = BTreeMap::new();
         loop {
-            let tables = Arc::new(Tables::new(self.store.clone(), left_out.clone()));
+            let tables = Arc::new(Tables::new(self.store.clone(), left_out.keys().cloned().collect()));
             let mut handed = Handed { answer, rows: 0 };
-            let error = match self.runtime.block_on(self.attempt(statement, &tables, &mut handed)) {
-                Ok(plan) => {
+            // The library takes some damage for impossible.
+            let attempt = || self.runtime.block_on(self.attempt(statement, &tables, &mut handed));
+            let error = match catch_unwind(AssertUnwindSafe(attempt)) {
+                Err(_) => None,
+                Ok(Ok(plan)) => {
                     let mut report = Report::of(&plan, &tables.named());
                     report.without(&left_out);
                     return Ok(Report { rows: handed.rows, took: started.elapsed(), ..report });
                 }
-                Err(Trouble::Ours(error)) => return Err(error),
-                Err(Trouble::Query(error)) => error,
+                Ok(Err(Trouble::Ours(error))) => return Err(error),
+                Ok(Err(Trouble::Query(error))) => Some(error),
             };
-            let found = if may_be_damage(&error) { damaged(&tables) } else { Vec::new() };
-            if found.is_empty() {
-                return Err(Error::of(&error, self.memory));
+            let may_be_damage = error.as_ref().is_none_or(is_of_reading);
+            let found = if may_be_damage { damaged(&tables, handed.answer)? } else { BTreeMap::new() };
+            match (found.values().next(), error) {
+                (None, Some(error)) => return Err(Error::of(&error, self.memory)),
+                (None, None) => return Err(Error::Read("the query engine has failed".into())),
+                (Some(what), _) if handed.rows > 0 => {
+                    return Err(Error::Read(format!("{what}: the answer is not whole")));
+                }
+                (Some(_), _) => left_out.extend(found),
             }
-            if handed.rows > 0 {
-                return Err(Error::Query(format!("{}: the answer is not whole", found[0].display())));
-            }
-            left_out.extend(found);
         }
     }
 
@@ -139,16 +146,18 @@ impl Engine {
         let task = Arc::new(frame.task_ctx());
         let plan = frame.create_physical_plan().await?;
         let mut stream = execute_stream(Arc::clone(&plan), task)?;
-        let mut has_begun = false;
+        let (mut has_begun, mut glance) = (false, interval(GLANCE));
         loop {
             let next = tokio::select! {
-                next = stream.next() => next,
-                () = sleep(GLANCE) => {
+                // However fast rows come.
+                biased;
+                _ = glance.tick() => {
                     if handed.answer.is_unwanted() {
                         return Err(Trouble::Ours(Error::Interrupted));
                     }
                     continue;
                 }
+                next = stream.next() => next,
             };
             let batch = next.transpose()?;
             // What may still fail has nothing to show yet.
@@ -200,17 +209,18 @@ impl Handed<'_> {
     }
 }
 
-/// A query that makes no sense is no reason to read every file.
-fn may_be_damage(error: &DataFusionError) -> bool {
-    use DataFusionError::{ArrowError, External, IoError, ParquetError};
-    matches!(error.find_root(), ArrowError(..) | External(_) | IoError(_) | ParquetError(_))
-}
-
-/// The segments whose bytes are not those that were written.
-fn damaged(tables: &Tables) -> Vec<PathBuf> {
-    let tables = tables.named();
-    let segments = tables.iter().flat_map(|table| table.segments());
-    segments.filter(|segment| segment.check().is_err()).map(|segment| segment.path.clone()).collect()
+/// The segments whose bytes are not those that were written, and what is wrong with them.
+fn damaged(tables: &Tables, answer: &dyn Answer) -> Result<BTreeMap<PathBuf, String>> {
+    let (tables, mut found) = (tables.named(), BTreeMap::new());
+    for segment in tables.iter().flat_map(|table| table.segments()) {
+        if answer.is_unwanted() {
+            return Err(Error::Interrupted);
+        }
+        if let Err(error) = segment.check() {
+            found.insert(segment.path.clone(), error.to_string());
+        }
+    }
+    Ok(found)
 }
 
 fn threads() -> usize {

@@ -1,5 +1,6 @@
 //! What goes wrong, as people should read it.
 
+use datafusion::arrow::error::ArrowError;
 use datafusion::error::DataFusionError;
 use std::io;
 use thiserror::Error;
@@ -20,6 +21,9 @@ pub enum Error {
         /// Which part of it asked for more.
         what: String,
     },
+    /// What is on disk, or a temporary file, cannot be read or written.
+    #[error("{0}")]
+    Read(String),
     /// Somebody does not want the answer any more.
     #[error("interrupted")]
     Interrupted,
@@ -48,8 +52,26 @@ impl Error {
                 let said = error.to_string();
                 Self::Query(said.strip_prefix("sql parser error: ").unwrap_or(&said).trim().to_owned())
             }
+            other if is_of_reading(other) => Self::Read(words(&other.strip_backtrace())),
             other => Self::Query(words(&other.strip_backtrace())),
         }
+    }
+}
+
+/// Whether it is about files, and not about what was asked.
+pub(crate) fn is_of_reading(error: &DataFusionError) -> bool {
+    match error.find_root() {
+        // What a filter finds wrong with its values comes through the reader.
+        DataFusionError::ParquetError(error) => !error.to_string().contains("filter predicate"),
+        DataFusionError::ArrowError(error, _) => matches!(
+            **error,
+            ArrowError::IoError(..)
+                | ArrowError::ParquetError(_)
+                | ArrowError::ExternalError(_)
+                | ArrowError::IpcError(_)
+        ),
+        DataFusionError::External(_) | DataFusionError::IoError(_) => true,
+        _ => false,
     }
 }
 

@@ -21,7 +21,7 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::union::UnionExec;
 use std::collections::{BTreeSet, HashSet};
 use std::path::PathBuf;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use weir_store::{Segment, Snapshot, Table};
 
 /// A table at one time. While it is held nothing of it goes away.
@@ -33,6 +33,8 @@ pub(crate) struct History {
     /// The segments that are not damaged.
     segments: Vec<Segment>,
     recent: OnceLock<Recent>,
+    /// Those that some part of the statement could not pass over.
+    wanted: Mutex<BTreeSet<PathBuf>>,
 }
 
 /// What the logs hold, and what could not be read of them.
@@ -46,12 +48,24 @@ impl History {
     pub fn new(table: &'static Table, snapshot: Snapshot, left_out: &BTreeSet<PathBuf>) -> Self {
         let is_whole = |segment: &&Segment| !left_out.contains(&segment.path);
         let segments = snapshot.segments().iter().filter(is_whole).cloned().collect();
-        Self { table, snapshot, schema: viewed(table.schema()), segments, recent: OnceLock::new() }
+        Self {
+            table,
+            snapshot,
+            schema: viewed(table.schema()),
+            segments,
+            recent: OnceLock::new(),
+            wanted: Mutex::default(),
+        }
     }
 
     /// The segments that it is made of.
     pub fn segments(&self) -> &[Segment] {
         &self.segments
+    }
+
+    /// Whether its name has ruled it out.
+    pub fn is_skipped(&self, segment: &Segment) -> bool {
+        !self.wanted.lock().unwrap_or_else(PoisonError::into_inner).contains(&segment.path)
     }
 
     /// Records of logs; none as long as nobody asked for them.
@@ -130,6 +144,8 @@ impl TableProvider for History {
         limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let segments = self.wanted(state, filters)?;
+        let paths = segments.iter().map(|segment| segment.path.clone());
+        self.wanted.lock().unwrap_or_else(PoisonError::into_inner).extend(paths);
         let recent = self.recent().batches.clone();
         let schema = Arc::clone(&self.schema);
         let mut parts: Vec<Arc<dyn ExecutionPlan>> = Vec::new();

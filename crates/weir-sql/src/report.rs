@@ -5,7 +5,7 @@ use crate::segments::label;
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::physical_plan::metrics::{Metric, MetricValue};
 use datafusion::physical_plan::{ExecutionPlan, displayable};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -52,8 +52,10 @@ pub struct SegmentReport {
 /// What was done with a segment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fate {
-    /// Its name says that no record in it is of the time that is asked for, or the answer was whole without it.
+    /// Its name says that no record in it is of the time that is asked for.
     Skipped,
+    /// The answer was whole without it.
+    NotNeeded,
     /// It was opened, and says of itself that nothing in it matches.
     RuledOut {
         /// Row groups that are out by the smallest and largest values in them.
@@ -98,9 +100,8 @@ impl Report {
     }
 
     /// Adds what is wrong with segments, each once.
-    pub(crate) fn without(&mut self, left_out: &BTreeSet<PathBuf>) {
-        let line = |path: &PathBuf| format!("{}: its checksum is another", path.display());
-        self.damaged.extend(left_out.iter().map(line));
+    pub(crate) fn without(&mut self, left_out: &BTreeMap<PathBuf, String>) {
+        self.damaged.extend(left_out.values().cloned());
     }
 }
 
@@ -133,7 +134,8 @@ fn count_file(metric: &Metric, files: &mut BTreeMap<String, Counted>) {
 fn of_table(history: &History, files: &BTreeMap<String, Counted>) -> TableReport {
     let segments = history.segments().iter().map(|segment| {
         let name = label(history.table, segment);
-        let fate = files.get(&name).map_or(Fate::Skipped, |counted| fate(*counted));
+        let unread = if history.is_skipped(segment) { Fate::Skipped } else { Fate::NotNeeded };
+        let fate = files.get(&name).map_or(unread, |counted| fate(*counted));
         SegmentReport { fate, bytes: segment.bytes, name }
     });
     TableReport { name: history.table.name, segments: segments.collect(), recent: history.recent_rows() }
@@ -143,7 +145,7 @@ fn fate(counted: Counted) -> Fate {
     let Counted { kept_by_statistics, out_by_statistics, out_by_bloom_filter, bytes } = counted;
     let groups = kept_by_statistics.saturating_sub(out_by_bloom_filter);
     match (groups, bytes) {
-        (0, 0) if out_by_statistics + out_by_bloom_filter == 0 => Fate::Skipped,
+        (0, 0) if out_by_statistics + out_by_bloom_filter == 0 => Fate::NotNeeded,
         (0, _) => {
             Fate::RuledOut { by_statistics: out_by_statistics, by_bloom_filter: out_by_bloom_filter, bytes }
         }

@@ -71,7 +71,12 @@ struct Reader {
 
 impl Reader {
     fn read(&self, range: &Range<u64>) -> Read<Bytes> {
-        let length = usize::try_from(range.end.saturating_sub(range.start)).unwrap_or(usize::MAX);
+        // What a damaged footer asks for may be more than any memory.
+        let there = self.file.metadata().map_or(0, |about| about.len());
+        if range.start > range.end || range.end > there {
+            return Err(ParquetError::EOF(format!("{} ends before {}", self.path.display(), range.end)));
+        }
+        let length = usize::try_from(range.end - range.start).unwrap_or(usize::MAX);
         let mut bytes = vec![0; length];
         self.file.read_exact_at(&mut bytes, range.start).map_err(|error| {
             ParquetError::General(format!("cannot read {}: {error}", self.path.display()))

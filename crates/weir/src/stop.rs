@@ -27,6 +27,18 @@ impl Stop {
         Ok(Self { signalled, deadline: after.map(|after| Instant::now() + after) })
     }
 
+    /// Listens for SIGINT alone, for what goes on after it; see [`Stop::again`].
+    pub fn on_interrupt() -> Result<Self> {
+        let signalled = Arc::new(AtomicBool::new(false));
+        signal_hook::flag::register(SIGINT, Arc::clone(&signalled)).context("cannot listen for signals")?;
+        Ok(Self { signalled, deadline: None })
+    }
+
+    /// Listens anew.
+    pub fn again(&self) {
+        self.signalled.store(false, Ordering::Relaxed);
+    }
+
     /// Also when the terminal is closed, unless under nohup(1).
     pub fn on_hangup(self) -> Result<Self> {
         if !is_ignored(SIGHUP) {

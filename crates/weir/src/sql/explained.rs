@@ -77,6 +77,7 @@ fn files(out: &mut impl Write, table: &TableReport) -> io::Result<()> {
 fn cells(segment: &SegmentReport) -> Vec<String> {
     let (bytes, what) = match segment.fate {
         Fate::Skipped => (0, "passed over by its name".to_owned()),
+        Fate::NotNeeded => (0, "not needed".into()),
         Fate::RuledOut { by_bloom_filter: 0, bytes, .. } => {
             (bytes, "ruled out by its smallest and largest values".into())
         }
@@ -91,6 +92,7 @@ fn cells(segment: &SegmentReport) -> Vec<String> {
 fn object(out: &mut impl Write, table: &TableReport, segment: &SegmentReport) -> io::Result<()> {
     let (fate, read_bytes) = match segment.fate {
         Fate::Skipped => ("skipped", 0),
+        Fate::NotNeeded => ("not_needed", 0),
         Fate::RuledOut { bytes, .. } => ("ruled_out", bytes),
         Fate::Read { bytes, .. } => ("read", bytes),
     };

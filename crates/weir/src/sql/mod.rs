@@ -47,6 +47,10 @@ pub struct Arguments {
 
 /// Answers, or asks for questions.
 pub fn run(arguments: &Arguments) -> Result<ExitCode> {
+    if arguments.explain && arguments.output == Format::Csv {
+        say("--explain: what files an answer takes is a table or json");
+        return Ok(ExitCode::from(2));
+    }
     let directory = history::directory(arguments.data_dir.as_deref());
     let memory = usize::try_from(arguments.memory).unwrap_or(usize::MAX);
     let engine = Engine::new(history::open(&directory)?, memory)?;
@@ -71,7 +75,9 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     for statement in &statements {
         match answer(&engine, arguments, statement, &stop) {
             Ok(whole) => is_whole &= whole,
-            Err(Error::Interrupted) => return Ok(ExitCode::from(INTERRUPTED)),
+            Err(Error::Interrupted) if stop.is_signalled() => return Ok(ExitCode::from(INTERRUPTED)),
+            // Nobody reads any more.
+            Err(Error::Interrupted) => return Ok(ExitCode::SUCCESS),
             Err(Error::Answer(error)) => return end(Err(error)),
             Err(error @ Error::Query(_)) => return mistaken(&error),
             Err(error) => return Err(error.into()),
@@ -99,8 +105,11 @@ fn answer(
         report
     } else {
         let mut shown = shown::Shown::new(arguments.output, stop);
-        let report = engine.ask(statement, &mut shown)?;
-        shown.end().map_err(Error::Answer)?;
+        let asked = engine.ask(statement, &mut shown);
+        // What has come of an answer that fails later is shown, too.
+        let ended = shown.end().map_err(Error::Answer);
+        let report = asked?;
+        ended?;
         report
     };
     for damaged in &report.damaged {

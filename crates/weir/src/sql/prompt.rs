@@ -72,6 +72,8 @@ pub fn run(engine: &Engine, arguments: &Arguments, directory: &Path) -> Result<E
         // There is none the first time.
         let _ = editor.load_history(path);
     }
+    // Ctrl-C ends an answer, and nothing else.
+    let stop = Stop::on_interrupt()?;
     println!("The history in {}. \"help\" helps, \"exit\" ends.", directory.display());
     loop {
         let line = match editor.readline("weir> ") {
@@ -88,7 +90,7 @@ pub fn run(engine: &Engine, arguments: &Arguments, directory: &Path) -> Result<E
         match text.trim_end_matches(';').trim() {
             "exit" | "quit" | "\\q" => break,
             "help" | "\\h" | "?" => println!("{HELP}"),
-            _ => answer_all(engine, arguments, text)?,
+            _ => answer_all(engine, arguments, text, &stop)?,
         }
     }
     if let Some(path) = kept {
@@ -97,7 +99,7 @@ pub fn run(engine: &Engine, arguments: &Arguments, directory: &Path) -> Result<E
     Ok(ExitCode::SUCCESS)
 }
 
-fn answer_all(engine: &Engine, arguments: &Arguments, text: &str) -> Result<()> {
+fn answer_all(engine: &Engine, arguments: &Arguments, text: &str, stop: &Stop) -> Result<()> {
     let statements = match Statement::all(text) {
         Ok(statements) => statements,
         Err(error) => {
@@ -105,10 +107,9 @@ fn answer_all(engine: &Engine, arguments: &Arguments, text: &str) -> Result<()> 
             return Ok(());
         }
     };
-    // Ctrl-C ends the answer to this, not to what follows.
-    let stop = Stop::new(None)?;
+    stop.again();
     for statement in &statements {
-        match answer(engine, arguments, statement, &stop) {
+        match answer(engine, arguments, statement, stop) {
             Ok(_) => {}
             Err(Error::Answer(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
                 return Err(error.into());

@@ -32,7 +32,11 @@ impl Rows {
     }
 
     /// One more.
-    pub fn push(&mut self, cells: Vec<String>) -> io::Result<()> {
+    pub fn push(&mut self, mut cells: Vec<String>) -> io::Result<()> {
+        // Only plans have lines: a text from outside shall not draw rows of its own.
+        if self.columns.first().is_none_or(|column| column.0 != "plan_type") {
+            cells.iter_mut().for_each(|cell| *cell = cell.replace(char::is_control, " "));
+        }
         if self.shape.is_some() {
             return self.print(&[cells]);
         }
@@ -42,7 +46,8 @@ impl Rows {
 
     /// That was all.
     pub fn end(&mut self) -> io::Result<()> {
-        if self.shape.is_none() { self.measure() } else { Ok(()) }
+        // Without columns there was no answer.
+        if self.shape.is_none() && !self.columns.is_empty() { self.measure() } else { Ok(()) }
     }
 
     fn measure(&mut self) -> io::Result<()> {
