@@ -39,8 +39,8 @@ impl House {
                 Err(Error::Damaged { path, what }) => {
                     let error = Error::Damaged { path: path.clone(), what };
                     self.deal_with(Err(error), &path, tell);
-                    if !path.starts_with(&directory) {
-                        // Sums: they have to be made again before anything else.
+                    // Sums have to be made again before anything else; what cannot be set aside would be due again at once.
+                    if !path.starts_with(&directory) || path.exists() {
                         return;
                     }
                 }

@@ -48,7 +48,11 @@ impl House {
             return false;
         }
         let _upkeep = self.upkeep.lock().unwrap_or_else(PoisonError::into_inner);
-        let Ok(held) = self.first_to_go() else { return false };
+        let Ok(mut held) = self.first_to_go() else { return false };
+        // A year of sums is no price for a minute of records, as long as there are older records.
+        if held.iter().any(|one| one.table.span.is_none()) {
+            held.retain(|one| one.table.span.is_none());
+        }
         let doomed = first_of(held, ROOM).0;
         !doomed.is_empty() && self.remove(&doomed).is_ok_and(|is_done| is_done)
     }
@@ -135,8 +139,7 @@ fn bytes(held: &[Held]) -> u64 {
 fn too_much(held: Vec<Held>, most: u64, excess: u64) -> Vec<Held> {
     let (sums, records): (Vec<_>, Vec<_>) = held.into_iter().partition(|one| one.table.span.is_some());
     let beyond_share = bytes(&sums).saturating_sub(most / SHARE).min(excess);
-    let finest = sums.first().map(|one| one.table.span);
-    let (free, bound) = sums.into_iter().partition(|one| one.is_free && Some(one.table.span) == finest);
+    let (free, bound) = sums.into_iter().partition(|one| one.is_free);
     let (mut doomed, free) = first_of(free, beyond_share);
     let left = excess.saturating_sub(bytes(&doomed));
     let mut rest: Vec<_> = records.into_iter().chain(free).chain(bound).collect();
@@ -155,4 +158,44 @@ fn first_of(mut held: Vec<Held>, bytes: u64) -> (Vec<Held>, Vec<Held>) {
     });
     let rest = held.split_off(enough.unwrap_or(held.len()));
     (held, rest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::segment::Name;
+
+    const NOON: u64 = 1_795_780_800_000_000_000;
+
+    /// Segments of these tables and sizes, the first the oldest; sums of them whose records are gone.
+    fn held(all: &[(&'static Table, u64)]) -> Vec<Held> {
+        let one = |(number, (table, bytes)): (usize, &(&'static Table, u64))| {
+            let (number, time) = (number as u64, NOON + number as u64);
+            let name = Name::new(&(number..=number), &(time..=time), 0);
+            let segment = Segment { path: name.path(), name, bytes: *bytes };
+            Held { table, segment, is_free: true }
+        };
+        let mut held: Vec<_> = all.iter().enumerate().map(one).collect();
+        held.sort_by_key(|one| (one.table.span, *one.segment.name.times().end()));
+        held
+    }
+
+    fn gone(all: &[(&'static Table, u64)], most: u64, excess: u64) -> Vec<(&'static str, u64)> {
+        let doomed = too_much(held(all), most, excess);
+        doomed.iter().map(|one| (one.table.name, one.segment.bytes)).collect()
+    }
+
+    #[test]
+    fn old_sums_do_not_push_out_records() {
+        let ([minutes, hours], records) = (Table::roll_ups(), Table::flows());
+        // Hours alone have more than half: they go, the oldest first, whatever minutes there are.
+        let all = [(hours, 300), (hours, 310), (hours, 90), (minutes, 10), (records, 200), (records, 210)];
+        assert_eq!(gone(&all, 1000, 120), [("flows_1m", 10), ("flows_1h", 300)]);
+        // Below their share records go.
+        let all = [(hours, 300), (minutes, 10), (records, 400), (records, 410)];
+        assert_eq!(gone(&all, 1000, 120), [("flows", 400)]);
+        // As much as sums have too much of, and then records.
+        let all = [(hours, 510), (records, 300), (records, 310)];
+        assert_eq!(gone(&all, 1000, 600), [("flows_1h", 510), ("flows", 300)]);
+    }
 }

@@ -35,6 +35,7 @@ impl House {
         if kept.is_empty() {
             return Ok(());
         }
+        let mut trouble = Ok(());
         for segment in self.segments_of(Table::flows())? {
             let lacking = kept.iter().filter(|(table, sums)| self.is_due(table, sums, &segment));
             let tables: Vec<_> = lacking.map(|(table, _)| *table).collect();
@@ -42,10 +43,13 @@ impl House {
                 Err(error @ Error::Damaged { .. }) => self.deal_with(Err(error), &segment.path, tell),
                 // It has been merged, or was too old.
                 Err(_) if !segment.path.exists() => {}
-                done => done?,
+                Err(error) if error.is_no_space() => return Err(error),
+                // The others are not kept waiting: they could neither be merged nor go.
+                Err(error) if trouble.is_ok() => trouble = Err(error),
+                _ => {}
             }
         }
-        Ok(())
+        trouble
     }
 
     fn sum_up_one(&self, segment: &Segment, tables: &[&'static Table]) -> Result<()> {
