@@ -22,6 +22,7 @@ pub mod forwarded;
 pub mod frames;
 pub mod frames_ipv6;
 pub mod groups;
+pub mod history;
 pub mod inject;
 pub mod iperf;
 pub mod ipfix;

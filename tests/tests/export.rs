@@ -6,24 +6,22 @@ use std::os::unix::fs::symlink;
 use std::process::{Command, Stdio};
 use std::thread::sleep;
 use std::time::Duration;
-use weir_tests::agent::{Agent, binary};
+use weir_tests::agent::binary;
 use weir_tests::duckdb::{duckdb, table};
 use weir_tests::flood::Flood;
 use weir_tests::folder::Folder;
-use weir_tests::inject::Injector;
+use weir_tests::history::{self, keeping};
 use weir_tests::iperf::iperf;
 use weir_tests::ipfix;
 use weir_tests::output::Count;
-use weir_tests::pair::{INTERFACE, Pair, RIGHT, RIGHT_IPV6};
+use weir_tests::pair::{Pair, RIGHT, RIGHT_IPV6};
 use weir_tests::terminal::Terminal;
 
 const FLOOD: Flood = Flood { packets: 20_000, flows: 1_000, mark: 1 };
 
-fn agent(pair: &Pair, folder: &Folder) -> Agent {
-    let directory = folder.path("history");
-    let hosts = folder.write("hosts", format!("{RIGHT} files.internal\n"));
-    let args = ["-i", INTERFACE, "--interval", "100ms", "--memory-budget", "64MiB", "--data-dir", &directory];
-    Agent::start_joined(&pair.left, &[&args[..], &["--hosts-file", &hosts]].concat())
+/// A file that names the right end.
+fn hosts(folder: &Folder) -> String {
+    folder.write("hosts", format!("{RIGHT} files.internal\n"))
 }
 
 /// What it writes to standard output, what it says, and how it ends.
@@ -51,11 +49,7 @@ fn lines(file: &str) -> Vec<Value> {
 
 /// A history with the flood in it, and its agent gone.
 fn kept(pair: &Pair, folder: &Folder) -> Count {
-    let injector = Injector::open(&pair.left, INTERFACE);
-    let agent = agent(pair, folder);
-    let sent = FLOOD.send(&injector);
-    agent.stop().assert_books();
-    sent
+    history::kept(pair, folder, &FLOOD, &["--hosts-file", &hosts(folder)])
 }
 
 /// Nothing else is in the folder: neither a part of a file nor a file.
@@ -114,7 +108,7 @@ fn root_every_format_has_the_sums_of_the_history() {
 #[test]
 fn root_tshark_reads_every_field() {
     let (pair, folder) = (Pair::with_ipv6(), Folder::new("export"));
-    let agent = agent(&pair, &folder);
+    let agent = keeping(&pair, &folder, &["--hosts-file", &hosts(&folder)]);
     iperf(&pair.left, &pair.right, RIGHT, "1M");
     iperf(&pair.left, &pair.right, RIGHT_IPV6, "1M");
     for address in [RIGHT, RIGHT_IPV6] {

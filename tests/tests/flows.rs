@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use std::process::{Command, Stdio};
 use std::thread::sleep;
 use std::time::Duration;
-use weir_tests::agent::{Agent, binary};
+use weir_tests::agent::binary;
 use weir_tests::duckdb::{duckdb, table};
 use weir_tests::flood::Flood;
 use weir_tests::folder::Folder;
+use weir_tests::history::{self, keeping};
 use weir_tests::inject::Injector;
 use weir_tests::lines::Lines;
 use weir_tests::output::Count;
@@ -17,12 +18,6 @@ use weir_tests::wait_for;
 
 const FLOOD: Flood = Flood { packets: 20_000, flows: 1_000, mark: 1 };
 const PATIENCE: Duration = Duration::from_secs(20);
-
-fn agent(pair: &Pair, folder: &Folder, more: &[&str]) -> Agent {
-    let directory = folder.path("history");
-    let args = ["-i", INTERFACE, "--interval", "100ms", "--memory-budget", "64MiB", "--data-dir", &directory];
-    Agent::start_joined(&pair.left, &[&args[..], more].concat())
-}
 
 /// What `weir flows` prints and says of this directory, and how it ends.
 fn flows(folder: &Folder, args: &[&str]) -> (Vec<u8>, String, Option<i32>) {
@@ -54,11 +49,7 @@ fn total(lines: &[Value]) -> Count {
 
 /// A history with the flood in it, and its agent gone.
 fn kept(pair: &Pair, folder: &Folder) -> Count {
-    let injector = Injector::open(&pair.left, INTERFACE);
-    let agent = agent(pair, folder, &[]);
-    let sent = FLOOD.send(&injector);
-    agent.stop().assert_books();
-    sent
+    history::kept(pair, folder, &FLOOD, &[])
 }
 
 #[test]
@@ -119,7 +110,7 @@ fn root_what_is_asked_is_what_duckdb_says() {
 fn root_many_are_in_order_too() {
     let (pair, folder) = (Pair::new(), Folder::new("flows"));
     let injector = Injector::open(&pair.left, INTERFACE);
-    let agent = agent(&pair, &folder, &[]);
+    let agent = keeping(&pair, &folder, &[]);
     Flood { packets: 100_000, flows: 100_000, mark: 1 }.send(&injector);
     agent.stop().assert_books();
     let (stdout, stderr, code) = flows(&folder, &["--all", "-o", "csv", "--fields", "end,packets,flow_id"]);
@@ -203,7 +194,7 @@ fn root_csv_and_parquet_are_read_by_others() {
 fn root_live_and_kept_make_one() {
     let (pair, folder) = (Pair::new(), Folder::new("flows"));
     let injector = Injector::open(&pair.left, INTERFACE);
-    let agent = agent(&pair, &folder, &["--active-timeout", "300ms", "--idle-timeout", "700ms"]);
+    let agent = keeping(&pair, &folder, &["--active-timeout", "300ms", "--idle-timeout", "700ms"]);
     let is_seen = |packets: u64| {
         let lines = asked(&folder, &["--sum-by", "source_address", "--from", "10.88.0.0/16"]);
         (total(&lines).packets >= packets).then_some(())
@@ -234,7 +225,7 @@ fn root_live_and_kept_make_one() {
 fn root_follow_shows_each_record_once() {
     let (pair, folder) = (Pair::new(), Folder::new("flows"));
     let injector = Injector::open(&pair.left, INTERFACE);
-    let agent = agent(&pair, &folder, &["--idle-timeout", "300ms"]);
+    let agent = keeping(&pair, &folder, &["--idle-timeout", "300ms"]);
     let before = Flood { mark: 1, ..FLOOD }.send(&injector);
     wait_for("some have ended", PATIENCE, || {
         let ended =

@@ -9,11 +9,12 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::thread::sleep;
 use std::time::Duration;
-use weir_tests::agent::{Agent, binary};
+use weir_tests::agent::binary;
 use weir_tests::chdb::{self, chdb};
 use weir_tests::duckdb::{duckdb, table};
 use weir_tests::flood::Flood;
 use weir_tests::folder::Folder;
+use weir_tests::history::{self, keeping};
 use weir_tests::inject::Injector;
 use weir_tests::output::Count;
 use weir_tests::pair::{INTERFACE, Pair};
@@ -24,19 +25,9 @@ use weir_tests::wait_for;
 const FLOOD: Flood = Flood { packets: 20_000, flows: 1_000, mark: 1 };
 const PATIENCE: Duration = Duration::from_secs(20);
 
-fn agent(pair: &Pair, folder: &Folder, more: &[&str]) -> Agent {
-    let directory = folder.path("history");
-    let args = ["-i", INTERFACE, "--interval", "100ms", "--memory-budget", "64MiB", "--data-dir", &directory];
-    Agent::start_joined(&pair.left, &[&args[..], more].concat())
-}
-
 /// A history with the flood in it, and its agent gone.
 fn kept(pair: &Pair, folder: &Folder) -> Count {
-    let injector = Injector::open(&pair.left, INTERFACE);
-    let agent = agent(pair, folder, &[]);
-    let sent = FLOOD.send(&injector);
-    agent.stop().assert_books();
-    sent
+    history::kept(pair, folder, &FLOOD, &[])
 }
 
 /// What `weir sql` prints and says of this directory, and how it ends.
@@ -142,7 +133,7 @@ fn root_answers_are_those_of_duckdb_and_of_flows() {
 fn root_what_is_in_the_log_is_there_too() {
     let (pair, folder) = (Pair::new(), Folder::new("sql"));
     let injector = Injector::open(&pair.left, INTERFACE);
-    let agent = agent(&pair, &folder, &["--idle-timeout", "300ms"]);
+    let agent = keeping(&pair, &folder, &["--idle-timeout", "300ms"]);
     let sent = FLOOD.send(&injector);
     let packets = "select coalesce(sum(packets), 0) as n from flows where source_port is not null";
     wait_for("all has ended", PATIENCE, || (asked(&folder, packets)[0]["n"] == sent.packets).then_some(()));

@@ -1,7 +1,7 @@
 //! IPFIX files (RFC 5655), read by weir-ipfix: those of `weir export`, and those of others.
 
 use crate::error::{Error, Result, Stop};
-use crate::origin::{LAST_TIME, Origin, counted, observe};
+use crate::origin::{LAST_TIME, Origin, counted};
 use crate::report::{Cause, Output};
 use std::io::Read;
 use weir_ipfix::{ReadError, Reader};
@@ -41,7 +41,7 @@ fn take(mut record: FlowRecord, origin: &mut Origin, output: &mut Output<'_, '_>
         record.interface = origin.unnamed(record.interface.index);
     }
     if record.observations.is_empty() {
-        observe(&mut record);
+        record.observations = record.by_one_point();
     }
     if record.flow_id == 0 {
         record.flow_id = record.key.conversation_id(record.interface.index, record.start);

@@ -2,7 +2,7 @@
 
 use hashbrown::HashMap;
 use std::sync::Arc;
-use weir_record::{Count, FlowRecord, Interface, InterfaceKind, Layer, Observation};
+use weir_record::{Count, FlowRecord, Interface, InterfaceKind};
 
 /// The last time that the columns of a history can hold, in nanoseconds since the Unix epoch.
 pub(crate) const LAST_TIME: u64 = i64::MAX as u64;
@@ -60,24 +60,4 @@ pub(crate) fn counted(record: &FlowRecord) -> Option<Count> {
         sum += back;
         sum
     })
-}
-
-/// One point has seen what the record counts.
-pub(crate) fn observe(record: &mut FlowRecord) {
-    let forth = Count { packets: record.packets, bytes: record.bytes };
-    let back = record.reverse.map_or_else(Count::default, |reverse| reverse.count);
-    record.observations = [(forth, false, record.direction), (back, true, record.direction.opposite())]
-        .into_iter()
-        .filter(|(count, ..)| count.packets > 0)
-        .map(|(count, reverse, direction)| Observation {
-            point: 0,
-            interface: Arc::clone(&record.interface),
-            direction,
-            layer: Layer::Outer,
-            vlan: record.key.vlan(),
-            translated: false,
-            reverse,
-            count,
-        })
-        .collect();
 }

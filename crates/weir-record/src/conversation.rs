@@ -1,6 +1,6 @@
 //! Conversations: what joining two directions and many observation points adds to a record.
 
-use crate::{Count, Direction, Interface, Layer};
+use crate::{Count, Direction, FlowRecord, Interface, Layer};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use smallvec::SmallVec;
 use std::sync::Arc;
@@ -77,6 +77,26 @@ pub struct Observation {
 
 /// The observations of a record. Both directions at one interface need no memory of their own.
 pub type Observations = SmallVec<[Observation; 2]>;
+
+impl FlowRecord {
+    /// What its observations are if one point saw all of it.
+    pub fn by_one_point(&self) -> Observations {
+        let one = |direction, reverse, count| Observation {
+            point: 0,
+            interface: Arc::clone(&self.interface),
+            direction,
+            layer: Layer::Outer,
+            vlan: self.key.vlan(),
+            translated: false,
+            reverse,
+            count,
+        };
+        let there = Count { packets: self.packets, bytes: self.bytes };
+        let there = (there.packets > 0).then(|| one(self.direction, false, there));
+        let back = self.reverse.map(|reverse| reverse.count).filter(|count| count.packets > 0);
+        there.into_iter().chain(back.map(|count| one(self.direction.opposite(), true, count))).collect()
+    }
+}
 
 impl Serialize for Observation {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

@@ -13,7 +13,7 @@ use weir_record::{
 
 /// What its column holds of this record.
 pub(crate) fn told(record: &FlowRecord) -> Value<'_> {
-    let by_one_point = by_one_point(record);
+    let by_one_point = record.by_one_point();
     let mut rest = record.observations.iter();
     let is_known = by_one_point
         .iter()
@@ -21,28 +21,10 @@ pub(crate) fn told(record: &FlowRecord) -> Value<'_> {
     if is_known && rest.next().is_none() { Value::Absent } else { Value::Observations(&record.observations) }
 }
 
-/// What the observations are if one point saw all of it.
-fn by_one_point(record: &FlowRecord) -> Observations {
-    let one = |direction, reverse, count| Observation {
-        point: 0,
-        interface: Arc::clone(&record.interface),
-        direction,
-        layer: Layer::Outer,
-        vlan: record.key.vlan(),
-        translated: false,
-        reverse,
-        count,
-    };
-    let there = Count { packets: record.packets, bytes: record.bytes };
-    let there = (there.packets > 0).then(|| one(record.direction, false, there));
-    let back = record.reverse.map(|reverse| reverse.count).filter(|count| count.packets > 0);
-    there.into_iter().chain(back.map(|count| one(record.direction.opposite(), true, count))).collect()
-}
-
 /// The observations of a record that was read from this row.
 pub(crate) fn read(batch: &RecordBatch, row: usize, record: &FlowRecord) -> Observations {
     let column = batch.column_by_name("observations").and_then(|column| column.as_list_opt::<i32>());
-    let Some(lists) = column.filter(|lists| lists.is_valid(row)) else { return by_one_point(record) };
+    let Some(lists) = column.filter(|lists| lists.is_valid(row)) else { return record.by_one_point() };
     let list = lists.value(row);
     let Some(all) = list.as_struct_opt() else { return Observations::new() };
     (0..all.len()).filter_map(|at| observation(all, at, record)).collect()

@@ -2,7 +2,7 @@
 
 mod parts;
 
-use parts::{NOON, Written, ask, record};
+use parts::{NOON, Written, ask, record, words};
 use proptest::prelude::*;
 use std::sync::Arc;
 use weir_filter::{Filter, generate};
@@ -19,16 +19,8 @@ const LAST: u64 = i64::MAX as u64;
 /// Something for every field.
 fn sample(field: &Field, seed: u64) -> Value<'static> {
     let words: &[&str] = match field.name {
-        "interface_kind" => &["veth", "bridge"],
-        "direction" => &["egress", "ingress"],
-        "protocol" => &["tcp", "udp"],
-        "biflow_evidence" => &["syn", "ports"],
-        "tcp_state" => &["closed", "reset"],
         "flow_end_reason" => &["idle_timeout", "forced_end"],
-        name if name.ends_with("container_runtime") => &["cri-o", "docker"],
-        name if name.ends_with("name_origin") => &["reverse_dns", "dns"],
-        name if name.ends_with("tcp_failure") => &["refused", "timed_out"],
-        _ => &["", "x \"é\u{1b}", "/system.slice/nginx.service"],
+        name => words(name).unwrap_or(&["", "x \"é\u{1b}", "/system.slice/nginx.service"]),
     };
     match field.kind {
         _ if field.name.ends_with("_id") && field.kind == Kind::Text => Value::Id(Id(seed << 40 | seed)),

@@ -2,7 +2,7 @@
 
 mod parts;
 
-use parts::{PAST, SECOND, Written, segments, segments_of};
+use parts::{PAST, SECOND, Written, segments, segments_of, words};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::fs;
@@ -18,16 +18,8 @@ const HOUR: u64 = 3600 * SECOND;
 /// One of a few values for every field, by the seed.
 fn sample(field: &Field, seed: u64) -> Value<'static> {
     let words: &[&str] = match field.name {
-        "interface_kind" => &["veth", "bridge"],
-        "direction" => &["egress", "ingress"],
-        "protocol" => &["tcp", "udp"],
-        "biflow_evidence" => &["syn", "ports"],
-        "tcp_state" => &["closed", "reset"],
         "flow_end_reason" => &["idle_timeout", "active_timeout"],
-        name if name.ends_with("container_runtime") => &["cri-o", "docker"],
-        name if name.ends_with("name_origin") => &["reverse_dns", "dns"],
-        name if name.ends_with("tcp_failure") => &["refused", "timed_out"],
-        _ => &["", "x \"é\u{1b}"],
+        name => words(name).unwrap_or(&["", "x \"é\u{1b}"]),
     };
     match field.kind {
         _ if field.name == "flow_id" || field.name == "parent_id" => {

@@ -1,6 +1,7 @@
 //! Tables for a terminal: aligned, and never wider than it.
 
 use anstyle::{AnsiColor, Style};
+use terminal_size::terminal_size;
 use unicode_truncate::UnicodeTruncateStr;
 use unicode_width::UnicodeWidthStr;
 
@@ -56,6 +57,11 @@ pub fn narrow<'t>(
         }
     }
     (columns, rows)
+}
+
+/// How wide lines may be: as the terminal, if there is one.
+pub fn room() -> usize {
+    terminal_size().map_or(usize::MAX, |(width, _)| usize::from(width.0))
 }
 
 /// How wide a line is of columns of these widths.

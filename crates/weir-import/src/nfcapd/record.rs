@@ -1,7 +1,7 @@
 //! A flow of nfcapd: a header, and elements in any order.
 
 use super::ORDER;
-use crate::origin::{LAST_TIME, Origin, counted, observe};
+use crate::origin::{LAST_TIME, Origin, counted};
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 use weir_record::{
@@ -102,7 +102,7 @@ impl Exporter {
             record.end_reason = FlowEndReason::EndOfFlowDetected;
         }
         record.reverse = back(counters);
-        observe(&mut record);
+        record.observations = record.by_one_point();
         // An event of a firewall counts nothing.
         (counted(&record)?.packets > 0).then_some(record)
     }

@@ -122,3 +122,18 @@ pub fn segments_of(directory: &Path, table: &'static Table) -> Vec<PathBuf> {
     let snapshot = store.snapshot(table).expect("a snapshot");
     snapshot.segments().iter().map(|segment| segment.path.clone()).collect()
 }
+
+/// Words that a field takes which does not take every word.
+pub fn words(field: &str) -> Option<&'static [&'static str]> {
+    Some(match field {
+        "interface_kind" => &["veth", "bridge"],
+        "direction" => &["egress", "ingress"],
+        "protocol" => &["tcp", "udp"],
+        "biflow_evidence" => &["syn", "ports"],
+        "tcp_state" => &["closed", "reset"],
+        name if name.ends_with("container_runtime") => &["cri-o", "docker"],
+        name if name.ends_with("name_origin") => &["reverse_dns", "dns"],
+        name if name.ends_with("tcp_failure") => &["refused", "timed_out"],
+        _ => return None,
+    })
+}

@@ -21,11 +21,7 @@ const EXPENDABLE: [&str; 3] = ["FIRST", "CONVS", "PROCESS"];
 
 /// Prints it, at most `top` of each list.
 pub fn print(difference: &Difference, top: Option<usize>) -> io::Result<()> {
-    let screen = Screen {
-        width: terminal_size::terminal_size().map_or(usize::MAX, |(width, _)| width.0.into()),
-        now: Zoned::now(),
-        top: top.unwrap_or(TOP),
-    };
+    let screen = Screen { width: table::room(), now: Zoned::now(), top: top.unwrap_or(TOP) };
     let (new, vanished) = (&difference.new, &difference.vanished);
     let lists = [
         screen.periods(difference),

@@ -192,12 +192,15 @@ fn print_sums(arguments: &Arguments, asked: &Asked, sources: &mut Sources) -> Re
 
 /// Says where sums are of what is asked for and is older than the records.
 fn say_what_is_older(asked: &Asked, sources: &Sources) {
-    let (now, sums) = (Zoned::now(), sources.older_sums());
-    let is_asked = sources.times().is_none_or(|(first, _)| *asked.times.start() < first);
+    let records = sources.times().map_or(u64::MAX, |(first, _)| first);
+    if *asked.times.start() >= records {
+        return;
+    }
+    let (now, sums) = (Zoned::now(), sources.older_sums(records));
     let tables =
         sums.iter().map(|(name, first)| format!("{name} from {}", history::day_and_time(*first, &now)));
     let tables = tables.collect::<Vec<_>>().join(" and ");
-    if let (Some(directory), true, false) = (sources.directory(), is_asked, sums.is_empty()) {
+    if let (Some(directory), false) = (sources.directory(), sums.is_empty()) {
         say(&format!("records of that time are gone; their sums are in {}: {tables}", directory.display()));
     }
 }

@@ -26,9 +26,17 @@ pub fn of_agent() -> Option<PathBuf> {
 
 /// That of a user who is not root.
 fn own(is_root: bool, variable: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
+    if is_root { None } else { state_by(variable).map(|state| state.join("weir")) }
+}
+
+/// Where programs keep what they remember for this user; nowhere for one without a home.
+pub fn state() -> Option<PathBuf> {
+    state_by(|name| env::var_os(name))
+}
+
+fn state_by(variable: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
     let set = |name| variable(name).map(PathBuf::from).filter(|path| path.is_absolute());
-    let state = || set("XDG_STATE_HOME").or_else(|| set("HOME").map(|home| home.join(".local/state")));
-    if is_root { None } else { state().map(|state| state.join("weir")) }
+    set("XDG_STATE_HOME").or_else(|| set("HOME").map(|home| home.join(".local/state")))
 }
 
 /// Opens it for reading.

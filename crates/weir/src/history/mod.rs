@@ -7,6 +7,6 @@ mod sources;
 mod time;
 
 pub use conditions::Conditions;
-pub use directory::{directory, of_agent, open, writer};
+pub use directory::{directory, of_agent, open, state, writer};
 pub use sources::Sources;
 pub use time::{day_and_time, moment, moment_at};

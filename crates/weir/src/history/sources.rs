@@ -185,10 +185,10 @@ impl Sources {
         }
     }
 
-    /// The tables of sums that are from before all records, each with when it begins. Nothing where that cannot be read.
-    pub fn older_sums(&self) -> Vec<(&'static str, u64)> {
+    /// The tables of sums that are from before the records, which begin then, each with when it begins. Nothing where that
+    /// cannot be read.
+    pub fn older_sums(&self, records: u64) -> Vec<(&'static str, u64)> {
         let Ok(store) = Store::open(&self.directory) else { return Vec::new() };
-        let records = self.times().map_or(u64::MAX, |(first, _)| first);
         let begins = |table| {
             let snapshot = store.snapshot(table).ok()?;
             snapshot.segments().iter().map(|segment| *segment.name.times().start()).min()

@@ -78,7 +78,7 @@ struct Sheet {
 }
 
 fn print_table(sheet: &Sheet) -> io::Result<()> {
-    let width = terminal_size::terminal_size().map_or(usize::MAX, |(width, _)| usize::from(width.0));
+    let width = table::room();
     let (columns, rows) = table::narrow(sheet.columns, &sheet.rows, width, sheet.expendable);
     let mut out = anstream::stdout().lock();
     writeln!(out, "{}", sheet.summary)?;

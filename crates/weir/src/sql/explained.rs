@@ -3,7 +3,7 @@
 use super::shown::Format;
 use crate::output::json_line;
 use crate::stop::Stop;
-use crate::table::{Align, QUIET, TITLE, render};
+use crate::table::{Align, QUIET, TITLE, render, room};
 use crate::text;
 use serde_json::json;
 use std::io::{self, Write};
@@ -64,7 +64,7 @@ fn files(out: &mut impl Write, table: &TableReport) -> io::Result<()> {
     )?;
     let rows: Vec<_> = table.segments.iter().map(cells).collect();
     if !rows.is_empty() {
-        let room = terminal_size::terminal_size().map_or(usize::MAX, |(width, _)| usize::from(width.0));
+        let room = room();
         let columns =
             [("FILE", Align::Left), ("SIZE", Align::Right), ("READ", Align::Right), ("WHAT", Align::Left)];
         for line in render(&columns, &rows, room) {

@@ -1,6 +1,7 @@
 //! A prompt: statements of one or more lines, with completion, and with a history of their own.
 
 use super::{Arguments, answer};
+use crate::history::state;
 use crate::run::say;
 use crate::stop::Stop;
 use anyhow::{Context as _, Result};
@@ -12,9 +13,9 @@ use rustyline::history::DefaultHistory;
 use rustyline::validate::{ValidationContext, ValidationResult, Validator};
 use rustyline::{Context, Editor, Helper};
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::io;
+use std::path::Path;
 use std::process::ExitCode;
-use std::{env, io};
 use weir_sql::{Engine, Error, Statement};
 use weir_store::Table;
 
@@ -67,7 +68,7 @@ const WORDS: [&str; 38] = [
 pub fn run(engine: &Engine, arguments: &Arguments, directory: &Path) -> Result<ExitCode> {
     let mut editor: Editor<Words, DefaultHistory> = Editor::new().context("cannot read from the terminal")?;
     editor.set_helper(Some(Words));
-    let kept = history();
+    let kept = state().map(|state| state.join("weir-sql-history"));
     if let Some(path) = &kept {
         // There is none the first time.
         let _ = editor.load_history(path);
@@ -121,13 +122,6 @@ fn answer_all(engine: &Engine, arguments: &Arguments, text: &str, stop: &Stop) -
         }
     }
     Ok(())
-}
-
-/// Where what was asked is kept; nowhere for a user without a home.
-fn history() -> Option<PathBuf> {
-    let set = |name| env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
-    let state = set("XDG_STATE_HOME").or_else(|| set("HOME").map(|home| home.join(".local/state")));
-    state.map(|state| state.join("weir-sql-history"))
 }
 
 fn keep(editor: &mut Editor<Words, DefaultHistory>, path: &Path) {

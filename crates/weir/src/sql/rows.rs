@@ -1,6 +1,6 @@
 //! Rows as people read them: in columns, or where those do not fit, one below the other.
 
-use crate::table::{Align, QUIET, TITLE, fit, row, shorten, start, total};
+use crate::table::{Align, QUIET, TITLE, fit, room, row, shorten, start, total};
 use std::io::{self, Write};
 use unicode_width::UnicodeWidthStr;
 
@@ -52,7 +52,7 @@ impl Rows {
 
     fn measure(&mut self) -> io::Result<()> {
         let waiting = std::mem::take(&mut self.waiting);
-        let room = terminal_size::terminal_size().map_or(usize::MAX, |(width, _)| usize::from(width.0));
+        let room = room();
         let shape = shape(&self.columns, &waiting, room);
         if let Shape::Columns(widths) = &shape {
             let titles = self.columns.iter().zip(widths).map(|((title, _), width)| shorten(title, *width));

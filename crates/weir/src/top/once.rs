@@ -47,7 +47,7 @@ pub fn print(arguments: &Arguments, board: &Shared) -> Result<ExitCode> {
 
 fn print_table(rows: &[Row], summary: &Summary, time: Duration) -> io::Result<()> {
     let cells: Vec<_> = rows.iter().map(|row| cells(row, time)).collect();
-    let width = terminal_size::terminal_size().map_or(usize::MAX, |(width, _)| usize::from(width.0));
+    let width = table::room();
     let mut out = anstream::stdout().lock();
     writeln!(out, "{}{}", summary.counted(), summary.verdict())?;
     let (columns, cells) = table::narrow(&COLUMNS, &cells, width, &GIVING_WAY);

@@ -3,7 +3,7 @@
 use super::finding::{Finding, Subject};
 use super::judge::Limiter;
 use crate::columns;
-use crate::table::{ALARM, QUIET, TITLE, start, width};
+use crate::table::{ALARM, QUIET, TITLE, room, start, width};
 use crate::text;
 use std::io::{self, Write};
 use std::time::Duration;
@@ -16,7 +16,7 @@ const INDENT: usize = 29;
 
 /// Prints them, and what there was not.
 pub fn print(found: &[Finding], watched: Duration) -> io::Result<()> {
-    let room = terminal_size::terminal_size().map_or(usize::MAX, |(width, _)| usize::from(width.0));
+    let room = room();
     let mut out = anstream::stdout().lock();
     if found.is_empty() {
         let time = text::time(watched);
