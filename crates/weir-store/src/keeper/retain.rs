@@ -21,7 +21,7 @@ const SHARE: u64 = 2;
 struct Held {
     table: &'static Table,
     segment: Segment,
-    /// Of records: whether they are summed up. Of sums: whether the records are gone.
+    /// Of records: whether they are summed up. Of sums: whether their records are gone, once that was looked at.
     is_free: bool,
 }
 
@@ -30,9 +30,11 @@ impl House {
     /// oldest sums by the minute, and then those by the hour. Records that are not summed up stay until they are, unless
     /// the disk is too full for that.
     pub(super) fn retain(&self, is_full: bool) -> Result<()> {
-        let mut held = self.first_to_go()?;
-        held.retain(|one| one.is_free || is_full || one.table.span.is_some());
-        let (mut doomed, rest): (Vec<_>, Vec<_>) = held.into_iter().partition(|one| self.is_old(one));
+        let may_go = |one: &Held| one.is_free || is_full || one.table.span.is_some();
+        let all = self.first_to_go()?.into_iter();
+        let (mut doomed, mut rest): (Vec<_>, Vec<_>) = all.partition(|one| may_go(one) && self.is_old(one));
+        free_sums(&mut rest);
+        rest.retain(may_go);
         let gone = bytes(&doomed);
         if let Some(most) = self.retention.bytes {
             let excess = self.bytes()?.saturating_sub(gone).saturating_sub(most);
@@ -77,16 +79,9 @@ impl House {
     /// All segments, in the order in which they go.
     fn first_to_go(&self) -> Result<Vec<Held>> {
         let mut all = Vec::new();
-        let records = self.segments_of(Table::flows())?;
         for table in &self.tables {
             let is_summed_up = self.is_summed_up(table)?;
-            let is_free = |segment: &Segment| match table.span {
-                None => is_summed_up(segment),
-                Some(_) => {
-                    let logs = segment.name.logs();
-                    !records.iter().any(|one| one.name.has_of(segment.name.day, &logs))
-                }
-            };
+            let is_free = |segment: &Segment| table.span.is_none() && is_summed_up(segment);
             let held = |segment| Held { table, is_free: is_free(&segment), segment };
             all.extend(self.segments_of(table)?.into_iter().map(held));
         }
@@ -128,6 +123,16 @@ impl House {
 
 fn now() -> Duration {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+}
+
+/// Says of sums whose records are not among these that they stand alone.
+fn free_sums(held: &mut [Held]) {
+    let records = held.iter().filter(|one| one.table.name == Table::flows().name);
+    let records: Vec<_> = records.map(|one| one.segment.name.clone()).collect();
+    for Held { segment, is_free, .. } in held.iter_mut().filter(|one| one.table.span.is_some()) {
+        let logs = segment.name.logs();
+        *is_free = !records.iter().any(|one| one.has_of(segment.name.day, &logs));
+    }
 }
 
 fn bytes(held: &[Held]) -> u64 {
