@@ -258,13 +258,15 @@ fn root_what_cannot_be_answered_is_said() {
     assert!(stderr.contains(&file.display().to_string()) && stderr.contains("without it"), "{stderr}");
 }
 
-/// However fast its rows come.
+/// However fast its rows come, and where none come.
 #[test]
 fn root_an_answer_ends_when_it_is_told_to() {
     let (pair, folder) = (Pair::new(), Folder::new("sql"));
     kept(&pair, &folder);
-    let endless = "select a.flow_id from flows a, flows b, flows c";
-    for signal in [Signal::SIGINT, Signal::SIGTERM] {
+    let rows = "select a.flow_id from flows a, flows b, flows c";
+    let none =
+        "select sum(a.packets * b.packets + c.packets + d.packets) from flows a, flows b, flows c, flows d";
+    for (endless, signal) in [(rows, Signal::SIGINT), (rows, Signal::SIGTERM), (none, Signal::SIGINT)] {
         let mut asked = Command::new(binary())
             .args(["sql", "-o", "csv", "--data-dir", &folder.path("history"), endless])
             .stdout(Stdio::null())
@@ -274,7 +276,7 @@ fn root_an_answer_ends_when_it_is_told_to() {
         assert!(asked.try_wait().expect("ours").is_none(), "it goes on");
         kill(Pid::from_raw(asked.id().cast_signed()), signal).expect("it is there");
         let ended = wait_for("it ends", PATIENCE, || asked.try_wait().expect("ours"));
-        assert_eq!(ended.code(), Some(130), "{signal}");
+        assert_eq!(ended.code(), Some(130), "{endless}, {signal}");
     }
 }
 

@@ -10,28 +10,32 @@ use crate::{Error, Result};
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::catalog::{CatalogProvider, MemoryCatalogProvider};
+use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::error::DataFusionError;
 use datafusion::execution::context::SQLOptions;
 use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::logical_expr::registry::FunctionRegistry;
+use datafusion::physical_plan::coop::CooperativeExec;
 use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use datafusion::prelude::{SessionConfig, SessionContext};
 use futures::StreamExt;
 use std::collections::BTreeMap;
 use std::io;
 use std::num::NonZeroUsize;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::available_parallelism;
 use std::time::{Duration, Instant};
 use tokio::runtime::{Builder, Runtime};
+use tokio::sync::mpsc;
 use tokio::time::interval;
 use weir_store::Store;
 
 /// How often it is asked whether the answer is still wanted.
 const GLANCE: Duration = Duration::from_millis(50);
+/// Parts of an answer that wait to be handed on.
+const PARTS: usize = 2;
 
 /// Who takes an answer.
 pub trait Answer {
@@ -54,8 +58,29 @@ pub trait Answer {
 /// Asks a store.
 pub struct Engine {
     store: Store,
-    runtime: Runtime,
+    workers: Workers,
     memory: usize,
+}
+
+/// The threads that run queries; nobody waits for them to end.
+struct Workers(Option<Runtime>);
+
+impl Drop for Workers {
+    fn drop(&mut self) {
+        self.0.take().into_iter().for_each(Runtime::shutdown_background);
+    }
+}
+
+/// A part of an answer.
+enum Part {
+    Columns(SchemaRef),
+    Rows(RecordBatch),
+}
+
+/// What may come of damage.
+enum Failure {
+    Query(DataFusionError),
+    Panic,
 }
 
 /// Why there is no answer.
@@ -76,13 +101,8 @@ impl Engine {
     /// # Errors
     /// There are no threads to be had.
     pub fn new(store: Store, memory: usize) -> Result<Self> {
-        let runtime = Builder::new_multi_thread()
-            .worker_threads(threads())
-            .thread_name("weir-sql")
-            .enable_time()
-            .build()
-            .map_err(Error::Start)?;
-        Ok(Self { store, runtime, memory })
+        let runtime = Builder::new_multi_thread().worker_threads(threads()).thread_name("weir-sql").build();
+        Ok(Self { store, workers: Workers(Some(runtime.map_err(Error::Start)?)), memory })
     }
 
     /// Hands the answer on, and says what was read for it. Segments that turn out to be damaged are left out, and named
@@ -101,17 +121,14 @@ impl Engine {
         loop {
             let tables = Arc::new(Tables::new(self.store.clone(), left_out.keys().cloned().collect()));
             let mut handed = Handed { answer, rows: 0 };
-            // The library takes some damage for impossible.
-            let attempt = || self.runtime.block_on(self.attempt(statement, &tables, &mut handed));
-            let error = match catch_unwind(AssertUnwindSafe(attempt)) {
-                Err(_) => None,
-                Ok(Ok(plan)) => {
+            let error = match self.attempt(statement, &tables, &mut handed)? {
+                Ok(plan) => {
                     let mut report = Report::of(&plan, &tables.named());
                     report.without(&left_out);
                     return Ok(Report { rows: handed.rows, took: started.elapsed(), ..report });
                 }
-                Ok(Err(Trouble::Ours(error))) => return Err(error),
-                Ok(Err(Trouble::Query(error))) => Some(error),
+                Err(Failure::Query(error)) => Some(error),
+                Err(Failure::Panic) => None,
             };
             let may_be_damage = error.as_ref().is_none_or(is_of_reading);
             let found = if may_be_damage { damaged(&tables, handed.answer)? } else { BTreeMap::new() };
@@ -126,48 +143,49 @@ impl Engine {
         }
     }
 
-    async fn attempt(
+    /// Runs it on the workers, and hands on what comes of it here. The clock is this thread's own: workers that are busy
+    /// do not look at theirs.
+    fn attempt(
         &self,
         statement: &Statement,
         tables: &Arc<Tables>,
         handed: &mut Handed<'_>,
-    ) -> std::result::Result<Arc<dyn ExecutionPlan>, Trouble> {
-        let context = self.context(tables)?;
-        let plan = context.state().statement_to_plan(statement.0.clone()).await?;
-        let reads =
-            SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
-        reads
-            .verify_plan(&plan)
-            .map_err(|_| {
-                Error::Query("the history is only read: select, describe, explain, show tables".into())
-            })
-            .map_err(Trouble::Ours)?;
-        let frame = context.execute_logical_plan(plan).await?;
-        let task = Arc::new(frame.task_ctx());
-        let plan = frame.create_physical_plan().await?;
-        let mut stream = execute_stream(Arc::clone(&plan), task)?;
-        let (mut has_begun, mut glance) = (false, interval(GLANCE));
-        loop {
-            let next = tokio::select! {
-                // However fast rows come.
-                biased;
-                _ = glance.tick() => {
-                    if handed.answer.is_unwanted() {
-                        return Err(Trouble::Ours(Error::Interrupted));
+    ) -> Result<std::result::Result<Arc<dyn ExecutionPlan>, Failure>> {
+        let Some(workers) = &self.workers.0 else { return Err(Error::Interrupted) };
+        let here = Builder::new_current_thread().enable_time().build().map_err(Error::Start)?;
+        let context = match self.context(tables) {
+            Ok(context) => context,
+            Err(error) => return Ok(Err(Failure::Query(error))),
+        };
+        let (tell, mut told) = mpsc::channel(PARTS);
+        let task = workers.spawn(produce(context, statement.0.clone(), tell));
+        let abort = task.abort_handle();
+        let outcome = here.block_on(async {
+            let mut glance = interval(GLANCE);
+            loop {
+                tokio::select! {
+                    // However fast rows come.
+                    biased;
+                    _ = glance.tick() => {
+                        if handed.answer.is_unwanted() {
+                            return Err(Error::Interrupted);
+                        }
                     }
-                    continue;
+                    part = told.recv() => match part {
+                        Some(part) => handed.take(part)?,
+                        None => return Ok(task.await),
+                    },
                 }
-                next = stream.next() => next,
-            };
-            let batch = next.transpose()?;
-            // What may still fail has nothing to show yet.
-            if !std::mem::replace(&mut has_begun, true) {
-                handed.begin(&stream.schema())?;
             }
-            match batch {
-                Some(batch) => handed.rows(&batch)?,
-                None => return Ok(plan),
-            }
+        });
+        // It ends where it next yields.
+        abort.abort();
+        match outcome? {
+            Ok(Ok(plan)) => Ok(Ok(plan)),
+            Ok(Err(Trouble::Ours(error))) => Err(error),
+            Ok(Err(Trouble::Query(error))) => Ok(Err(Failure::Query(error))),
+            // The library takes some damage for impossible.
+            Err(_) => Ok(Err(Failure::Panic)),
         }
     }
 
@@ -192,6 +210,51 @@ impl Engine {
     }
 }
 
+/// Plans a statement, runs it, and tells of what comes.
+async fn produce(
+    context: SessionContext,
+    statement: datafusion::sql::parser::Statement,
+    tell: mpsc::Sender<Part>,
+) -> std::result::Result<Arc<dyn ExecutionPlan>, Trouble> {
+    let plan = context.state().statement_to_plan(statement).await?;
+    let reads = SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
+    reads
+        .verify_plan(&plan)
+        .map_err(|_| Error::Query("the history is only read: select, describe, explain, show tables".into()))
+        .map_err(Trouble::Ours)?;
+    let frame = context.execute_logical_plan(plan).await?;
+    let task = Arc::new(frame.task_ctx());
+    let plan = yielding(frame.create_physical_plan().await?)?;
+    let mut stream = execute_stream(Arc::clone(&plan), task)?;
+    let gone = |_| Trouble::Ours(Error::Interrupted);
+    let mut has_begun = false;
+    loop {
+        let batch = stream.next().await.transpose()?;
+        // What may still fail has nothing to show yet.
+        if !std::mem::replace(&mut has_begun, true) {
+            tell.send(Part::Columns(stream.schema())).await.map_err(gone)?;
+        }
+        match batch {
+            Some(batch) => tell.send(Part::Rows(batch)).await.map_err(gone)?,
+            None => return Ok(plan),
+        }
+    }
+}
+
+/// The library yields where it reads files. What makes many rows of few, as a join, would keep a thread for as long as it
+/// takes, and could not be stopped.
+fn yielding(plan: Arc<dyn ExecutionPlan>) -> std::result::Result<Arc<dyn ExecutionPlan>, DataFusionError> {
+    let wrapped = plan.transform_up(|plan| {
+        let is_join = plan.children().len() > 1;
+        Ok(if is_join {
+            Transformed::yes(Arc::new(CooperativeExec::new(plan)) as _)
+        } else {
+            Transformed::no(plan)
+        })
+    });
+    wrapped.map(|wrapped| wrapped.data)
+}
+
 /// What has been handed on.
 struct Handed<'a> {
     answer: &'a mut dyn Answer,
@@ -199,13 +262,15 @@ struct Handed<'a> {
 }
 
 impl Handed<'_> {
-    fn begin(&mut self, schema: &SchemaRef) -> std::result::Result<(), Trouble> {
-        self.answer.begin(schema).map_err(|error| Trouble::Ours(Error::Answer(error)))
-    }
-
-    fn rows(&mut self, rows: &RecordBatch) -> std::result::Result<(), Trouble> {
-        self.rows += rows.num_rows();
-        self.answer.rows(rows).map_err(|error| Trouble::Ours(Error::Answer(error)))
+    fn take(&mut self, part: Part) -> Result<()> {
+        match part {
+            Part::Columns(schema) => self.answer.begin(&schema),
+            Part::Rows(rows) => {
+                self.rows += rows.num_rows();
+                self.answer.rows(&rows)
+            }
+        }
+        .map_err(Error::Answer)
     }
 }
 
