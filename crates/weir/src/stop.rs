@@ -28,6 +28,7 @@ impl Stop {
     }
 
     /// Listens for SIGINT alone, for what goes on after it; see [`Stop::again`].
+    #[cfg(feature = "sql")]
     pub fn on_interrupt() -> Result<Self> {
         let signalled = Arc::new(AtomicBool::new(false));
         signal_hook::flag::register(SIGINT, Arc::clone(&signalled)).context("cannot listen for signals")?;
@@ -35,6 +36,7 @@ impl Stop {
     }
 
     /// Listens anew.
+    #[cfg(feature = "sql")]
     pub fn again(&self) {
         self.signalled.store(false, Ordering::Relaxed);
     }

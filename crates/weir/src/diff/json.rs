@@ -5,13 +5,12 @@ use super::tally::{Host, Port, Seen, Subject};
 use super::{Difference, Side};
 use crate::output;
 use serde::Serialize;
-use std::io::{self, BufWriter, Write};
+use std::io::{self, Write};
 use weir_record::{Value, protocol_text};
 
 /// Prints it, at most `top` of each list.
-pub fn print(difference: &Difference, top: Option<usize>) -> io::Result<()> {
+pub fn write(difference: &Difference, top: Option<usize>, mut out: impl Write) -> io::Result<()> {
     let top = top.unwrap_or(usize::MAX);
-    let mut out = BufWriter::new(io::stdout());
     let object = Object {
         kind: "diff",
         before: Period::of(&difference.before),

@@ -19,9 +19,10 @@ use clap::Args;
 use compare::{Changed, Found, changed, found};
 use coverage::Coverage;
 use jiff::Zoned;
-use period::{Period, apart, period};
+use period::{Period, Written, both, written};
 use rule::Rule;
 use std::collections::BTreeSet;
+use std::io::{self, BufWriter};
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -75,12 +76,12 @@ pub struct Arguments {
     which: Conditions,
 
     /// What it is compared with: yesterday, 2026-11-26 (that day), 2d (until now), or FROM/TO with times as of `weir flows --since`
-    #[arg(long, value_name = "PERIOD", default_value = "yesterday", value_parser = period)]
-    before: Period,
+    #[arg(long, value_name = "PERIOD", default_value = "yesterday", value_parser = written)]
+    before: Written,
 
     /// What is compared: now (the last hour), today, 2h, or as --before
-    #[arg(long, value_name = "PERIOD", default_value = "now", value_parser = period)]
-    after: Period,
+    #[arg(long, value_name = "PERIOD", default_value = "now", value_parser = written)]
+    after: Written,
 
     /// The first so many of each list, and how many others there are; 10 in a table, all in JSON
     #[arg(long, value_name = "N")]
@@ -121,7 +122,7 @@ struct Difference {
 
 /// Prints what differs.
 pub fn run(arguments: &Arguments) -> Result<ExitCode> {
-    let (before, after) = match apart(arguments.before.clone(), arguments.after.clone()) {
+    let (before, after) = match both(&arguments.before, &arguments.after) {
         Ok(periods) => periods,
         Err(mistake) => {
             say(&mistake);
@@ -129,25 +130,11 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
         }
     };
     let mut sources = Sources::open(arguments.data_dir.as_deref(), arguments.socket.as_deref())?;
-    let filter = arguments.which.filter.as_ref();
-    let (before, after) = read(&mut sources, (before, after), filter)?;
-    if sources.is_damaged() {
-        say("what could not be read may hold what is called new here, or gone");
-    }
-    let now = Zoned::now();
-    let remarks = [&before, &after].map(|side| side.coverage.remark(&side.period, &now));
-    remarks.iter().flatten().for_each(|remark| say(remark));
-    let seconds = (before.coverage.seconds(), after.coverage.seconds());
-    let difference = Difference {
-        new: found(&after.tally, &before.tally),
-        vanished: found(&before.tally, &after.tally),
-        changed: changed((&before.tally, &after.tally), seconds),
-        before,
-        after,
-    };
+    let (difference, remarks) = compare(&mut sources, arguments, (before, after))?;
+    remarks.iter().for_each(|remark| say(remark));
     let printed = match arguments.output {
         Output::Table => table::print(&difference, arguments.top),
-        Output::Json => json::print(&difference, arguments.top),
+        Output::Json => json::write(&difference, arguments.top, BufWriter::new(io::stdout())),
     };
     let outcome = output::end(printed)?;
     let broken: BTreeSet<_> =
@@ -159,6 +146,48 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
         true => outcome,
         false => ExitCode::from(NEW),
     })
+}
+
+/// What differs between the periods that are asked for, as JSON; and what there is to say of it.
+///
+/// # Errors
+/// The periods make no sense together: that comes first. There is nothing in one of them.
+pub fn json(sources: &mut Sources, arguments: &Arguments) -> std::result::Result<Result<Json>, String> {
+    let periods = both(&arguments.before, &arguments.after)?;
+    let json = |(difference, remarks)| {
+        let mut object = Vec::new();
+        json::write(&difference, arguments.top, &mut object)?;
+        Ok(Json { object, remarks })
+    };
+    Ok(compare(sources, arguments, periods).and_then(json))
+}
+
+/// A difference as programs read it.
+pub struct Json {
+    pub object: Vec<u8>,
+    pub remarks: Vec<String>,
+}
+
+/// What differs between two periods, and what there is to say of it.
+fn compare(
+    sources: &mut Sources,
+    arguments: &Arguments,
+    periods: (Period, Period),
+) -> Result<(Difference, Vec<String>)> {
+    let (before, after) = read(sources, periods, arguments.which.filter.as_ref())?;
+    let now = Zoned::now();
+    let damage = "what could not be read may hold what is called new here, or gone";
+    let damage = sources.is_damaged().then(|| damage.to_owned());
+    let remarks = [&before, &after].map(|side| side.coverage.remark(&side.period, &now));
+    let seconds = (before.coverage.seconds(), after.coverage.seconds());
+    let difference = Difference {
+        new: found(&after.tally, &before.tally),
+        vanished: found(&before.tally, &after.tally),
+        changed: changed((&before.tally, &after.tally), seconds),
+        before,
+        after,
+    };
+    Ok((difference, damage.into_iter().chain(remarks.into_iter().flatten()).collect()))
 }
 
 /// Both periods, as the history has them, and what goes on.

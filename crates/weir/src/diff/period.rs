@@ -4,10 +4,6 @@ use crate::history::{day_and_time, moment_at};
 use jiff::civil::Date;
 use jiff::{Span, ToSpan, Zoned};
 use std::ops::RangeInclusive;
-use std::sync::LazyLock;
-
-/// One moment for all periods of a command line, in whatever order they stand there.
-static STARTED: LazyLock<Zoned> = LazyLock::new(Zoned::now);
 
 /// How long `now` is.
 const NOW: &str = "1h";
@@ -33,8 +29,21 @@ impl Period {
 ///
 /// # Errors
 /// It is none of these, or none that has begun.
-pub fn period(text: &str) -> Result<Period, String> {
-    period_at(text, &STARTED)
+pub fn written(text: &str) -> Result<Written, String> {
+    period_at(text, &Zoned::now()).map(|period| Written(period.word))
+}
+
+/// A period as it was written: which one it is follows from what is now.
+#[derive(Debug, Clone)]
+pub struct Written(String);
+
+/// Both, by one moment, if they can be compared.
+///
+/// # Errors
+/// They overlap, or the first is the later one.
+pub fn both(before: &Written, after: &Written) -> Result<(Period, Period), String> {
+    let now = Zoned::now();
+    apart(period_at(&before.0, &now)?, period_at(&after.0, &now)?)
 }
 
 fn period_at(text: &str, now: &Zoned) -> Result<Period, String> {
@@ -82,11 +91,7 @@ fn nanos(time: &Zoned) -> Option<u64> {
     u64::try_from(time.timestamp().as_nanosecond()).ok()
 }
 
-/// Both, if they can be compared.
-///
-/// # Errors
-/// They overlap, or the first is the later one.
-pub fn apart(mut before: Period, after: Period) -> Result<(Period, Period), String> {
+fn apart(mut before: Period, after: Period) -> Result<(Period, Period), String> {
     let begins = *after.times.start();
     // In the first hour of a day the last hour reaches into yesterday: that ends where the hour begins.
     if before.word == "yesterday" && after.word == "now" && *before.times.start() < begins {

@@ -1,16 +1,14 @@
 //! `weir export`: what was kept, as a file that others read.
 
-mod format;
 mod target;
 
 use crate::history::{self, Conditions, Sources};
 use crate::output;
-use crate::records::{Column, Shows, named, ordered, read_for};
+use crate::records::{Column, Format, Shows, named, ordered, read_for};
 use crate::run::say;
 use crate::stop::Stop;
 use anyhow::{Result, bail};
 use clap::Args;
-use format::Format;
 use jiff::Zoned;
 use std::io::{self, ErrorKind};
 use std::path::PathBuf;

@@ -1,6 +1,6 @@
 //! Where records are written to: a file that is there whole or not at all, or standard output.
 
-use super::format::Format;
+use crate::records::Format;
 use anyhow::{Context, Result, anyhow, bail};
 use std::cell::Cell;
 use std::fs::{self, File, OpenOptions};

@@ -1,6 +1,7 @@
 //! `weir flows`: what was kept and what goes on, asked with one set of flags.
 
 mod asked;
+mod coming;
 mod newest;
 mod shown;
 mod sums;
@@ -11,21 +12,21 @@ use crate::records::{Row, Shows, ordered};
 use crate::run::say;
 use crate::stop::Stop;
 use anyhow::{Result, bail};
-use asked::{Asked, Past};
+pub use asked::Asked;
+use asked::Past;
 use clap::Args;
+pub use coming::{Coming, GLANCE};
 use jiff::Zoned;
 use newest::newest;
-use shown::{Format, Sort};
+pub use newest::{Before, newest_before, place};
+use shown::Format;
+pub use shown::{Sort, write_csv, write_json};
 use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::thread::sleep;
-use std::time::Duration;
-use sums::{State, Sums};
+pub use sums::{Cell, State, Sum, Sums};
 use weir_store::FlowRows;
-
-/// How often the agent is asked what has ended since.
-const GLANCE: Duration = Duration::from_millis(200);
 
 /// Flags of `weir flows`.
 #[derive(Args)]
@@ -80,6 +81,13 @@ pub struct Arguments {
     /// The control socket of the agent to ask; the one that writes the history without this
     #[arg(long, value_name = "PATH")]
     socket: Option<PathBuf>,
+}
+
+impl Arguments {
+    /// Which groups come first, and how many of them are told by themselves.
+    pub fn order(&self) -> (Sort, Option<usize>) {
+        (self.sort, self.top)
+    }
 }
 
 /// Prints what was asked for.
@@ -152,11 +160,14 @@ fn print_past(
 /// Prints what ends, until it is told to end, or nobody reads, or the agent is gone.
 fn follow(asked: &Asked, sources: &mut Sources, shows: &mut dyn Shows) -> Result<ExitCode> {
     let stop = Stop::new(None)?.on_hangup()?;
-    let Some((agent, mut held)) = sources.agent.take() else { return Ok(ExitCode::SUCCESS) };
-    let mut ended = std::mem::take(&mut sources.ended);
+    let Some(mut coming) = Coming::of(asked, sources) else { return Ok(ExitCode::SUCCESS) };
     loop {
-        let rows = ended.into_iter().filter(|record| asked.wants(record));
-        let rows: Vec<_> = rows.map(|record| Row { record, is_open: false }).collect();
+        let (rows, missed) = coming.news()?;
+        if missed > 0 {
+            say(&format!(
+                "{missed} records ended faster than the agent could tell of them: they are not shown"
+            ));
+        }
         if let Err(error) = shows.show(&rows) {
             return output::end(Err(error));
         }
@@ -164,13 +175,6 @@ fn follow(asked: &Asked, sources: &mut Sources, shows: &mut dyn Shows) -> Result
             return output::end(shows.end());
         }
         sleep(GLANCE);
-        let (more, missed) = agent.ended(&mut held)?;
-        if missed > 0 {
-            say(&format!(
-                "{missed} records ended faster than the agent could tell of them: they are not shown"
-            ));
-        }
-        ended = more;
     }
 }
 
@@ -186,7 +190,7 @@ fn print_sums(arguments: &Arguments, asked: &Asked, sources: &mut Sources) -> Re
     if groups.is_empty() {
         nothing(asked, sources);
     }
-    let printed = shown::print((&asked.groups, groups), (arguments.sort, arguments.top), arguments.output);
+    let printed = shown::print((&asked.groups, groups), arguments.order(), arguments.output);
     output::end(printed)
 }
 

@@ -30,6 +30,7 @@ fn own(is_root: bool, variable: impl Fn(&str) -> Option<OsString>) -> Option<Pat
 }
 
 /// Where programs keep what they remember for this user; nowhere for one without a home.
+#[cfg(feature = "sql")]
 pub fn state() -> Option<PathBuf> {
     state_by(|name| env::var_os(name))
 }

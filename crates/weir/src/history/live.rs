@@ -1,6 +1,6 @@
 //! The agent that runs: what it holds open, and what has ended since it was first asked.
 
-use crate::run::say;
+use super::Asker;
 use anyhow::{Result, bail};
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
@@ -57,10 +57,12 @@ impl Agent {
     ///
     /// # Errors
     /// It does not answer.
-    pub fn hold(&self) -> Result<Held> {
+    pub fn hold(&self, asker: &mut Asker) -> Result<Held> {
         let Flows { mut live, next, flows, .. } = self.ask(None)?;
         if live.len() >= OPEN && flows > OPEN as u64 {
-            say(&format!("of {flows} open conversations the {OPEN} busiest are told: sums are of these"));
+            asker.tell(format!(
+                "of {flows} open conversations the {OPEN} busiest are told: sums are of these"
+            ));
         }
         // More of it will follow.
         live.iter_mut().for_each(|record| record.end_reason = FlowEndReason::ActiveTimeout);
@@ -96,7 +98,7 @@ impl Agent {
     ///
     /// # Errors
     /// It does not answer.
-    pub fn settle(&self) -> Result<()> {
+    pub fn settle(&self, asker: &mut Asker) -> Result<()> {
         let Some(first) = self.history()? else { return Ok(()) };
         let done = |state: &SinkState| state.written_records + state.lost_records;
         let (wanted, deadline) = (done(&first) + first.queued_records, Instant::now() + PATIENCE);
@@ -106,7 +108,7 @@ impl Agent {
             so_far = self.history()?.as_ref().map_or(wanted, done);
         }
         if so_far < wanted {
-            say(&format!(
+            asker.tell(format!(
                 "{} records are still on their way into the history, and not shown",
                 wanted - so_far
             ));

@@ -4,8 +4,7 @@
 //! it is, and what has ended between the two is asked for, and passed over there: it was open at the moment of the answer.
 
 use super::live::{self, Agent, Held};
-use super::{day_and_time, directory, open, writer};
-use crate::run::say;
+use super::{Asker, day_and_time, directory, open, writer};
 use anyhow::{Result, anyhow, bail};
 use arrow_array::{BooleanArray, RecordBatch};
 use arrow_select::filter::filter_record_batch;
@@ -36,8 +35,10 @@ pub struct Sources {
     pub agent: Option<(Agent, Held)>,
     /// Whether that is the one that writes the history.
     pub is_own: bool,
-    /// What could not be read, each once.
-    said: HashSet<String>,
+    asker: Asker,
+    /// Whether something could not be read.
+    is_damaged: bool,
+    has_stopped: bool,
 }
 
 impl Sources {
@@ -47,6 +48,7 @@ impl Sources {
     /// There are none, or one that was named is not there.
     pub fn open(data_dir: Option<&Path>, socket: Option<&Path>) -> Result<Self> {
         let directory = directory(data_dir);
+        let mut asker = Asker::on_terminal();
         let (agents, silent) = live::agents(socket)?;
         let (writer, store) = (writer(&directory), open(&directory));
         let own = agents.iter().position(|agent| Some(agent.pid) == writer);
@@ -56,7 +58,7 @@ impl Sources {
         let store = match (store, &agent) {
             (Ok(store), Some(agent)) if own.is_none() => {
                 let shown = directory.display();
-                say(&format!(
+                asker.tell(format!(
                     "the agent, process {}, does not write to {shown}: what has ended there is not shown",
                     agent.pid
                 ));
@@ -64,18 +66,21 @@ impl Sources {
             }
             (Ok(store), agent) => {
                 if let Some(why) = silent.filter(|_| agent.is_none()) {
-                    say(&format!("{why}: what goes on is not shown"));
+                    asker.tell(format!("{why}: what goes on is not shown"));
                 }
                 Some(store)
             }
             (Err(error), _) if data_dir.is_some() => return Err(error),
             (Err(error), None) => return Err(anyhow!("no agent answers, and {error}")),
             (Err(error), Some(agent)) => {
-                say(&format!("only what goes on is shown, by the agent, process {}: {error}", agent.pid));
+                asker.tell(format!(
+                    "only what goes on is shown, by the agent, process {}: {error}",
+                    agent.pid
+                ));
                 None
             }
         };
-        let found = Self::at_one_moment(directory, store, agent)?;
+        let found = Self::at_one_moment(directory, store, agent, asker)?;
         Ok(Self { is_own: own.is_some(), ..found })
     }
 
@@ -86,25 +91,44 @@ impl Sources {
     pub fn kept(data_dir: Option<&Path>) -> Result<Self> {
         let directory = directory(data_dir);
         let store = open(&directory)?;
-        Self::at_one_moment(directory, Some(store), None)
+        Self::at_one_moment(directory, Some(store), None, Asker::on_terminal())
     }
 
-    fn at_one_moment(directory: PathBuf, store: Option<Store>, agent: Option<Agent>) -> Result<Self> {
+    /// Those of one agent: the history that it writes, if it does, and itself, if it can be reached.
+    ///
+    /// # Errors
+    /// It does not answer, or its history cannot be read.
+    pub fn of_agent(data_dir: Option<&Path>, socket: Option<&Path>, asker: Asker) -> Result<Self> {
+        let store = data_dir.map(open).transpose()?;
+        let agent = socket.map(|socket| live::agents(Some(socket))).transpose()?;
+        let agent = agent.and_then(|(agents, _)| agents.into_iter().next());
+        let directory = data_dir.unwrap_or(Path::new("")).to_path_buf();
+        Ok(Self { is_own: true, ..Self::at_one_moment(directory, store, agent, asker)? })
+    }
+
+    fn at_one_moment(
+        directory: PathBuf,
+        store: Option<Store>,
+        agent: Option<Agent>,
+        mut asker: Asker,
+    ) -> Result<Self> {
         let snapshot = || store.as_ref().map(|store| store.snapshot(Table::flows())).transpose();
-        let nothing = Self {
-            directory,
+        let nothing = |asker| Self {
+            directory: directory.clone(),
             history: None,
             later: HashSet::new(),
             ended: Vec::new(),
             open: Vec::new(),
             agent: None,
             is_own: false,
-            said: HashSet::new(),
+            asker,
+            is_damaged: false,
+            has_stopped: false,
         };
-        let Some(agent) = agent else { return Ok(Self { history: snapshot()?, ..nothing }) };
+        let Some(agent) = agent else { return Ok(Self { history: snapshot()?, ..nothing(asker) }) };
         for _ in 0..TRIES {
-            let mut held = agent.hold()?;
-            agent.settle()?;
+            let mut held = agent.hold(&mut asker)?;
+            agent.settle(&mut asker)?;
             let history = snapshot()?;
             // What is in the log is read when it is first asked for: now. A scan says again what is wrong with it.
             history.iter().for_each(|history| drop(history.recent()));
@@ -114,12 +138,12 @@ impl Sources {
             }
             let later = ended.iter().map(|record| (record.flow_id, record.start, record.end)).collect();
             let open = std::mem::take(&mut held.open);
-            return Ok(Self { history, later, ended, open, agent: Some((agent, held)), ..nothing });
+            return Ok(Self { history, later, ended, open, agent: Some((agent, held)), ..nothing(asker) });
         }
         bail!("more ends at once than the agent, process {}, can tell of: try again", agent.pid)
     }
 
-    /// Hands on what the history has of it, batch by batch, until `take` has had enough.
+    /// Hands on what the history has of it, batch by batch, until `take` or the asker has had enough.
     ///
     /// # Errors
     /// Those of `take`.
@@ -134,13 +158,15 @@ impl Sources {
             question.columns.iter_mut().for_each(|columns| columns.extend(IDENTITY));
         }
         for batch in history.scan(question) {
+            if self.asker.has_enough() {
+                self.has_stopped = true;
+                break;
+            }
             match batch {
                 Ok(batch) => take(&without(batch, &self.later))?,
                 Err(error) => {
-                    let line = format!("{error}: what it holds is not shown");
-                    if self.said.insert(line.clone()) {
-                        say(&line);
-                    }
+                    self.is_damaged = true;
+                    self.asker.tell(format!("{error}: what it holds is not shown"));
                 }
             }
         }
@@ -149,14 +175,23 @@ impl Sources {
 
     /// Says that so many records were left out, which make no sense.
     pub fn left_out(&mut self, records: usize) {
-        let line = format!("{records} records make no sense: they are left out");
-        say(&line);
-        self.said.insert(line);
+        self.is_damaged = true;
+        self.asker.tell(format!("{records} records make no sense: they are left out"));
     }
 
     /// Whether something could not be read.
     pub fn is_damaged(&self) -> bool {
-        !self.said.is_empty()
+        self.is_damaged
+    }
+
+    /// Whether the asker has had enough before the end: what was handed on is not all.
+    pub fn has_stopped(&self) -> bool {
+        self.has_stopped
+    }
+
+    /// What there was to say beside the answer.
+    pub fn remarks(&self) -> &[String] {
+        self.asker.remarks()
     }
 
     /// From when to when the history is, about.

@@ -1,9 +1,9 @@
 //! One JSON object a line.
 
 use super::{Column, Row, Shows};
-use crate::output::{self, InOrder};
+use crate::output::InOrder;
 use std::io::{self, BufWriter, Write};
-use weir_record::Value;
+use weir_record::{FlowRecord, Value};
 
 /// The record as everywhere, or what was chosen of it.
 pub struct Lines<'f, W: Write> {
@@ -18,17 +18,21 @@ impl<'f, W: Write> Lines<'f, W> {
     }
 }
 
+/// One object, without the end of its line; all of a record where no fields are chosen.
+pub fn write(out: &mut impl Write, fields: &[Column], record: &FlowRecord) -> io::Result<()> {
+    if fields.is_empty() {
+        return Ok(serde_json::to_writer(out, record)?);
+    }
+    let kind = [("type", Value::Text("flow".into()))].into_iter();
+    let object = kind.chain(fields.iter().map(|column| (column.name(), column.of(record)))).collect();
+    Ok(serde_json::to_writer(out, &InOrder(object))?)
+}
+
 impl<W: Write> Shows for Lines<'_, W> {
     fn show(&mut self, rows: &[Row]) -> io::Result<()> {
         for Row { record, .. } in rows {
-            if self.fields.is_empty() {
-                output::json_line(&mut self.out, record)?;
-                continue;
-            }
-            let kind = [("type", Value::Text("flow".into()))].into_iter();
-            let object =
-                kind.chain(self.fields.iter().map(|column| (column.name(), column.of(record)))).collect();
-            output::json_line(&mut self.out, &InOrder(object))?;
+            write(&mut self.out, self.fields, record)?;
+            self.out.write_all(b"\n")?;
         }
         self.out.flush()
     }

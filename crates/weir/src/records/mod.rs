@@ -2,12 +2,14 @@
 
 mod columns;
 pub mod csv;
+mod format;
 pub mod ipfix;
 pub mod json;
 mod ordered;
 pub mod parquet;
 
 pub use columns::{Column, is_kept, joined, named, raw, read_for};
+pub use format::Format;
 pub use ordered::ordered;
 
 use std::io;

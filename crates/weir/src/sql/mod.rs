@@ -13,6 +13,7 @@ use crate::stop::Stop;
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use shown::Format;
+pub use shown::Lines;
 use std::io::{self, IsTerminal, Read};
 use std::path::PathBuf;
 use std::process::ExitCode;

@@ -39,8 +39,54 @@ pub struct Shown<'s> {
 
 enum Out {
     Table(Rows),
-    Json(Stdout),
-    Csv(Box<Writer<Stdout>>, bool),
+    Lines(Lines<Stdout>),
+}
+
+/// An answer as programs read it.
+pub enum Lines<W: Write> {
+    Json(W),
+    /// Whether it has a header yet.
+    Csv(Box<Writer<W>>, bool),
+}
+
+impl<W: Write> Lines<W> {
+    /// One object a line.
+    pub fn json(out: W) -> Self {
+        Self::Json(out)
+    }
+
+    /// A header, then raw values.
+    pub fn csv(out: W) -> Self {
+        Self::Csv(Box::new(Writer::from_writer(out)), false)
+    }
+
+    /// Its columns.
+    pub fn begin(&mut self, schema: &SchemaRef) -> io::Result<()> {
+        match self {
+            Self::Csv(out, is_titled) if !*is_titled => {
+                *is_titled = true;
+                out.write_record(schema.fields().iter().map(|field| field.name())).map_err(of_csv)
+            }
+            Self::Csv(..) | Self::Json(_) => Ok(()),
+        }
+    }
+
+    /// Some rows.
+    pub fn rows(&mut self, rows: &RecordBatch) -> io::Result<()> {
+        let rows = &in_utc(rows).map_err(io::Error::other)?;
+        match self {
+            Self::Json(out) => json(out, rows),
+            Self::Csv(out, _) => cells(rows, |cells| out.write_record(cells).map_err(of_csv)),
+        }
+    }
+
+    /// That was all.
+    pub fn end(&mut self) -> io::Result<()> {
+        match self {
+            Self::Json(out) => out.flush(),
+            Self::Csv(out, _) => out.flush(),
+        }
+    }
 }
 
 impl<'s> Shown<'s> {
@@ -48,8 +94,8 @@ impl<'s> Shown<'s> {
     pub fn new(format: Format, stop: &'s Stop) -> Self {
         let out = match format {
             Format::Table => Out::Table(Rows::default()),
-            Format::Json => Out::Json(io::stdout()),
-            Format::Csv => Out::Csv(Box::new(Writer::from_writer(io::stdout())), false),
+            Format::Json => Out::Lines(Lines::json(io::stdout())),
+            Format::Csv => Out::Lines(Lines::csv(io::stdout())),
         };
         Self { out, stop }
     }
@@ -58,37 +104,29 @@ impl<'s> Shown<'s> {
     pub fn end(self) -> io::Result<()> {
         match self.out {
             Out::Table(mut table) => table.end(),
-            Out::Json(mut out) => out.flush(),
-            Out::Csv(mut out, _) => out.flush(),
+            Out::Lines(mut lines) => lines.end(),
         }
     }
 }
 
 impl Answer for Shown<'_> {
     fn begin(&mut self, schema: &SchemaRef) -> io::Result<()> {
-        let names = || schema.fields().iter().map(|field| field.name().clone());
         match &mut self.out {
             Out::Table(table) => {
                 let is_number = |place: usize| schema.field(place).data_type().is_numeric();
                 let align = |place| if is_number(place) { Align::Right } else { Align::Left };
-                table.begin(names().enumerate().map(|(place, name)| (name, align(place))).collect());
+                let names = schema.fields().iter().map(|field| field.name().clone());
+                table.begin(names.enumerate().map(|(place, name)| (name, align(place))).collect());
                 Ok(())
             }
-            Out::Json(_) => Ok(()),
-            Out::Csv(out, is_titled) if !*is_titled => {
-                *is_titled = true;
-                out.write_record(names()).map_err(of_csv)
-            }
-            Out::Csv(..) => Ok(()),
+            Out::Lines(lines) => lines.begin(schema),
         }
     }
 
     fn rows(&mut self, rows: &RecordBatch) -> io::Result<()> {
-        let rows = &in_utc(rows).map_err(io::Error::other)?;
         match &mut self.out {
-            Out::Table(table) => cells(rows, |cells| table.push(cells)),
-            Out::Json(out) => json(out, rows),
-            Out::Csv(out, _) => cells(rows, |cells| out.write_record(cells).map_err(of_csv)),
+            Out::Table(table) => cells(&in_utc(rows).map_err(io::Error::other)?, |cells| table.push(cells)),
+            Out::Lines(lines) => lines.rows(rows),
         }
     }
 
@@ -113,11 +151,11 @@ fn in_utc(rows: &RecordBatch) -> Result<RecordBatch, ArrowError> {
     RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)
 }
 
-fn json(out: &mut Stdout, rows: &RecordBatch) -> io::Result<()> {
+fn json(out: &mut impl Write, rows: &RecordBatch) -> io::Result<()> {
     let mut writer = WriterBuilder::new()
         .with_explicit_nulls(true)
         .with_timestamp_tz_format(TIME.into())
-        .build::<_, LineDelimited>(io::BufWriter::with_capacity(64 * 1024, out.lock()));
+        .build::<_, LineDelimited>(io::BufWriter::with_capacity(64 * 1024, out));
     writer.write(rows).map_err(of_arrow)?;
     writer.into_inner().flush()
 }

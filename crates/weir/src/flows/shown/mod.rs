@@ -3,7 +3,7 @@
 mod sums;
 mod table;
 
-pub use sums::{Sort, print};
+pub use sums::{Sort, print, write_csv, write_json};
 
 use super::asked::Asked;
 use crate::records::{Shows, csv, json, parquet};

@@ -53,9 +53,28 @@ pub fn print(
     match format {
         Format::Table => print_table(columns, &lines, others, terminal()),
         Format::Wide => print_table(columns, &lines, others, None),
-        Format::Csv => print_csv(columns, &lines),
-        Format::Json | Format::Parquet => print_json(columns, &lines, others),
+        Format::Csv => csv(columns, &lines, io::stdout()),
+        Format::Json | Format::Parquet => json(columns, &lines, others, BufWriter::new(io::stdout())),
     }
+}
+
+/// Writes them as programs read them: a line of JSON each.
+pub fn write_json(
+    (columns, groups): (&[Column], Vec<(Vec<Cell>, Sum)>),
+    (sort, top): (Sort, Option<usize>),
+    out: impl Write,
+) -> io::Result<()> {
+    let (lines, others) = sorted(groups, sort, top);
+    json(columns, &lines, others, out)
+}
+
+/// Writes them as programs read them: a header, then raw values.
+pub fn write_csv(
+    (columns, groups): (&[Column], Vec<(Vec<Cell>, Sum)>),
+    (sort, top): (Sort, Option<usize>),
+    out: impl Write,
+) -> io::Result<()> {
+    csv(columns, &sorted(groups, sort, top).0, out)
 }
 
 /// In order, and how many groups the last line stands for.
@@ -135,8 +154,7 @@ fn kind(line: &Line) -> &'static str {
     if line.cells.is_some() { "sum" } else { "others" }
 }
 
-fn print_json(columns: &[Column], lines: &[Line], others: usize) -> io::Result<()> {
-    let mut out = BufWriter::new(io::stdout());
+fn json(columns: &[Column], lines: &[Line], others: usize, mut out: impl Write) -> io::Result<()> {
     for line in lines {
         let mut object = vec![("type", Value::Text(kind(line).into()))];
         object.extend(columns.iter().enumerate().map(|(place, column)| {
@@ -151,8 +169,8 @@ fn print_json(columns: &[Column], lines: &[Line], others: usize) -> io::Result<(
     out.flush()
 }
 
-fn print_csv(columns: &[Column], lines: &[Line]) -> io::Result<()> {
-    let mut out = Writer::from_writer(io::stdout());
+fn csv(columns: &[Column], lines: &[Line], out: impl Write) -> io::Result<()> {
+    let mut out = Writer::from_writer(out);
     let names = sums(&Sum::default()).map(|(name, _)| name);
     out.write_record(["type"].into_iter().chain(columns.iter().map(Column::name)).chain(names))
         .map_err(of_csv)?;

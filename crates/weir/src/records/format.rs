@@ -1,6 +1,6 @@
 //! As what records are written.
 
-use crate::records::{Column, Shows, csv, ipfix, json, parquet};
+use super::{Column, Shows, csv, ipfix, json, parquet};
 use anyhow::Result;
 use clap::ValueEnum;
 use std::io::Write;

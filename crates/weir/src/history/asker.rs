@@ -1,0 +1,38 @@
+//! Who asks.
+
+use crate::run::say;
+
+/// Hears what there is to say beside an answer, each thing once, and may have had enough of it.
+pub struct Asker {
+    remarks: Vec<String>,
+    /// How it is told at once.
+    say: fn(&str),
+    has_enough: Box<dyn Fn() -> bool>,
+}
+
+impl Asker {
+    /// Somebody who reads standard error, and ends this process where it is enough.
+    pub fn on_terminal() -> Self {
+        Self { remarks: Vec::new(), say, has_enough: Box::new(|| false) }
+    }
+
+    /// Somebody elsewhere, who is told together with the answer.
+    pub fn elsewhere(has_enough: impl Fn() -> bool + 'static) -> Self {
+        Self { remarks: Vec::new(), say: |_| (), has_enough: Box::new(has_enough) }
+    }
+
+    pub fn tell(&mut self, remark: String) {
+        if !self.remarks.contains(&remark) {
+            (self.say)(&remark);
+            self.remarks.push(remark);
+        }
+    }
+
+    pub fn has_enough(&self) -> bool {
+        (self.has_enough)()
+    }
+
+    pub fn remarks(&self) -> &[String] {
+        &self.remarks
+    }
+}
