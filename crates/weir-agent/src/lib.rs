@@ -59,7 +59,7 @@ pub use outlet::{Closing, Outlet, Sink};
 pub use policy::Policy;
 pub use posts::PostPlace;
 pub use settings::{HookChoice, Settings};
-pub use snapshot::{Fared, Snapshot, Socket, SocketState};
+pub use snapshot::{Fared, Snapshot, Socket, SocketState, owner};
 pub use status::{
     Cost, Drains, Effective, Entry, KernelMaps, ProgramRuns, SinkState, Status, WatchedInterface,
 };

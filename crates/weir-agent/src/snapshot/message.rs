@@ -58,6 +58,27 @@ pub(super) fn request(family: u8, protocol: u8) -> Vec<u8> {
     bytes
 }
 
+/// Asks for the socket of TCP that has these two ends.
+pub(super) fn request_for(local: SocketAddr, remote: SocketAddr) -> Vec<u8> {
+    let family = if local.is_ipv4() { AF_INET } else { AF_INET6 };
+    let mut bytes = request(family, TCP);
+    // One, not a list: the flags of `struct nlmsghdr`. No more about it than what it always says.
+    bytes[6..8].copy_from_slice(&NLM_F_REQUEST.to_ne_bytes());
+    bytes[HEADER + 2] = 0;
+    // `struct inet_diag_sockid`: ports, addresses, the interface, and a cookie that stands for any.
+    let id = HEADER + 8;
+    for (place, end) in [local, remote].into_iter().enumerate() {
+        let (port, address) = (id + 2 * place, id + 4 + 16 * place);
+        bytes[port..port + 2].copy_from_slice(&end.port().to_be_bytes());
+        match end.ip() {
+            IpAddr::V4(ip) => bytes[address..address + 4].copy_from_slice(&ip.octets()),
+            IpAddr::V6(ip) => bytes[address..address + 16].copy_from_slice(&ip.octets()),
+        }
+    }
+    bytes[id + 40..id + 48].fill(0xff);
+    bytes
+}
+
 /// Reads everything in `datagram`, of an answer about `protocol`.
 pub(super) fn read(datagram: &[u8], protocol: u8, mut hear: impl FnMut(Heard)) {
     for message in messages(datagram) {

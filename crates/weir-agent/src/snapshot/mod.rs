@@ -17,6 +17,7 @@ use crate::{Error, Result, Settings};
 pub use fared::Fared;
 use hashbrown::{HashMap, HashSet};
 use message::Listed;
+pub use netlink::owner;
 pub use state::SocketState;
 use std::collections::BTreeSet;
 use std::io;

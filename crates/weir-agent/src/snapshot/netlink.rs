@@ -1,9 +1,10 @@
 //! A socket to sock_diag, for the moment in which everything is asked for.
 
-use super::message::{AF_INET, AF_INET6, Heard, Listed, TCP, UDP, read, request};
+use super::message::{AF_INET, AF_INET6, Heard, Listed, TCP, UDP, read, request, request_for};
 use crate::netlink;
 use netlink_sys::{Socket, protocols::NETLINK_SOCK_DIAG};
 use std::io;
+use std::net::SocketAddr;
 
 /// What is asked for, and the module of the kernel that answers.
 const KINDS: [(u8, &str); 2] = [(TCP, "tcp_diag"), (UDP, "udp_diag")];
@@ -23,6 +24,32 @@ pub(super) fn dump() -> io::Result<(Vec<Listed>, Vec<&'static str>)> {
     }
     missing.dedup();
     Ok((listed, missing))
+}
+
+/// The user whose connection of TCP goes from the first end to the second one, in the thread's network namespace; none
+/// where there is no such connection any more.
+///
+/// # Errors
+/// The kernel does not tell (it has no `tcp_diag`).
+pub fn owner(local: SocketAddr, remote: SocketAddr) -> io::Result<Option<u32>> {
+    let mut socket = Socket::new(NETLINK_SOCK_DIAG)?;
+    socket.bind_auto()?;
+    let mut user = None;
+    let asked = netlink::dump(&socket, &request_for(local, remote), |datagram| {
+        let mut done = None;
+        read(datagram, TCP, |heard| match heard {
+            Heard::Socket(found) => {
+                user = found.file.map(|(_, user)| user);
+                done = Some(0);
+            }
+            Heard::Done(error) => done = Some(error),
+        });
+        done
+    });
+    match asked {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        asked => asked.map(|()| user),
+    }
 }
 
 fn ask(socket: &Socket, family: u8, protocol: u8, listed: &mut Vec<Listed>) -> io::Result<()> {
