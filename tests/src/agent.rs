@@ -129,6 +129,7 @@ impl Agent {
         };
         // What a test does not ask for is not kept: not where the host's own agent keeps it.
         command.env("WEIR_DATA_DIR", "none");
+        command.env("WEIR_LISTEN", "none");
         command.args(args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child =
             namespace.enter(|| command.spawn()).unwrap_or_else(|error| panic!("{command:?}: {error}"));

@@ -23,6 +23,7 @@ pub mod frames;
 pub mod frames_ipv6;
 pub mod groups;
 pub mod history;
+pub mod http;
 pub mod inject;
 pub mod iperf;
 pub mod ipfix;

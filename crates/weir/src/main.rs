@@ -3,6 +3,7 @@
 //! Exit codes: 0 done, 1 the environment does not allow it, 2 the command line or the configuration makes no sense,
 //! 3 `weir diff --fail-on` has found something new.
 
+mod api;
 mod check;
 mod columns;
 mod config;

@@ -1,5 +1,6 @@
 //! What stands on the command line, turned into types.
 
+use crate::run::Listen;
 use glob::Pattern;
 use ipnet::IpNet;
 use jiff::{SignedDuration, Span, SpanRelativeTo};
@@ -37,6 +38,25 @@ pub fn interval(text: &str) -> Result<Duration, String> {
     } else {
         Err("must be from 10ms to 60s".into())
     }
+}
+
+/// How long an answer may take: whole seconds, so that a question can ask for less.
+pub fn patience(text: &str) -> Result<Duration, String> {
+    let patience = duration(text)?;
+    if (Duration::from_secs(1)..=Duration::from_secs(3600)).contains(&patience) {
+        Ok(patience)
+    } else {
+        Err("must be from 1s to 1h".into())
+    }
+}
+
+/// Where to listen, or `none`.
+pub fn listen(text: &str) -> Result<Listen, String> {
+    if text == "none" {
+        return Ok(Listen::Nowhere);
+    }
+    let wrong = "not an address and a port: write it like 127.0.0.1:7979 or [::1]:7979; none for nowhere";
+    text.parse().map(Listen::At).map_err(|_| wrong.into())
 }
 
 /// `64MiB`, `1GB`, or a number of bytes.

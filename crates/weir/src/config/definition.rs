@@ -144,7 +144,8 @@ fn key(command: &Command, argument: &Arg) -> Option<Key> {
 }
 
 fn kind(command: &Command, argument: &Arg) -> Kind {
-    if matches!(argument.get_action(), ArgAction::SetTrue) {
+    let is_bare = argument.get_num_args().is_some_and(|values| !values.takes_values());
+    if is_bare || matches!(argument.get_action(), ArgAction::SetTrue) {
         return Kind::Switch;
     }
     let choices = argument.get_possible_values();

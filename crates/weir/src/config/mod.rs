@@ -16,11 +16,10 @@ mod tuned;
 mod yaml;
 
 pub use command::{Command, print, run};
-pub use definition::FILE_FLAG;
+pub use definition::{Definition, FILE_FLAG, Key, Kind, first_line};
 
 use crate::run::Arguments;
 use clap::{ArgMatches, FromArgMatches};
-use definition::{Definition, first_line};
 use file::File;
 use merge::Settings;
 use std::fmt;

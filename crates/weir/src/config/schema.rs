@@ -35,7 +35,8 @@ fn property(key: &Key) -> Value {
 }
 
 impl Kind {
-    fn schema(&self) -> Value {
+    /// What its values may be.
+    pub fn schema(&self) -> Value {
         match self {
             Self::Switch => json!({ "type": "boolean" }),
             Self::Choice(choices) => json!({ "enum": choices }),

@@ -5,6 +5,7 @@ use clap::builder::{PathBufValueParser, TypedValueParser};
 use clap::{Args, FromArgMatches, ValueEnum, ValueHint};
 use glob::Pattern;
 use ipnet::IpNet;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 use weir_agent::{
@@ -176,6 +177,22 @@ pub struct Arguments {
     #[arg(long, value_name = "WAY", default_value = "drop-oldest", help_heading = "History")]
     pub(super) disk_full: DiskFull,
 
+    /// Answer questions over HTTP there, or nowhere; without this on 127.0.0.1:7979, the second agent of a host on 7980, and so on
+    #[arg(long, value_name = "ADDRESS:PORT|none", value_parser = options::listen, help_heading = "HTTP")]
+    pub(crate) listen: Option<Listen>,
+
+    /// A file with a token: whoever knows it may ask, from other hosts, too. Without this only root and the agent's user may, from this host
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = "HTTP")]
+    pub(crate) api_token_file: Option<PathBuf>,
+
+    /// How long a query may take at most
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = options::patience, help_heading = "HTTP")]
+    pub(crate) query_timeout: Duration,
+
+    /// What a query in SQL may hold in memory; what it cannot put into files beyond that fails
+    #[arg(long, value_name = "SIZE", default_value = "512MiB", value_parser = options::size, help_heading = "HTTP")]
+    pub(crate) query_memory: u64,
+
     /// Stop after this long; on SIGINT or SIGTERM without this
     #[arg(long, value_name = "TIME", value_parser = options::duration, help_heading = "Output")]
     pub(super) duration: Option<Duration>,
@@ -228,6 +245,13 @@ impl From<PathBuf> for DataDir {
     fn from(path: PathBuf) -> Self {
         if path.as_os_str() == "none" { Self::Nowhere } else { Self::Directory(path) }
     }
+}
+
+/// Where questions are answered, where that is said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Listen {
+    Nowhere,
+    At(SocketAddr),
 }
 
 #[derive(Clone, Copy, ValueEnum)]

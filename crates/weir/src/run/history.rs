@@ -10,7 +10,7 @@ use crate::view::Nowhere;
 use anyhow::Result;
 use diary::{Diary, Wanted};
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 use weir_agent::{Books, Closing, Outlet, Sink};
@@ -29,6 +29,8 @@ pub struct History {
 #[derive(Default)]
 pub struct OpenedHistory {
     pub history: Option<History>,
+    /// Where it is.
+    pub directory: Option<PathBuf>,
     /// What there is to say of it, once it is said what is attached.
     pub remarks: Vec<String>,
 }
@@ -73,7 +75,7 @@ pub fn open(arguments: &Arguments) -> Result<OpenedHistory> {
 }
 
 fn usual(arguments: &Arguments) -> Result<OpenedHistory> {
-    let without = |remark| Ok(OpenedHistory { history: None, remarks: vec![remark] });
+    let without = |remark| Ok(OpenedHistory { remarks: vec![remark], ..OpenedHistory::default() });
     let Some(directory) = of_agent() else {
         return without(
             "no history: neither XDG_STATE_HOME nor HOME says where; name a place with --data-dir, or none"
@@ -113,7 +115,7 @@ fn open_in(directory: &Path, arguments: &Arguments) -> Result<OpenedHistory> {
     let written = tables.into_iter().filter(|table| table.span.is_none());
     let mut writers: Vec<_> = written.zip(writers).collect();
     let Some(flows) = writers.iter().position(|(table, _)| table.name == Table::flows().name) else {
-        return Ok(OpenedHistory { history: None, remarks });
+        return Ok(OpenedHistory { remarks, ..OpenedHistory::default() });
     };
     let (_, writer) = writers.swap_remove(flows);
     let wanted =
@@ -122,7 +124,8 @@ fn open_in(directory: &Path, arguments: &Arguments) -> Result<OpenedHistory> {
     remarks.extend(said);
     let kept = Kept { writer, rows: FlowRows::default(), _keeper: keeper };
     let beside = Beside { diary, windows: Windows::new() };
-    Ok(OpenedHistory { history: Some(History { kept, told, beside }), remarks })
+    let history = Some(History { kept, told, beside });
+    Ok(OpenedHistory { history, directory: Some(directory.to_path_buf()), remarks })
 }
 
 /// Those that are written, and those that were: what is old goes there, too.

@@ -3,8 +3,9 @@
 mod arguments;
 mod history;
 
-pub use arguments::{Arguments, Output, settings, settings_with};
+pub use arguments::{Arguments, Listen, Output, settings, settings_with};
 
+use crate::api::{self, OpenedApi};
 use crate::columns::columns;
 use crate::config::{Configuration, Sources};
 use crate::json::JsonLines;
@@ -37,9 +38,11 @@ pub fn run(sources: Sources, configuration: Configuration) -> Result<ExitCode> {
     };
     let (agent, start) = Agent::attach(settings(arguments), notify)?;
     // What is said next is that all is there.
-    let OpenedHistory { history, remarks } = history::open(&configuration.arguments)?;
+    let OpenedHistory { history, directory, remarks } = history::open(&configuration.arguments)?;
+    let OpenedApi { server, remark } =
+        api::open(&configuration.arguments, instance.as_ref().ok(), directory)?;
     announce(&start, instance.as_ref());
-    remarks.iter().for_each(|remark| say(remark));
+    remarks.iter().chain(&remark).for_each(|remark| say(remark));
     if let Some(file) = &configuration.file {
         say(&format!("configured by {}", file.display()));
     }
@@ -63,6 +66,7 @@ pub fn run(sources: Sources, configuration: Configuration) -> Result<ExitCode> {
         }
     };
     let report = agent.run(outlet, control, || stop.is_due() || hangup.is_farewell(), show)?;
+    drop(server);
     if let Some(beside) = beside {
         beside.finish(&report.books);
     }
@@ -94,7 +98,8 @@ fn control(instance: Option<Instance>, reload: Reload, hangup: Hangup) -> Result
 }
 
 /// What is decided once, when the agent starts, beside its own settings.
-const FIXED: [&str; 10] = [
+const FIXED: [&str; 14] = [
+    "api_token_file",
     "data_dir",
     "disk_full",
     "duration",
@@ -103,7 +108,10 @@ const FIXED: [&str; 10] = [
     "keep_1m",
     "keep_bytes",
     "keep_events",
+    "listen",
     "output",
+    "query_memory",
+    "query_timeout",
     "socket",
 ];
 

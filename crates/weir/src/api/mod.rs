@@ -1,0 +1,156 @@
+//! The HTTP API of the agent: the questions of the command line, in the same words.
+//!
+//! The agent's own thread takes no part in it: what is asked is looked up in the directory and over the control socket,
+//! as `weir flows` and `weir sql` do it, by threads of the server.
+
+mod diff;
+mod flows;
+mod index;
+mod live;
+mod page;
+mod question;
+mod schemas;
+#[cfg(feature = "sql")]
+mod sql;
+mod state;
+mod sums;
+
+use crate::history::{Asker, Sources};
+use crate::run::{Arguments, Listen};
+use anyhow::{Context, Result};
+use nix::unistd::geteuid;
+use std::fs;
+use std::io::{self, Write};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::Arc;
+use weir_agent::{Instance, owner};
+use weir_server::{Access, Endpoint, Problem, Reply, Server, Token};
+
+/// The first agent's port; the second one has the next, and so on.
+const PORT: u16 = 7979;
+
+/// Whom to ask.
+#[derive(Debug, Clone)]
+pub struct Place {
+    /// Where this agent keeps records.
+    pub data_dir: Option<PathBuf>,
+    /// Where it is reached itself.
+    pub socket: Option<PathBuf>,
+}
+
+impl Place {
+    /// What there is at this moment, for whoever waits for `reply`.
+    fn sources(&self, reply: &Reply) -> Result<Sources, Problem> {
+        let watch = reply.watch();
+        let asker = Asker::elsewhere(move || watch.is_unwanted());
+        Sources::of_agent(self.data_dir.as_deref(), self.socket.as_deref(), asker)
+            .map_err(|error| Problem::not_now(format!("{error:#}")))
+    }
+}
+
+/// What came of opening it.
+pub struct OpenedApi {
+    pub server: Option<Server>,
+    pub remark: Option<String>,
+}
+
+/// Serves, where that is wanted. Nobody asked for the usual place by name: where it cannot be had, the agent says so and
+/// runs without.
+///
+/// # Errors
+/// It was asked for, and cannot be had; or the token cannot be read.
+pub fn open(
+    arguments: &Arguments,
+    instance: Option<&Instance>,
+    data_dir: Option<PathBuf>,
+) -> Result<OpenedApi> {
+    let number = instance.map_or(1, Instance::number);
+    let address = match arguments.listen {
+        Some(Listen::Nowhere) => return Ok(OpenedApi { server: None, remark: None }),
+        Some(Listen::At(address)) => address,
+        None => usual(number),
+    };
+    let access = access(arguments)?;
+    let is_closed = access.token.is_none() && !address.ip().is_loopback();
+    let place = Place { data_dir, socket: instance.map(|instance| instance.socket().to_path_buf()) };
+    match Server::listen(address, endpoints(place, arguments.query_memory), access, arguments.query_timeout) {
+        Ok(server) => {
+            let url = format!("http://{}", server.address());
+            let remark = match is_closed {
+                true => {
+                    format!("listening on {url}; from other hosts nobody may ask without --api-token-file")
+                }
+                false => format!("listening on {url}; --listen none listens nowhere"),
+            };
+            Ok(OpenedApi { server: Some(server), remark: Some(remark) })
+        }
+        Err(error) if arguments.listen.is_none() => {
+            Ok(OpenedApi { server: None, remark: Some(format!("no HTTP API: {error}")) })
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn usual(number: u32) -> SocketAddr {
+    let beyond = u16::try_from(number.saturating_sub(1)).unwrap_or(u16::MAX);
+    SocketAddr::from((Ipv4Addr::LOCALHOST, PORT.saturating_add(beyond)))
+}
+
+fn access(arguments: &Arguments) -> Result<Access> {
+    let token = arguments.api_token_file.as_deref().map(|file| {
+        let shown = file.display();
+        let text = fs::read_to_string(file).with_context(|| format!("cannot read {shown}"))?;
+        Token::new(&text).map_err(|mistake| anyhow::anyhow!("{shown}: {mistake}"))
+    });
+    Ok(Access { token: token.transpose()?, users: vec![0, geteuid().as_raw()], owner: Box::new(owner) })
+}
+
+/// Lines of JSON as a list.
+fn list_of(lines: &[u8]) -> String {
+    format!("[{}]", String::from_utf8_lossy(lines).lines().collect::<Vec<_>>().join(","))
+}
+
+/// What ends each answer in JSON: whether all of it could be read, and what there is to say.
+fn end(out: &mut Reply, is_whole: bool, remarks: &[String]) -> io::Result<()> {
+    writeln!(out, ",\"is_whole\":{is_whole},\"remarks\":{}}}", serde_json::json!(remarks))
+}
+
+/// All that can be asked.
+fn endpoints(place: Place, memory: u64) -> Vec<Endpoint> {
+    let place = Arc::new(place);
+    let mut endpoints = vec![
+        flows::endpoint(Arc::clone(&place)),
+        sums::endpoint(Arc::clone(&place)),
+        live::endpoint(Arc::clone(&place)),
+        diff::endpoint(Arc::clone(&place)),
+    ];
+    #[cfg(feature = "sql")]
+    endpoints.push(sql::endpoint(Arc::clone(&place), memory));
+    #[cfg(not(feature = "sql"))]
+    let _ = memory;
+    endpoints.extend(state::endpoints(&place));
+    index::add(&mut endpoints);
+    endpoints
+}
+
+#[cfg(all(test, feature = "sql"))]
+mod tests {
+    use super::*;
+
+    /// `WEIR_BLESS=1` writes it anew.
+    #[test]
+    fn the_committed_description_is_that_of_the_endpoints() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/openapi.json");
+        let endpoints = endpoints(Place { data_dir: None, socket: None }, 0);
+        let described = format!("{:#}\n", index::describe(&endpoints));
+        if std::env::var_os("WEIR_BLESS").is_some() {
+            fs::write(path, &described).expect("docs/openapi.json can be written");
+        }
+        let committed = fs::read_to_string(path).expect("docs/openapi.json is there");
+        assert!(
+            committed == described,
+            "docs/openapi.json is not that of the endpoints: run `make generate`"
+        );
+    }
+}
