@@ -264,9 +264,10 @@ fn root_an_answer_ends_when_it_is_told_to() {
     let (pair, folder) = (Pair::new(), Folder::new("sql"));
     kept(&pair, &folder);
     let rows = "select a.flow_id from flows a, flows b, flows c";
-    let none =
-        "select sum(a.packets * b.packets + c.packets + d.packets) from flows a, flows b, flows c, flows d";
-    for (endless, signal) in [(rows, Signal::SIGINT), (rows, Signal::SIGTERM), (none, Signal::SIGINT)] {
+    let join = "select sum(a.packets * b.packets + c.packets) from flows a, flows b, flows c";
+    let numbers = "with recursive t as (select 1 as n union all select n + 1 from t) select count(*) from t";
+    let (int, term) = (Signal::SIGINT, Signal::SIGTERM);
+    for (endless, signal) in [(rows, int), (rows, term), (join, int), (numbers, int)] {
         let mut asked = Command::new(binary())
             .args(["sql", "-o", "csv", "--data-dir", &folder.path("history"), endless])
             .stdout(Stdio::null())

@@ -18,6 +18,14 @@ const PIECES: usize = 4;
 /// Who has read nothing for so long is gone, where there is no other limit.
 const STALLED: Duration = Duration::from_secs(30);
 
+/// What an answer is made of.
+#[derive(Debug)]
+enum Piece {
+    Data(Bytes),
+    /// Nothing follows. An answer that does not end like this is not whole.
+    End,
+}
+
 /// Whether there is an answer.
 pub(crate) type Head = Result<(), Problem>;
 
@@ -27,7 +35,7 @@ pub struct Reply {
     media: &'static str,
     /// None once it has been said that there is an answer.
     head: Option<oneshot::Sender<Head>>,
-    body: mpsc::Sender<io::Result<Bytes>>,
+    body: mpsc::Sender<Piece>,
     buffer: Vec<u8>,
     deadline: Option<Instant>,
     runtime: Handle,
@@ -42,7 +50,7 @@ impl Reply {
         let ((head, headed), (body, pieces)) = (oneshot::channel(), mpsc::channel(PIECES));
         let runtime = Handle::current();
         let reply = Self { media, head: Some(head), body, buffer: Vec::new(), deadline, runtime };
-        (reply, headed, Pieces(pieces))
+        (reply, headed, Pieces { pieces, is_over: false })
     }
 
     /// The form in which the answer is wanted: one of those that the endpoint has.
@@ -76,9 +84,13 @@ impl Reply {
         if self.buffer.is_empty() {
             return Ok(());
         }
-        let piece = Bytes::from(std::mem::take(&mut self.buffer));
+        let piece = Piece::Data(std::mem::take(&mut self.buffer).into());
+        self.hand_over(piece)
+    }
+
+    fn hand_over(&self, piece: Piece) -> io::Result<()> {
         let patience = self.deadline.map_or(STALLED, |end| end.saturating_duration_since(Instant::now()));
-        match self.runtime.block_on(async { timeout(patience, self.body.send(Ok(piece))).await }) {
+        match self.runtime.block_on(async { timeout(patience, self.body.send(piece)).await }) {
             Ok(Ok(())) => Ok(()),
             Ok(Err(_)) => Err(ErrorKind::BrokenPipe.into()),
             Err(_) => Err(ErrorKind::TimedOut.into()),
@@ -87,15 +99,11 @@ impl Reply {
 
     /// That was all, or why not.
     pub(crate) fn end(mut self, outcome: Result<(), Problem>) {
-        let problem = match outcome {
-            Ok(()) => self.send().err().map(|_| self.stopped()),
-            Err(problem) => Some(problem),
-        };
-        let Some(problem) = problem else { return };
-        match self.head.take() {
-            Some(head) => drop(head.send(Err(problem))),
-            // Half an answer does not end like a whole one.
-            None => drop(self.runtime.block_on(self.body.send(Err(io::Error::other(problem))))),
+        let sent = outcome
+            .and_then(|()| self.send().and_then(|()| self.hand_over(Piece::End)).map_err(|_| self.stopped()));
+        // Where a part was sent already, what comes out breaks off.
+        if let (Err(problem), Some(head)) = (sent, self.head.take()) {
+            let _ = head.send(Err(problem));
         }
     }
 }
@@ -115,10 +123,10 @@ impl Write for Reply {
     }
 }
 
-/// Whether somebody waits for an answer. The answer does not end before this is gone.
+/// Whether somebody waits for an answer.
 #[derive(Debug, Clone)]
 pub struct Watch {
-    body: mpsc::Sender<io::Result<Bytes>>,
+    body: mpsc::Sender<Piece>,
     deadline: Option<Instant>,
 }
 
@@ -144,7 +152,10 @@ impl Watch {
 
 /// What comes out.
 #[derive(Debug)]
-pub(crate) struct Pieces(mpsc::Receiver<io::Result<Bytes>>);
+pub(crate) struct Pieces {
+    pieces: mpsc::Receiver<Piece>,
+    is_over: bool,
+}
 
 impl Body for Pieces {
     type Data = Bytes;
@@ -154,6 +165,71 @@ impl Body for Pieces {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
-        self.0.poll_recv(context).map(|piece| piece.map(|piece| piece.map(Frame::data)))
+        if self.is_over {
+            return Poll::Ready(None);
+        }
+        self.pieces.poll_recv(context).map(|piece| match piece {
+            Some(Piece::Data(bytes)) => Some(Ok(Frame::data(bytes))),
+            Some(Piece::End) => {
+                self.is_over = true;
+                None
+            }
+            // Whoever wrote it has failed, or is gone.
+            None => Some(Err(io::Error::other("the answer breaks off"))),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http_body_util::BodyExt;
+    use tokio::runtime::Builder;
+    use tokio::task::spawn_blocking;
+
+    /// What somebody gets of an answer that is written like this: none at all, or how much, if it is whole.
+    fn got(work: fn(Reply)) -> Option<Option<usize>> {
+        let runtime = Builder::new_current_thread().enable_time().build().expect("a runtime");
+        runtime.block_on(async {
+            let (reply, headed, pieces) = Reply::new("text/plain", None);
+            let writer = spawn_blocking(move || work(reply));
+            let is_answer = headed.await.is_ok_and(|head| head.is_ok());
+            let body = pieces.collect().await.map(|body| body.to_bytes().len());
+            let _ = writer.await;
+            is_answer.then(|| body.ok())
+        })
+    }
+
+    fn write(reply: &mut Reply, bytes: usize) {
+        reply.write_all(&vec![b'x'; bytes]).expect("it is read");
+    }
+
+    #[test]
+    fn what_is_not_whole_does_not_look_whole() {
+        assert_eq!(got(|reply| reply.end(Ok(()))), Some(Some(0)));
+        assert_eq!(
+            got(|mut reply| {
+                write(&mut reply, 10 * PIECE + 1);
+                reply.end(Ok(()));
+            }),
+            Some(Some(10 * PIECE + 1))
+        );
+        // Before anything was sent there is no answer, but a problem; then it breaks off.
+        assert_eq!(
+            got(|mut reply| {
+                write(&mut reply, 1);
+                reply.end(Err(Problem::failed("no")));
+            }),
+            None
+        );
+        assert_eq!(
+            got(|mut reply| {
+                write(&mut reply, 10 * PIECE);
+                reply.end(Err(Problem::failed("no")));
+            }),
+            Some(None)
+        );
+        assert_eq!(got(|mut reply| write(&mut reply, 10 * PIECE)), Some(None));
+        assert_eq!(got(drop), None);
     }
 }

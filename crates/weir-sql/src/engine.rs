@@ -29,7 +29,7 @@ use std::thread::available_parallelism;
 use std::time::{Duration, Instant};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::mpsc;
-use tokio::time::interval;
+use tokio::time::timeout;
 use weir_store::Store;
 
 /// How often it is asked whether the answer is still wanted.
@@ -160,24 +160,28 @@ impl Engine {
         let (tell, mut told) = mpsc::channel(PARTS);
         let task = workers.spawn(produce(context, statement.0.clone(), tell));
         let abort = task.abort_handle();
-        let outcome = here.block_on(async {
-            let mut glance = interval(GLANCE);
-            loop {
-                tokio::select! {
-                    // However fast rows come.
-                    biased;
-                    _ = glance.tick() => {
-                        if handed.answer.is_unwanted() {
-                            return Err(Error::Interrupted);
-                        }
-                    }
-                    part = told.recv() => match part {
-                        Some(part) => handed.take(part)?,
-                        None => return Ok(task.await),
-                    },
+        let mut next = || here.block_on(async { timeout(GLANCE, told.recv()).await });
+        let mut glance = Instant::now();
+        let handed_on = loop {
+            // However fast rows come.
+            if glance.elapsed() >= GLANCE {
+                glance = Instant::now();
+                if handed.answer.is_unwanted() {
+                    break Err(Error::Interrupted);
                 }
             }
-        });
+            // Who takes it may wait in a way of their own: that is not done inside of a runtime.
+            match next() {
+                Ok(Some(part)) => {
+                    if let Err(error) = handed.take(part) {
+                        break Err(error);
+                    }
+                }
+                Ok(None) => break Ok(()),
+                Err(_) => {}
+            }
+        };
+        let outcome = handed_on.map(|()| here.block_on(task));
         // It ends where it next yields.
         abort.abort();
         match outcome? {
