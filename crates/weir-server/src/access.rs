@@ -11,6 +11,17 @@ use std::net::{IpAddr, SocketAddr};
 /// such socket any more.
 pub type OwnerOf = Box<dyn Fn(SocketAddr, SocketAddr) -> io::Result<Option<u32>> + Send + Sync>;
 
+/// What proxies add.
+const FORWARDED: [&str; 7] = [
+    "forwarded",
+    "via",
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "x-forwarded-proto",
+    "x-forwarded-server",
+    "x-real-ip",
+];
+
 /// A secret that lets in whoever knows it.
 pub struct Token(String);
 
@@ -80,7 +91,11 @@ impl Access {
             return Err(self.refusal("a page of elsewhere may not ask without a token"));
         }
         if !client.ip().to_canonical().is_loopback() {
-            return Err(self.refusal("from another host nobody may ask without a token"));
+            return Err(self.refusal("only over the loopback address anybody may ask without a token"));
+        }
+        // Whoever asks through a proxy is not the proxy.
+        if FORWARDED.iter().any(|name| headers.contains_key(*name)) {
+            return Err(self.refusal("through a proxy nobody may ask without a token"));
         }
         match (self.owner)(client, server) {
             Ok(Some(user)) if self.users.contains(&user) => Ok(()),
@@ -181,6 +196,8 @@ mod tests {
         assert_eq!(from("localhost.evil.example", None), 403);
         assert_eq!(from("localhost:7979", Some("http://evil.example")), 403);
         assert_eq!(from("localhost:7979", Some("null")), 403);
+        let forwarded = HeaderName::from_static("x-forwarded-for");
+        assert_eq!(asked(&access, "127.0.0.1:5000", &[(forwarded, "192.0.2.1")]), 403);
     }
 
     #[test]

@@ -36,7 +36,9 @@ pub enum Who {
 /// How much it takes to answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Load {
-    /// Next to nothing.
+    /// Nothing: it is known.
+    Nothing,
+    /// A question to the agent.
     Light,
     /// Memory and processors for a while: few at once, and none for longer than a time that the request may name.
     Query,

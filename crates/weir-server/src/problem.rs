@@ -72,6 +72,14 @@ impl Problem {
         Self::new(StatusCode::NOT_ACCEPTABLE, format!("it can be had as {forms}"))
     }
 
+    /// What breaks off looks whole to HTTP/1.0.
+    pub(crate) fn old_version() -> Self {
+        Self::new(
+            StatusCode::HTTP_VERSION_NOT_SUPPORTED,
+            "ask with HTTP/1.1 (of a proxy: proxy_http_version 1.1)",
+        )
+    }
+
     pub(crate) fn crowded() -> Self {
         Self::not_now("as many questions as fit are being answered: ask again")
             .with(hyper::header::RETRY_AFTER, "1")

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, Either, Full, Limited};
 use hyper::body::Incoming;
 use hyper::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue};
-use hyper::{HeaderMap, Response};
+use hyper::{HeaderMap, Response, Version};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -84,6 +84,9 @@ impl Room {
         if *who == Who::Trusted {
             self.access.admit(&head.headers, ends)?;
         }
+        if head.version < Version::HTTP_11 && *load != Load::Nothing {
+            return Err(Problem::old_version());
+        }
         let names: Vec<_> = offered.iter().map(|media| media.name).collect();
         let accept = joined(&head.headers, ACCEPT);
         let media = media::choose(&accept, &names).and_then(|place| names.get(place).copied());
@@ -127,7 +130,9 @@ impl Room {
         }
         // The head of an answer is made like all of it: only where that is cheap.
         let is_meant = |one: &Endpoint| match *method {
-            hyper::Method::HEAD => one.method == Method::Get && one.load == Load::Light,
+            hyper::Method::HEAD => {
+                one.method == Method::Get && matches!(one.load, Load::Nothing | Load::Light)
+            }
             ref method => one.method.as_str() == method.as_str(),
         };
         let place = self.endpoints.iter().position(|one| at(&one) && is_meant(one));
@@ -139,7 +144,7 @@ impl Room {
     fn patience(&self, load: Load, request: &mut Request) -> Result<Option<Duration>, Problem> {
         match load {
             Load::Stream => return Ok(None),
-            Load::Light => return Ok(Some(TIME_FOR_LITTLE)),
+            Load::Nothing | Load::Light => return Ok(Some(TIME_FOR_LITTLE)),
             Load::Query => {}
         }
         let Some(place) = request.parameters.iter().position(|(name, _)| name == TIMEOUT) else {
@@ -154,22 +159,27 @@ impl Room {
     }
 
     /// Waits until there is room for one more, as long as there is room to wait.
-    async fn admit(&self, load: Load, patience: Option<Duration>) -> Result<OwnedSemaphorePermit, Problem> {
+    async fn admit(
+        &self,
+        load: Load,
+        patience: Option<Duration>,
+    ) -> Result<Option<OwnedSemaphorePermit>, Problem> {
         let room = match load {
+            Load::Nothing => return Ok(None),
             Load::Light => &self.little,
             Load::Query => &self.queries,
             Load::Stream => &self.streams,
         };
         let crowded = |_| Problem::crowded();
         if let Ok(permit) = Arc::clone(room).try_acquire_owned() {
-            return Ok(permit);
+            return Ok(Some(permit));
         }
         if load == Load::Stream {
             return Err(Problem::crowded());
         }
         let _waiting = self.waiting.try_acquire().map_err(crowded)?;
         let permit = timeout(patience.unwrap_or(TIME_FOR_LITTLE), Arc::clone(room).acquire_owned());
-        permit.await.map_err(|_| Problem::crowded())?.map_err(|_| Problem::crowded())
+        permit.await.map_err(|_| Problem::crowded())?.map(Some).map_err(|_| Problem::crowded())
     }
 }
 

@@ -5,7 +5,8 @@ use crate::{Access, Endpoint};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use nix::sys::socket::{setsockopt, sockopt::TcpUserTimeout};
+use nix::sys::socket::setsockopt;
+use nix::sys::socket::sockopt::{KeepAlive, TcpKeepCount, TcpKeepIdle, TcpKeepInterval, TcpUserTimeout};
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
@@ -21,10 +22,16 @@ use tokio::time::sleep;
 const CONNECTIONS: usize = 64;
 /// Threads that answer at most: what is light, queries and streams together.
 const THREADS: usize = 64;
+/// Statements nest: memory that is only taken where they do.
+const STACK: usize = 16 << 20;
 /// From the connection, or the last answer, to the end of the next request's head.
 const TIME_TO_ASK: Duration = Duration::from_secs(10);
 /// How long the kernel keeps a connection whose other end takes nothing (tcp(7), `TCP_USER_TIMEOUT`).
 const TIME_TO_READ_MS: u32 = 30_000;
+/// Seconds of silence after which the kernel asks whether the other end is still there, and between one such question and
+/// the next; after two without an answer it is gone.
+const SILENCE: u32 = 15;
+const QUESTIONS: u32 = 2;
 /// After an accept(2) that fails for want of descriptors.
 const PAUSE: Duration = Duration::from_millis(100);
 /// For answers that have not ended when the server does.
@@ -70,6 +77,7 @@ impl Server {
             .enable_io()
             .enable_time()
             .thread_name("weir-answer")
+            .thread_stack_size(STACK)
             .max_blocking_threads(THREADS)
             .build()
             .map_err(Unheard::Start)?;
@@ -130,6 +138,10 @@ async fn converse(stream: TcpStream, client: SocketAddr, room: Arc<Room>, permit
     let Ok(server) = stream.local_addr() else { return };
     let _ = stream.set_nodelay(true);
     let _ = setsockopt(&stream, TcpUserTimeout, &TIME_TO_READ_MS);
+    let _ = setsockopt(&stream, KeepAlive, &true);
+    let _ = setsockopt(&stream, TcpKeepIdle, &SILENCE);
+    let _ = setsockopt(&stream, TcpKeepInterval, &SILENCE);
+    let _ = setsockopt(&stream, TcpKeepCount, &QUESTIONS);
     let answer = service_fn(|request| {
         let room = Arc::clone(&room);
         async move { Ok::<_, Infallible>(room.respond(request, (client, server)).await) }

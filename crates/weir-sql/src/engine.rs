@@ -34,6 +34,13 @@ use weir_store::Store;
 
 /// How often it is asked whether the answer is still wanted.
 const GLANCE: Duration = Duration::from_millis(50);
+/// How many times as much as in memory a query may hold in temporary files.
+const FILES: u64 = 32;
+/// Statements nest, and so do plans: memory that is only taken where they do.
+const STACK: usize = 64 << 20;
+/// What makes large values of small ones makes them at once, whatever the limit is.
+const WITHOUT: [&str; 7] =
+    ["array_repeat", "array_resize", "generate_series", "lpad", "range", "repeat", "rpad"];
 /// Parts of an answer that wait to be handed on.
 const PARTS: usize = 2;
 
@@ -50,6 +57,9 @@ pub trait Answer {
     /// # Errors
     /// They could not be handed on.
     fn rows(&mut self, rows: &RecordBatch) -> io::Result<()>;
+
+    /// What is left out of the rows that follow, since it is damaged.
+    fn without(&mut self, _damaged: &str) {}
 
     /// Whether nobody wants it any more.
     fn is_unwanted(&self) -> bool;
@@ -101,7 +111,11 @@ impl Engine {
     /// # Errors
     /// There are no threads to be had.
     pub fn new(store: Store, memory: usize) -> Result<Self> {
-        let runtime = Builder::new_multi_thread().worker_threads(threads()).thread_name("weir-sql").build();
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(threads())
+            .thread_name("weir-sql")
+            .thread_stack_size(STACK)
+            .build();
         Ok(Self { store, workers: Workers(Some(runtime.map_err(Error::Start)?)), memory })
     }
 
@@ -138,7 +152,10 @@ impl Engine {
                 (Some(what), _) if handed.rows > 0 => {
                     return Err(Error::Read(format!("{what}: the answer is not whole")));
                 }
-                (Some(_), _) => left_out.extend(found),
+                (Some(_), _) => {
+                    found.values().for_each(|what| handed.answer.without(what));
+                    left_out.extend(found);
+                }
             }
         }
     }
@@ -204,13 +221,18 @@ impl Engine {
         catalog.register_schema("history", Arc::clone(tables) as _)?;
         context.register_catalog("weir", Arc::new(catalog));
         context.register_expr_planner(Arc::new(Minus))?;
+        WITHOUT.iter().for_each(|name| context.deregister_udf(name));
         Ok(context)
     }
 
     /// What sorts and groups more than it may hold goes through temporary files.
     fn environment(&self) -> std::result::Result<Arc<RuntimeEnv>, DataFusionError> {
         let pool = TrackConsumersPool::new(FairSpillPool::new(self.memory), NonZeroUsize::MIN);
-        RuntimeEnvBuilder::new().with_memory_pool(Arc::new(pool)).build_arc()
+        let files = (self.memory as u64).saturating_mul(FILES);
+        RuntimeEnvBuilder::new()
+            .with_memory_pool(Arc::new(pool))
+            .with_max_temp_directory_size(files)
+            .build_arc()
     }
 }
 

@@ -34,12 +34,16 @@ pub(super) fn dump() -> io::Result<(Vec<Listed>, Vec<&'static str>)> {
 pub fn owner(local: SocketAddr, remote: SocketAddr) -> io::Result<Option<u32>> {
     let mut socket = Socket::new(NETLINK_SOCK_DIAG)?;
     socket.bind_auto()?;
+    // The answer is there when the question has been put.
+    socket.set_non_blocking(true)?;
+    // Where the connection is gone the kernel looks for a socket that listens instead.
+    let ends = |one: &Listed| one.remote == Some(canonical(remote)) && one.local == canonical(local);
     let mut user = None;
     let asked = netlink::dump(&socket, &request_for(local, remote), |datagram| {
         let mut done = None;
         read(datagram, TCP, |heard| match heard {
             Heard::Socket(found) => {
-                user = found.file.map(|(_, user)| user);
+                user = found.file.map(|(_, user)| user).filter(|_| ends(&found));
                 done = Some(0);
             }
             Heard::Done(error) => done = Some(error),
@@ -50,6 +54,11 @@ pub fn owner(local: SocketAddr, remote: SocketAddr) -> io::Result<Option<u32>> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         asked => asked.map(|()| user),
     }
+}
+
+/// As sockets are listed.
+fn canonical(end: SocketAddr) -> SocketAddr {
+    SocketAddr::new(end.ip().to_canonical(), end.port())
 }
 
 fn ask(socket: &Socket, family: u8, protocol: u8, listed: &mut Vec<Listed>) -> io::Result<()> {

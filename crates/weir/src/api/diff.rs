@@ -47,7 +47,7 @@ impl Asks for Comparing {
         let remarks: Vec<_> = sources.remarks().iter().chain(&remarks).cloned().collect();
         write!(reply, "{{\"difference\":")
             .and_then(|()| reply.write_all(object.trim_ascii_end()))
-            .and_then(|()| end(reply, !sources.is_damaged(), &remarks))
+            .and_then(|()| end(reply, sources.is_whole(), &remarks))
             .map_err(|_| reply.stopped())
     }
 }

@@ -131,7 +131,7 @@ impl Flows {
         if sources.has_stopped() {
             return Err(watch.stopped());
         }
-        if sources.is_damaged() {
+        if !sources.is_whole() {
             return Err(Problem::failed(sources.remarks().join("; ")));
         }
         shows.end().map_err(|_| watch.stopped())
@@ -164,7 +164,7 @@ fn write_page(
         list(out, asked, open.iter())?;
     }
     write!(out, ",\"before\":{}", page::next(page))?;
-    end(out, !sources.is_damaged(), sources.remarks())
+    end(out, sources.is_whole(), sources.remarks())
 }
 
 fn list<'r>(out: &mut impl Write, asked: &Asked, rows: impl Iterator<Item = &'r Row>) -> io::Result<()> {

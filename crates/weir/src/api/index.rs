@@ -27,7 +27,7 @@ fn text(path: &'static str, summary: &'static str, (name, schema): (&'static str
         summary,
         description: "",
         who: Who::Anyone,
-        load: Load::Light,
+        load: Load::Nothing,
         parameters: Vec::new(),
         body: None,
         media: vec![Media { name, schema }],

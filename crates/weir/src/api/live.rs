@@ -13,6 +13,8 @@ use weir_server::{Asks, Endpoint, Load, Media, Method, Problem, Reply, Request, 
 
 const LINES: &str = "application/x-ndjson";
 const EVENTS: &str = "text/event-stream";
+/// How often in a row the agent may fail to answer: it may be in a long drain.
+const FAILURES: u32 = 5;
 /// What is between two takes a silent connection for dead after a minute or so.
 const SILENCE: Duration = Duration::from_secs(15);
 
@@ -43,15 +45,25 @@ pub fn endpoint(place: Arc<Place>) -> Endpoint {
 impl Asks for Live {
     fn answer(&self, request: &Request, reply: &mut Reply) -> Result<(), Problem> {
         let (_, asked) = self.flags.ask(request.parameters.iter(), &["--output=json"])?;
-        let here = Place { data_dir: None, ..(*self.place).clone() };
-        let mut sources = here.sources(reply)?;
+        let mut sources = self.place.agent(reply)?;
         let Some(mut coming) = Coming::of(&asked, &mut sources) else {
             return Err(Problem::not_now("the agent has no control socket, and cannot be asked"));
         };
-        let mut heard = Instant::now();
+        let (mut heard, mut failures) = (Instant::now(), 0);
         reply.send().map_err(|_| reply.stopped())?;
         while !reply.is_unwanted() {
-            let (rows, missed) = coming.news().map_err(|error| Problem::failed(format!("{error:#}")))?;
+            let (rows, missed) = match coming.news() {
+                Ok(news) => news,
+                Err(error) => {
+                    failures += 1;
+                    if failures >= FAILURES {
+                        return Err(Problem::failed(format!("{error:#}")));
+                    }
+                    sleep(GLANCE);
+                    continue;
+                }
+            };
+            failures = 0;
             let mut written = Ok(());
             if missed > 0 {
                 let line = json!({"type": "missed", "records": missed}).to_string();
@@ -65,9 +77,9 @@ impl Asks for Live {
             }
             if !rows.is_empty() || missed > 0 {
                 heard = Instant::now();
-            } else if heard.elapsed() >= SILENCE && reply.media() == EVENTS {
+            } else if heard.elapsed() >= SILENCE {
                 heard = Instant::now();
-                written = reply.write_all(b":\n\n");
+                written = reply.write_all(if reply.media() == EVENTS { b":\n\n" } else { b"\n" });
             }
             written.and_then(|()| reply.send()).map_err(|_| reply.stopped())?;
             sleep(GLANCE);

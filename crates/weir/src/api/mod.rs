@@ -47,6 +47,11 @@ impl Place {
         Sources::of_agent(self.data_dir.as_deref(), self.socket.as_deref(), asker)
             .map_err(|error| Problem::not_now(format!("{error:#}")))
     }
+
+    /// The agent itself, without what it keeps.
+    fn agent(&self, reply: &Reply) -> Result<Sources, Problem> {
+        Self { data_dir: None, socket: self.socket.clone() }.sources(reply)
+    }
 }
 
 /// What came of opening it.

@@ -156,12 +156,16 @@ fn without(damaged: &[String]) -> Vec<String> {
     damaged.iter().map(|damaged| format!("{damaged}: the answer is without it")).collect()
 }
 
-/// Some rows, in memory.
+/// Some rows, in memory: so many bytes at most.
+const FULL: usize = 64 << 20;
+
 struct Few {
     columns: Vec<Value>,
     lines: Lines<Vec<u8>>,
     left: usize,
     has_more: bool,
+    is_full: bool,
+    left_out: Vec<String>,
     watch: Watch,
 }
 
@@ -176,11 +180,16 @@ impl Answer for Few {
         let taken = rows.num_rows().min(self.left);
         self.left -= taken;
         self.lines.rows(&rows.slice(0, taken))?;
-        if taken < rows.num_rows() {
-            self.has_more = true;
+        self.has_more = taken < rows.num_rows();
+        self.is_full = matches!(&self.lines, Lines::Json(lines) if lines.len() > FULL);
+        if self.has_more || self.is_full {
             return Err(io::Error::other("enough"));
         }
         Ok(())
+    }
+
+    fn without(&mut self, damaged: &str) {
+        self.left_out.push(damaged.into());
     }
 
     fn is_unwanted(&self) -> bool {
@@ -194,11 +203,18 @@ fn page(engine: &Engine, statement: &Statement, reply: &mut Reply, limit: usize)
         lines: Lines::json(Vec::new()),
         left: limit,
         has_more: false,
+        is_full: false,
+        left_out: Vec::new(),
         watch: reply.watch(),
     };
     let damaged = match engine.ask(statement, &mut rows) {
         Ok(report) => report.damaged,
-        Err(Error::Answer(_)) if rows.has_more => Vec::new(),
+        Err(Error::Answer(_)) if rows.is_full => {
+            return Err(Problem::too_much(
+                "an answer in JSON has at most 64 MiB: ask for fewer rows, or as a stream",
+            ));
+        }
+        Err(Error::Answer(_)) if rows.has_more => rows.left_out,
         Err(Error::Interrupted | Error::Answer(_)) => return Err(reply.stopped()),
         Err(error) => return Err(problem(error)),
     };

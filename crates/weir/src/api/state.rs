@@ -51,7 +51,7 @@ pub fn endpoints(place: &Arc<Place>) -> [Endpoint; 3] {
             who: Who::Trusted,
             ..get("/api/v1/status", "The agent's state, as `weir status -o json` says it", status, state)
         },
-        get("/healthz", "Whether the process lives", text(), healthy),
+        Endpoint { load: Load::Nothing, ..get("/healthz", "Whether the process lives", text(), healthy) },
         get("/readyz", "Whether the agent counts and answers", text(), ready),
     ]
 }

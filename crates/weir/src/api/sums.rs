@@ -57,7 +57,7 @@ impl Asks for Summing {
         }
         let (groups, order) = ((&asked.groups[..], groups), (sort, Some(top)));
         let written = if reply.media() == CSV {
-            if sources.is_damaged() {
+            if !sources.is_whole() {
                 return Err(Problem::failed(sources.remarks().join("; ")));
             }
             write_csv(groups, order, &mut *reply)
@@ -65,7 +65,7 @@ impl Asks for Summing {
             let mut lines = Vec::new();
             write_json(groups, order, &mut lines).and_then(|()| {
                 write!(reply, "{{\"sums\":{}", list_of(&lines))?;
-                end(reply, !sources.is_damaged(), sources.remarks())
+                end(reply, sources.is_whole(), sources.remarks())
             })
         };
         written.map_err(|_| reply.stopped())

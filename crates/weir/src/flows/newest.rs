@@ -129,10 +129,17 @@ fn look_back(sources: &mut Sources, asked: &Asked, mut newest: Newest) -> Vec<Ro
     let mut step = FIRST;
     loop {
         let question = asked.question_within(lower..=upper);
+        let mut left_out = 0;
         let Ok(()) = sources.read(question, |batch| {
-            flow_records(batch).flatten().for_each(|record| newest.add(Row { record, is_open: false }));
+            flow_records(batch).for_each(|record| match record {
+                Some(record) => newest.add(Row { record, is_open: false }),
+                None => left_out += 1,
+            });
             Ok::<_, std::convert::Infallible>(())
         });
+        if left_out > 0 {
+            sources.left_out(left_out);
+        }
         if lower <= since || newest.is_complete(lower) || sources.has_stopped() {
             break;
         }

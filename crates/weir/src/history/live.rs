@@ -60,7 +60,7 @@ impl Agent {
     pub fn hold(&self, asker: &mut Asker) -> Result<Held> {
         let Flows { mut live, next, flows, .. } = self.ask(None)?;
         if live.len() >= OPEN && flows > OPEN as u64 {
-            asker.tell(format!(
+            asker.tell_missing(format!(
                 "of {flows} open conversations the {OPEN} busiest are told: sums are of these"
             ));
         }
@@ -108,7 +108,7 @@ impl Agent {
             so_far = self.history()?.as_ref().map_or(wanted, done);
         }
         if so_far < wanted {
-            asker.tell(format!(
+            asker.tell_missing(format!(
                 "{} records are still on their way into the history, and not shown",
                 wanted - so_far
             ));

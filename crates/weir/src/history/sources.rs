@@ -98,8 +98,14 @@ impl Sources {
     ///
     /// # Errors
     /// It does not answer, or its history cannot be read.
-    pub fn of_agent(data_dir: Option<&Path>, socket: Option<&Path>, asker: Asker) -> Result<Self> {
+    pub fn of_agent(data_dir: Option<&Path>, socket: Option<&Path>, mut asker: Asker) -> Result<Self> {
         let store = data_dir.map(open).transpose()?;
+        if store.is_none() {
+            asker.tell_missing("the agent keeps no history: what has ended is not told".into());
+        }
+        if socket.is_none() {
+            asker.tell_missing("the agent has no control socket: what goes on is not told".into());
+        }
         let agent = socket.map(|socket| live::agents(Some(socket))).transpose()?;
         let agent = agent.and_then(|(agents, _)| agents.into_iter().next());
         let directory = data_dir.unwrap_or(Path::new("")).to_path_buf();
@@ -128,13 +134,19 @@ impl Sources {
         let Some(agent) = agent else { return Ok(Self { history: snapshot()?, ..nothing(asker) }) };
         for _ in 0..TRIES {
             let mut held = agent.hold(&mut asker)?;
-            agent.settle(&mut asker)?;
+            if store.is_some() {
+                agent.settle(&mut asker)?;
+            }
             let history = snapshot()?;
             // What is in the log is read when it is first asked for: now. A scan says again what is wrong with it.
             history.iter().for_each(|history| drop(history.recent()));
             let (ended, missed) = agent.ended(&mut held)?;
             if missed > 0 && history.is_some() {
                 continue;
+            }
+            if missed > 0 {
+                asker
+                    .tell_missing(format!("{missed} records ended faster than the agent could tell of them"));
             }
             let later = ended.iter().map(|record| (record.flow_id, record.start, record.end)).collect();
             let open = std::mem::take(&mut held.open);
@@ -182,6 +194,11 @@ impl Sources {
     /// Whether something could not be read.
     pub fn is_damaged(&self) -> bool {
         self.is_damaged
+    }
+
+    /// Whether nothing is missing that was asked for, as far as is known.
+    pub fn is_whole(&self) -> bool {
+        !self.is_damaged && !self.asker.lacks_something()
     }
 
     /// Whether the asker has had enough before the end: what was handed on is not all.
