@@ -87,16 +87,19 @@ enum Part {
     Rows(RecordBatch),
 }
 
-/// What may come of damage.
-enum Failure {
+/// Why there is no answer.
+enum Trouble {
+    Ours(Error),
+    /// This may come of damage.
     Query(DataFusionError),
+    /// So may this: the library takes some damage for impossible.
     Panic,
 }
 
-/// Why there is no answer.
-enum Trouble {
-    Query(DataFusionError),
-    Ours(Error),
+impl From<Error> for Trouble {
+    fn from(error: Error) -> Self {
+        Self::Ours(error)
+    }
 }
 
 impl From<DataFusionError> for Trouble {
@@ -135,14 +138,15 @@ impl Engine {
         loop {
             let tables = Arc::new(Tables::new(self.store.clone(), left_out.keys().cloned().collect()));
             let mut handed = Handed { answer, rows: 0 };
-            let error = match self.attempt(statement, &tables, &mut handed)? {
+            let error = match self.attempt(statement, &tables, &mut handed) {
                 Ok(plan) => {
                     let mut report = Report::of(&plan, &tables.named());
                     report.without(&left_out);
                     return Ok(Report { rows: handed.rows, took: started.elapsed(), ..report });
                 }
-                Err(Failure::Query(error)) => Some(error),
-                Err(Failure::Panic) => None,
+                Err(Trouble::Ours(error)) => return Err(error),
+                Err(Trouble::Query(error)) => Some(error),
+                Err(Trouble::Panic) => None,
             };
             let may_be_damage = error.as_ref().is_none_or(is_of_reading);
             let found = if may_be_damage { damaged(&tables, handed.answer)? } else { BTreeMap::new() };
@@ -167,15 +171,11 @@ impl Engine {
         statement: &Statement,
         tables: &Arc<Tables>,
         handed: &mut Handed<'_>,
-    ) -> Result<std::result::Result<Arc<dyn ExecutionPlan>, Failure>> {
-        let Some(workers) = &self.workers.0 else { return Err(Error::Interrupted) };
+    ) -> std::result::Result<Arc<dyn ExecutionPlan>, Trouble> {
+        let Some(workers) = &self.workers.0 else { return Err(Error::Interrupted.into()) };
         let here = Builder::new_current_thread().enable_time().build().map_err(Error::Start)?;
-        let context = match self.context(tables) {
-            Ok(context) => context,
-            Err(error) => return Ok(Err(Failure::Query(error))),
-        };
         let (tell, mut told) = mpsc::channel(PARTS);
-        let task = workers.spawn(produce(context, statement.0.clone(), tell));
+        let task = workers.spawn(produce(self.context(tables)?, statement.0.clone(), tell));
         let abort = task.abort_handle();
         let mut next = || here.block_on(async { timeout(GLANCE, told.recv()).await });
         let mut glance = Instant::now();
@@ -201,13 +201,7 @@ impl Engine {
         let outcome = handed_on.map(|()| here.block_on(task));
         // It ends where it next yields.
         abort.abort();
-        match outcome? {
-            Ok(Ok(plan)) => Ok(Ok(plan)),
-            Ok(Err(Trouble::Ours(error))) => Err(error),
-            Ok(Err(Trouble::Query(error))) => Ok(Err(Failure::Query(error))),
-            // The library takes some damage for impossible.
-            Err(_) => Ok(Err(Failure::Panic)),
-        }
+        outcome?.unwrap_or(Err(Trouble::Panic))
     }
 
     fn context(&self, tables: &Arc<Tables>) -> std::result::Result<SessionContext, DataFusionError> {
@@ -244,15 +238,14 @@ async fn produce(
 ) -> std::result::Result<Arc<dyn ExecutionPlan>, Trouble> {
     let plan = context.state().statement_to_plan(statement).await?;
     let reads = SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
-    reads
-        .verify_plan(&plan)
-        .map_err(|_| Error::Query("the history is only read: select, describe, explain, show tables".into()))
-        .map_err(Trouble::Ours)?;
+    reads.verify_plan(&plan).map_err(|_| {
+        Error::Query("the history is only read: select, describe, explain, show tables".into())
+    })?;
     let frame = context.execute_logical_plan(plan).await?;
     let task = Arc::new(frame.task_ctx());
     let plan = yielding(frame.create_physical_plan().await?)?;
     let mut stream = execute_stream(Arc::clone(&plan), task)?;
-    let gone = |_| Trouble::Ours(Error::Interrupted);
+    let gone = |_| Error::Interrupted;
     let mut has_begun = false;
     loop {
         let batch = stream.next().await.transpose()?;
