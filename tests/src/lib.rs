@@ -51,6 +51,9 @@ pub mod workload;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+/// More than one of the kernel's ticks, and what a busy machine adds to it: what happens after so long has a later time.
+pub const TICKS: Duration = Duration::from_millis(50);
+
 /// Asks `probe` every 10 ms until it answers; panics, naming `what`, after `timeout`.
 pub fn wait_for<T>(what: &str, timeout: Duration, mut probe: impl FnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + timeout;

@@ -17,8 +17,8 @@ use weir_tests::inject::Injector;
 use weir_tests::pair::{INTERFACE, LEFT, Pair, RIGHT};
 use weir_tests::python::python;
 use weir_tests::shell::shell;
-use weir_tests::wait_for;
 use weir_tests::witness::settled;
+use weir_tests::{TICKS, wait_for};
 
 const HERE: &str = "http://127.0.0.1:7979";
 const LISTEN: [&str; 2] = ["--listen", "127.0.0.1:7979"];
@@ -397,7 +397,7 @@ fn root_the_description_is_true() {
     let middle = pair.left.run("date", &["-u", "+%FT%T.%NZ"]);
     let socket = pair.left.enter(|| UdpSocket::bind((LEFT, 0)).expect("a port"));
     // By the kernel's clock that is later only after its next tick.
-    sleep(Duration::from_millis(50));
+    sleep(TICKS);
     socket.send_to(b"hello", (RIGHT, 4001)).expect("it is sent");
     wait_for("it has ended", PATIENCE, || {
         let found = get(&pair, "/api/v1/flows?port=4001&fields=bytes").json();

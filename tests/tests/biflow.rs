@@ -10,11 +10,8 @@ use weir_tests::conversation::Conversation;
 use weir_tests::frames::{ACK, FIN, Ipv4, PSH, RST, SYN, TCP, tcp};
 use weir_tests::inject::Injector;
 use weir_tests::pair::{INTERFACE, LEFT, Pair, RIGHT};
-use weir_tests::wait_for;
 use weir_tests::witness::settled;
-
-/// More than one of the kernel's ticks.
-const TICKS: Duration = Duration::from_millis(50);
+use weir_tests::{TICKS, wait_for};
 
 fn of_port(outcome: &Outcome, port: u16) -> &Conversation {
     let has_port = |one: &&Conversation| [one.source.1, one.destination.1].contains(&Some(port));

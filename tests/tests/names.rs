@@ -16,14 +16,12 @@ use weir_tests::folder::Folder;
 use weir_tests::mmdb::{Value, database};
 use weir_tests::pair::{INTERFACE, LEFT, Pair, RIGHT, RIGHT_IPV6};
 use weir_tests::shell::shell;
-use weir_tests::wait_for;
 use weir_tests::witness::settled;
+use weir_tests::{TICKS, wait_for};
 
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Files are looked at every second, and the machine may be busy.
 const LATER: Duration = Duration::from_secs(4);
-/// A tick of the slowest kernel, and what a busy machine adds to it.
-const TICK: Duration = Duration::from_millis(50);
 
 fn named(name: &str, origin: &str) -> Names {
     Names { name: Some(name.into()), name_origin: Some(origin.into()), ..Names::default() }
@@ -69,7 +67,7 @@ fn root_a_connection_has_the_name_that_was_asked_for() {
         let command = format!("curl -s -o /dev/null -w '%{{local_port}}' http://{host}:8000/");
         let port = local_port(&resolver.run(&pair, &command));
         // Which of two answers came before a flow cannot be told within a tick of the kernel's clock.
-        sleep(TICK);
+        sleep(TICKS);
         (host, port)
     });
     settled(&pair.left, INTERFACE);

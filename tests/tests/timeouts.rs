@@ -2,6 +2,7 @@
 
 use std::thread::sleep;
 use std::time::Duration;
+use weir_tests::TICKS;
 use weir_tests::agent::Agent;
 use weir_tests::flood::Flood;
 use weir_tests::frames::{ACK, FIN, Ipv4, PSH, RST, SYN, TCP, tcp};
@@ -78,7 +79,6 @@ fn root_tcp_says_when_it_ends() {
 /// machine came up must not matter.
 #[test]
 fn root_a_record_tells_the_time_of_day() {
-    const TICKS: Duration = Duration::from_millis(50);
     let pair = Pair::new();
     let injector = Injector::open(&pair.left, INTERFACE);
     let agent = start(&pair, &[]);
