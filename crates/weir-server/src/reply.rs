@@ -35,9 +35,8 @@ pub struct Reply {
     media: &'static str,
     /// None once it has been said that there is an answer.
     head: Option<oneshot::Sender<Head>>,
-    body: mpsc::Sender<Piece>,
+    watch: Watch,
     buffer: Vec<u8>,
-    deadline: Option<Instant>,
     runtime: Handle,
 }
 
@@ -48,8 +47,8 @@ impl Reply {
         deadline: Option<Instant>,
     ) -> (Self, oneshot::Receiver<Head>, Pieces) {
         let ((head, headed), (body, pieces)) = (oneshot::channel(), mpsc::channel(PIECES));
-        let runtime = Handle::current();
-        let reply = Self { media, head: Some(head), body, buffer: Vec::new(), deadline, runtime };
+        let (watch, runtime) = (Watch { body, deadline }, Handle::current());
+        let reply = Self { media, head: Some(head), watch, buffer: Vec::new(), runtime };
         (reply, headed, Pieces { pieces, is_over: false })
     }
 
@@ -60,17 +59,17 @@ impl Reply {
 
     /// Whether nobody wants it any more, or it is too late.
     pub fn is_unwanted(&self) -> bool {
-        self.watch().is_unwanted()
+        self.watch.is_unwanted()
     }
 
     /// Why it has ended before its end.
     pub fn stopped(&self) -> Problem {
-        self.watch().stopped()
+        self.watch.stopped()
     }
 
     /// Says whether it is wanted while something else writes it.
     pub fn watch(&self) -> Watch {
-        Watch { body: self.body.clone(), deadline: self.deadline }
+        self.watch.clone()
     }
 
     /// Sends what has been written so far.
@@ -89,8 +88,9 @@ impl Reply {
     }
 
     fn hand_over(&self, piece: Piece) -> io::Result<()> {
-        let patience = self.deadline.map_or(STALLED, |end| end.saturating_duration_since(Instant::now()));
-        match self.runtime.block_on(async { timeout(patience, self.body.send(piece)).await }) {
+        let Watch { body, deadline } = &self.watch;
+        let patience = deadline.map_or(STALLED, |end| end.saturating_duration_since(Instant::now()));
+        match self.runtime.block_on(async { timeout(patience, body.send(piece)).await }) {
             Ok(Ok(())) => Ok(()),
             Ok(Err(_)) => Err(ErrorKind::BrokenPipe.into()),
             Err(_) => Err(ErrorKind::TimedOut.into()),

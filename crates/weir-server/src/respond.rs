@@ -80,18 +80,17 @@ impl Room {
     ) -> Result<Answered, Problem> {
         let (head, body) = request.into_parts();
         let place = self.find(&head.method, head.uri.path())?;
-        let Endpoint { who, load, media: offered, .. } = &self.endpoints[place];
-        if *who == Who::Trusted {
+        let Endpoint { who, load, media: ref offered, .. } = self.endpoints[place];
+        if who == Who::Trusted {
             self.access.admit(&head.headers, ends)?;
         }
-        if head.version < Version::HTTP_11 && *load != Load::Nothing {
+        if head.version < Version::HTTP_11 && load != Load::Nothing {
             return Err(Problem::old_version());
         }
         let names: Vec<_> = offered.iter().map(|media| media.name).collect();
         let accept = joined(&head.headers, ACCEPT);
         let media = media::choose(&accept, &names).and_then(|place| names.get(place).copied());
         let media = media.ok_or_else(|| Problem::not_in_that_form(&names.join(", ")))?;
-        let (load, media) = (*load, media);
         let mut request = Request { parameters: parameters(head.uri.query()), body: read(body).await? };
         let patience = self.patience(load, &mut request)?;
         let deadline = patience.map(|patience| Instant::now() + patience);
@@ -104,11 +103,10 @@ impl Room {
             reply.end(outcome);
             drop(permit);
         });
-        let late = || Problem::late("no answer in time");
         let headed = match deadline {
             Some(end) => {
                 let left = end.saturating_duration_since(Instant::now()) + GRACE;
-                timeout(left, headed).await.map_err(|_| late())?
+                timeout(left, headed).await.map_err(|_| Problem::late("no answer in time"))?
             }
             None => headed.await,
         };

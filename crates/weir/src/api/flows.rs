@@ -2,8 +2,8 @@
 
 use super::page::{self, Page};
 use super::question::{Flags, as_parameter};
-use super::{Place, end, schemas};
-use crate::flows::{Asked, Before};
+use super::{CSV, JSON, LINES, Place, end, schemas, whole};
+use crate::flows::{Asked, Before, newest_before};
 use crate::history::Sources;
 use crate::records::{Format, Row, json, ordered};
 use serde_json::json;
@@ -11,13 +11,10 @@ use std::io::{self, Write};
 use std::sync::Arc;
 use weir_server::{Asks, Endpoint, Load, Media, Method, Parameter, Problem, Reply, Request, Who};
 
-/// The form of a page.
-const PAGE: &str = "application/json";
-
 /// What can be streamed, and what is in it.
 const STREAMS: [(&str, Format); 4] = [
-    ("application/x-ndjson", Format::Json),
-    ("text/csv", Format::Csv),
+    (LINES, Format::Json),
+    (CSV, Format::Csv),
     ("application/vnd.apache.parquet", Format::Parquet),
     ("application/ipfix", Format::Ipfix),
 ];
@@ -48,9 +45,9 @@ pub fn endpoint(place: Arc<Place>) -> Endpoint {
 
 fn media() -> Vec<Media> {
     let binary = |name| Media { name, schema: json!({"type": "string", "format": "binary"}) };
-    let page = Media { name: PAGE, schema: json!({"$ref": "#/components/schemas/Page"}) };
+    let page = Media { name: JSON, schema: schemas::named("Page") };
     let streams = STREAMS.iter().map(|(name, format)| match format {
-        Format::Json => Media { name, schema: schemas::flow() },
+        Format::Json => Media { name, schema: schemas::named("Flow") },
         _ => binary(name),
     });
     [page].into_iter().chain(streams).collect()
@@ -93,7 +90,7 @@ impl Asks for Flows {
     fn answer(&self, request: &Request, reply: &mut Reply) -> Result<(), Problem> {
         let own = Own::read(request)?;
         let others = request.parameters.iter().filter(|(name, _)| !Own::is(name));
-        let (_, asked) = self.flags.ask(others, &["--output=json"])?;
+        let (_, asked) = self.flags.ask(others)?;
         let stream = STREAMS.iter().find(|(name, _)| *name == reply.media());
         let Some((_, format)) = stream else { return self.page(&asked, &own, reply) };
         format.fit(&asked.fields).map_err(|words| Problem::mistake(as_parameter(&words)))?;
@@ -119,11 +116,7 @@ impl Flows {
         let (mut sources, watch) = (self.place.sources(reply)?, reply.watch());
         let mut shows = format.shows(&asked.fields, reply).map_err(failed)?;
         let shown = match own.last {
-            Some(last) => {
-                let mut rows = Page::of(&mut sources, asked, last, own.before).rows;
-                rows.reverse();
-                shows.show(&rows)
-            }
+            Some(last) => shows.show(&newest_before(&mut sources, asked, last, own.before)),
             None => ordered(&mut sources, &asked.question(), |rows| shows.show(&rows)),
         };
         shown.map_err(|_| watch.stopped())?;
@@ -131,9 +124,7 @@ impl Flows {
         if sources.has_stopped() {
             return Err(watch.stopped());
         }
-        if !sources.is_whole() {
-            return Err(Problem::failed(sources.remarks().join("; ")));
-        }
+        whole(&sources)?;
         shows.end().map_err(|_| watch.stopped())
     }
 }

@@ -1,9 +1,8 @@
 //! What there is to ask: for people at `/`, for programs at `/api/openapi.json`.
 
-use super::schemas;
+use super::{JSON, TEXT, for_anyone, say, schemas, text};
 use serde_json::{Value, json};
-use std::io::Write;
-use weir_server::{About, Asks, Endpoint, Load, Media, Method, Problem, Reply, Request, Who, description};
+use weir_server::{About, Asks, Endpoint, Media, Problem, Reply, Request, description};
 
 const ABOUT: About<'_> = About {
     title: "Weir",
@@ -11,46 +10,26 @@ const ABOUT: About<'_> = About {
     version: env!("CARGO_PKG_VERSION"),
 };
 
+/// Adds the two that tell of all of them, themselves included.
+pub fn add(mut endpoints: Vec<Endpoint>) -> Vec<Endpoint> {
+    let own = |list: String, all: String| {
+        let description = Media { name: JSON, schema: json!({"type": "object"}) };
+        [
+            for_anyone("/", "This list", text(TEXT), fixed(list)),
+            for_anyone("/api/openapi.json", "The description of all this", description, fixed(all)),
+        ]
+    };
+    let others = endpoints.len();
+    endpoints.extend(own(String::new(), String::new()));
+    let (list, all) = (list(&endpoints), format!("{:#}\n", describe(&endpoints)));
+    endpoints.truncate(others);
+    endpoints.extend(own(list, all));
+    endpoints
+}
+
 /// A text that stays as it is.
-struct Text(String);
-
-impl Asks for Text {
-    fn answer(&self, _: &Request, reply: &mut Reply) -> Result<(), Problem> {
-        reply.write_all(self.0.as_bytes()).map_err(|_| reply.stopped())
-    }
-}
-
-fn text(path: &'static str, summary: &'static str, (name, schema): (&'static str, Value)) -> Endpoint {
-    Endpoint {
-        method: Method::Get,
-        path,
-        summary,
-        description: "",
-        who: Who::Anyone,
-        load: Load::Nothing,
-        parameters: Vec::new(),
-        body: None,
-        media: vec![Media { name, schema }],
-        asks: Box::new(Text(String::new())),
-    }
-}
-
-/// Adds the two that tell of all of them.
-pub fn add(endpoints: &mut Vec<Endpoint>) {
-    endpoints.push(text("/", "This list", ("text/plain", json!({"type": "string"}))));
-    endpoints.push(text(
-        "/api/openapi.json",
-        "The description of all this",
-        ("application/json", json!({"type": "object"})),
-    ));
-    let (list, all) = (list(endpoints), format!("{:#}\n", describe(endpoints)));
-    for endpoint in endpoints {
-        match endpoint.path {
-            "/" => endpoint.asks = Box::new(Text(list.clone())),
-            "/api/openapi.json" => endpoint.asks = Box::new(Text(all.clone())),
-            _ => {}
-        }
-    }
+fn fixed(text: String) -> impl Asks {
+    move |_: &Request, reply: &mut Reply| -> Result<(), Problem> { say(reply, &text) }
 }
 
 /// In OpenAPI.

@@ -1,9 +1,9 @@
 //! `GET /api/v1/flows/live`: what ends from now on, for as long as somebody listens.
 
 use super::question::Flags;
-use super::{Place, schemas};
+use super::{LINES, Place, schemas, text};
 use crate::flows::{Coming, GLANCE};
-use crate::records::json;
+use crate::records::{Column, Row, json};
 use serde_json::json;
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -11,7 +11,6 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 use weir_server::{Asks, Endpoint, Load, Media, Method, Problem, Reply, Request, Who};
 
-const LINES: &str = "application/x-ndjson";
 const EVENTS: &str = "text/event-stream";
 /// How often in a row the agent may fail to answer: it may be in a long drain.
 const FAILURES: u32 = 5;
@@ -34,17 +33,14 @@ pub fn endpoint(place: Arc<Place>) -> Endpoint {
         load: Load::Stream,
         parameters: flags.parameters(),
         body: None,
-        media: vec![
-            Media { name: LINES, schema: schemas::flow() },
-            Media { name: EVENTS, schema: json!({"type": "string"}) },
-        ],
+        media: vec![Media { name: LINES, schema: schemas::named("Flow") }, text(EVENTS)],
         asks: Box::new(Live { place, flags }),
     }
 }
 
 impl Asks for Live {
     fn answer(&self, request: &Request, reply: &mut Reply) -> Result<(), Problem> {
-        let (_, asked) = self.flags.ask(request.parameters.iter(), &["--output=json"])?;
+        let (_, asked) = self.flags.ask(request.parameters.iter())?;
         let mut sources = self.place.agent(reply)?;
         let Some(mut coming) = Coming::of(&asked, &mut sources) else {
             return Err(Problem::not_now("the agent has no control socket, and cannot be asked"));
@@ -64,28 +60,39 @@ impl Asks for Live {
                 }
             };
             failures = 0;
-            let mut written = Ok(());
-            if missed > 0 {
-                let line = json!({"type": "missed", "records": missed}).to_string();
-                written = tell(reply, "missed", line.as_bytes());
-            }
-            for row in &rows {
-                let mut line = Vec::new();
-                written = written
-                    .and_then(|()| json::write(&mut line, &asked.fields, &row.record))
-                    .and_then(|()| tell(reply, "flow", &line));
-            }
-            if !rows.is_empty() || missed > 0 {
+            if rows.is_empty() && missed == 0 {
+                if heard.elapsed() >= SILENCE {
+                    heard = Instant::now();
+                    breathe(reply).map_err(|_| reply.stopped())?;
+                }
+            } else {
                 heard = Instant::now();
-            } else if heard.elapsed() >= SILENCE {
-                heard = Instant::now();
-                written = reply.write_all(if reply.media() == EVENTS { b":\n\n" } else { b"\n" });
+                tell_all(reply, &asked.fields, &rows, missed).map_err(|_| reply.stopped())?;
             }
-            written.and_then(|()| reply.send()).map_err(|_| reply.stopped())?;
             sleep(GLANCE);
         }
         Ok(())
     }
+}
+
+/// Says that it is still there.
+fn breathe(reply: &mut Reply) -> io::Result<()> {
+    reply.write_all(if reply.media() == EVENTS { b":\n\n" } else { b"\n" })?;
+    reply.send()
+}
+
+/// What was missed comes before what was not.
+fn tell_all(reply: &mut Reply, fields: &[Column], rows: &[Row], missed: u64) -> io::Result<()> {
+    if missed > 0 {
+        let line = json!({"type": "missed", "records": missed}).to_string();
+        tell(reply, "missed", line.as_bytes())?;
+    }
+    for row in rows {
+        let mut line = Vec::new();
+        json::write(&mut line, fields, &row.record)?;
+        tell(reply, "flow", &line)?;
+    }
+    reply.send()
 }
 
 /// One object.

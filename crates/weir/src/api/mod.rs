@@ -19,13 +19,14 @@ use crate::history::{Asker, Sources};
 use crate::run::{Arguments, Listen};
 use anyhow::{Context, Result};
 use nix::unistd::geteuid;
+use serde_json::json;
 use std::fs;
 use std::io::{self, Write};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use weir_agent::{Instance, owner};
-use weir_server::{Access, Endpoint, Problem, Reply, Server, Token};
+use weir_server::{Access, Asks, Endpoint, Load, Media, Method, Problem, Reply, Server, Token, Who};
 
 /// The first agent's port; the second one has the next, and so on.
 const PORT: u16 = 7979;
@@ -111,6 +112,47 @@ fn access(arguments: &Arguments) -> Result<Access> {
     Ok(Access { token: token.transpose()?, users: vec![0, geteuid().as_raw()], owner: Box::new(owner) })
 }
 
+/// Forms of answers.
+const JSON: &str = "application/json";
+const LINES: &str = "application/x-ndjson";
+const CSV: &str = "text/csv";
+const TEXT: &str = "text/plain";
+
+/// A form that is text, whatever is in it.
+fn text(name: &'static str) -> Media {
+    Media { name, schema: json!({"type": "string"}) }
+}
+
+/// What takes nothing to answer and is for whoever reaches the port.
+fn for_anyone(
+    path: &'static str,
+    summary: &'static str,
+    media: Media,
+    asks: impl Asks + 'static,
+) -> Endpoint {
+    Endpoint {
+        method: Method::Get,
+        path,
+        summary,
+        description: "",
+        who: Who::Anyone,
+        load: Load::Nothing,
+        parameters: Vec::new(),
+        body: None,
+        media: vec![media],
+        asks: Box::new(asks),
+    }
+}
+
+fn say(reply: &mut Reply, words: &str) -> Result<(), Problem> {
+    reply.write_all(words.as_bytes()).map_err(|_| reply.stopped())
+}
+
+/// Nothing, where nothing is missing: an answer that has no place to say it is none.
+fn whole(sources: &Sources) -> Result<(), Problem> {
+    if sources.is_whole() { Ok(()) } else { Err(Problem::failed(sources.remarks().join("; "))) }
+}
+
 /// Lines of JSON as a list.
 fn list_of(lines: &[u8]) -> String {
     format!("[{}]", String::from_utf8_lossy(lines).lines().collect::<Vec<_>>().join(","))
@@ -118,7 +160,7 @@ fn list_of(lines: &[u8]) -> String {
 
 /// What ends each answer in JSON: whether all of it could be read, and what there is to say.
 fn end(out: &mut Reply, is_whole: bool, remarks: &[String]) -> io::Result<()> {
-    writeln!(out, ",\"is_whole\":{is_whole},\"remarks\":{}}}", serde_json::json!(remarks))
+    writeln!(out, ",\"is_whole\":{is_whole},\"remarks\":{}}}", json!(remarks))
 }
 
 /// All that can be asked.
@@ -135,8 +177,7 @@ fn endpoints(place: Place, memory: u64) -> Vec<Endpoint> {
     #[cfg(not(feature = "sql"))]
     let _ = memory;
     endpoints.extend(state::endpoints(&place));
-    index::add(&mut endpoints);
-    endpoints
+    index::add(endpoints)
 }
 
 #[cfg(all(test, feature = "sql"))]

@@ -2,43 +2,30 @@
 
 use crate::config::{Definition, Key, Kind};
 use crate::flows::{Arguments, Asked};
+use crate::history::Conditions;
 use clap::{ArgMatches, Args, Command, FromArgMatches};
 use serde_json::json;
 use std::ffi::OsString;
 use weir_server::{Parameter, Problem};
 
-/// Flags that say which flows are meant.
-pub const WHICH: [&str; 13] = [
-    "from",
-    "to",
-    "port",
-    "protocol",
-    "process",
-    "container",
-    "pod",
-    "namespace",
-    "interface",
-    "dropped",
-    "min_bytes",
-    "filter",
-    "not",
-];
-
 /// Some of the flags.
 pub struct Flags {
     definition: Definition,
-    names: Vec<&'static str>,
+    names: Vec<String>,
 }
 
 impl Flags {
-    /// Those of a command that are called so.
-    pub fn of(command: Command, names: impl IntoIterator<Item = &'static str>) -> Self {
-        Self { definition: Definition::new(command), names: names.into_iter().collect() }
+    /// Those of a command that say which flows are meant, and these.
+    pub fn of(command: Command, more: &[&str]) -> Self {
+        let which = Definition::new(Conditions::augment_args(Command::new("which")));
+        let which = which.keys().iter().map(|key| key.name.clone());
+        let names = which.chain(more.iter().map(ToString::to_string)).collect();
+        Self { definition: Definition::new(command), names }
     }
 
-    /// Those of `weir flows` that say which flows are meant, and these.
-    pub fn of_flows(more: &[&'static str]) -> Self {
-        Self::of(Arguments::augment_args(Command::new("flows")), WHICH.iter().chain(more).copied())
+    /// Those of `weir flows`.
+    pub fn of_flows(more: &[&str]) -> Self {
+        Self::of(Arguments::augment_args(Command::new("flows")), more)
     }
 
     /// As the description has them.
@@ -50,25 +37,25 @@ impl Flags {
         self.names.iter().filter_map(|name| self.definition.key(name))
     }
 
-    /// What `weir flows` would be asked by parameters, and by flags that they do not have.
+    /// What `weir flows` would be asked by parameters.
     pub fn ask<'p>(
         &self,
         parameters: impl Iterator<Item = &'p (String, String)>,
-        more: &[&str],
     ) -> Result<(Arguments, Asked), Problem> {
-        let arguments = self.read::<Arguments>(parameters, more)?;
+        // JSON has a place for every field.
+        let arguments = self.read::<Arguments>(parameters, Some("--output=json"))?;
         let asked = Asked::of(&arguments).map_err(|words| Problem::mistake(as_parameter(&words)))?;
         Ok((arguments, asked))
     }
 
-    /// The flags of the command, from parameters, and from flags that they do not have.
+    /// The flags of the command, from parameters, and one that they do not have.
     pub fn read<'p, A: FromArgMatches>(
         &self,
         parameters: impl Iterator<Item = &'p (String, String)>,
-        more: &[&str],
+        own: Option<&str>,
     ) -> Result<A, Problem> {
         let flags = parameters.map(|(name, value)| self.flag(name, value)).collect::<Result<Vec<_>, _>>()?;
-        let flags = flags.into_iter().flatten().chain(more.iter().map(OsString::from));
+        let flags = flags.into_iter().flatten().chain(own.map(OsString::from));
         let matches: Result<ArgMatches, _> = self.definition.parse(flags);
         matches.and_then(|matches| A::from_arg_matches(&matches)).map_err(|error| mistake(&error))
     }
@@ -87,7 +74,7 @@ impl Flags {
     }
 
     fn unknown(&self, name: &str) -> Problem {
-        let nearest = self.definition.nearest(name).filter(|key| self.names.contains(&key.name.as_str()));
+        let nearest = self.definition.nearest(name).filter(|key| self.names.contains(&key.name));
         let meant = nearest.map(|key| format!(": did you mean {}?", key.name)).unwrap_or_default();
         Problem::mistake(format!("there is no parameter {name}{meant}"))
     }
@@ -122,7 +109,7 @@ mod tests {
     fn said(query: &[(&str, &str)]) -> String {
         let query: Vec<_> = query.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
         let flags = Flags::of_flows(&["since", "until", "fields", "sum_by", "last"]);
-        let problem = flags.ask(query.iter(), &["--output=json"]).map(drop).expect_err("a problem");
+        let problem = flags.ask(query.iter()).map(drop).expect_err("a problem");
         assert_eq!(problem.status(), 400);
         problem.to_string()
     }
@@ -131,7 +118,7 @@ mod tests {
     fn parameters_are_flags() {
         let read = |query: &[(&str, &str)]| {
             let query: Vec<_> = query.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
-            let read = Flags::of_flows(&["fields", "last"]).ask(query.iter(), &["--output=json"]);
+            let read = Flags::of_flows(&["fields", "last"]).ask(query.iter());
             read.map_err(|problem| problem.to_string()).expect("a question").1
         };
         let filter = |text: &str| Some(weir_filter::Filter::parse(text).expect(text));

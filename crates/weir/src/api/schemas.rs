@@ -3,9 +3,9 @@
 use serde_json::{Map, Value, json};
 use weir_record::{FIELDS, Field, Kind, Unit};
 
-/// A record.
-pub fn flow() -> Value {
-    json!({"$ref": "#/components/schemas/Flow"})
+/// One of [`all`].
+pub fn named(name: &str) -> Value {
+    json!({"$ref": format!("#/components/schemas/{name}")})
 }
 
 /// Those that endpoints refer to.
@@ -19,8 +19,8 @@ pub fn all() -> Value {
             "type": "object",
             "required": ["flows", "before", "is_whole", "remarks"],
             "properties": {
-                "flows": list(flow()),
-                "open": list(flow()),
+                "flows": list(named("Flow")),
+                "open": list(named("Flow")),
                 "before": {"type": ["string", "null"], "description": "For the next page; null where there is none."},
                 "is_whole": whole,
                 "remarks": remarks,

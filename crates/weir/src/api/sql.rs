@@ -1,6 +1,6 @@
 //! `POST /api/v1/sql`: a statement, and its answer.
 
-use super::{Place, end, list_of};
+use super::{CSV, JSON, LINES, Place, TEXT, end, list_of, schemas, text};
 use crate::history;
 use crate::sql::Lines;
 use serde_json::{Value, json};
@@ -14,8 +14,6 @@ use weir_sql::arrow::array::RecordBatch;
 use weir_sql::arrow::datatypes::SchemaRef;
 use weir_sql::{Answer, Engine, Error, Statement};
 
-const LINES: &str = "application/x-ndjson";
-const CSV: &str = "text/csv";
 /// Rows of an answer in JSON where nobody says how many, and at most.
 const USUAL: usize = 1000;
 const MOST: usize = 100_000;
@@ -44,13 +42,13 @@ pub fn endpoint(place: Arc<Place>, memory: u64) -> Endpoint {
             is_repeatable: false,
         }],
         body: Some(Body {
-            media: "text/plain",
+            media: TEXT,
             schema: json!({"type": "string", "examples": ["select count(*) from flows"]}),
         }),
         media: vec![
-            Media { name: "application/json", schema: json!({"$ref": "#/components/schemas/Rows"}) },
+            Media { name: JSON, schema: schemas::named("Rows") },
             Media { name: LINES, schema: json!({"type": "object"}) },
-            Media { name: CSV, schema: json!({"type": "string"}) },
+            text(CSV),
         ],
         asks: Box::new(Sql { place, memory, engine: Mutex::new(None) }),
     }

@@ -1,32 +1,10 @@
 //! How the agent is: for whoever watches over it.
 
-use super::Place;
+use super::{JSON, Place, TEXT, for_anyone, say, text};
 use serde_json::json;
-use std::io::Write;
 use std::sync::Arc;
 use weir_agent::{Request as Question, Wanted, ask, ask_flows};
-use weir_server::{Asks, Endpoint, Load, Media, Method, Problem, Reply, Request, Who};
-
-const TEXT: &str = "text/plain";
-
-fn get(path: &'static str, summary: &'static str, media: Media, asks: impl Asks + 'static) -> Endpoint {
-    Endpoint {
-        method: Method::Get,
-        path,
-        summary,
-        description: "",
-        who: Who::Anyone,
-        load: Load::Light,
-        parameters: Vec::new(),
-        body: None,
-        media: vec![media],
-        asks: Box::new(asks),
-    }
-}
-
-fn text() -> Media {
-    Media { name: TEXT, schema: json!({"type": "string"}) }
-}
+use weir_server::{Endpoint, Load, Media, Problem, Reply, Request, Who};
 
 pub fn endpoints(place: &Arc<Place>) -> [Endpoint; 3] {
     let healthy = |_: &Request, reply: &mut Reply| say(reply, "ok\n");
@@ -45,17 +23,22 @@ pub fn endpoints(place: &Arc<Place>) -> [Endpoint; 3] {
         let line = ask(socket, Question::Status).map_err(|error| Problem::not_now(error.to_string()))?;
         say(reply, &format!("{line}\n"))
     };
-    let status = Media { name: "application/json", schema: json!({"type": "object"}) };
+    let status = Media { name: JSON, schema: json!({"type": "object"}) };
     [
         Endpoint {
             who: Who::Trusted,
-            ..get("/api/v1/status", "The agent's state, as `weir status -o json` says it", status, state)
+            load: Load::Light,
+            ..for_anyone(
+                "/api/v1/status",
+                "The agent's state, as `weir status -o json` says it",
+                status,
+                state,
+            )
         },
-        Endpoint { load: Load::Nothing, ..get("/healthz", "Whether the process lives", text(), healthy) },
-        get("/readyz", "Whether the agent counts and answers", text(), ready),
+        for_anyone("/healthz", "Whether the process lives", text(TEXT), healthy),
+        Endpoint {
+            load: Load::Light,
+            ..for_anyone("/readyz", "Whether the agent counts and answers", text(TEXT), ready)
+        },
     ]
-}
-
-fn say(reply: &mut Reply, words: &str) -> Result<(), Problem> {
-    reply.write_all(words.as_bytes()).map_err(|_| reply.stopped())
 }

@@ -1,16 +1,12 @@
 //! `GET /api/v1/flows/sums`: what flows add up to.
 
 use super::question::Flags;
-use super::{Place, end, list_of};
-use crate::flows::{Asked, Cell, State, Sum, Sums, write_csv, write_json};
-use crate::history::Sources;
-use serde_json::json;
+use super::{CSV, JSON, Place, end, list_of, schemas, text, whole};
+use crate::flows::{sum, write_csv, write_json};
 use std::io::Write;
 use std::sync::Arc;
 use weir_server::{Asks, Endpoint, Load, Media, Method, Problem, Reply, Request, Who};
-use weir_store::FlowRows;
 
-const CSV: &str = "text/csv";
 /// Groups that are told where nobody says how many, and at most.
 const USUAL: usize = 1000;
 const MOST: usize = 100_000;
@@ -31,17 +27,14 @@ pub fn endpoint(place: Arc<Place>) -> Endpoint {
         load: Load::Query,
         parameters: flags.parameters(),
         body: None,
-        media: vec![
-            Media { name: "application/json", schema: json!({"$ref": "#/components/schemas/Sums"}) },
-            Media { name: CSV, schema: json!({"type": "string"}) },
-        ],
+        media: vec![Media { name: JSON, schema: schemas::named("Sums") }, text(CSV)],
         asks: Box::new(Summing { place, flags }),
     }
 }
 
 impl Asks for Summing {
     fn answer(&self, request: &Request, reply: &mut Reply) -> Result<(), Problem> {
-        let (arguments, asked) = self.flags.ask(request.parameters.iter(), &["--output=json"])?;
+        let (arguments, asked) = self.flags.ask(request.parameters.iter())?;
         if asked.groups.is_empty() {
             return Err(Problem::mistake("sum_by is missing: sum_by=process,destination_name"));
         }
@@ -51,15 +44,13 @@ impl Asks for Summing {
             return Err(Problem::mistake(format!("top is at most {MOST}")));
         }
         let mut sources = self.place.sources(reply)?;
-        let groups = sum(&asked, &mut sources)?;
+        let groups = sum(&asked, &mut sources).map_err(Problem::too_much)?;
         if sources.has_stopped() {
             return Err(reply.stopped());
         }
         let (groups, order) = ((&asked.groups[..], groups), (sort, Some(top)));
         let written = if reply.media() == CSV {
-            if !sources.is_whole() {
-                return Err(Problem::failed(sources.remarks().join("; ")));
-            }
+            whole(&sources)?;
             write_csv(groups, order, &mut *reply)
         } else {
             let mut lines = Vec::new();
@@ -70,13 +61,4 @@ impl Asks for Summing {
         };
         written.map_err(|_| reply.stopped())
     }
-}
-
-fn sum(asked: &Asked, sources: &mut Sources) -> Result<Vec<(Vec<Cell>, Sum)>, Problem> {
-    let mut sums = Sums::new(&asked.groups);
-    let open: Vec<_> = asked.open(sources).cloned().collect();
-    let open = FlowRows::default().batch(&open).map_err(|error| Problem::failed(error.to_string()))?;
-    let added = sources.read(asked.question(), |batch| sums.add(batch, State::Kept));
-    added.and_then(|()| sums.add(&open, State::Open)).map_err(Problem::too_much)?;
-    Ok(sums.groups())
 }

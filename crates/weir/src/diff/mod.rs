@@ -30,7 +30,7 @@ use std::sync::Arc;
 use tally::{State, Tally};
 use weir_filter::Filter;
 use weir_record::FlowRecord;
-use weir_store::{KEY, Question, flow_records};
+use weir_store::{KEY, Question};
 
 /// How it ends where something is new that shall not be.
 const NEW: u8 = 3;
@@ -122,7 +122,7 @@ struct Difference {
 
 /// Prints what differs.
 pub fn run(arguments: &Arguments) -> Result<ExitCode> {
-    let (before, after) = match both(&arguments.before, &arguments.after) {
+    let periods = match arguments.periods() {
         Ok(periods) => periods,
         Err(mistake) => {
             say(&mistake);
@@ -130,7 +130,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
         }
     };
     let mut sources = Sources::open(arguments.data_dir.as_deref(), arguments.socket.as_deref())?;
-    let (difference, remarks) = compare(&mut sources, arguments, (before, after))?;
+    let (difference, remarks) = compare(&mut sources, arguments, periods)?;
     remarks.iter().for_each(|remark| say(remark));
     let printed = match arguments.output {
         Output::Table => table::print(&difference, arguments.top),
@@ -148,18 +148,25 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     })
 }
 
-/// What differs between the periods that are asked for, as JSON; and what there is to say of it.
+impl Arguments {
+    /// What is compared, by one moment.
+    ///
+    /// # Errors
+    /// The periods make no sense together.
+    pub fn periods(&self) -> std::result::Result<(Period, Period), String> {
+        both(&self.before, &self.after)
+    }
+}
+
+/// What differs between two periods, as JSON; and what there is to say of it.
 ///
 /// # Errors
-/// The periods make no sense together: that comes first. There is nothing in one of them.
-pub fn json(sources: &mut Sources, arguments: &Arguments) -> std::result::Result<Result<Json>, String> {
-    let periods = both(&arguments.before, &arguments.after)?;
-    let json = |(difference, remarks)| {
-        let mut object = Vec::new();
-        json::write(&difference, arguments.top, &mut object)?;
-        Ok(Json { object, remarks })
-    };
-    Ok(compare(sources, arguments, periods).and_then(json))
+/// There is nothing in one of them.
+pub fn json(sources: &mut Sources, arguments: &Arguments, periods: (Period, Period)) -> Result<Json> {
+    let (difference, remarks) = compare(sources, arguments, periods)?;
+    let mut object = Vec::new();
+    json::write(&difference, arguments.top, &mut object)?;
+    Ok(Json { object, remarks })
 }
 
 /// A difference as programs read it.
@@ -248,18 +255,5 @@ fn count(
 ) -> Result<()> {
     let columns = READ.iter().chain(KEY).copied().collect();
     let question = Question { times: times.clone(), filter: filter.cloned(), columns: Some(columns) };
-    let mut unreadable = 0;
-    let read = sources.read(question, |batch| {
-        flow_records(batch).try_for_each(|record| match record {
-            Some(record) => take(&record),
-            None => {
-                unreadable += 1;
-                Ok(())
-            }
-        })
-    });
-    if unreadable > 0 {
-        sources.left_out(unreadable);
-    }
-    read.map_err(|full| anyhow!(full))
+    sources.read_records(question, |record| take(&record)).map_err(|full| anyhow!(full))
 }

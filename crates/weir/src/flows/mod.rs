@@ -11,7 +11,7 @@ use crate::output;
 use crate::records::{Row, Shows, ordered};
 use crate::run::say;
 use crate::stop::Stop;
-use anyhow::{Result, bail};
+use anyhow::{Error, Result, bail};
 pub use asked::Asked;
 use asked::Past;
 use clap::Args;
@@ -25,8 +25,7 @@ use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::thread::sleep;
-pub use sums::{Cell, State, Sum, Sums};
-use weir_store::FlowRows;
+pub use sums::sum;
 
 /// Flags of `weir flows`.
 #[derive(Args)]
@@ -179,14 +178,7 @@ fn follow(asked: &Asked, sources: &mut Sources, shows: &mut dyn Shows) -> Result
 }
 
 fn print_sums(arguments: &Arguments, asked: &Asked, sources: &mut Sources) -> Result<ExitCode> {
-    let mut sums = Sums::new(&asked.groups);
-    let open: Vec<_> = asked.open(sources).cloned().collect();
-    let open = FlowRows::default().batch(&open)?;
-    let added = sources.read(asked.question(), |batch| sums.add(batch, State::Kept));
-    if let Err(error) = added.and_then(|()| sums.add(&open, State::Open)) {
-        bail!(error);
-    }
-    let groups = sums.groups();
+    let groups = sum(asked, sources).map_err(Error::msg)?;
     if groups.is_empty() {
         nothing(asked, sources);
     }

@@ -5,8 +5,8 @@ use crate::history::Sources;
 use crate::records::Row;
 use std::cmp::{Ordering, Reverse};
 use std::collections::BinaryHeap;
+use std::convert::Infallible;
 use weir_record::FlowRecord;
-use weir_store::flow_records;
 
 /// How far back it looks first, in nanoseconds; each further look is as long as this many of the one before.
 const FIRST: u64 = 1_000_000_000;
@@ -129,17 +129,10 @@ fn look_back(sources: &mut Sources, asked: &Asked, mut newest: Newest) -> Vec<Ro
     let mut step = FIRST;
     loop {
         let question = asked.question_within(lower..=upper);
-        let mut left_out = 0;
-        let Ok(()) = sources.read(question, |batch| {
-            flow_records(batch).for_each(|record| match record {
-                Some(record) => newest.add(Row { record, is_open: false }),
-                None => left_out += 1,
-            });
-            Ok::<_, std::convert::Infallible>(())
+        let Ok(()) = sources.read_records(question, |record| {
+            newest.add(Row { record, is_open: false });
+            Ok::<_, Infallible>(())
         });
-        if left_out > 0 {
-            sources.left_out(left_out);
-        }
         if lower <= since || newest.is_complete(lower) || sources.has_stopped() {
             break;
         }

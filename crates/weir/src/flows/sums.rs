@@ -1,11 +1,13 @@
 //! What flows add up to, group by group.
 
+use super::asked::Asked;
+use crate::history::Sources;
 use crate::records::{Column, joined};
 use arrow_array::{Array, ArrayRef, RecordBatch};
 use std::borrow::Cow;
 use std::collections::HashMap;
 use weir_record::{Field, Kind, Value};
-use weir_store::value;
+use weir_store::{FlowRows, value};
 
 /// Groups at most, about 200 bytes each.
 const MOST: usize = 1_000_000;
@@ -91,15 +93,31 @@ impl Cell {
 
 /// Which conversations a batch is of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum State {
+enum State {
     /// Records: an interim one is of a conversation that will end with another.
     Kept,
     /// They go on.
     Open,
 }
 
+/// What groups have in common, and what each adds up to.
+pub type Groups = Vec<(Vec<Cell>, Sum)>;
+
+/// What all that is asked for adds up to: what was kept, and what goes on.
+///
+/// # Errors
+/// There are more groups than fit.
+pub fn sum(asked: &Asked, sources: &mut Sources) -> Result<Groups, String> {
+    let mut sums = Sums::new(&asked.groups);
+    let open: Vec<_> = asked.open(sources).cloned().collect();
+    let open = FlowRows::default().batch(&open).map_err(|error| error.to_string())?;
+    sources.read(asked.question(), |batch| sums.add(batch, State::Kept))?;
+    sums.add(&open, State::Open)?;
+    Ok(sums.groups())
+}
+
 /// Groups, as they come.
-pub struct Sums<'c> {
+struct Sums<'c> {
     columns: &'c [Column],
     /// By what is in [`write`]'s form.
     groups: HashMap<Vec<u8>, Sum>,
@@ -107,7 +125,7 @@ pub struct Sums<'c> {
 }
 
 impl<'c> Sums<'c> {
-    pub fn new(columns: &'c [Column]) -> Self {
+    fn new(columns: &'c [Column]) -> Self {
         Self { columns, groups: HashMap::new(), key: Vec::new() }
     }
 
@@ -115,7 +133,7 @@ impl<'c> Sums<'c> {
     ///
     /// # Errors
     /// There are more groups than fit.
-    pub fn add(&mut self, batch: &RecordBatch, state: State) -> Result<(), String> {
+    fn add(&mut self, batch: &RecordBatch, state: State) -> Result<(), String> {
         // Text is what addresses are kept as, and what they are shown as.
         let kind = |kind| if kind == Kind::Address { Kind::Text } else { kind };
         let read = |field: &'static Field| Some((batch.column_by_name(field.name)?, kind(field.kind)));
@@ -143,7 +161,7 @@ impl<'c> Sums<'c> {
     }
 
     /// All groups, in no order.
-    pub fn groups(self) -> Vec<(Vec<Cell>, Sum)> {
+    fn groups(self) -> Groups {
         let count = self.columns.len();
         self.groups.into_iter().map(|(key, sum)| (read(&key, count), sum)).collect()
     }
@@ -228,7 +246,6 @@ mod tests {
     use proptest::prelude::*;
     use weir_filter::generate;
     use weir_record::FlowRecord;
-    use weir_store::FlowRows;
 
     #[test]
     fn keys_are_read_as_they_were_written() {

@@ -12,7 +12,7 @@ use jiff::Zoned;
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use weir_record::{FIELDS, Field, FlowRecord, Id, Value};
-use weir_store::{Question, Snapshot, Store, Table, value};
+use weir_store::{Question, Snapshot, Store, Table, flow_records, value};
 
 /// How often it is tried to find a moment in which not too much ends.
 const TRIES: usize = 3;
@@ -185,10 +185,30 @@ impl Sources {
         Ok(())
     }
 
-    /// Says that so many records were left out, which make no sense.
-    pub fn left_out(&mut self, records: usize) {
-        self.is_damaged = true;
-        self.asker.tell(format!("{records} records make no sense: they are left out"));
+    /// The same, record by record. Those that make no sense are left out, and that is said.
+    ///
+    /// # Errors
+    /// Those of `take`.
+    pub fn read_records<E>(
+        &mut self,
+        question: Question,
+        mut take: impl FnMut(FlowRecord) -> std::result::Result<(), E>,
+    ) -> std::result::Result<(), E> {
+        let mut left_out = 0;
+        self.read(question, |batch| {
+            flow_records(batch).try_for_each(|record| match record {
+                Some(record) => take(record),
+                None => {
+                    left_out += 1;
+                    Ok(())
+                }
+            })
+        })?;
+        if left_out > 0 {
+            self.is_damaged = true;
+            self.asker.tell(format!("{left_out} records make no sense: they are left out"));
+        }
+        Ok(())
     }
 
     /// Whether something could not be read.

@@ -4,7 +4,7 @@
 use super::Row;
 use crate::history::Sources;
 use std::io;
-use weir_store::{Question, flow_records};
+use weir_store::Question;
 
 /// Records that are put in order together, about 2 KB each.
 const TOGETHER: usize = 65_536;
@@ -43,18 +43,10 @@ pub fn ordered(
 
 /// Those that ended in this time. In an instant there may be any number: they are in order.
 fn read(sources: &mut Sources, question: &Question, (from, to): (u64, u64)) -> Result<Vec<Row>, TooMany> {
-    let (mut rows, mut left_out) = (Vec::new(), 0);
-    sources.read(Question { times: from..=to, ..question.clone() }, |batch| {
-        for record in flow_records(batch) {
-            match record {
-                Some(record) => rows.push(Row { record, is_open: false }),
-                None => left_out += 1,
-            }
-        }
+    let mut rows = Vec::new();
+    sources.read_records(Question { times: from..=to, ..question.clone() }, |record| {
+        rows.push(Row { record, is_open: false });
         if rows.len() > TOGETHER && from < to { Err(TooMany) } else { Ok(()) }
     })?;
-    if left_out > 0 {
-        sources.left_out(left_out);
-    }
     Ok(rows)
 }

@@ -2,7 +2,7 @@
 
 use super::Format;
 use super::table::{terminal, title};
-use crate::flows::sums::{Cell, Sum};
+use crate::flows::sums::{Cell, Groups, Sum};
 use crate::history::day_and_time;
 use crate::output::{self, InOrder, of_csv};
 use crate::records::{Column, raw};
@@ -44,41 +44,17 @@ const TITLES: [&str; 8] = ["CONVS", "RECORDS", "PACKETS", "PKTS BACK", "BYTES", 
 const EXPENDABLE: [&str; 6] = ["RECORDS", "PKTS BACK", "PACKETS", "LAST", "FIRST", "CONVS"];
 
 /// Prints them, at most `top`, and what the others add up to.
-pub fn print(
-    (columns, groups): (&[Column], Vec<(Vec<Cell>, Sum)>),
-    (sort, top): (Sort, Option<usize>),
-    format: Format,
-) -> io::Result<()> {
-    let (lines, others) = sorted(groups, sort, top);
+pub fn print(groups: (&[Column], Groups), order: (Sort, Option<usize>), format: Format) -> io::Result<()> {
     match format {
-        Format::Table => print_table(columns, &lines, others, terminal()),
-        Format::Wide => print_table(columns, &lines, others, None),
-        Format::Csv => csv(columns, &lines, io::stdout()),
-        Format::Json | Format::Parquet => json(columns, &lines, others, BufWriter::new(io::stdout())),
+        Format::Table => print_table(groups, order, terminal()),
+        Format::Wide => print_table(groups, order, None),
+        Format::Csv => write_csv(groups, order, io::stdout()),
+        Format::Json | Format::Parquet => write_json(groups, order, BufWriter::new(io::stdout())),
     }
 }
 
-/// Writes them as programs read them: a line of JSON each.
-pub fn write_json(
-    (columns, groups): (&[Column], Vec<(Vec<Cell>, Sum)>),
-    (sort, top): (Sort, Option<usize>),
-    out: impl Write,
-) -> io::Result<()> {
-    let (lines, others) = sorted(groups, sort, top);
-    json(columns, &lines, others, out)
-}
-
-/// Writes them as programs read them: a header, then raw values.
-pub fn write_csv(
-    (columns, groups): (&[Column], Vec<(Vec<Cell>, Sum)>),
-    (sort, top): (Sort, Option<usize>),
-    out: impl Write,
-) -> io::Result<()> {
-    csv(columns, &sorted(groups, sort, top).0, out)
-}
-
 /// In order, and how many groups the last line stands for.
-fn sorted(mut groups: Vec<(Vec<Cell>, Sum)>, sort: Sort, top: Option<usize>) -> (Vec<Line>, usize) {
+fn sorted(mut groups: Groups, (sort, top): (Sort, Option<usize>)) -> (Vec<Line>, usize) {
     let rank = |sum: &Sum| match sort {
         Sort::Bytes => sum.all_bytes(),
         Sort::Packets => sum.packets.saturating_add(sum.reverse_packets),
@@ -100,7 +76,12 @@ fn sorted(mut groups: Vec<(Vec<Cell>, Sum)>, sort: Sort, top: Option<usize>) -> 
     (lines, rest.len())
 }
 
-fn print_table(columns: &[Column], lines: &[Line], others: usize, width: Option<usize>) -> io::Result<()> {
+fn print_table(
+    (columns, groups): (&[Column], Groups),
+    order: (Sort, Option<usize>),
+    width: Option<usize>,
+) -> io::Result<()> {
+    let (lines, others) = sorted(groups, order);
     if lines.is_empty() {
         return Ok(());
     }
@@ -154,8 +135,14 @@ fn kind(line: &Line) -> &'static str {
     if line.cells.is_some() { "sum" } else { "others" }
 }
 
-fn json(columns: &[Column], lines: &[Line], others: usize, mut out: impl Write) -> io::Result<()> {
-    for line in lines {
+/// Writes them as programs read them: a line of JSON each.
+pub fn write_json(
+    (columns, groups): (&[Column], Groups),
+    order: (Sort, Option<usize>),
+    mut out: impl Write,
+) -> io::Result<()> {
+    let (lines, others) = sorted(groups, order);
+    for line in &lines {
         let mut object = vec![("type", Value::Text(kind(line).into()))];
         object.extend(columns.iter().enumerate().map(|(place, column)| {
             let cell = line.cells.as_ref().and_then(|cells| cells.get(place));
@@ -169,12 +156,18 @@ fn json(columns: &[Column], lines: &[Line], others: usize, mut out: impl Write) 
     out.flush()
 }
 
-fn csv(columns: &[Column], lines: &[Line], out: impl Write) -> io::Result<()> {
+/// Writes them as programs read them: a header, then raw values.
+pub fn write_csv(
+    (columns, groups): (&[Column], Groups),
+    order: (Sort, Option<usize>),
+    out: impl Write,
+) -> io::Result<()> {
+    let (lines, _) = sorted(groups, order);
     let mut out = Writer::from_writer(out);
     let names = sums(&Sum::default()).map(|(name, _)| name);
     out.write_record(["type"].into_iter().chain(columns.iter().map(Column::name)).chain(names))
         .map_err(of_csv)?;
-    for line in lines {
+    for line in &lines {
         let own = columns.iter().enumerate().map(|(place, _)| {
             let cell = line.cells.as_ref().and_then(|cells| cells.get(place));
             cell.map_or_else(String::new, |cell| raw(&cell.value()))
@@ -219,7 +212,7 @@ mod tests {
             ]
         };
         let order = |sort, top| {
-            let (lines, others) = sorted(groups(), sort, top);
+            let (lines, others) = sorted(groups(), (sort, top));
             assert_eq!(lines.iter().map(|line| line.sum.bytes).sum::<u64>(), 20);
             let names = lines.iter().map(|line| match line.cells.as_deref() {
                 Some([Cell::Text(name)]) => name.clone(),
