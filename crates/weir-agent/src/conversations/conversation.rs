@@ -1,7 +1,6 @@
 //! What is known of a conversation, beside its counters: who began it, how far it has come.
 
 use super::choice::Chosen;
-use super::key::Key;
 use super::tally::{NONE, Tally};
 use weir_kernel::{SYN_ACK_SEEN, SYN_SEEN};
 use weir_record::{FlowKey, Initiator, TcpEnd, TcpState};
@@ -9,8 +8,8 @@ use weir_record::{FlowKey, Initiator, TcpEnd, TcpState};
 /// All that outlives a record.
 #[derive(Debug, Clone, Copy)]
 pub struct Conversation {
-    /// Its first packet, as far as it was known when we met it: part of its id.
-    began: u64,
+    /// Its number, the same in all its records.
+    pub id: u64,
     /// The first packet of this record; `u64::MAX` while there is none.
     pub start: u64,
     /// Its last packet.
@@ -37,9 +36,9 @@ pub struct Conversation {
 
 impl Conversation {
     /// One that is about to be [`note`](Self::note)d first.
-    pub fn new(first: u64, beyond: bool) -> Self {
+    pub fn new(id: u64, beyond: bool) -> Self {
         Self {
-            began: first,
+            id,
             start: u64::MAX,
             last: 0,
             exported: 0,
@@ -89,11 +88,6 @@ impl Conversation {
     /// When its last record was exported, if there was one.
     pub fn exported(&self) -> Option<u64> {
         (self.exported > 0).then_some(self.exported)
-    }
-
-    /// Its number, the same in all its records.
-    pub fn id(&self, key: &Key) -> u64 {
-        key.id(self.began)
     }
 
     /// How far it has come, if it is TCP.

@@ -34,13 +34,6 @@ pub struct Key {
     at: u32,
 }
 
-impl Key {
-    /// The number of the conversation of this key that began then.
-    pub fn id(&self, began: u64) -> u64 {
-        self.flow.conversation_id(self.at, began)
-    }
-}
-
 /// Where a flow was seen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Site {

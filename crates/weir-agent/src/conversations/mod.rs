@@ -13,6 +13,7 @@
 mod carriers;
 mod choice;
 mod conversation;
+mod ids;
 mod key;
 #[cfg(test)]
 mod property;

@@ -37,7 +37,7 @@ pub(crate) fn record(ending: Ending<'_>, books: &Books) -> Option<FlowRecord> {
     let translated = others.translations.behind(conversation.translation, &flow);
     let of = counted.copied().unwrap_or_default();
     Some(FlowRecord {
-        flow_id: conversation.id(key),
+        flow_id: conversation.id,
         parent_id: others.carriers.of(conversation.carrier()),
         interface: place.interface,
         direction: place.direction,

@@ -2,6 +2,7 @@
 
 use super::carriers::Carriers;
 use super::conversation::Conversation;
+use super::ids::Ids;
 use super::key::{Joining, Key, Site};
 use super::tally::{Spot, Tallies, Tally};
 use super::translations::{Place, Translations, Tuples};
@@ -86,6 +87,7 @@ enum Fate {
 #[derive(Debug)]
 pub(crate) struct Table {
     conversations: HashMap<Key, Conversation>,
+    ids: Ids,
     tallies: Tallies,
     carriers: Carriers,
     translations: Translations,
@@ -115,6 +117,7 @@ impl Table {
         let (domains, interval, now) = (Vec::new(), 1, 0);
         Self {
             conversations,
+            ids: Ids::new(),
             tallies,
             carriers,
             translations,
@@ -171,7 +174,7 @@ impl Table {
         let beyond = self.conversations.len() >= self.max_flows;
         let conversation = match self.conversations.entry(key) {
             Entry::Occupied(known) => known.into_mut(),
-            Entry::Vacant(place) => place.insert(Conversation::new(found.first, beyond)),
+            Entry::Vacant(place) => place.insert(Conversation::new(self.ids.next(), beyond)),
         };
         conversation.note(&found, entry.marks, self.interval);
         if let Some(passage) = passage {
@@ -180,7 +183,7 @@ impl Table {
         if parent != 0 {
             conversation.carried_by(reverse, parent);
         } else if self.decapsulate && Carriers::may_be(entry) {
-            self.carriers.note(counted.digester.digest(entry), conversation.id(&key), found.last);
+            self.carriers.note(counted.digester.digest(entry), conversation.id, found.last);
         }
         self.tallies.add(&mut conversation.tallies, found);
     }
