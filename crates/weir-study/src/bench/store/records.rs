@@ -1,6 +1,7 @@
 //! Records as a busy server makes them, the same ones every time. What is assumed of its traffic is in docs/history.md.
 
 use crate::random::SplitMix64;
+use std::collections::HashMap;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 use weir_record::{
@@ -33,6 +34,7 @@ pub struct Records {
     processes: Vec<Arc<Process>>,
     names: Vec<Arc<Name>>,
     interface: Arc<Interface>,
+    ids: Ids,
 }
 
 /// One conversation, before it is a record.
@@ -45,7 +47,7 @@ struct Exchange {
     received: u64,
     /// Round trips that it took.
     rounds: u64,
-    /// A round trip as the handshake took, nanoseconds.
+    /// How long the handshake took, nanoseconds.
     rtt: u64,
 }
 
@@ -67,6 +69,7 @@ impl Records {
             processes: (0..PROCESSES).map(|number| Arc::new(process(number))).collect(),
             names: (0..SERVERS).map(|number| Arc::new(name(number))).collect(),
             interface: Arc::new(Interface { name: interface, index: 2, netns, own_netns: true, kind }),
+            ids: Ids::default(),
         }
     }
 
@@ -96,11 +99,11 @@ impl Records {
         };
         let direction = if is_own { Direction::Egress } else { Direction::Ingress };
         let mut record = FlowRecord::blank(Arc::clone(&self.interface), direction, key);
-        record.flow_id = self.random.next();
         record.end = (time + self.random.below(1_000_000_000)) / TICK * TICK;
         // One in ten is kept open for a while.
         let idle = if self.random.below(10) == 0 { self.random.below(60_000_000_000) } else { 0 };
         record.start = record.end - (exchange.rtt * exchange.rounds + idle) / TICK * TICK;
+        record.flow_id = self.ids.next(record.start);
         count(&mut record, &exchange);
         let tcp = is_tcp.then(|| Arc::new(self.health(&exchange)));
         if is_own {
@@ -128,28 +131,45 @@ impl Records {
 
     /// What this host's TCP keeps of it.
     fn health(&mut self, exchange: &Exchange) -> TcpHealth {
-        // One that asks once measures once after the handshake; a short answer adds nothing to that.
-        let is_short = exchange.received < 10 * SEGMENT;
-        let handshake = exchange.rtt;
-        let rtt = if is_short { handshake } else { self.near(distance(exchange.peer)) };
         let (sent, received) = match exchange.is_own {
             true => (exchange.sent, exchange.received),
             false => (exchange.received, exchange.sent),
         };
+        let is_short = exchange.received < 10 * SEGMENT;
         let window = if is_short { 10 } else { 10 + self.random.below(40) };
-        let at_once = sent.clamp(1, window * SEGMENT);
-        TcpHealth {
-            handshake: Some(handshake),
-            rtt: Some(rtt),
-            min_rtt: Some(rtt.min(handshake)),
-            rtt_variance: Some(if is_short { handshake / 2000 * 1000 } else { self.near(rtt / 10) }),
+        // Once more for what was sent and for the farewell, and in each round of a long answer.
+        let distance = distance(exchange.peer);
+        let later: Vec<_> = (1..exchange.rounds).map(|_| self.near(distance) / 1000).collect();
+        let mut trips = RoundTrips::begin(exchange.rtt / 1000);
+        later.iter().for_each(|micros| trips.take(*micros));
+        let shortest = later.into_iter().min().unwrap_or(1).max(1);
+        let health = TcpHealth {
+            handshake: Some(exchange.rtt),
+            rtt: Some(trips.smoothed * 125),
+            min_rtt: Some(trips.least * 1000),
+            rtt_variance: Some(trips.deviation * 250),
             congestion_window: window,
-            delivery_rate: Some(at_once * 1_000_000_000 / rtt.max(1000)),
-            busy: (exchange.rounds * rtt).div_ceil(TICK) * TICK,
+            // The kernel counts whole segments.
+            delivery_rate: Some(sent.div_ceil(SEGMENT).clamp(1, window) * SEGMENT * 1_000_000 / shortest),
+            busy: (exchange.rounds * exchange.rtt).div_ceil(TICK) * TICK,
             bytes_sent: sent,
             bytes_acknowledged: sent + 1,
             bytes_received: received,
             ..TcpHealth::default()
+        };
+        if self.random.below(100) == 0 { self.with_losses(health) } else { health }
+    }
+
+    /// One that had to send something again.
+    fn with_losses(&mut self, health: TcpHealth) -> TcpHealth {
+        let segments = 1 + self.random.below(3);
+        TcpHealth {
+            retransmitted_segments: segments,
+            retransmitted_bytes: health.bytes_sent.min(segments * SEGMENT),
+            lost_segments: segments,
+            congestion_window: health.congestion_window * 7 / 10,
+            slow_start_threshold: Some(health.congestion_window * 7 / 10),
+            ..health
         }
     }
 
@@ -163,6 +183,49 @@ impl Records {
     fn long_tailed(&mut self, most: u64) -> u64 {
         let share = self.random.next() as f64 / u64::MAX as f64;
         (share.powi(10) * most as f64) as u64
+    }
+}
+
+/// Numbers of conversations as an agent gives them that drains its maps once a second: all that began within one come
+/// after those of the one before, in no order.
+#[derive(Default)]
+struct Ids(HashMap<u64, u64>);
+
+impl Ids {
+    /// That of the next one that began then.
+    fn next(&mut self, start: u64) -> u64 {
+        const FIRST: u64 = 0x4b1d_6a0c_0000_0000;
+        let second = start / 1_000_000_000;
+        let count = self.0.entry(second).or_default();
+        *count += 1;
+        // No second has more than this many.
+        FIRST + ((second << 16) & 0xffff_ffff) + ((*count * 40_503) & 0xffff)
+    }
+}
+
+/// What the kernel makes of round trips, in microseconds: tcp_rtt_estimator().
+struct RoundTrips {
+    /// In eighths.
+    smoothed: u64,
+    /// In quarters.
+    deviation: u64,
+    least: u64,
+}
+
+impl RoundTrips {
+    /// Of the handshake's.
+    fn begin(micros: u64) -> Self {
+        Self { smoothed: micros * 8, deviation: micros * 2, least: micros }
+    }
+
+    fn take(&mut self, micros: u64) {
+        let old = self.smoothed >> 3;
+        let change = micros.abs_diff(old) as i64 - (self.deviation >> 2) as i64;
+        // One that is shorter than usual shall not count for much.
+        let change = if micros < old && change > 0 { change >> 3 } else { change };
+        self.smoothed = self.smoothed + micros - old;
+        self.deviation = self.deviation.saturating_add_signed(change);
+        self.least = self.least.min(micros);
     }
 }
 
