@@ -9,8 +9,10 @@ use arrow_array::builder::{
     ArrayBuilder, BooleanBuilder, ListBuilder, StringBuilder, StructBuilder, TimestampNanosecondBuilder,
     UInt8Builder, UInt64Builder,
 };
-use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions, new_null_array};
-use arrow_schema::{DataType, Field as Arrow, Schema, SchemaRef};
+use arrow_array::cast::AsArray;
+use arrow_array::types::{UInt8Type, UInt16Type, UInt32Type, UInt64Type};
+use arrow_array::{Array, ArrayRef, RecordBatch, RecordBatchOptions, new_null_array};
+use arrow_schema::{DataType, Field as Arrow, FieldRef, Schema, SchemaRef};
 use std::collections::HashMap;
 use std::fmt::Write;
 use std::sync::Arc;
@@ -62,7 +64,9 @@ impl Growing {
             self.absent += 1;
             return;
         }
-        self.fill();
+        if self.absent > 0 {
+            self.fill();
+        }
         self.present = true;
         match (&mut self.builder, value) {
             // Arrow's times end in the year 2262.
@@ -88,9 +92,6 @@ impl Growing {
 
     fn fill(&mut self) {
         let absent = std::mem::take(&mut self.absent);
-        if absent == 0 {
-            return;
-        }
         match &mut self.builder {
             Builder::Time(times) => times.append_nulls(absent),
             Builder::Text(texts) => texts.append_nulls(absent),
@@ -174,6 +175,45 @@ fn batch(schema: Schema, arrays: Vec<ArrayRef>, rows: usize) -> Result<RecordBat
     RecordBatch::try_new_with_options(Arc::new(schema), arrays, &options).map_err(Error::Arrow)
 }
 
+/// The same with each number in as few bytes as the largest of its column needs, as it is in memory and in the log: most
+/// are small, and half of them 0. [`project`] makes them as long as readers know them.
+pub(crate) fn shortened(whole: &RecordBatch) -> Result<RecordBatch> {
+    let arrays: Vec<_> = whole.columns().iter().map(shorter).collect();
+    let schema = whole.schema();
+    let fields = schema.fields().iter().zip(&arrays);
+    let fields: Vec<_> = fields.map(|(field, array)| retyped(field, array)).collect();
+    batch(Schema::new(fields), arrays, whole.num_rows())
+}
+
+fn retyped(field: &FieldRef, array: &ArrayRef) -> FieldRef {
+    if field.data_type() == array.data_type() {
+        return Arc::clone(field);
+    }
+    Arc::new(Arrow::new(field.name(), array.data_type().clone(), field.is_nullable()))
+}
+
+fn shorter(column: &ArrayRef) -> ArrayRef {
+    let Some(numbers) = column.as_primitive_opt::<UInt64Type>() else { return Arc::clone(column) };
+    // As long as the largest of them; faster to find.
+    let bits = numbers.values().iter().fold(0, |bits, number| bits | number);
+    match u64::BITS - bits.leading_zeros() {
+        0..=8 => Arc::new(numbers.unary::<_, UInt8Type>(|number| number as u8)),
+        9..=16 => Arc::new(numbers.unary::<_, UInt16Type>(|number| number as u16)),
+        17..=32 => Arc::new(numbers.unary::<_, UInt32Type>(|number| number as u32)),
+        _ => Arc::clone(column),
+    }
+}
+
+/// What [`shorter`] was made of.
+fn whole(column: &ArrayRef) -> ArrayRef {
+    match column.data_type() {
+        DataType::UInt8 => Arc::new(column.as_primitive::<UInt8Type>().unary::<_, UInt64Type>(u64::from)),
+        DataType::UInt16 => Arc::new(column.as_primitive::<UInt16Type>().unary::<_, UInt64Type>(u64::from)),
+        DataType::UInt32 => Arc::new(column.as_primitive::<UInt32Type>().unary::<_, UInt64Type>(u64::from)),
+        _ => Arc::clone(column),
+    }
+}
+
 /// Leaves out the columns of which every value is null.
 pub(crate) fn narrow(whole: &RecordBatch) -> Result<RecordBatch> {
     let (schema, rows) = (whole.schema(), whole.num_rows());
@@ -209,16 +249,39 @@ impl Nulls {
     }
 }
 
-/// The columns of this schema; those that the batch does not have are null.
+/// The columns of this schema; those that the batch does not have are null, and numbers as long as it says.
 ///
 /// # Errors
 /// One that may not be null is missing, or of another type: it is no batch of the schema's table.
 pub(crate) fn project(schema: &SchemaRef, batch: &RecordBatch, nulls: &mut Nulls) -> Result<RecordBatch> {
     let rows = batch.num_rows();
     let columns = schema.fields().iter().map(|field| match batch.column_by_name(field.name()) {
-        Some(column) => Arc::clone(column),
+        Some(column) => whole(column),
         None => nulls.of(field.data_type(), rows),
     });
     let options = RecordBatchOptions::new().with_row_count(Some(rows));
     RecordBatch::try_new_with_options(Arc::clone(schema), columns.collect(), &options).map_err(Error::Arrow)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arrow_array::UInt64Array;
+
+    #[test]
+    fn numbers_are_as_wide_as_they_need_and_whole_again() {
+        let tops = [0, 255, 256, 65_535, 65_536, u32::MAX.into(), 1 << 32, u64::MAX];
+        let name = |at: usize| Table::flows().schema().field(at).name().clone();
+        let numbers: Vec<usize> = (0..Table::flows().columns.len())
+            .filter(|at| Table::flows().columns[*at].kind == Kind::Number)
+            .collect();
+        let columns = tops.iter().zip(&numbers).map(|(top, at)| {
+            (name(*at), Arc::new(UInt64Array::from(vec![Some(*top), None, Some(0)])) as ArrayRef, true)
+        });
+        let batch = RecordBatch::try_from_iter_with_nullable(columns).expect("a batch");
+        let short = shortened(&batch).expect("a batch");
+        let widths = short.columns().iter().map(|column| column.data_type().primitive_width());
+        assert_eq!(widths.collect::<Vec<_>>(), [1, 1, 2, 2, 4, 4, 8, 8].map(Some));
+        assert_eq!(project(&batch.schema(), &short, &mut Nulls::default()).expect("a batch"), batch);
+    }
 }

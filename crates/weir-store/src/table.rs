@@ -53,12 +53,16 @@ pub struct Layout {
     pub sought: &'static [&'static str],
     /// Columns in which hardly a value is there twice: a dictionary would be longer than what it stands for.
     pub unlike: &'static [&'static str],
+    /// Columns of text of which most is as in the row before.
+    pub near: &'static [&'static str],
     /// Columns of lengths of time in the kernel's ticks, which are often the same.
     pub ticks: &'static [&'static str],
     /// Rows of a row group that have the same here lie together.
     pub alike: &'static [&'static str],
     /// Those of them are sorted by these numbers.
     pub sorted: [&'static str; 2],
+    /// And those that are the same there, too, by what these add up to; by time where a table has none.
+    pub then: &'static [&'static str],
 }
 
 /// What flow records have and the store does not keep: it follows from the addresses, ports and protocol, and is worth
@@ -77,6 +81,7 @@ static FLOWS: LazyLock<Table> = LazyLock::new(|| {
     let layout = Layout {
         sought: &["source_address", "destination_address", "source_port", "destination_port"],
         unlike: &["flow_id", "source_port"],
+        near: &["flow_id"],
         ticks: &[
             "source_tcp_busy_time",
             "destination_tcp_busy_time",
@@ -87,6 +92,8 @@ static FLOWS: LazyLock<Table> = LazyLock::new(|| {
         ],
         alike: &["direction", "protocol", "destination_port"],
         sorted: ["reverse_bytes", "bytes"],
+        // How far the other end is: several columns follow from that, and few connections have both.
+        then: &["source_tcp_min_rtt", "destination_tcp_min_rtt"],
     };
     Table { memory: MEMORY_OF_FLOWS, ..Table::new("flows", columns.collect(), "end", layout) }
 });

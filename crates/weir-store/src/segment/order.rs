@@ -8,19 +8,20 @@ use crate::Result;
 use crate::table::{Layout, Table};
 use arrow_array::cast::AsArray;
 use arrow_array::types::UInt64Type;
-use arrow_array::{Array, ArrayRef, RecordBatch};
+use arrow_array::{ArrayRef, RecordBatch};
 use twox_hash::XxHash64;
 
 /// Bits of each of the numbers by which rows are sorted; larger ones count as the largest.
 const BITS: u32 = 48;
 
-/// All rows, each as the number of its batch and its own in there. Those that are alike in all that is looked at, and
-/// all of a table of which nothing is, are in order of time.
+/// All rows, each as the number of its batch and its own in there. All of a table of which nothing is looked at are in
+/// order of time.
 pub(super) fn order(table: &Table, batches: &[RecordBatch]) -> Result<Vec<(usize, usize)>> {
     let mut keys = Vec::new();
     for (at, batch) in batches.iter().enumerate() {
-        let rows = keys_of(table.layout, batch).into_iter().zip(times(table, batch)?).enumerate();
-        keys.extend(rows.map(|(row, (key, time))| (key, *time, at as u32, row as u32)));
+        let last = last_of(table, batch)?;
+        let rows = keys_of(table.layout, batch).into_iter().zip(last).enumerate();
+        keys.extend(rows.map(|(row, (key, last))| (key, last, at as u32, row as u32)));
     }
     keys.sort_unstable();
     Ok(keys.into_iter().map(|(_, _, at, row)| (at as usize, row as usize)).collect())
@@ -34,14 +35,31 @@ fn keys_of(layout: Layout, batch: &RecordBatch) -> Vec<u128> {
     }
     let mut keys: Vec<_> = groups.into_iter().map(|group| u128::from(group >> 32)).collect();
     for name in layout.sorted {
-        let column = batch.column_by_name(name).and_then(|column| column.as_primitive_opt::<UInt64Type>());
-        for (row, key) in keys.iter_mut().enumerate() {
-            let number =
-                column.filter(|numbers| numbers.is_valid(row)).map_or(0, |numbers| numbers.value(row));
-            *key = *key << BITS | u128::from(number.min((1 << BITS) - 1));
+        keys.iter_mut().for_each(|key| *key <<= BITS);
+        for (row, number) in numbers_of(batch, name) {
+            keys[row] |= u128::from(number.min((1 << BITS) - 1));
         }
     }
     keys
+}
+
+/// What rows are sorted by that are the same in all that.
+fn last_of(table: &Table, batch: &RecordBatch) -> Result<Vec<u64>> {
+    if table.layout.then.is_empty() {
+        return Ok(times(table, batch)?.iter().map(|time| *time as u64).collect());
+    }
+    let mut sums = vec![0_u64; batch.num_rows()];
+    for (row, number) in table.layout.then.iter().flat_map(|name| numbers_of(batch, name)) {
+        sums[row] = sums[row].saturating_add(number);
+    }
+    Ok(sums)
+}
+
+/// The numbers of a column that are there, by row.
+fn numbers_of<'b>(batch: &'b RecordBatch, name: &str) -> impl Iterator<Item = (usize, u64)> + use<'b> {
+    let column = batch.column_by_name(name).and_then(|column| column.as_primitive_opt::<UInt64Type>());
+    let numbers = column.into_iter().flat_map(|numbers| numbers.iter().enumerate());
+    numbers.filter_map(|(row, number)| Some((row, number?)))
 }
 
 fn mix(column: &ArrayRef, groups: &mut [u64]) {
@@ -63,11 +81,13 @@ mod tests {
     use arrow_array::{StringArray, TimestampNanosecondArray, UInt64Array};
     use std::sync::Arc;
 
-    fn batch(ends: Vec<i64>, protocols: Vec<Option<&str>>, bytes: Vec<u64>) -> RecordBatch {
-        let columns: [(_, ArrayRef); 3] = [
+    fn batch(ends: Vec<i64>, protocols: Vec<Option<&str>>, bytes: Vec<u64>, rtt: u64) -> RecordBatch {
+        let rtts = vec![rtt; bytes.len()];
+        let columns: [(_, ArrayRef); 4] = [
             ("end", Arc::new(TimestampNanosecondArray::from(ends))),
             ("protocol", Arc::new(StringArray::from(protocols))),
             ("bytes", Arc::new(UInt64Array::from(bytes))),
+            ("source_tcp_min_rtt", Arc::new(UInt64Array::from(rtts))),
         ];
         RecordBatch::try_from_iter(columns).expect("a batch")
     }
@@ -75,8 +95,8 @@ mod tests {
     #[test]
     fn what_is_alike_lies_together_by_size() {
         let batches = [
-            batch(vec![3, 2, 1], vec![Some("tcp"), Some("udp"), None], vec![900, 70, 5]),
-            batch(vec![5, 6, 0], vec![Some("udp"), Some("tcp"), None], vec![60, u64::MAX, 5]),
+            batch(vec![3, 2, 1], vec![Some("tcp"), Some("udp"), None], vec![900, 70, 5], 2000),
+            batch(vec![5, 6, 0], vec![Some("udp"), Some("tcp"), None], vec![60, u64::MAX, 5], 1000),
         ];
         let places = order(Table::flows(), &batches).expect("an order");
         let (tcp, udp, none) = ([(0, 0), (1, 1)], [(1, 0), (0, 1)], [(1, 2), (0, 2)]);

@@ -86,11 +86,11 @@ impl Draft {
     fn write_group(&mut self) -> Result<()> {
         let batches = std::mem::take(&mut self.waiting);
         (self.waiting_rows, self.waiting_bytes) = (0, 0);
-        let order = order(self.table, &batches)?;
         // Columns that are nowhere are not put in order.
         let present = present(self.table, batches.iter());
         let parts = batches.iter().map(|batch| project(&present, batch, &mut self.nulls));
         let parts = parts.collect::<Result<Vec<_>>>()?;
+        let order = order(self.table, &parts)?;
         let parts: Vec<_> = parts.iter().collect();
         for places in order.chunks(CHUNK) {
             let chunk = interleave_record_batch(&parts, places)?;
@@ -167,7 +167,7 @@ pub(crate) fn by_day(table: &Table, batch: &RecordBatch) -> Result<Vec<(jiff::ci
 }
 
 fn properties(table: &Table) -> WriterProperties {
-    let Layout { sought, unlike, ticks, .. } = table.layout;
+    let Layout { sought, unlike, near, ticks, .. } = table.layout;
     let mut properties = WriterProperties::builder()
         .set_created_by(concat!("weir ", env!("CARGO_PKG_VERSION")).into())
         .set_compression(Compression::ZSTD(ZstdLevel::default()))
@@ -180,6 +180,7 @@ fn properties(table: &Table) -> WriterProperties {
             matches!(column.unit, Unit::Nanoseconds | Unit::Bytes) && !ticks.contains(&column.name);
         let encoding = match column.kind {
             Kind::Time | Kind::Number => Encoding::DELTA_BINARY_PACKED,
+            _ if near.contains(&column.name) => Encoding::DELTA_BYTE_ARRAY,
             _ => Encoding::DELTA_LENGTH_BYTE_ARRAY,
         };
         if matches!(column.kind, Kind::Time | Kind::Number | Kind::Text | Kind::Address) {
