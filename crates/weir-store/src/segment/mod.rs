@@ -2,6 +2,7 @@
 
 mod checksum;
 #[cfg_attr(not(test), expect(dead_code, reason = "segments are not written by it yet"))]
+mod dictionary;
 mod hybrid;
 mod name;
 mod order;
