@@ -32,8 +32,11 @@ pub(super) const NONE: u32 = u32::MAX;
 /// The distinct values of a column; a row's key is its value's place in here.
 #[derive(Debug)]
 pub(super) enum Values<'v> {
+    /// Of a column of strings.
     Texts(Vec<&'v str>),
+    /// Of one of unsigned 64-bit numbers.
     Numbers(Vec<u64>),
+    /// Of one of timestamps, or other signed 64-bit numbers.
     Times(Vec<i64>),
 }
 
@@ -46,6 +49,7 @@ enum Value<'v> {
 }
 
 impl<'v> Values<'v> {
+    /// How many there are, whether they occur or not.
     fn len(&self) -> usize {
         match self {
             Self::Texts(texts) => texts.len(),
@@ -54,6 +58,7 @@ impl<'v> Values<'v> {
         }
     }
 
+    /// The one of a key.
     fn get(&self, key: u32) -> Option<Value<'v>> {
         let at = key as usize;
         match self {
@@ -104,6 +109,7 @@ pub(super) struct Encoder {
 }
 
 impl Encoder {
+    /// One that writes as these say; they must be the file's.
     pub fn new(properties: WriterPropertiesPtr) -> Result<Self> {
         let compressor =
             Compressor::new(ZstdLevel::default().compression_level()).map_err(ParquetError::from)?;
@@ -168,6 +174,7 @@ impl Encoder {
         Ok((file.into_inner()?.into(), dictionary, pages))
     }
 
+    /// What a page's header is followed by.
     fn compressed(&mut self, plain: &[u8]) -> Result<Bytes> {
         Ok(self.compressor.compress(plain).map_err(ParquetError::from)?.into())
     }

@@ -36,6 +36,7 @@ pub(super) fn put_run(number: u32, length: usize, width: u32, out: &mut Vec<u8>)
     out.extend_from_slice(&number.to_le_bytes()[..width.div_ceil(8) as usize]);
 }
 
+/// Appends numbers of which few are the same; a last group that is not whole is filled up with zeros.
 fn put_packed(numbers: &[u32], width: u32, out: &mut Vec<u8>) {
     put_header((numbers.len().div_ceil(GROUP) as u64) << 1 | 1, out);
     let (groups, rest) = numbers.as_chunks();

@@ -28,6 +28,7 @@ pub(super) struct Chunk<'c> {
 }
 
 impl Chunk<'_> {
+    /// All that the row group's writer wants to know.
     pub fn close(&self) -> Result<ColumnCloseResult> {
         let written = self.pages.iter().map(|(_, written)| written.bytes_written).sum::<u64>();
         Ok(ColumnCloseResult {
@@ -40,6 +41,7 @@ impl Chunk<'_> {
         })
     }
 
+    /// What the file's end says of it.
     fn metadata(&self) -> Result<ColumnChunkMetaData> {
         let written = || self.pages.iter().map(|(_, written)| written).chain([&self.dictionary]);
         let of = |page_type, encoding, count| PageEncodingStats { page_type, encoding, count };
@@ -69,6 +71,7 @@ impl Chunk<'_> {
         Ok(chunk.build()?)
     }
 
+    /// By which readers leave out row groups.
     fn statistics(&self) -> Statistics {
         let both = self.extremes().fold(None, |both, (min, max)| widened(widened(both, min), max));
         let (min, max) = both.unzip();
@@ -91,6 +94,7 @@ impl Chunk<'_> {
         }
     }
 
+    /// By which they leave out those that do not have a value, where it is asked for; see BloomFilter.md of the format.
     fn bloom_filter(&self) -> Result<Option<Sbbf>> {
         let Some(properties) = self.properties.bloom_filter_properties(self.column.path()) else {
             return Ok(None);
@@ -129,6 +133,7 @@ impl Chunk<'_> {
         Ok(Some(index.build()?))
     }
 
+    /// Where each page is, and which its first row is.
     fn offset_index(&self) -> OffsetIndexMetaData {
         let mut index = OffsetIndexBuilder::new();
         for (page, written) in &self.pages {
@@ -149,14 +154,17 @@ impl Chunk<'_> {
         self.pages.iter().filter_map(|(page, _)| page.extremes)
     }
 
+    /// How many rows there are, with a value or without.
     fn rows(&self) -> usize {
         self.pages.iter().map(|(page, _)| page.rows).sum()
     }
 
+    /// How many of them are without.
     fn nulls(&self) -> usize {
         self.pages.iter().map(|(page, _)| page.nulls).sum()
     }
 
+    /// Whether values are texts: bounds of them may be cut, and their bytes are counted.
     fn is_text(&self) -> bool {
         self.column.physical_type() == Type::BYTE_ARRAY
     }

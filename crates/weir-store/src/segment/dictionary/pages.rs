@@ -1,8 +1,8 @@
 //! The rows of a column as pages of places in its dictionary, which grows by what is new on each.
 
 use super::{NONE, Value, Values};
-use crate::Result;
 use crate::segment::hybrid;
+use crate::{Error, Result};
 use parquet::errors::ParquetError;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::ColumnDescriptor;
@@ -12,16 +12,25 @@ pub(super) type Extremes<'v> = Option<(Value<'v>, Value<'v>)>;
 
 /// What becomes pages.
 pub(super) struct Pages<'v> {
-    given: &'v Values<'v>,
-    /// What is known of each of them, by key.
+    /// What is known of each value, by key.
     known: Vec<Known>,
-    /// Those that occur, in the order of their first use: this is the dictionary.
-    values: Vec<Value<'v>>,
-    /// How many pages there are.
-    count: u32,
+    dictionary: Dictionary<'v>,
+    /// Whether rows may be without a value.
     is_optional: bool,
+}
+
+/// The values that occur so far.
+struct Dictionary<'v> {
+    /// Those by whose keys rows come.
+    given: &'v Values<'v>,
+    /// In the order of their first use.
+    values: Vec<Value<'v>>,
     /// Whether each page's extremes are asked for, or only those of all together.
     by_page: bool,
+    /// The number of the page that is made, from one on.
+    page: u32,
+    /// Its extremes as far as it is made.
+    extremes: Extremes<'v>,
 }
 
 /// What is known of a value.
@@ -36,7 +45,6 @@ struct Known {
 }
 
 /// A data page before it is compressed.
-#[derive(Default)]
 pub(super) struct Page<'v> {
     pub rows: usize,
     pub nulls: usize,
@@ -44,10 +52,15 @@ pub(super) struct Page<'v> {
     pub extremes: Extremes<'v>,
     /// Bytes of its texts.
     pub bytes: u64,
+    /// What is compressed: levels and places.
     pub body: Vec<u8>,
 }
 
 impl<'v> Pages<'v> {
+    /// None of them yet.
+    ///
+    /// # Errors
+    /// The values are not of the column's type.
     pub fn new(
         column: &ColumnDescriptor,
         properties: &WriterProperties,
@@ -61,44 +74,36 @@ impl<'v> Pages<'v> {
             Values::Texts(texts) => texts.iter().map(bytes).collect(),
             _ => vec![Known { place: NONE, page: 0, bytes: 0 }; values.len()],
         };
-        Ok(Self {
-            given: values,
-            known,
-            values: Vec::new(),
-            count: 0,
-            is_optional: column.max_def_level() > 0,
-            by_page: properties.statistics_enabled(column.path()) == EnabledStatistics::Page,
-        })
+        let by_page = properties.statistics_enabled(column.path()) == EnabledStatistics::Page;
+        let dictionary = Dictionary { given: values, values: Vec::new(), by_page, page: 0, extremes: None };
+        Ok(Self { known, dictionary, is_optional: column.max_def_level() > 0 })
     }
 
     /// Makes the next of these rows.
+    ///
+    /// # Errors
+    /// A key is none of the values', or a row is without a value that must have one.
     pub fn page(&mut self, keys: &[u32]) -> Result<Page<'v>> {
-        self.count += 1;
-        let mut page = Page { rows: keys.len(), ..Page::default() };
-        let mut places = Vec::with_capacity(keys.len());
-        for key in keys {
-            let Some(known) = self.known.get_mut(*key as usize) else {
-                page.nulls += 1;
-                if *key == NONE && self.is_optional {
+        let page = self.dictionary.turn();
+        let (mut places, mut bytes) = (Vec::with_capacity(keys.len()), 0);
+        // Most columns are the same for whole stretches of rows: each of those is looked up once.
+        for same in keys.chunk_by(|key, next| key == next) {
+            let key = same.first().copied().unwrap_or(NONE);
+            let Some(known) = self.known.get_mut(key as usize) else {
+                if key == NONE && self.is_optional {
                     continue;
                 }
-                return Err(ParquetError::General(format!("there is no value {key}")).into());
+                return Err(unknown(key));
             };
-            if known.page != self.count {
-                known.page = self.count;
-                let is_new = known.place == NONE;
-                let value = self.given.get(*key).filter(|_| is_new || self.by_page);
-                page.extremes = value.map_or(page.extremes, |value| widened(page.extremes, value));
-                if is_new {
-                    known.place = self.values.len() as u32;
-                    self.values.extend(value);
-                }
+            if known.page != page {
+                self.dictionary.meet(key, known);
             }
-            places.push(known.place);
-            page.bytes += u64::from(known.bytes);
+            places.resize(places.len() + same.len(), known.place);
+            bytes += u64::from(known.bytes) * same.len() as u64;
         }
-        page.body = self.body(keys, page.nulls, &places);
-        Ok(page)
+        let nulls = keys.len() - places.len();
+        let body = self.body(keys, nulls, &places);
+        Ok(Page { rows: keys.len(), nulls, extremes: self.dictionary.extremes, bytes, body })
     }
 
     /// What a data page consists of: which rows have a value, how many bits a place takes, and the places.
@@ -112,7 +117,7 @@ impl<'v> Pages<'v> {
             body.extend_from_slice(&levels);
         }
         // Of the places known by now: early pages are narrower.
-        let width = hybrid::width(self.values.len().saturating_sub(1) as u32);
+        let width = hybrid::width(self.dictionary.values.len().saturating_sub(1) as u32);
         body.push(width as u8);
         hybrid::put(places, width, &mut body);
         body
@@ -120,8 +125,36 @@ impl<'v> Pages<'v> {
 
     /// The dictionary, when all pages are made.
     pub fn values(self) -> Vec<Value<'v>> {
-        self.values
+        self.dictionary.values
     }
+}
+
+impl<'v> Dictionary<'v> {
+    /// The next page's number.
+    fn turn(&mut self) -> u32 {
+        self.extremes = None;
+        self.page += 1;
+        self.page
+    }
+
+    /// Takes note of a value that is on this page for the first time; a new one gets its place.
+    #[cold]
+    fn meet(&mut self, key: u32, known: &mut Known) {
+        known.page = self.page;
+        let is_new = known.place == NONE;
+        let Some(value) = self.given.get(key).filter(|_| is_new || self.by_page) else { return };
+        self.extremes = widened(self.extremes, value);
+        if is_new {
+            known.place = self.values.len() as u32;
+            self.values.push(value);
+        }
+    }
+}
+
+/// Out of the way of the rows.
+#[cold]
+fn unknown(key: u32) -> Error {
+    ParquetError::General(format!("there is no value {key}")).into()
 }
 
 /// The definition levels of rows: one where there is a value.

@@ -205,15 +205,33 @@ fn a_hundred_thousand_distinct_values_are_read_as_they_were() {
     check(&batch(&columns), &properties(20_000, EnabledStatistics::Page));
 }
 
+/// A column of texts, each row with one, and one of numbers.
+fn descriptions() -> [ColumnDescPtr; 2] {
+    let batch = batch(&[(texts([Some("tcp")]), false), (numbers([Some(1)]), true)]);
+    let writer = ArrowWriter::try_new(Vec::new(), batch.schema(), None).expect("a writer");
+    let (file, _) = writer.into_serialized_writer().expect("a file");
+    [0, 1].map(|column| file.schema_descr().column(column))
+}
+
+#[test]
+fn places_take_the_bits_of_the_values_that_are_known_by_then() {
+    let values = Values::Texts(vec!["never", "tcp", "udp", "icmp"]);
+    let [column, _] = descriptions();
+    let mut pages = Pages::new(&column, &WriterProperties::new(), &values).expect("pages");
+    let mut body = |keys: &[u32]| pages.page(keys).expect("a page").body;
+    assert_eq!(body(&[3, 3, 3]), [0, 3], "one value takes none");
+    assert_eq!(body(&[1, 3, 1]), [1, 3, 0b101], "two take one");
+    assert_eq!(body(&[3; 20]), [1, 40, 0]);
+    assert_eq!(body(&[2]), [2, 3, 2, 0]);
+    assert_eq!(pages.values(), ["icmp", "tcp", "udp"].map(Value::Text));
+}
+
 #[test]
 fn what_does_not_fit_is_refused() {
-    let batch = batch(&[(texts([Some("tcp")]), false), (numbers([Some(1)]), true)]);
-    let properties = properties(10, EnabledStatistics::Chunk);
-    let file = ArrowWriter::try_new(Vec::new(), batch.schema(), None).expect("a writer");
-    let (file, _) = file.into_serialized_writer().expect("a file");
-    let mut encoder = Encoder::new(properties).expect("an encoder");
+    let columns = descriptions();
+    let mut encoder = Encoder::new(properties(10, EnabledStatistics::Chunk)).expect("an encoder");
     let mut of = |column: usize, values: Values<'_>, keys: &[u32]| {
-        encoder.chunk(&file.schema_descr().column(column), &values, keys).map(|(_, close)| close.rows_written)
+        encoder.chunk(&columns[column], &values, keys).map(|(_, close)| close.rows_written)
     };
     assert_eq!(of(0, Values::Texts(vec!["tcp"]), &[0, 0]).ok(), Some(2));
     assert_eq!(of(1, Values::Numbers(vec![6]), &[0, NONE, 0]).ok(), Some(3));
