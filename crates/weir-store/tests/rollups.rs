@@ -331,7 +331,7 @@ fn sums_that_are_too_old_are_not_made() {
 fn records_go_first_where_there_is_too_much() {
     let folder = Folder::new("store");
     let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock").as_nanos() as u64;
-    let part = |part: u64| (0..300).map(move |id| full(id * 11 + part, now - (6 - part) * HOUR));
+    let part = |part: u64| (0..300).map(move |id| full(id * 11 + part, now - (6 - part) * DAY));
     let parts: Vec<Vec<_>> = (0..6).map(|number| part(number).collect()).collect();
     store_of(&folder, &parts);
     round(folder.place(), Retention::default());
