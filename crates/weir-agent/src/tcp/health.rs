@@ -34,9 +34,10 @@ pub fn health(look: &TcpLook, tick: Duration) -> TcpHealth {
     let was_reset = u32::from(look.marks) & TCP_WAS_RESET != 0 || [RESET, BROKEN_PIPE].contains(&look.error);
     TcpHealth {
         handshake: micros(look.handshake),
-        rtt: (look.rtt > 0).then(|| u64::from(look.rtt) * 125),
+        // In microseconds, as tcp_info and ss tell them: the kernel reckons in eighths and quarters, which are noise.
+        rtt: (look.rtt > 0).then(|| u64::from(look.rtt >> 3) * 1000),
         min_rtt: micros(look.min_rtt).filter(|_| look.min_rtt != NOT_MEASURED),
-        rtt_variance: (look.rtt > 0).then(|| u64::from(look.rtt_deviation) * 250),
+        rtt_variance: (look.rtt > 0).then(|| u64::from(look.rtt_deviation >> 2) * 1000),
         retransmitted_segments: look.segments_retransmitted.into(),
         retransmitted_bytes: look.bytes_retransmitted,
         lost_segments: look.segments_lost.into(),

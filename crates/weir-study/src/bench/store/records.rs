@@ -105,6 +105,7 @@ impl Records {
         record.start = record.end - (exchange.rtt * exchange.rounds + idle) / TICK * TICK;
         record.flow_id = self.ids.next(record.start);
         count(&mut record, &exchange);
+        record.observations = record.by_one_point();
         let tcp = is_tcp.then(|| Arc::new(self.health(&exchange)));
         if is_own {
             record.destination.name = Some(Arc::clone(&self.names[rank]));
@@ -145,9 +146,9 @@ impl Records {
         let shortest = later.into_iter().min().unwrap_or(1).max(1);
         let health = TcpHealth {
             handshake: Some(exchange.rtt),
-            rtt: Some(trips.smoothed * 125),
+            rtt: Some(trips.smoothed / 8 * 1000),
             min_rtt: Some(trips.least * 1000),
-            rtt_variance: Some(trips.deviation * 250),
+            rtt_variance: Some(trips.deviation / 4 * 1000),
             congestion_window: window,
             // The kernel counts whole segments.
             delivery_rate: Some(sent.div_ceil(SEGMENT).clamp(1, window) * SEGMENT * 1_000_000 / shortest),
