@@ -81,20 +81,38 @@ pub type Observations = SmallVec<[Observation; 2]>;
 impl FlowRecord {
     /// What its observations are if one point saw all of it.
     pub fn by_one_point(&self) -> Observations {
-        let one = |direction, reverse, count| Observation {
+        let one = |(direction, count)| Observation {
             point: 0,
             interface: Arc::clone(&self.interface),
             direction,
             layer: Layer::Outer,
             vlan: self.key.vlan(),
             translated: false,
-            reverse,
+            reverse: direction != self.direction,
             count,
         };
+        self.ways().map(one).collect()
+    }
+
+    /// Whether its observations are [those](Self::by_one_point).
+    pub fn is_by_one_point(&self) -> bool {
+        let is = |(one, (direction, count)): (&Observation, _)| {
+            one.direction == direction
+                && one.count == count
+                && one.reverse == (direction != self.direction)
+                && one.layer == Layer::Outer
+                && !one.translated
+                && one.vlan == self.key.vlan()
+                && (Arc::ptr_eq(&one.interface, &self.interface) || one.interface == self.interface)
+        };
+        self.observations.len() == self.ways().count() && self.observations.iter().zip(self.ways()).all(is)
+    }
+
+    /// Each way that packets went, and how many.
+    fn ways(&self) -> impl Iterator<Item = (Direction, Count)> {
         let there = Count { packets: self.packets, bytes: self.bytes };
-        let there = (there.packets > 0).then(|| one(self.direction, false, there));
-        let back = self.reverse.map(|reverse| reverse.count).filter(|count| count.packets > 0);
-        there.into_iter().chain(back.map(|count| one(self.direction.opposite(), true, count))).collect()
+        let back = self.reverse.map(|reverse| (self.direction.opposite(), reverse.count));
+        std::iter::once((self.direction, there)).chain(back).filter(|(_, count)| count.packets > 0)
     }
 }
 

@@ -25,6 +25,16 @@ pub struct End {
 }
 
 impl End {
+    /// Where in memory lies what is known of who is there: ends of which it is the same places are the same in all
+    /// fields of [`SOURCE_END`](crate::SOURCE_END) and its counterpart. All 0 where nothing is known.
+    pub fn places(&self) -> [usize; 6] {
+        fn place<T: ?Sized>(shared: &Option<Arc<T>>) -> usize {
+            shared.as_ref().map_or(0, |shared| Arc::as_ptr(shared).addr())
+        }
+        let Self { process, name, label, place: of, workload, container, tcp: _, handshake_rtt: _ } = self;
+        [place(process), place(name), place(label), place(of), place(workload), place(container)]
+    }
+
     /// What its container is called: its name, else the beginning of its id.
     pub fn container_name(&self) -> Option<String> {
         let container = self.process.as_ref()?.container.as_ref()?;

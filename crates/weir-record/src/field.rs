@@ -103,7 +103,8 @@ impl fmt::Display for Id {
 
 /// The numbers of the bits that are set.
 pub fn set_bits(bits: u64) -> impl Iterator<Item = u8> {
-    (0..64).filter(move |bit| bits >> bit & 1 == 1)
+    let rest = move |bits: &u64| Some(bits & (bits - 1)).filter(|rest| *rest != 0);
+    std::iter::successors(Some(bits).filter(|bits| *bits != 0), rest).map(|bits| bits.trailing_zeros() as u8)
 }
 
 impl<T: Into<u64>> From<Option<T>> for Value<'_> {

@@ -34,7 +34,7 @@ pub use events::{
     EventPlace, Happening, Lost, Retransmit, Retransmitted, Sni, dns_type_name, events_page,
 };
 pub use field::{Element, Field, Id, Kind, Unit, Value, fields_page, set_bits};
-pub use fields::FIELDS;
+pub use fields::{DESTINATION_END, DESTINATION_TCP, FIELDS, SOURCE_END, SOURCE_TCP};
 pub use flow::{Addresses, Direction, FlowEndReason, FlowKey, FlowRecord, Layer};
 pub use health::{TcpFailure, TcpHealth};
 pub use initiator::Initiator;

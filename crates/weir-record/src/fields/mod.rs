@@ -90,5 +90,8 @@ pub const DESTINATION_END: &[&[Field]] =
 /// What TCP keeps at the source.
 pub const SOURCE_TCP: &[Field] = tcp::SOURCE;
 
+/// What it keeps at the destination.
+pub const DESTINATION_TCP: &[Field] = tcp::DESTINATION;
+
 /// Every field of a flow record, in the order of output.
 pub static FIELDS: &[Field] = &ALL;
