@@ -9,12 +9,14 @@
 //! DIR/quarantine/                                    what turned out to be damaged
 //! ```
 //!
-//! Writing: [`Keeper::open`] takes the directory and gives a [`Writer`] for each table; [`FlowRows`] makes batches of
+//! Writing: [`Keeper::open`] takes the directory and gives a [`Writer`] for each table; [`flow_batch`] makes batches of
 //! flow records; [`Writer::append`] and [`Writer::commit`] make them last. Reading: [`Store::open`], [`Store::snapshot`],
 //! [`Snapshot::scan`], [`flow_records`]; what is in logs is read, too. Why so: docs/decisions/0015-history.md.
 
 mod columns;
+mod compact;
 mod error;
+mod flow_rows;
 mod keeper;
 mod observations;
 mod predicate;
@@ -30,9 +32,10 @@ mod wal;
 mod writer;
 
 pub use error::{Error, Result};
+pub use flow_rows::{flow_batch, flow_rows};
 pub use keeper::{Keeper, Opened, Retention, Tell, WhenFull};
 pub use predicate::KEY;
-pub use rows::{FlowRows, Rows, flow_records, value};
+pub use rows::{Rows, flow_records, value};
 pub use segment::{Logs, Looked, Name, Question, Segment};
 pub use store::{Progress, Scan, Snapshot, Store};
 pub use table::{Column, Layout, SCHEMA_VERSION, Table};

@@ -13,12 +13,7 @@ use weir_record::{
 
 /// What its column holds of this record.
 pub(crate) fn told(record: &FlowRecord) -> Value<'_> {
-    let by_one_point = record.by_one_point();
-    let mut rest = record.observations.iter();
-    let is_known = by_one_point
-        .iter()
-        .all(|one| rest.next().is_some_and(|other| Observation { point: 0, ..other.clone() } == *one));
-    if is_known && rest.next().is_none() { Value::Absent } else { Value::Observations(&record.observations) }
+    if record.is_by_one_point() { Value::Absent } else { Value::Observations(&record.observations) }
 }
 
 /// The observations of a record that was read from this row.

@@ -1,6 +1,6 @@
 //! What is in logs and in no segment yet, as readers see it.
 
-use crate::columns::{Nulls, project};
+use crate::compact::{Nulls, project};
 use crate::recovery::days_of;
 use crate::segment::{Question, Segment, by_day, times, within};
 use crate::table::Table;

@@ -1,4 +1,4 @@
-//! Records to columns, and flow records back.
+//! Records of any table to columns, and flow records back.
 
 use crate::Result;
 use crate::columns::Columns;
@@ -7,36 +7,7 @@ use crate::table::{Table, kept_columns, kept_fields};
 use arrow_array::cast::AsArray;
 use arrow_array::types::{TimestampNanosecondType, UInt8Type, UInt64Type};
 use arrow_array::{Array, ArrayRef, RecordBatch};
-use weir_record::{Event, Field, FlowRecord, Kind, Value};
-
-/// Turns flow records into batches. What it needs for that is kept from one batch to the next.
-pub struct FlowRows {
-    fields: Vec<&'static Field>,
-    columns: Columns,
-}
-
-impl Default for FlowRows {
-    fn default() -> Self {
-        Self { fields: kept_fields().collect(), columns: Columns::new(Table::flows()) }
-    }
-}
-
-impl FlowRows {
-    /// A batch of these records; columns in which none of them has anything are left out.
-    ///
-    /// # Errors
-    /// There is more text in a column than Arrow can hold, 2 GiB.
-    pub fn batch(&mut self, records: &[FlowRecord]) -> Result<RecordBatch> {
-        for (field, column) in self.fields.iter().zip(&mut self.columns.growing) {
-            if field.kind == Kind::Observations {
-                records.iter().for_each(|record| column.push(observations::told(record)));
-            } else {
-                records.iter().for_each(|record| column.push((field.read)(record)));
-            }
-        }
-        self.columns.finish(records.len())
-    }
-}
+use weir_record::{Event, FlowRecord, Kind, Value};
 
 /// Turns records of any table into batches, value by value. What it needs for that is kept from one batch to the next.
 pub struct Rows {

@@ -1,6 +1,6 @@
 //! A store as its readers see it.
 
-use crate::columns::{Nulls, project};
+use crate::compact::{Nulls, project};
 use crate::error::On;
 use crate::recent::{self, Recent};
 use crate::segment::{Looked, Name, Question, Segment};

@@ -1,7 +1,6 @@
 //! The writer of a table: batches in, a log that lasts, segments for readers.
 
 use crate::Result;
-use crate::columns::shortened;
 use crate::error::Error;
 use crate::keeper::{House, retry};
 use crate::recovery::publish;
@@ -81,7 +80,6 @@ impl Writer {
         {
             return Err(Error::Full { path: self.directory.clone() });
         }
-        let batch = shortened(&batch)?;
         self.log()?.add(&batch)?;
         self.open.push(batch);
         Ok(())

@@ -4,13 +4,14 @@ mod parts;
 
 use parts::{NOON, Written, ask, record, words};
 use proptest::prelude::*;
+use proptest::sample::Index;
 use std::sync::Arc;
 use weir_filter::{Filter, generate};
 use weir_record::{
     Count, Direction, FIELDS, Field, FlowRecord, Id, Interface, InterfaceKind, Kind, Layer, Observation,
     Observations, Value,
 };
-use weir_store::{Question, Store, Table};
+use weir_store::{Question, Store, Table, flow_records, flow_rows};
 use weir_tests::folder::Folder;
 
 /// Arrow's times end in the year 2262.
@@ -95,6 +96,19 @@ fn any_record() -> impl Strategy<Value = FlowRecord> {
     })
 }
 
+/// Records of which some share what is known of their ends, and their interface, as an agent's do.
+fn any_records() -> impl Strategy<Value = Vec<FlowRecord>> {
+    let pairs = prop::collection::vec((any::<Index>(), any::<Index>()), 0..60);
+    (prop::collection::vec(any_record(), 1..60), pairs).prop_map(|(mut records, pairs)| {
+        for (one, other) in pairs {
+            let FlowRecord { interface, source, destination, .. } = one.get(&records).clone();
+            let at = other.index(records.len());
+            records[at] = FlowRecord { interface, source, destination, ..records[at].clone() };
+        }
+        records
+    })
+}
+
 /// All that a record says.
 fn said(record: &FlowRecord) -> Vec<(&'static str, String)> {
     FIELDS.iter().map(|field| (field.name, format!("{:?}", (field.read)(record)))).collect()
@@ -138,15 +152,24 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn what_is_read_is_what_was_written(records in prop::collection::vec(any_record(), 1..60)) {
+    fn what_is_read_is_what_was_written(records in any_records()) {
         let folder = store_of(&records);
         let found = ask(folder.place(), Question::default()).into_iter().map(|one| one.expect("a record"));
         prop_assert_eq!(sorted(found), sorted(records));
     }
 
     #[test]
+    fn rows_are_the_records_in_their_order(records in any_records()) {
+        let rows = flow_rows(Table::flows().schema(), &records.iter().collect::<Vec<_>>()).expect("rows");
+        for (found, record) in flow_records(&rows).zip(&records) {
+            prop_assert_eq!(sorted(found), sorted([record.clone()]));
+        }
+        prop_assert_eq!(rows.num_rows(), records.len());
+    }
+
+    #[test]
     fn a_filter_means_the_same(
-        records in prop::collection::vec(any_record(), 1..60),
+        records in any_records(),
         filters in prop::collection::vec(generate::filters(), 8),
     ) {
         let folder = store_of(&records);

@@ -6,7 +6,7 @@ use parts::{NOON, SECOND, Written, ids, record};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use weir_record::FlowRecord;
-use weir_store::{FlowRows, Retention, WhenFull};
+use weir_store::{Retention, WhenFull, flow_batch};
 use weir_tests::folder::Folder;
 
 /// A file system in memory.
@@ -42,10 +42,9 @@ fn part(number: u64) -> Vec<FlowRecord> {
 /// Writes until there are 40 parts, and says which were acknowledged.
 fn filled(disk: &Disk, when_full: WhenFull) -> Vec<u64> {
     let mut store = Written::keeping(disk.place(), Retention { when_full, ..Retention::default() });
-    let mut rows = FlowRows::default();
     let mut acknowledged = Vec::new();
     for number in 0..40 {
-        let batch = rows.batch(&part(number)).expect("a batch");
+        let batch = flow_batch(&part(number)).expect("a batch");
         if store.writer.append(batch).and_then(|()| store.writer.commit()).is_ok() {
             acknowledged.push(number);
         }

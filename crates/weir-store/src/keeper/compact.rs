@@ -5,7 +5,7 @@
 //! when they are merged.
 
 use super::{House, Tell};
-use crate::columns::narrow;
+use crate::compact::narrow;
 use crate::error::On;
 use crate::rollup::Sums;
 use crate::segment::{Draft, Logs, Segment, day_of, sync_directory};

@@ -1,8 +1,8 @@
 //! Segments: Parquet files, each whole and never changed.
 
 mod checksum;
-#[cfg_attr(not(test), expect(dead_code, reason = "segments are not written by it yet"))]
 mod dictionary;
+mod gather;
 mod hybrid;
 mod name;
 mod order;

@@ -1,45 +1,60 @@
 //! Writing a segment: whole, or not at all.
 
 use super::checksum::Summed;
+use super::dictionary::{Encoder, Values};
+use super::gather::{Coded, Flat, Group};
 use super::name::{Logs, Name, day_of};
 use super::order::order;
-use crate::columns::{Nulls, narrow, present, project};
+use crate::compact::narrow;
 use crate::error::On;
-use crate::table::{Layout, Table};
+use crate::table::{Column, Layout, Table};
 use crate::{Error, Result};
 use arrow_array::cast::AsArray;
 use arrow_array::types::TimestampNanosecondType;
 use arrow_array::{Array, RecordBatch};
+use arrow_schema::ArrowError;
 use arrow_select::interleave::interleave_record_batch;
 use parquet::arrow::ArrowWriter;
+use parquet::arrow::arrow_writer::{ArrowRowGroupWriterFactory, compute_leaves};
 use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
+use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::types::ColumnPath;
+use std::borrow::Cow;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use weir_record::{Kind, Unit};
 
 /// Rows in a row group at most: what a reader must look at that cannot rule it out.
 const GROUP_ROWS: usize = 128 * 1024;
 /// Bytes in memory of a row group at most, before it is encoded.
 const GROUP_BYTES: usize = 64 << 20;
-/// Rows that are put in order and encoded at a time: column by column, each of which should find its own in the cache.
-const CHUNK: usize = 32 * 1024;
-/// A dictionary of times at most: as many ticks as there are in a row group of a busy host.
-const TIMES: usize = 128 << 10;
+/// How often a Bloom filter says that something may be there that is not: half as large as those of 0.01, which would
+/// spare a question few row groups more.
+const FALSE_POSITIVES: f64 = 0.03;
+/// Bytes in a dictionary at most.
+const DICTIONARY: usize = 1 << 20;
+/// Times in a dictionary at most: as many ticks as there are in a row group of a busy host.
+const TIMES: usize = 16 << 10;
+/// Values in a dictionary at most of what is seldom twice the same.
+const FEW: usize = 256;
 
 /// A segment on its way: it has a name that no reader looks at until it is whole.
 pub(crate) struct Draft {
     table: &'static Table,
     directory: PathBuf,
     path: PathBuf,
-    writer: ArrowWriter<Summed<File>>,
+    writer: SerializedFileWriter<Summed<File>>,
+    columns: ArrowRowGroupWriterFactory,
+    encoder: Encoder,
+    /// Row groups that were written.
+    groups: usize,
     waiting: Vec<RecordBatch>,
     waiting_rows: usize,
     waiting_bytes: usize,
     times: Option<(u64, u64)>,
     logs: Logs,
-    nulls: Nulls,
 }
 
 impl Draft {
@@ -47,18 +62,22 @@ impl Draft {
     pub fn begin(table: &'static Table, directory: &Path, logs: Logs) -> Result<Self> {
         let path = directory.join(format!(".{}-{}.tmp", logs.start(), logs.end()));
         let file = Summed::new(File::create(&path).on("create", &path)?);
-        let writer = ArrowWriter::try_new(file, table.schema().clone(), Some(properties(table)))?;
+        let properties = Arc::new(properties(table));
+        let writer = ArrowWriter::try_new(file, table.schema().clone(), Some((*properties).clone()))?;
+        let (writer, columns) = writer.into_serialized_writer()?;
         Ok(Self {
             table,
             directory: directory.to_owned(),
             path,
             writer,
+            columns,
+            encoder: Encoder::new(properties)?,
+            groups: 0,
             waiting: Vec::new(),
             waiting_rows: 0,
             waiting_bytes: 0,
             times: None,
             logs,
-            nulls: Nulls::default(),
         })
     }
 
@@ -86,17 +105,30 @@ impl Draft {
     fn write_group(&mut self) -> Result<()> {
         let batches = std::mem::take(&mut self.waiting);
         (self.waiting_rows, self.waiting_bytes) = (0, 0);
-        // Columns that are nowhere are not put in order.
-        let present = present(self.table, batches.iter());
-        let parts = batches.iter().map(|batch| project(&present, batch, &mut self.nulls));
-        let parts = parts.collect::<Result<Vec<_>>>()?;
-        let order = order(self.table, &parts)?;
-        let parts: Vec<_> = parts.iter().collect();
-        for places in order.chunks(CHUNK) {
-            let chunk = interleave_record_batch(&parts, places)?;
-            self.writer.write(&project(self.table.schema(), &chunk, &mut self.nulls)?)?;
+        let group = Group::new(self.table, &batches);
+        let order = order(self.table, &group)?;
+        let leaves = self.writer.schema_descr().columns().to_vec();
+        let mut writers = self.columns.create_column_writers(self.groups)?.into_iter().zip(leaves);
+        let mut out = self.writer.next_row_group()?;
+        let columns = self.table.columns.iter().zip(self.table.schema().fields());
+        for (at, (column, field)) in columns.enumerate() {
+            let flat = group.flat(at)?.taken(&order)?;
+            if let Some((values, keys)) = dictionary(self.table, column, &flat) {
+                let (_, leaf) = writers.next().ok_or_else(|| missing(column.name))?;
+                let (bytes, close) = self.encoder.chunk(&leaf, &values, &keys)?;
+                out.append_column(&bytes, close)?;
+                continue;
+            }
+            let array = flat.array(field.data_type(), order.len())?;
+            for leaf in compute_leaves(field, &array)? {
+                let (mut writer, _) = writers.next().ok_or_else(|| missing(column.name))?;
+                writer.write(&leaf)?;
+                writer.close()?.append_to_row_group(&mut out)?;
+            }
         }
-        Ok(self.writer.flush()?)
+        out.close()?;
+        self.groups += 1;
+        Ok(())
     }
 
     /// Completes the segment and gives it its name: from then on readers see it, and it is there after a loss of power.
@@ -145,8 +177,11 @@ pub(crate) fn sync_directory(path: &Path) -> Result<()> {
 pub(crate) fn times<'b>(table: &Table, batch: &'b RecordBatch) -> Result<&'b [i64]> {
     let column = batch.column_by_name(table.time).filter(|column| column.null_count() == 0);
     let times = column.and_then(|column| column.as_primitive_opt::<TimestampNanosecondType>());
-    let missing = || arrow_schema::ArrowError::SchemaError(format!("{} is missing", table.time));
-    Ok(times.ok_or_else(missing).map_err(Error::Arrow)?.values())
+    Ok(times.ok_or_else(|| missing(table.time))?.values())
+}
+
+fn missing(column: &str) -> Error {
+    Error::Arrow(ArrowError::SchemaError(format!("{column} is missing")))
 }
 
 /// The parts of a batch, by day; most batches are of one.
@@ -166,8 +201,49 @@ pub(crate) fn by_day(table: &Table, batch: &RecordBatch) -> Result<Vec<(jiff::ci
     days.into_iter().map(part).collect()
 }
 
+/// The distinct values of a column and which of them each row has, where that is short.
+fn dictionary<'f>(
+    table: &Table,
+    column: &Column,
+    flat: &'f Flat<'_>,
+) -> Option<(Values<'f>, Cow<'f, [u32]>)> {
+    let most = match column.kind {
+        Kind::Time => TIMES,
+        Kind::Number if is_unlike(table, column) => FEW,
+        _ => DICTIONARY / 8,
+    };
+    match flat {
+        Flat::Texts(texts) => {
+            let bytes: usize = texts.values.iter().map(|text| text.len()).sum();
+            let values = (bytes <= DICTIONARY).then(|| Values::Texts(texts.values.clone()))?;
+            Some((values, Cow::Borrowed(&texts.keys)))
+        }
+        Flat::Coded(coded) if column.kind == Kind::Number => {
+            let values = (coded.values.len() <= most).then(|| Values::Numbers(coded.values.clone()))?;
+            Some((values, Cow::Borrowed(&coded.keys)))
+        }
+        Flat::Numbers(numbers) if matches!(column.kind, Kind::Number | Kind::Time) => {
+            let Coded { values, keys } = numbers.coded(most)?;
+            let values = match column.kind {
+                Kind::Time => Values::Times(values.into_iter().map(|time| time as i64).collect()),
+                _ => Values::Numbers(values),
+            };
+            Some((values, Cow::Owned(keys)))
+        }
+        _ => None,
+    }
+}
+
+/// Whether few rows have the same: what is measured is seldom twice the same; times are, where they are those of the
+/// kernel's tick.
+fn is_unlike(table: &Table, column: &Column) -> bool {
+    let Layout { unlike, ticks, .. } = table.layout;
+    let is_measured = matches!(column.unit, Unit::Nanoseconds | Unit::Bytes) && !ticks.contains(&column.name);
+    is_measured || unlike.contains(&column.name)
+}
+
 fn properties(table: &Table) -> WriterProperties {
-    let Layout { sought, unlike, near, ticks, .. } = table.layout;
+    let Layout { sought, near, .. } = table.layout;
     let mut properties = WriterProperties::builder()
         .set_created_by(concat!("weir ", env!("CARGO_PKG_VERSION")).into())
         .set_compression(Compression::ZSTD(ZstdLevel::default()))
@@ -175,9 +251,6 @@ fn properties(table: &Table) -> WriterProperties {
         .set_statistics_enabled(EnabledStatistics::Chunk);
     for column in &table.columns {
         let path = || ColumnPath::from(column.name);
-        // What is measured is seldom twice the same; times are, where they are those of the kernel's tick.
-        let is_measured =
-            matches!(column.unit, Unit::Nanoseconds | Unit::Bytes) && !ticks.contains(&column.name);
         let encoding = match column.kind {
             Kind::Time | Kind::Number => Encoding::DELTA_BINARY_PACKED,
             _ if near.contains(&column.name) => Encoding::DELTA_BYTE_ARRAY,
@@ -186,10 +259,8 @@ fn properties(table: &Table) -> WriterProperties {
         if matches!(column.kind, Kind::Time | Kind::Number | Kind::Text | Kind::Address) {
             properties = properties
                 .set_column_encoding(path(), encoding)
-                .set_column_dictionary_enabled(path(), !is_measured && !unlike.contains(&column.name));
-        }
-        if column.kind == Kind::Time {
-            properties = properties.set_column_dictionary_page_size_limit(path(), TIMES);
+                // What has one is written by ours.
+                .set_column_dictionary_enabled(path(), false);
         }
         if column.kind == Kind::Time || sought.contains(&column.name) {
             properties = properties.set_column_statistics_enabled(path(), EnabledStatistics::Page);
@@ -197,7 +268,7 @@ fn properties(table: &Table) -> WriterProperties {
         if sought.contains(&column.name) {
             properties = properties
                 .set_column_bloom_filter_enabled(path(), true)
-                .set_column_bloom_filter_fpp(path(), 0.01)
+                .set_column_bloom_filter_fpp(path(), FALSE_POSITIVES)
                 .set_column_bloom_filter_max_ndv(path(), GROUP_ROWS as u64);
         }
     }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 use weir_record::{Addresses, Direction, FlowKey, FlowRecord, Interface, InterfaceKind};
-use weir_store::{FlowRows, Keeper, Opened, Question, Retention, Store, Table, Writer, flow_records};
+use weir_store::{Keeper, Opened, Question, Retention, Store, Table, Writer, flow_batch, flow_records};
 
 /// Noon of a day that is not over: 2100-01-01.
 pub const NOON: u64 = 4_102_488_000_000_000_000;
@@ -20,7 +20,6 @@ pub struct Written {
     pub writer: Writer,
     pub remarks: Vec<String>,
     pub told: Receiver<String>,
-    rows: FlowRows,
     // The last to go: the directory is free then.
     _keeper: Keeper,
 }
@@ -44,19 +43,19 @@ impl Written {
         let tell = Box::new(move |line| drop(tell.send(line)));
         let opened = Keeper::open(directory, tables, retention, tell).expect("a store");
         let Opened { mut writers, remarks, keeper } = opened;
-        Self { writer: writers.remove(0), remarks, told, rows: FlowRows::default(), _keeper: keeper }
+        Self { writer: writers.remove(0), remarks, told, _keeper: keeper }
     }
 
     /// Lets go of the directory; all that there was to say.
     pub fn close(self) -> Vec<String> {
-        let Self { writer, remarks, told, rows: _, _keeper: keeper } = self;
+        let Self { writer, remarks, told, _keeper: keeper } = self;
         drop((writer, keeper));
         remarks.into_iter().chain(told).collect()
     }
 
     /// Adds records that last.
     pub fn add(&mut self, records: &[FlowRecord]) {
-        let batch = self.rows.batch(records).expect("a batch");
+        let batch = flow_batch(records).expect("a batch");
         self.writer.append(batch).expect("appended");
         self.writer.commit().expect("committed");
     }

@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail, ensure};
 use std::path::Path;
 use std::process::Command;
 use std::time::Instant;
-use weir_store::{FlowRows, Keeper, Opened, Retention};
+use weir_store::{Keeper, Opened, Retention, flow_batch};
 
 /// A day that is over, from its beginning.
 const DAY: u64 = 1_794_960_000_000_000_000;
@@ -82,13 +82,13 @@ fn fill(directory: &Path, a_minute: u64) -> Result<String> {
     let Opened { mut writers, keeper, .. } =
         Keeper::open(directory, tables, Retention::default(), Box::new(drop))?;
     let writer = writers.first_mut().context("a table has a writer")?;
-    let (mut made, mut rows) = (Records::new(), FlowRows::default());
+    let mut made = Records::new();
     let mut address = String::new();
     for minute in 0..MINUTES {
         let records = made.make(usize::try_from(a_minute)?, DAY + minute * MINUTE);
         address =
             records.last().and_then(|one| one.key.addresses()).map_or(address, |(one, _)| one.to_string());
-        writer.append(rows.batch(&records)?)?;
+        writer.append(flow_batch(&records)?)?;
         if minute % TOGETHER == TOGETHER - 1 {
             writer.commit()?;
             writer.write_segment()?;

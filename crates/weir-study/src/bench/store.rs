@@ -11,25 +11,25 @@ use records::Records;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
-use weir_record::FlowRecord;
-use weir_store::{FlowRows, Keeper, Opened, Question, Retention, Store};
+use weir_store::{Keeper, Opened, Question, Retention, Store, flow_batch};
 
 /// Records in a batch, as the agent sends them.
 const BATCH: usize = 2048;
 /// Batches that are made to last at once, as a busy agent's are.
 const TOGETHER: usize = 32;
+/// Records that end in a second.
+const A_SECOND: usize = 50_000;
 /// Noon of a day that is over.
 const NOON: u64 = 1_795_003_200_000_000_000;
 
 /// Writes the same records again and again, each time into a directory of its own.
 pub fn run(effort: Effort, report: &mut Report) -> Result<()> {
     let seconds = if effort.rounds > 3 { 20 } else { 4 };
-    let batches = batches(seconds);
-    let records: usize = batches.iter().map(Vec::len).sum();
+    let records = seconds * A_SECOND;
     let (mut rates, mut busy, mut sizes, mut scans) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for _ in 0..effort.rounds.min(5) {
         let directory = Directory::new()?;
-        let taken = ingest(&directory.0, &batches)?;
+        let taken = ingest(&directory.0, seconds)?;
         rates.push(records as f64 / taken.elapsed.as_secs_f64() / 1000.0);
         busy.push(records as f64 / taken.cpu.as_secs_f64() / 1000.0);
         sizes.push(bytes(&directory.0.join("flows"))? as f64 / records as f64);
@@ -58,36 +58,47 @@ pub fn run(effort: Effort, report: &mut Report) -> Result<()> {
     Ok(())
 }
 
-/// 50 000 records a second, in batches.
-fn batches(seconds: u64) -> Vec<Vec<FlowRecord>> {
-    let mut made = Records::new();
-    let second = |second: u64| made.make(50_000, NOON + second * 1_000_000_000);
-    let all: Vec<_> = (0..seconds).flat_map(second).collect();
-    all.chunks(BATCH).map(<[FlowRecord]>::to_vec).collect()
-}
-
 /// How long it took.
+#[derive(Default)]
 struct Taken {
     elapsed: Duration,
     /// Of that, what the thread that takes them in was at work.
     cpu: Duration,
 }
 
-fn ingest(directory: &Path, batches: &[Vec<FlowRecord>]) -> Result<Taken> {
+impl Taken {
+    /// Adds the time that this takes.
+    fn during<T>(&mut self, work: impl FnOnce() -> weir_store::Result<T>) -> Result<T> {
+        let (start, cpu) = (Instant::now(), thread_time()?);
+        let done = work()?;
+        self.elapsed += start.elapsed();
+        self.cpu += thread_time()? - cpu;
+        Ok(done)
+    }
+}
+
+/// Takes in what ends in so many seconds. Records are made batch by batch between what is measured: an agent's are just
+/// made, too, when they come to the history, and not among a million others that no cache holds.
+fn ingest(directory: &Path, seconds: usize) -> Result<Taken> {
     let tables = vec![weir_store::Table::flows()];
     let Opened { mut writers, keeper, .. } =
         Keeper::open(directory, tables, Retention::default(), Box::new(drop))?;
     let writer = writers.first_mut().context("a table has a writer")?;
-    let mut rows = FlowRows::default();
-    let (start, cpu) = (Instant::now(), thread_time()?);
-    for together in batches.chunks(TOGETHER) {
-        for batch in together {
-            writer.append(rows.batch(batch)?)?;
+    let (mut made, mut taken, mut batches) = (Records::new(), Taken::default(), 0);
+    for second in 0..seconds {
+        let time = NOON + second as u64 * 1_000_000_000;
+        let mut left = A_SECOND;
+        while left > 0 {
+            let records = made.make(left.min(BATCH), time);
+            left -= records.len();
+            taken.during(|| writer.append(flow_batch(&records)?))?;
+            batches += 1;
+            if batches % TOGETHER == 0 {
+                taken.during(|| writer.commit())?;
+            }
         }
-        writer.commit()?;
     }
-    writer.write_segment()?;
-    let taken = Taken { elapsed: start.elapsed(), cpu: thread_time()? - cpu };
+    taken.during(|| writer.write_segment())?;
     drop(keeper);
     Ok(taken)
 }

@@ -7,7 +7,7 @@ use arrow_array::{Array, ArrayRef, RecordBatch};
 use std::borrow::Cow;
 use std::collections::HashMap;
 use weir_record::{Field, Kind, Value};
-use weir_store::{FlowRows, value};
+use weir_store::{Table, flow_rows, value};
 
 /// Groups at most, about 200 bytes each.
 const MOST: usize = 1_000_000;
@@ -109,8 +109,8 @@ pub type Groups = Vec<(Vec<Cell>, Sum)>;
 /// There are more groups than fit.
 pub fn sum(asked: &Asked, sources: &mut Sources) -> Result<Groups, String> {
     let mut sums = Sums::new(&asked.groups);
-    let open: Vec<_> = asked.open(sources).cloned().collect();
-    let open = FlowRows::default().batch(&open).map_err(|error| error.to_string())?;
+    let open: Vec<_> = asked.open(sources).collect();
+    let open = flow_rows(Table::flows().schema(), &open).map_err(|error| error.to_string())?;
     sources.read(asked.question(), |batch| sums.add(batch, State::Kept))?;
     sums.add(&open, State::Open)?;
     Ok(sums.groups())
@@ -269,7 +269,7 @@ mod tests {
         fn nothing_is_lost_in_groups(records in prop::collection::vec(generate::records(), 1..20)) {
             let columns = ["protocol", "port", "vlan", "direction"].map(|name| Column::named(name).expect(name));
             let mut sums = Sums::new(&columns);
-            let batch = FlowRows::default().batch(&records).expect("a batch");
+            let batch = flow_rows(Table::flows().schema(), &records.iter().collect::<Vec<_>>()).expect("a batch");
             prop_assert_eq!(sums.add(&batch, State::Kept), Ok(()));
             let mut total = Sum::default();
             let groups = sums.groups();

@@ -5,7 +5,7 @@ use anyhow::{Result, anyhow};
 use std::io;
 use std::path::Path;
 use weir_record::FlowRecord;
-use weir_store::{Error, FlowRows, Keeper, Opened, Retention, Table, WhenFull, Writer};
+use weir_store::{Error, Keeper, Opened, Retention, Table, WhenFull, Writer, flow_batch};
 
 /// Records that become a batch of columns.
 const BATCH: usize = 16_384;
@@ -14,7 +14,6 @@ const BATCH: usize = 16_384;
 /// to make room.
 pub struct Kept {
     writer: Writer,
-    rows: FlowRows,
     waiting: Vec<FlowRecord>,
     // Dropped last: the directory is free then.
     _keeper: Keeper,
@@ -31,7 +30,7 @@ impl Kept {
         let Opened { mut writers, remarks, keeper } = opened.map_err(refused)?;
         remarks.iter().for_each(|remark| say(remark));
         let writer = writers.pop().ok_or_else(|| anyhow!("the history has no table of flows"))?;
-        Ok(Self { writer, rows: FlowRows::default(), waiting: Vec::new(), _keeper: keeper })
+        Ok(Self { writer, waiting: Vec::new(), _keeper: keeper })
     }
 
     /// Takes a record.
@@ -42,7 +41,7 @@ impl Kept {
 
     /// Makes what was taken last.
     pub fn write(&mut self) -> io::Result<()> {
-        let batch = self.rows.batch(&self.waiting).map_err(io::Error::other)?;
+        let batch = flow_batch(&self.waiting).map_err(io::Error::other)?;
         self.waiting.clear();
         self.writer.append(batch).and_then(|()| self.writer.commit()).map_err(io::Error::other)
     }

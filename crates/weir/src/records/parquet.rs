@@ -6,12 +6,12 @@ use ::parquet::basic::{Compression, ZstdLevel};
 use ::parquet::errors::ParquetError;
 use ::parquet::file::properties::WriterProperties;
 use anyhow::{Result, bail};
-use arrow_array::{RecordBatch, new_null_array};
+use arrow_array::RecordBatch;
 use arrow_schema::{Schema, SchemaRef};
 use std::io::{self, Write};
 use std::sync::Arc;
 use weir_record::FlowRecord;
-use weir_store::{FlowRows, Table};
+use weir_store::{Table, flow_rows};
 
 /// Rows in a row group: what is held in memory.
 const GROUP: usize = 131_072;
@@ -27,7 +27,6 @@ pub fn fit(fields: &[Column]) -> Result<(), String> {
 /// Written as it goes, a row group at a time.
 pub struct File<W: Write + Send> {
     schema: SchemaRef,
-    rows: FlowRows,
     /// None once it has ended.
     out: Option<ArrowWriter<W>>,
 }
@@ -45,18 +44,12 @@ impl<W: Write + Send> File<W> {
             .set_max_row_group_row_count(Some(GROUP))
             .build();
         let out = ArrowWriter::try_new(out, Arc::clone(&schema), Some(properties))?;
-        Ok(Self { schema, rows: FlowRows::default(), out: Some(out) })
+        Ok(Self { schema, out: Some(out) })
     }
 
     fn batch(&mut self, rows: &[Row]) -> Result<RecordBatch> {
-        let records: Vec<FlowRecord> = rows.iter().map(|row| row.record.clone()).collect();
-        let batch = self.rows.batch(&records)?;
-        let column = |field: &Arc<arrow_schema::Field>| match batch.column_by_name(field.name()) {
-            Some(column) => Arc::clone(column),
-            None => new_null_array(field.data_type(), records.len()),
-        };
-        let columns = self.schema.fields().iter().map(column).collect();
-        Ok(RecordBatch::try_new(Arc::clone(&self.schema), columns)?)
+        let records: Vec<&FlowRecord> = rows.iter().map(|row| &row.record).collect();
+        Ok(flow_rows(&self.schema, &records)?)
     }
 }
 

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 use weir_agent::{Books, Closing, Outlet, Sink};
 use weir_record::{EventKind, FlowRecord};
-use weir_store::{FlowRows, Keeper, Opened, Retention, Table, WhenFull, Writer};
+use weir_store::{Keeper, Opened, Retention, Table, WhenFull, Writer, flow_batch};
 use windows::Windows;
 
 /// The store's directory, opened, and what it says later.
@@ -56,7 +56,6 @@ impl Beside {
 
 struct Kept {
     writer: Writer,
-    rows: FlowRows,
     // Dropped last: the directory is free then.
     _keeper: Arc<Keeper>,
 }
@@ -122,7 +121,7 @@ fn open_in(directory: &Path, arguments: &Arguments) -> Result<OpenedHistory> {
         (!kinds.is_empty()).then(|| Wanted { settings: settings(arguments.clone()), kinds: kinds.clone() });
     let (diary, said) = Diary::begin(writers, wanted, Arc::clone(&keeper), tell)?;
     remarks.extend(said);
-    let kept = Kept { writer, rows: FlowRows::default(), _keeper: keeper };
+    let kept = Kept { writer, _keeper: keeper };
     let beside = Beside { diary, windows: Windows::new() };
     let history = Some(History { kept, told, beside });
     Ok(OpenedHistory { history, directory: Some(directory.to_path_buf()), remarks })
@@ -169,7 +168,7 @@ impl Sink for Kept {
     }
 
     fn write(&mut self, records: &[FlowRecord]) -> io::Result<()> {
-        let batch = self.rows.batch(records).map_err(io::Error::other)?;
+        let batch = flow_batch(records).map_err(io::Error::other)?;
         self.writer.append(batch).map_err(io::Error::other)
     }
 
