@@ -53,8 +53,8 @@ pub struct Layout {
     pub sought: &'static [&'static str],
     /// Columns in which hardly a value is there twice: a dictionary would be longer than what it stands for.
     pub unlike: &'static [&'static str],
-    /// Columns of text of which most is as in the row before.
-    pub near: &'static [&'static str],
+    /// Columns of ids that are numbers in a row: of those only the last digits differ.
+    pub ids: &'static [&'static str],
     /// Columns of lengths of time in the kernel's ticks, which are often the same.
     pub ticks: &'static [&'static str],
     /// Rows of a row group that have the same here lie together.
@@ -81,7 +81,7 @@ static FLOWS: LazyLock<Table> = LazyLock::new(|| {
     let layout = Layout {
         sought: &["source_address", "destination_address", "source_port", "destination_port"],
         unlike: &["flow_id", "source_port"],
-        near: &["flow_id"],
+        ids: &["flow_id"],
         ticks: &[
             "source_tcp_busy_time",
             "destination_tcp_busy_time",

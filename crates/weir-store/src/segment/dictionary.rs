@@ -8,6 +8,7 @@
 //! the Parquet format, "Dictionary Encoding", and the main page's "Column chunks".
 
 mod chunk;
+mod ids;
 mod pages;
 #[cfg(test)]
 mod tests;
@@ -135,33 +136,38 @@ impl Encoder {
         let rows = keys.chunks(self.properties.data_page_row_count_limit().max(1));
         let data = rows.map(|keys| pages.page(keys)).collect::<Result<Vec<_>>>()?;
         let values = pages.values();
-        let (bytes, dictionary, pages) = self.write(&values, data)?;
+        let (bytes, dictionary, pages) = self.write(Some(&values), data)?;
         let chunk = Chunk { column, properties: &self.properties, values, dictionary, pages };
         Ok((bytes, chunk.close()?))
     }
 
-    /// All pages one after another, and where they are. The dictionary is first, though it is made last.
+    /// All pages one after another, and where they are. A dictionary is first, though it is made last.
     fn write<'v>(
         &mut self,
-        values: &[Value<'_>],
+        values: Option<&[Value<'_>]>,
         pages: Vec<Page<'v>>,
-    ) -> Result<(Bytes, PageWriteSpec, Placed<'v>)> {
+    ) -> Result<(Bytes, Option<PageWriteSpec>, Placed<'v>)> {
         let mut file = TrackedWrite::new(Vec::new());
         let mut writer = SerializedPageWriter::new(&mut file);
-        let mut plain = Vec::new();
-        values.iter().for_each(|value| value.put(&mut plain));
-        let dictionary = page::Page::DictionaryPage {
-            buf: self.compressed(&plain)?,
-            num_values: values.len() as u32,
-            encoding: Encoding::PLAIN,
-            is_sorted: false,
-        };
-        let dictionary = writer.write_page(CompressedPage::new(dictionary, plain.len()))?;
+        let mut dictionary = None;
+        if let Some(values) = values {
+            let mut plain = Vec::new();
+            values.iter().for_each(|value| value.put(&mut plain));
+            let page = page::Page::DictionaryPage {
+                buf: self.compressed(&plain)?,
+                num_values: values.len() as u32,
+                encoding: Encoding::PLAIN,
+                is_sorted: false,
+            };
+            dictionary = Some(writer.write_page(CompressedPage::new(page, plain.len()))?);
+        }
+        let encoding =
+            if dictionary.is_some() { Encoding::RLE_DICTIONARY } else { Encoding::DELTA_BYTE_ARRAY };
         let write = |page: Page<'v>| {
             let data = page::Page::DataPage {
                 buf: self.compressed(&page.body)?,
                 num_values: page.rows as u32,
-                encoding: Encoding::RLE_DICTIONARY,
+                encoding,
                 def_level_encoding: Encoding::RLE,
                 rep_level_encoding: Encoding::RLE,
                 statistics: None,

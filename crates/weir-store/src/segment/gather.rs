@@ -2,7 +2,7 @@
 //! fits the cache, and there is no second copy of all of them.
 
 use super::dictionary::NONE;
-use crate::compact::{ids, sets, widened};
+use crate::compact::{hex, ids, sets, widened};
 use crate::table::{Column, Table};
 use crate::{Error, Result};
 use arrow_array::cast::AsArray;
@@ -84,7 +84,13 @@ impl<'b> Group<'b> {
         };
         let parts = || self.batches.iter().zip(&self.places).map(part);
         let Some(first) = parts().find_map(|(part, _)| part) else { return Ok(Flat::Nothing) };
-        match self.table.columns[at].kind {
+        let column = &self.table.columns[at];
+        if self.table.layout.ids.contains(&column.name)
+            && let Some(ids) = ids_of(parts())
+        {
+            return Ok(Flat::Numbers(ids));
+        }
+        match column.kind {
             Kind::Flag | Kind::Bits | Kind::Observations if !first.data_type().is_primitive() => {
                 let kind = first.data_type();
                 let part = |(part, rows): (Option<&ArrayRef>, usize)| match part {
@@ -115,6 +121,31 @@ impl<'b> Group<'b> {
             }
         }
     }
+}
+
+/// Ids, be they numbers or written out; none where there is anything else among them.
+fn ids_of<'b>(parts: impl Iterator<Item = (Option<&'b ArrayRef>, usize)>) -> Option<Numbers> {
+    let mut ids = Vec::new();
+    for (part, rows) in parts {
+        match part {
+            None => ids.extend(std::iter::repeat_n(None, rows)),
+            Some(part) => match part.as_string_opt::<i32>() {
+                None => ids.extend(widened(part)?.iter()),
+                Some(texts) => {
+                    for text in texts {
+                        let Some(text) = text else {
+                            ids.push(None);
+                            continue;
+                        };
+                        let id = u64::from_str_radix(text, 16).ok()?;
+                        (hex(id, &mut [0; 16]) == text).then(|| ids.push(Some(id)))?;
+                    }
+                }
+            },
+        }
+    }
+    let nulls = NullBuffer::new(BooleanBuffer::collect_bool(ids.len(), |row| ids[row].is_some()));
+    Some(Numbers { values: ids.into_iter().map(Option::unwrap_or_default).collect(), nulls: Some(nulls) })
 }
 
 /// Names are compared once for all columns, and not for each of them: most batches have them in the table's order.
@@ -255,6 +286,12 @@ impl Texts<'_> {
 }
 
 impl Numbers {
+    /// Each, where there is one.
+    pub fn each(&self) -> Vec<Option<u64>> {
+        let there = |row| self.nulls.as_ref().is_none_or(|nulls| nulls.is_valid(row));
+        self.values.iter().enumerate().map(|(row, value)| there(row).then_some(*value)).collect()
+    }
+
     /// Each number once, and which of them the rows have; none where there are more than so many.
     pub fn coded(&self, most: usize) -> Option<Coded> {
         let (mut distinct, mut known) = (Vec::new(), HashMap::new());

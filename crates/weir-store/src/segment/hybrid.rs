@@ -55,7 +55,7 @@ fn put_packed(numbers: &[u32], width: u32, out: &mut Vec<u8>) {
 }
 
 /// Eight numbers, from the lowest bit of the first byte on: two make a pair, two pairs a half of at most 128 bits.
-fn pack(group: &[u32; GROUP], width: u32) -> [u8; 32] {
+pub(super) fn pack(group: &[u32; GROUP], width: u32) -> [u8; 32] {
     let [a, b, c, d, e, f, g, h] = group.map(u64::from);
     let pair = |first: u64, second: u64| u128::from(first | second << width);
     let half = |first: u128, second: u128| first | second << (2 * width);
@@ -85,7 +85,7 @@ fn is_all(number: u32, group: &[u32; GROUP]) -> bool {
 }
 
 /// Seven bits to a byte, the lowest first; all but the last have the eighth set.
-fn put_header(mut header: u64, out: &mut Vec<u8>) {
+pub(super) fn put_header(mut header: u64, out: &mut Vec<u8>) {
     while header > 0x7f {
         out.push(header as u8 | 0x80);
         header >>= 7;

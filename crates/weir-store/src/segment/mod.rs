@@ -1,6 +1,7 @@
 //! Segments: Parquet files, each whole and never changed.
 
 mod checksum;
+mod delta;
 mod dictionary;
 mod gather;
 mod hybrid;

@@ -113,9 +113,12 @@ impl Draft {
         let columns = self.table.columns.iter().zip(self.table.schema().fields());
         for (at, (column, field)) in columns.enumerate() {
             let flat = group.flat(at)?.taken(&order)?;
-            if let Some((values, keys)) = dictionary(self.table, column, &flat) {
+            if let Some(known) = known(self.table, column, &flat) {
                 let (_, leaf) = writers.next().ok_or_else(|| missing(column.name))?;
-                let (bytes, close) = self.encoder.chunk(&leaf, &values, &keys)?;
+                let (bytes, close) = match known {
+                    Known::Dictionary(values, keys) => self.encoder.chunk(&leaf, &values, &keys)?,
+                    Known::Ids(ids) => self.encoder.ids(&leaf, &ids)?,
+                };
                 out.append_column(&bytes, close)?;
                 continue;
             }
@@ -201,6 +204,22 @@ pub(crate) fn by_day(table: &Table, batch: &RecordBatch) -> Result<Vec<(jiff::ci
     days.into_iter().map(part).collect()
 }
 
+/// A column of which more is known than the library would see.
+enum Known<'f> {
+    /// The distinct values, and which of them each row has.
+    Dictionary(Values<'f>, Cow<'f, [u32]>),
+    /// Ids in a row.
+    Ids(Vec<Option<u64>>),
+}
+
+/// What is known of a column, if anything.
+fn known<'f>(table: &Table, column: &Column, flat: &'f Flat<'_>) -> Option<Known<'f>> {
+    match flat {
+        Flat::Numbers(numbers) if table.layout.ids.contains(&column.name) => Some(Known::Ids(numbers.each())),
+        _ => dictionary(table, column, flat).map(|(values, keys)| Known::Dictionary(values, keys)),
+    }
+}
+
 /// The distinct values of a column and which of them each row has, where that is short.
 fn dictionary<'f>(
     table: &Table,
@@ -243,7 +262,7 @@ fn is_unlike(table: &Table, column: &Column) -> bool {
 }
 
 fn properties(table: &Table) -> WriterProperties {
-    let Layout { sought, near, .. } = table.layout;
+    let Layout { sought, .. } = table.layout;
     let mut properties = WriterProperties::builder()
         .set_created_by(concat!("weir ", env!("CARGO_PKG_VERSION")).into())
         .set_compression(Compression::ZSTD(ZstdLevel::default()))
@@ -253,7 +272,6 @@ fn properties(table: &Table) -> WriterProperties {
         let path = || ColumnPath::from(column.name);
         let encoding = match column.kind {
             Kind::Time | Kind::Number => Encoding::DELTA_BINARY_PACKED,
-            _ if near.contains(&column.name) => Encoding::DELTA_BYTE_ARRAY,
             _ => Encoding::DELTA_LENGTH_BYTE_ARRAY,
         };
         if matches!(column.kind, Kind::Time | Kind::Number | Kind::Text | Kind::Address) {

@@ -21,9 +21,9 @@ use parquet::schema::types::ColumnDescPtr;
 pub(super) struct Chunk<'c> {
     pub column: &'c ColumnDescPtr,
     pub properties: &'c WriterProperties,
-    /// Its dictionary.
+    /// Its dictionary; none where it has none.
     pub values: Vec<Value<'c>>,
-    pub dictionary: PageWriteSpec,
+    pub dictionary: Option<PageWriteSpec>,
     pub pages: Placed<'c>,
 }
 
@@ -32,7 +32,7 @@ impl Chunk<'_> {
     pub fn close(&self) -> Result<ColumnCloseResult> {
         let written = self.pages.iter().map(|(_, written)| written.bytes_written).sum::<u64>();
         Ok(ColumnCloseResult {
-            bytes_written: self.dictionary.bytes_written + written,
+            bytes_written: self.dictionary.as_ref().map_or(0, |page| page.bytes_written) + written,
             rows_written: self.rows() as u64,
             metadata: self.metadata()?,
             bloom_filter: self.bloom_filter()?,
@@ -43,14 +43,23 @@ impl Chunk<'_> {
 
     /// What the file's end says of it.
     fn metadata(&self) -> Result<ColumnChunkMetaData> {
-        let written = || self.pages.iter().map(|(_, written)| written).chain([&self.dictionary]);
+        let written = || self.pages.iter().map(|(_, written)| written).chain(&self.dictionary);
         let of = |page_type, encoding, count| PageEncodingStats { page_type, encoding, count };
-        let pages = vec![
-            // Arrow's C++ looks for it in front.
-            of(PageType::DICTIONARY_PAGE, Encoding::PLAIN, 1),
-            of(PageType::DATA_PAGE, Encoding::RLE_DICTIONARY, self.pages.len() as i32),
-        ];
-        let encodings = [Encoding::PLAIN, Encoding::RLE, Encoding::RLE_DICTIONARY];
+        let count = self.pages.len() as i32;
+        let (pages, encodings): (_, &[_]) = match self.dictionary {
+            // Arrow's C++ looks for the dictionary in front.
+            Some(_) => (
+                vec![
+                    of(PageType::DICTIONARY_PAGE, Encoding::PLAIN, 1),
+                    of(PageType::DATA_PAGE, Encoding::RLE_DICTIONARY, count),
+                ],
+                &[Encoding::PLAIN, Encoding::RLE, Encoding::RLE_DICTIONARY],
+            ),
+            None => (
+                vec![of(PageType::DATA_PAGE, Encoding::DELTA_BYTE_ARRAY, count)],
+                &[Encoding::RLE, Encoding::DELTA_BYTE_ARRAY],
+            ),
+        };
         let first = self.pages.first().map_or(0, |(_, written)| written.offset);
         let mut chunk = ColumnChunkMetaData::builder(self.column.clone())
             .set_compression(self.properties.compression(self.column.path()))
@@ -59,7 +68,7 @@ impl Chunk<'_> {
             .set_total_compressed_size(written().map(|page| page.compressed_size as i64).sum())
             .set_total_uncompressed_size(written().map(|page| page.uncompressed_size as i64).sum())
             .set_num_values(self.rows() as i64)
-            .set_dictionary_page_offset(Some(self.dictionary.offset as i64))
+            .set_dictionary_page_offset(self.dictionary.as_ref().map(|page| page.offset as i64))
             .set_data_page_offset(first as i64);
         if self.properties.statistics_enabled(self.column.path()) != EnabledStatistics::None {
             let bytes = self.pages.iter().map(|(page, _)| page.bytes as i64).sum();

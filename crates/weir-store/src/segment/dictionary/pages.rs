@@ -158,7 +158,7 @@ fn unknown(key: u32) -> Error {
 }
 
 /// The definition levels of rows: one where there is a value.
-fn levels(keys: &[u32], nulls: usize) -> Vec<u8> {
+pub(super) fn levels(keys: &[u32], nulls: usize) -> Vec<u8> {
     let mut levels = Vec::new();
     if nulls == 0 || nulls == keys.len() {
         hybrid::put_run(u32::from(nulls == 0), keys.len(), 1, &mut levels);

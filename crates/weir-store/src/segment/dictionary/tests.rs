@@ -267,3 +267,60 @@ proptest! {
         check(&batch(&[column]), &properties(page, statistics));
     }
 }
+
+/// As ids are written, which nobody looks for one by one.
+fn properties_of_ids(page: usize) -> WriterPropertiesPtr {
+    let properties = WriterProperties::clone(&properties(page, EnabledStatistics::Chunk)).into_builder();
+    let properties = properties.set_dictionary_enabled(false).set_encoding(Encoding::DELTA_BYTE_ARRAY);
+    Arc::new(properties.set_bloom_filter_enabled(false).build())
+}
+
+/// What is read of a file of these ids, and what is said of them, beside what the other writer says of the same.
+fn of_ids(ids: &[Option<u64>], page: usize) -> (RecordBatch, RecordBatch, [Vec<String>; 2]) {
+    let of: Vec<_> = ids.iter().map(|id| id.map(|id| format!("{id:016x}"))).collect();
+    let batch = batch(&[(texts(of.iter().map(Option::as_deref)), ids.contains(&None))]);
+    let properties = properties_of_ids(page);
+    let writer =
+        ArrowWriter::try_new(Vec::new(), batch.schema(), Some((*properties).clone())).expect("a writer");
+    let (mut file, _) = writer.into_serialized_writer().expect("a file");
+    let mut encoder = Encoder::new(properties.clone()).expect("an encoder");
+    let column = file.schema_descr().column(0);
+    for _ in 0..2 {
+        let mut group = file.next_row_group().expect("a row group");
+        let (bytes, close) = encoder.ids(&column, ids).expect("a chunk");
+        group.append_column(&bytes, close).expect("appended");
+        group.close().expect("closed");
+    }
+    let ours = file.into_inner().expect("a file").into();
+    let theirs = theirs(&batch, &properties);
+    (read(reader(&ours)), read(reader(&theirs)), [said(&ours, 1, 0), said(&theirs, 1, 0)])
+}
+
+#[test]
+fn ids_in_a_row_take_little() {
+    let ids: Vec<_> = (0..50_000_u64).map(|row| 0x4b1d_6a0c_0000_0000 + row * 40_503 % 65_536).collect();
+    let all: Vec<_> = ids.iter().copied().map(Some).collect();
+    let (ours, theirs, [said_of_ours, said_of_theirs]) = of_ids(&all, 20_000);
+    assert!(ours == theirs && said_of_ours == said_of_theirs, "{said_of_ours:#?} {said_of_theirs:#?}");
+    let [column, _] = descriptions();
+    let mut encoder = Encoder::new(properties_of_ids(20_000)).expect("an encoder");
+    let (bytes, _) = encoder.ids(&column, &all).expect("a chunk");
+    // Four digits of each differ: half of their bytes is what they say.
+    assert!(bytes.len() < 50_000 * 9 / 4, "{} bytes", bytes.len());
+    assert!(encoder.ids(&column, &[Some(1), None]).is_err(), "there must be one");
+    assert!(encoder.ids(&descriptions()[1], &all).is_err(), "they are no numbers");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn ids_of_any_kind_are_read_as_they_were(
+        ids in prop::collection::vec(prop::option::weighted(0.8, prop_oneof![0..9_u64, 1_u64 << 40..1 << 41, any::<u64>()]), 1..700),
+        page in 1..300_usize,
+    ) {
+        let (ours, theirs, [said_of_ours, said_of_theirs]) = of_ids(&ids, page);
+        prop_assert_eq!(ours, theirs);
+        prop_assert_eq!(said_of_ours, said_of_theirs);
+    }
+}
