@@ -83,7 +83,8 @@ impl History {
             let mut recent = Recent::default();
             for part in self.snapshot.recent_parts() {
                 let read = part.map_err(|error| error.to_string());
-                match read.and_then(|batch| as_viewed(batch, &self.schema).map_err(|error| error.to_string()))
+                match read
+                    .and_then(|batch| as_viewed(&batch, &self.schema).map_err(|error| error.to_string()))
                 {
                     Ok(batch) => recent.batches.push(batch),
                     Err(trouble) => recent.trouble.push(trouble),

@@ -2,8 +2,8 @@
 //!
 //! - A column in which nothing was ever there is not there: most columns of most batches are so.
 //! - Numbers are as wide as the largest of the batch: most are small, and half of them 0.
-//! - Texts that come again are numbers, too, with a dictionary beside them.
-//! - Ids are the numbers that they are, not the hexadecimal digits, and sets of small numbers are bits.
+//! - Texts of flow records are numbers, too, with a dictionary beside them; their ids are the numbers that they are, not
+//!   the hexadecimal digits, and sets of small numbers are bits. Other tables have few rows.
 
 use crate::{Error, Result};
 use arrow_array::builder::{ListBuilder, StringBuilder, UInt8Builder};

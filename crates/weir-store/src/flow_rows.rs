@@ -47,7 +47,7 @@ const INTERFACE: [&str; 4] = ["interface", "interface_index", "interface_kind", 
 /// the others as short as they can be. Rows are in no order but one in which they take little.
 ///
 /// # Errors
-/// There is more text in a column than Arrow can hold, 2 GiB.
+/// There is more text in a column than Arrow can hold, 2 GiB; a batch is to be far smaller.
 pub fn flow_batch(records: &[FlowRecord]) -> Result<RecordBatch> {
     compact(&alike(records))
 }
@@ -156,5 +156,21 @@ impl Known {
             *recent = (places, *self.all.entry(places).or_insert_with(make));
         }
         recent.1
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use weir_filter::generate;
+
+    proptest! {
+        /// A quiet host's batch is held for minutes, and there are hundreds of them.
+        #[test]
+        fn a_batch_of_one_takes_little(record in generate::records()) {
+            let batch = flow_batch(std::slice::from_ref(&record)).expect("a batch");
+            prop_assert!(batch.get_array_memory_size() < 20_000, "{}", batch.get_array_memory_size());
+        }
     }
 }

@@ -1,6 +1,5 @@
 //! What is in logs and in no segment yet, as readers see it.
 
-use crate::compact::{Nulls, project};
 use crate::recovery::days_of;
 use crate::segment::{Question, Segment, by_day, times, within};
 use crate::table::Table;
@@ -10,7 +9,7 @@ use arrow_array::{BooleanArray, RecordBatch};
 use arrow_select::filter::filter_record_batch;
 use std::path::{Path, PathBuf};
 
-/// Records of logs that no segment stands for, all columns of them.
+/// Records of logs that no segment stands for, as the logs have them: whole they take three times the memory.
 #[derive(Debug, Default)]
 pub(crate) struct Recent {
     parts: Vec<std::result::Result<RecordBatch, Damage>>,
@@ -27,20 +26,20 @@ impl Recent {
     /// Reads these logs. The segments have to be listed after the logs were opened: of a day for which there is one of
     /// the log's number they have all.
     pub fn read(table: &Table, logs: &[Opened], segments: &[Segment]) -> Self {
-        let (mut recent, mut nulls) = (Self::default(), Nulls::default());
+        let mut recent = Self::default();
         for log in logs {
-            let trouble = recent.take(table, log, segments, &mut nulls);
+            let trouble = recent.take(table, log, segments);
             recent.parts.extend(trouble.err().map(|error| Err(Damage::of(&log.path, error))));
         }
         recent
     }
 
-    fn take(&mut self, table: &Table, log: &Opened, segments: &[Segment], nulls: &mut Nulls) -> Result<()> {
+    fn take(&mut self, table: &Table, log: &Opened, segments: &[Segment]) -> Result<()> {
         let found = log.read()?;
         let there = days_of(log.number, segments);
         for batch in &found.batches {
             for (_, part) in by_day(table, batch)?.into_iter().filter(|(day, _)| !there.contains(day)) {
-                self.parts.push(Ok(project(table.schema(), &part, nulls)?));
+                self.parts.push(Ok(part));
             }
         }
         if found.unreadable > 0 {

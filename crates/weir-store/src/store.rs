@@ -5,7 +5,7 @@ use crate::error::On;
 use crate::recent::{self, Recent};
 use crate::segment::{Looked, Name, Question, Segment};
 use crate::table::Table;
-use crate::{Error, Result, wal};
+use crate::{Error, Result, predicate, wal};
 use arrow_array::RecordBatch;
 use arrow_schema::{Schema, SchemaRef};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReader;
@@ -80,12 +80,14 @@ impl Snapshot {
     /// # Errors
     /// A log cannot be read, or is damaged before its end.
     pub fn recent(&self) -> Result<Vec<RecordBatch>> {
-        self.recent_parts().map(|part| part.cloned()).collect()
+        self.recent_parts().collect()
     }
 
     /// The same, with what is wrong in its place: the other logs follow.
-    pub fn recent_parts(&self) -> impl Iterator<Item = Result<&RecordBatch>> {
-        self.logged().parts()
+    pub fn recent_parts(&self) -> impl Iterator<Item = Result<RecordBatch>> {
+        let mut nulls = Nulls::default();
+        let whole = move |part: Result<&RecordBatch>| project(self.table.schema(), part?, &mut nulls);
+        self.logged().parts().map(whole)
     }
 
     fn logged(&self) -> &Recent {
@@ -104,12 +106,17 @@ impl Snapshot {
         let wanted = |name: &str| question.columns.as_ref().is_none_or(|columns| columns.contains(&name));
         let fields = self.table.schema().fields().iter().filter(|field| wanted(field.name()));
         let schema = Arc::new(Schema::new(fields.cloned().collect::<Vec<_>>()));
+        let tested = question.filter.as_deref().map(predicate::columns).unwrap_or_default();
+        let looked_at = |name: &str| wanted(name) || name == self.table.time || tested.contains(name);
+        let fields = self.table.schema().fields().iter().filter(|field| looked_at(field.name()));
+        let looked_at = Arc::new(Schema::new(fields.cloned().collect::<Vec<_>>()));
         let progress = Progress { segments_skipped: skipped, ..Progress::default() };
         let nulls = Nulls::default();
         Scan {
             snapshot: self,
             question,
             schema,
+            looked_at,
             segments: segments.into_iter(),
             open: None,
             recent: 0,
@@ -137,6 +144,8 @@ pub struct Scan<'s> {
     snapshot: &'s Snapshot,
     question: Question,
     schema: SchemaRef,
+    /// The same, and what else decides whether a row matches.
+    looked_at: SchemaRef,
     segments: IntoIter<&'s Segment>,
     open: Option<(&'s Segment, ParquetRecordBatchReader)>,
     /// How many parts of what the logs hold were looked at.
@@ -171,13 +180,14 @@ impl Scan<'_> {
         loop {
             let part = self.snapshot.logged().parts().nth(self.recent)?;
             self.recent += 1;
-            let whole = match part {
+            let looked_at = match part.and_then(|part| project(&self.looked_at, part, &mut self.nulls)) {
                 Ok(batch) => batch,
                 Err(error) => return Some(Err(error)),
             };
-            self.progress.recent += whole.num_rows();
-            let chosen = project(&self.schema, whole, &mut self.nulls)
-                .and_then(|wanted| recent::matching(self.snapshot.table, &self.question, whole, &wanted));
+            self.progress.recent += looked_at.num_rows();
+            let chosen = project(&self.schema, &looked_at, &mut self.nulls).and_then(|wanted| {
+                recent::matching(self.snapshot.table, &self.question, &looked_at, &wanted)
+            });
             if !chosen.as_ref().is_ok_and(|batch| batch.num_rows() == 0) {
                 return Some(chosen);
             }

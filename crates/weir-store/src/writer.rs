@@ -7,6 +7,7 @@ use crate::recovery::publish;
 use crate::table::Table;
 use crate::wal::{self, Log};
 use arrow_array::RecordBatch;
+use arrow_schema::SchemaRef;
 use jiff::civil::Date;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -27,6 +28,8 @@ pub struct Writer {
     directory: PathBuf,
     next_log: u64,
     log: Option<Log>,
+    /// Of the last batch.
+    schema: Option<SchemaRef>,
     /// In the log, but not committed.
     open: Vec<RecordBatch>,
     /// Committed: what the next segment is made of.
@@ -58,6 +61,7 @@ impl Writer {
             directory,
             next_log,
             log: None,
+            schema: None,
             open: Vec::new(),
             held: Vec::new(),
             held_bytes: 0,
@@ -80,9 +84,22 @@ impl Writer {
         {
             return Err(Error::Full { path: self.directory.clone() });
         }
+        let batch = self.alike(batch)?;
         self.log()?.add(&batch)?;
         self.open.push(batch);
         Ok(())
+    }
+
+    /// With the schema of the batch before where that is the same: there may be hundreds, and each is as large as a small
+    /// batch.
+    fn alike(&mut self, batch: RecordBatch) -> Result<RecordBatch> {
+        match &self.schema {
+            Some(schema) if schema == batch.schema_ref() => Ok(batch.with_schema(Arc::clone(schema))?),
+            _ => {
+                self.schema = Some(batch.schema());
+                Ok(batch)
+            }
+        }
     }
 
     fn log(&mut self) -> Result<&mut Log> {

@@ -6,7 +6,7 @@ use crate::compact::narrowed;
 use crate::observations::told;
 use arrow_array::builder::StringBuilder;
 use arrow_array::types::{ArrowDictionaryKeyType, UInt8Type, UInt16Type, UInt32Type};
-use arrow_array::{ArrayRef, DictionaryArray, PrimitiveArray, TimestampNanosecondArray};
+use arrow_array::{Array, ArrayRef, DictionaryArray, PrimitiveArray, TimestampNanosecondArray};
 use arrow_buffer::{BooleanBuffer, NullBuffer};
 use hashbrown::HashMap;
 use std::borrow::Cow;
@@ -18,7 +18,7 @@ use weir_record::{Field, FlowRecord, Id, Kind, Value};
 /// What records have in a field, so many of them; none where none of them has anything.
 ///
 /// # Errors
-/// There is more text than Arrow can hold, 2 GiB.
+/// Arrow does not take what was made.
 pub(super) fn column<'r>(
     field: &Field,
     records: impl Iterator<Item = &'r FlowRecord>,
@@ -132,7 +132,8 @@ impl<'r> Texts<'r> {
             texts: HashMap::new(),
             v4: HashMap::new(),
             v6: HashMap::new(),
-            values: StringBuilder::new(),
+            // What grows is kept for minutes, and most batches are small.
+            values: StringBuilder::with_capacity(0, 0),
             count: 0,
             keys,
             there: There::begin(absent, rows),
@@ -191,7 +192,9 @@ impl<'r> Texts<'r> {
     }
 
     fn finish(mut self) -> Result<ArrayRef> {
-        let values: ArrayRef = Arc::new(self.values.finish());
+        let mut values = self.values.finish();
+        values.shrink_to_fit();
+        let values: ArrayRef = Arc::new(values);
         let (keys, nulls) = (self.keys, self.there.nulls());
         match values.len() {
             ..=0x100 => keyed::<UInt8Type>(keys.into_iter().map(|key| key as u8), nulls, values),

@@ -190,6 +190,10 @@ impl<'b> Texts<'b> {
             return Ok(());
         }
         let dictionary = part.as_any_dictionary_opt().ok_or_else(|| strange(part))?;
+        if dictionary.values().is_empty() {
+            self.keys.extend(std::iter::repeat_n(NONE, rows));
+            return Ok(());
+        }
         let texts = dictionary.values().as_string_opt::<i32>().ok_or_else(|| strange(part))?;
         let keys: Vec<_> = texts.iter().map(|text| enter(&mut self.values, text)).collect();
         let of = dictionary.normalized_keys().into_iter().map(|key| keys.get(key).copied().unwrap_or(NONE));
@@ -329,6 +333,17 @@ impl Numbers {
 }
 
 impl Flat<'_> {
+    /// Whether there is a row without a value.
+    pub fn has_nulls(&self) -> bool {
+        match self {
+            Self::Nothing => true,
+            Self::Texts(texts) => texts.keys.contains(&NONE),
+            Self::Numbers(numbers) => numbers.nulls.as_ref().is_some_and(|nulls| nulls.null_count() > 0),
+            Self::Coded(coded) => coded.keys.contains(&NONE),
+            Self::Other(array) => array.null_count() > 0,
+        }
+    }
+
     /// The array of it, so long, as the table has it.
     pub fn array(self, kind: &DataType, rows: usize) -> Result<ArrayRef> {
         match self {

@@ -30,8 +30,8 @@ use weir_record::{Kind, Unit};
 const GROUP_ROWS: usize = 128 * 1024;
 /// Bytes in memory of a row group at most, before it is encoded.
 const GROUP_BYTES: usize = 64 << 20;
-/// How often a Bloom filter says that something may be there that is not: half as large as those of 0.01, which would
-/// spare a question few row groups more.
+/// How often a Bloom filter says that something may be there that is not. Those of 0.01 are a fourth larger, or twice as
+/// large, since sizes are powers of two; and would spare a question few row groups more.
 const FALSE_POSITIVES: f64 = 0.03;
 /// Bytes in a dictionary at most.
 const DICTIONARY: usize = 1 << 20;
@@ -113,6 +113,10 @@ impl Draft {
         let columns = self.table.columns.iter().zip(self.table.schema().fields());
         for (at, (column, field)) in columns.enumerate() {
             let flat = group.flat(at)?.taken(&order)?;
+            // The library would write what is not there as 0.
+            if !field.is_nullable() && flat.has_nulls() {
+                return Err(missing(column.name));
+            }
             if let Some(known) = known(self.table, column, &flat) {
                 let (_, leaf) = writers.next().ok_or_else(|| missing(column.name))?;
                 let (bytes, close) = match known {
@@ -232,6 +236,7 @@ fn dictionary<'f>(
         _ => DICTIONARY / 8,
     };
     match flat {
+        Flat::Texts(_) if table.layout.unlike.contains(&column.name) => None,
         Flat::Texts(texts) => {
             let bytes: usize = texts.values.iter().map(|text| text.len()).sum();
             let values = (bytes <= DICTIONARY).then(|| Values::Texts(texts.values.clone()))?;

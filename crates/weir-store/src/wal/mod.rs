@@ -17,7 +17,9 @@ use std::path::{Path, PathBuf};
 
 /// Where logs lie in a table's directory.
 pub(crate) const DIRECTORY: &str = "log";
-const MAGIC: &[u8; 8] = b"WEIRLOG1";
+const MAGIC: &[u8; 8] = b"WEIRLOG2";
+/// What a log began with whose batches were never compact; read as any.
+const BEFORE: &[u8; 8] = b"WEIRLOG1";
 
 /// A log that is written.
 pub(crate) struct Log {
@@ -141,7 +143,8 @@ impl Opened {
         if bytes.len() < MAGIC.len() {
             return Ok(found);
         }
-        let Some(mut rest) = bytes.strip_prefix(MAGIC.as_slice()) else {
+        let rest = bytes.strip_prefix(MAGIC).or_else(|| bytes.strip_prefix(BEFORE));
+        let Some(mut rest) = rest else {
             let what = "it does not begin as a log does".into();
             return Err(Error::Damaged { path: self.path.clone(), what });
         };
