@@ -6,7 +6,7 @@ use parts::{NOON, SECOND, Written, ask, ids, record, records, segments};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use weir_store::{Error, Keeper, Question, Retention, Table};
+use weir_store::{Error, Keeper, Question, Retention, Table, flow_rows};
 use weir_tests::folder::Folder;
 
 /// A store whose agent went without a word: what it has is in its log.
@@ -41,6 +41,26 @@ fn a_log_becomes_a_segment() {
     assert_eq!(ids(folder.place()), (0..25).collect::<Vec<_>>());
     assert!(store.remarks[0].contains("25 records recovered"), "{:?}", store.remarks);
     assert!(!log.exists());
+}
+
+/// Its batches have all columns, each as long as readers know it, and it begins otherwise.
+#[test]
+fn a_log_of_the_version_before_becomes_a_segment() {
+    let folder = Folder::new("store");
+    let records: Vec<_> = (0..25).map(|id| record(id, NOON + id)).collect();
+    let mut store = Written::open(folder.place());
+    let whole = flow_rows(Table::flows().schema(), &records.iter().collect::<Vec<_>>()).expect("rows");
+    store.writer.append(whole).expect("appended");
+    store.writer.commit().expect("committed");
+    drop(store);
+    let log = folder.place().join("flows/log/1.log");
+    let mut bytes = fs::read(&log).expect("a log");
+    bytes[..8].copy_from_slice(b"WEIRLOG1");
+    fs::write(&log, bytes).expect("a log");
+    assert_eq!(ids(folder.place()), (0..25).collect::<Vec<_>>());
+    let store = Written::open(folder.place());
+    assert!(store.remarks[0].contains("25 records recovered"), "{:?}", store.remarks);
+    assert_eq!(ids(folder.place()), (0..25).collect::<Vec<_>>());
 }
 
 #[test]
