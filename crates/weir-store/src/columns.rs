@@ -113,7 +113,8 @@ impl Growing {
     }
 }
 
-fn written(texts: &mut StringBuilder, text: std::fmt::Arguments<'_>) {
+/// Adds a text that is written into the column.
+pub(crate) fn written(texts: &mut StringBuilder, text: std::fmt::Arguments<'_>) {
     // Writing into memory does not fail.
     let _ = texts.write_fmt(text);
     texts.append_value("");

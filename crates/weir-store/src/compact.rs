@@ -152,7 +152,7 @@ pub(crate) struct Nulls(HashMap<DataType, ArrayRef>);
 
 impl Nulls {
     /// So many.
-    pub fn of(&mut self, kind: &DataType, rows: usize) -> ArrayRef {
+    fn of(&mut self, kind: &DataType, rows: usize) -> ArrayRef {
         let held = self.0.get(kind).filter(|held| held.len() >= rows).cloned();
         let nulls = held.unwrap_or_else(|| {
             let made = new_null_array(kind, rows);

@@ -108,7 +108,7 @@ struct Shared<'r> {
 
 impl<'r> Shared<'r> {
     fn of(records: &[&'r FlowRecord], places: impl Fn(&FlowRecord) -> Places) -> Self {
-        let (mut first, mut known) = (Vec::new(), Known::default());
+        let (mut first, mut known) = (Vec::new(), Keys::default());
         let keys = records.iter().copied().map(|record| {
             let places = Some(places(record)).filter(|places| *places != NOBODY)?;
             Some(known.key(places, || {
@@ -133,7 +133,7 @@ type Places = [usize; 6];
 const NOBODY: Places = [0; 6];
 
 /// Keys by places.
-struct Known {
+struct Keys {
     /// Those that were asked for lately.
     recent: [(Places, u32); RECENT],
     all: HashMap<Places, u32>,
@@ -141,13 +141,13 @@ struct Known {
 
 const RECENT: usize = 64;
 
-impl Default for Known {
+impl Default for Keys {
     fn default() -> Self {
         Self { recent: [(NOBODY, 0); RECENT], all: HashMap::new() }
     }
 }
 
-impl Known {
+impl Keys {
     /// That of these, or what is made for them.
     fn key(&mut self, places: Places, make: impl FnOnce() -> u32) -> u32 {
         let sum = places.iter().fold(0, |sum: usize, place| sum.wrapping_add(*place));

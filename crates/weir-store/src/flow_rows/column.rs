@@ -1,7 +1,7 @@
 //! A column of flow records as it grows.
 
 use crate::Result;
-use crate::columns::Growing;
+use crate::columns::{Growing, written};
 use crate::compact::narrowed;
 use crate::observations::told;
 use arrow_array::builder::StringBuilder;
@@ -10,7 +10,6 @@ use arrow_array::{Array, ArrayRef, DictionaryArray, PrimitiveArray, TimestampNan
 use arrow_buffer::{BooleanBuffer, NullBuffer};
 use hashbrown::HashMap;
 use std::borrow::Cow;
-use std::fmt::Write;
 use std::net::IpAddr;
 use std::sync::Arc;
 use weir_record::{Field, FlowRecord, Id, Kind, Value};
@@ -179,9 +178,7 @@ impl<'r> Texts<'r> {
 
     fn address(&mut self, address: IpAddr) -> u32 {
         let enter = || {
-            // Writing into memory does not fail.
-            let _ = write!(self.values, "{address}");
-            self.values.append_value("");
+            written(&mut self.values, format_args!("{address}"));
             self.count += 1;
             self.count - 1
         };

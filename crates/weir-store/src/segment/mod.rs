@@ -2,7 +2,7 @@
 
 mod checksum;
 mod delta;
-mod dictionary;
+mod encoder;
 mod gather;
 mod hybrid;
 mod name;

@@ -34,23 +34,16 @@ pub(super) fn order(table: &Table, group: &Group<'_>) -> Result<Vec<u32>> {
     Ok(order.into_iter().map(|(_, row)| row).collect())
 }
 
-/// Each row's value as a number, where it has one.
+/// Each row's value as a number, where the column has any.
 fn each(flat: Flat<'_>, mut take: impl FnMut(usize, u64)) {
-    let flat = match flat {
-        Flat::Coded(coded) => Flat::Numbers(coded.numbers()),
-        other => other,
+    let values = match flat {
+        Flat::Numbers(numbers) => numbers.values,
+        Flat::Coded(coded) => coded.numbers().values,
+        // What is not there is a value, too.
+        Flat::Texts(texts) => texts.keys.into_iter().map(|key| u64::from(key.wrapping_add(1))).collect(),
+        Flat::Nothing | Flat::Other(_) => return,
     };
-    match flat {
-        Flat::Numbers(numbers) => {
-            numbers.values.into_iter().enumerate().for_each(|(row, value)| take(row, value))
-        }
-        Flat::Texts(texts) => {
-            // What is not there is a value, too.
-            let values = texts.keys.into_iter().map(|key| u64::from(key.wrapping_add(1)));
-            values.enumerate().for_each(|(row, value)| take(row, value));
-        }
-        Flat::Nothing | Flat::Coded(_) | Flat::Other(_) => {}
-    }
+    values.into_iter().enumerate().for_each(|(row, value)| take(row, value));
 }
 
 /// 64 bits, of those before and a value.

@@ -1,7 +1,7 @@
 //! Writing a segment: whole, or not at all.
 
 use super::checksum::Summed;
-use super::dictionary::{Encoder, Values};
+use super::encoder::{Encoder, Values};
 use super::gather::{Coded, Flat, Group};
 use super::name::{Logs, Name, day_of};
 use super::order::order;
@@ -117,11 +117,11 @@ impl Draft {
             if !field.is_nullable() && flat.has_nulls() {
                 return Err(missing(column.name));
             }
-            if let Some(known) = known(self.table, column, &flat) {
+            if let Some(ours) = ours(self.table, column, &flat) {
                 let (_, leaf) = writers.next().ok_or_else(|| missing(column.name))?;
-                let (bytes, close) = match known {
-                    Known::Dictionary(values, keys) => self.encoder.chunk(&leaf, &values, &keys)?,
-                    Known::Ids(ids) => self.encoder.ids(&leaf, &ids)?,
+                let (bytes, close) = match ours {
+                    Ours::Dictionary(values, keys) => self.encoder.chunk(&leaf, &values, &keys)?,
+                    Ours::Ids(ids) => self.encoder.ids(&leaf, &ids)?,
                 };
                 out.append_column(&bytes, close)?;
                 continue;
@@ -208,8 +208,8 @@ pub(crate) fn by_day(table: &Table, batch: &RecordBatch) -> Result<Vec<(jiff::ci
     days.into_iter().map(part).collect()
 }
 
-/// A column of which more is known than the library would see.
-enum Known<'f> {
+/// A column of which more is known than the library would see: our encoder takes it.
+enum Ours<'f> {
     /// The distinct values, and which of them each row has.
     Dictionary(Values<'f>, Cow<'f, [u32]>),
     /// Ids in a row.
@@ -217,10 +217,10 @@ enum Known<'f> {
 }
 
 /// What is known of a column, if anything.
-fn known<'f>(table: &Table, column: &Column, flat: &'f Flat<'_>) -> Option<Known<'f>> {
+fn ours<'f>(table: &Table, column: &Column, flat: &'f Flat<'_>) -> Option<Ours<'f>> {
     match flat {
-        Flat::Numbers(numbers) if table.layout.ids.contains(&column.name) => Some(Known::Ids(numbers.each())),
-        _ => dictionary(table, column, flat).map(|(values, keys)| Known::Dictionary(values, keys)),
+        Flat::Numbers(numbers) if table.layout.ids.contains(&column.name) => Some(Ours::Ids(numbers.each())),
+        _ => dictionary(table, column, flat).map(|(values, keys)| Ours::Dictionary(values, keys)),
     }
 }
 

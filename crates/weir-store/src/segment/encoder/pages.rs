@@ -112,9 +112,7 @@ impl<'v> Pages<'v> {
     fn body(&self, keys: &[u32], nulls: usize, places: &[u32]) -> Vec<u8> {
         let mut body = Vec::new();
         if self.is_optional {
-            let levels = levels(keys, nulls);
-            body.extend_from_slice(&(levels.len() as u32).to_le_bytes());
-            body.extend_from_slice(&levels);
+            put_levels(keys, nulls, &mut body);
         }
         // Of the places known by now: early pages are narrower.
         let width = hybrid::width(self.dictionary.values.len().saturating_sub(1) as u32);
@@ -157,8 +155,8 @@ fn unknown(key: u32) -> Error {
     ParquetError::General(format!("there is no value {key}")).into()
 }
 
-/// The definition levels of rows: one where there is a value.
-pub(super) fn levels(keys: &[u32], nulls: usize) -> Vec<u8> {
+/// Appends the definition levels of rows, one where there is a value, and before them how long they are.
+pub(super) fn put_levels(keys: &[u32], nulls: usize, out: &mut Vec<u8>) {
     let mut levels = Vec::new();
     if nulls == 0 || nulls == keys.len() {
         hybrid::put_run(u32::from(nulls == 0), keys.len(), 1, &mut levels);
@@ -166,7 +164,8 @@ pub(super) fn levels(keys: &[u32], nulls: usize) -> Vec<u8> {
         let each: Vec<_> = keys.iter().map(|key| u32::from(*key != NONE)).collect();
         hybrid::put(&each, 1, &mut levels);
     }
-    levels
+    out.extend_from_slice(&(levels.len() as u32).to_le_bytes());
+    out.extend_from_slice(&levels);
 }
 
 /// The extremes with one more value.

@@ -4,7 +4,7 @@
 //! That differs from row to row, and to say how long it is takes a byte. Here as much is left out everywhere as all of a
 //! page have in common: then lengths take nothing, and what is left compresses as digits do.
 
-use super::pages::{Page, levels};
+use super::pages::{Page, put_levels};
 use super::{Chunk, Encoder, NONE, Value};
 use crate::Result;
 use crate::compact::hex;
@@ -52,9 +52,7 @@ fn page<'v>(
     let mut body = Vec::new();
     if is_optional {
         let keys: Vec<_> = rows.iter().map(|id| if id.is_some() { 0 } else { NONE }).collect();
-        let levels = levels(&keys, nulls);
-        body.extend_from_slice(&(levels.len() as u32).to_le_bytes());
-        body.extend_from_slice(&levels);
+        put_levels(&keys, nulls, &mut body);
     } else if nulls > 0 {
         return Err(ParquetError::General("a row has no id".into()).into());
     }

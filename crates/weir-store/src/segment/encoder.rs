@@ -1,4 +1,5 @@
-//! A column of a row group whose distinct values are known before it is written.
+//! Columns of a row group of which more is known before they are written than their values: the distinct ones, or that
+//! they are ids in a row (`ids.rs`).
 //!
 //! Parquet's own writer hashes the value of every row to find it in its dictionary, compares it with the smallest and
 //! the largest so far, and adds it to the Bloom filter. Where rows come as places in a list of distinct values, all of
