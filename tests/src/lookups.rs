@@ -46,7 +46,7 @@ fn assert_all(lookups: &[Value], mut left: Times) {
         let port = one["source_port"].as_u64().expect("a port");
         let key = (port, word("dns_question").to_owned(), number_of(word("dns_type")));
         let time = left.remove(&key).unwrap_or_else(|| panic!("not on the wire, or told twice: {one}"));
-        (one["dns_latency"].as_u64().expect("a number") as f64 / 1e9, time)
+        (one["dns_latency"].as_u64().expect("a number") as f64 / 1e6, time)
     });
     assert_times(&told.collect::<Vec<_>>());
     assert!(left.is_empty(), "not told: {left:?}");

@@ -24,11 +24,11 @@ impl Ss {
         self.word(name).map_or(0, |number| number.parse().unwrap_or_else(|_| panic!("{name}: {}", self.0)))
     }
 
-    /// In nanoseconds, of `1.234` milliseconds, or of `20ms`.
+    /// In microseconds, of `1.234` milliseconds, or of `20ms`.
     fn time(&self, name: &str, part: usize) -> u64 {
         let Some(word) = self.word(name) else { return 0 };
         let text = word.split(['/', '(']).nth(part).expect("a part").trim_end_matches("ms");
-        (text.parse::<f64>().unwrap_or_else(|_| panic!("{name}: {}", self.0)) * 1e6).round() as u64
+        (text.parse::<f64>().unwrap_or_else(|_| panic!("{name}: {}", self.0)) * 1e3).round() as u64
     }
 
     /// Segments that were sent again, since the beginning.
@@ -64,7 +64,7 @@ impl Ss {
         for (name, ss_says) in times {
             // ss rounds to microseconds, and to three digits.
             let apart = of(name).abs_diff(ss_says);
-            let rounded = 1_000.max(ss_says / 1000);
+            let rounded = 1.max(ss_says / 1000);
             assert!(apart <= rounded, "{end} {name}: {}, not {ss_says}: {}", of(name), self.0);
         }
     }

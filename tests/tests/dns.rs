@@ -92,7 +92,7 @@ fn root_lookups_are_told_as_tshark_sees_them() {
             assert_eq!(word("destination_process"), "dnsmasq", "{one}");
         }
     }
-    assert!(told[5]["dns_latency"].as_u64() >= Some(DELAY.as_nanos() as u64), "{}", told[5]);
+    assert!(told[5]["dns_latency"].as_u64() >= Some(DELAY.as_micros() as u64), "{}", told[5]);
     sleep(Duration::from_millis(300));
     assert_on_wire(&lookups(&trace, told.len()), wire);
 }
@@ -141,7 +141,7 @@ fn root_silence_is_told_and_retries_are_counted() {
     let [first, second] = &told[..] else { panic!("{told:?}") };
     assert_eq!((first["dns_question"].as_str(), first["dns_retries"].as_u64()), (Some("slow-1"), Some(1)));
     assert_eq!((&first["error"], first["dns_response_code"].as_str()), (&Value::Null, Some("NOERROR")));
-    assert!(first["dns_latency"].as_u64() >= Some(200_000_000), "{first}");
+    assert!(first["dns_latency"].as_u64() >= Some(200_000), "{first}");
     assert_eq!((second["dns_question"].as_str(), second["dns_retries"].as_u64()), (Some("silent"), Some(2)));
     assert_eq!((second["error"].as_str(), &second["dns_response_code"]), (Some("timeout"), &Value::Null));
     assert_eq!(second["source_pid"].as_u64(), Some(std::process::id().into()), "{second}");

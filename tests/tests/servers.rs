@@ -61,7 +61,7 @@ fn assert_handshakes(connections: &BTreeMap<u64, Value>, port: u16, mut wire: Wi
         let [source, destination] =
             ["source", "destination"].map(|end| one[format!("{end}_tcp_handshake_time")].as_u64());
         assert!(destination.is_some(), "{one:#}");
-        (source.expect("there was one") as f64 / 1e9, seconds.parse().expect("a time"))
+        (source.expect("there was one") as f64 / 1e6, seconds.parse().expect("a time"))
     });
     assert_times(&told.collect::<Vec<_>>());
 }

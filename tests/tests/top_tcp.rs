@@ -57,7 +57,7 @@ fn path() -> (Path, Shell) {
     (path, server)
 }
 
-/// Segments and bytes that were sent again, and the longest round-trip time in nanoseconds.
+/// Segments and bytes that were sent again, and the longest round-trip time in microseconds.
 #[derive(Debug, PartialEq)]
 struct Told {
     segments: u64,
@@ -76,7 +76,7 @@ fn by_ss(namespace: &Namespace, port_of: &str) -> Told {
         told.bytes += word("bytes_retrans:").map_or(0, number);
         let rtt = word("rtt:").and_then(|rtt| rtt.split('/').next()).expect("a time");
         let rtt: f64 = rtt.parse().unwrap_or_else(|_| panic!("{said}"));
-        told.rtt = told.rtt.max((rtt * 1e6).round() as u64);
+        told.rtt = told.rtt.max((rtt * 1e3).round() as u64);
     }
     told
 }
@@ -130,7 +130,7 @@ fn root_a_process_has_what_ss_says_of_its_connections() {
     let told = by_weir(row);
     assert_eq!((told.segments, told.bytes), (ss.segments, ss.bytes), "{row}");
     // ss rounds to microseconds.
-    assert!(told.rtt.abs_diff(ss.rtt) <= 1000 && told.rtt > 16_000_000, "{told:?}, not {ss:?}");
+    assert!(told.rtt.abs_diff(ss.rtt) <= 1 && told.rtt > 16_000, "{told:?}, not {ss:?}");
     assert_eq!(told.segments, nstat(&path.near, "TcpRetransSegs"));
     assert!(told.segments > 5, "it was lossy: {told:?}");
     assert_eq!((number(row, "flows"), number(row, "tcp_failures")), (5, 2), "{row}");
@@ -167,7 +167,7 @@ fn root_an_agent_tells_of_what_is_live_and_only_of_what_is_new() {
     assert_eq!(rows.len(), 3, "{rows:?}");
     for row in &rows {
         assert_eq!((number(row, "flows"), by_weir(row).segments, number(row, "tcp_failures")), (1, 0, 0));
-        assert!(by_weir(row).rtt > 16_000_000, "{row}");
+        assert!(by_weir(row).rtt > 16_000, "{row}");
     }
     let terminal = Terminal::open(&path.near);
     terminal.line(&format!("{} top destination --socket {} --sort rtt", binary().display(), socket[1]));
@@ -191,7 +191,7 @@ fn root_a_snapshot_has_what_ss_says_of_a_process() {
     let (path, server) = path();
     let client = python(&path.near, ":", CLIENT, &[FAR]);
     let silent = shell(&path.near, &format!("exec 3<>/dev/udp/{FAR}/5000; echo ready; read")).ready();
-    let ends = [(&path.near, &client, "dport", 16_000_000), (&path.far, &server, "sport", 0)];
+    let ends = [(&path.near, &client, "dport", 16_000), (&path.far, &server, "sport", 0)];
     for (namespace, process, port_of, least) in ends {
         let (rows, ss) = (snapshot(namespace, "processes", &[]), by_ss(namespace, port_of));
         let row = by_weir(row_of(&rows, process));

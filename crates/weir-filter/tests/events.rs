@@ -18,12 +18,11 @@ fn exec() -> Event {
 }
 
 fn connect(error: Option<&'static str>) -> Event {
-    event(Happening::Connect(Connect { error: error.map(Into::into), latency: 3_000_000 }))
+    event(Happening::Connect(Connect { error: error.map(Into::into), latency: 3_000 }))
 }
 
 fn lookup(code: u16) -> Event {
-    let answer =
-        DnsAnswer { code, latency: Some(25_000_000), records: "10.0.0.9".into(), is_truncated: true };
+    let answer = DnsAnswer { code, latency: Some(25_000), records: "10.0.0.9".into(), is_truncated: true };
     let question = "www.example".into();
     event(Happening::Dns(Dns { question, kind: 28, class: 1, retries: 2, answer: Some(answer) }))
 }

@@ -20,7 +20,7 @@ pub struct End {
     pub container: Option<Arc<ContainerDetails>>,
     /// What TCP keeps of the connection there.
     pub tcp: Option<Arc<TcpHealth>>,
-    /// From where the connection is forwarded to this end and back, nanoseconds, as its handshake took.
+    /// From where the connection is forwarded to this end and back, microseconds, as its handshake took.
     pub handshake_rtt: Option<u64>,
 }
 

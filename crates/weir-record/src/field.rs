@@ -20,7 +20,7 @@ pub enum Unit {
     /// Time since the Unix epoch.
     Time,
     /// A length of time.
-    Nanoseconds,
+    Microseconds,
 }
 
 impl Unit {
@@ -31,7 +31,7 @@ impl Unit {
             Self::Packets => "packets",
             Self::Bytes => "bytes",
             Self::Time => "ns since the epoch; RFC 3339 in text",
-            Self::Nanoseconds => "ns",
+            Self::Microseconds => "µs",
         }
     }
 }

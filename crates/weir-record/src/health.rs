@@ -1,6 +1,6 @@
 //! How a TCP connection fares, as the kernel of one end keeps it.
 
-/// What one end of a connection knows of it. Counts are of its whole life; times are in nanoseconds.
+/// What one end of a connection knows of it. Counts are of its whole life; times are in microseconds, as `tcp_info` has them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TcpHealth {
     /// From the segment that asked for the connection to the one that answered.

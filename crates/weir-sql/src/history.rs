@@ -1,6 +1,7 @@
 //! A table of the history as DataFusion asks for it: its segments, and what is in logs.
 
 use crate::segments::{Files, of_segment};
+use crate::versions::Versions;
 use async_trait::async_trait;
 use datafusion::arrow::array::{ArrayRef, BooleanArray, RecordBatch, TimestampNanosecondArray};
 use datafusion::arrow::compute::cast;
@@ -122,7 +123,8 @@ impl History {
         let config = FileScanConfigBuilder::new(ObjectStoreUrl::local_filesystem(), Arc::new(source))
             .with_file_group(FileGroup::new(files))
             .with_projection_indices(projection.cloned())?
-            .with_limit(limit);
+            .with_limit(limit)
+            .with_expr_adapter(Some(Arc::new(Versions(self.table))));
         Ok(DataSourceExec::from_data_source(config.build()))
     }
 }

@@ -13,6 +13,7 @@ mod report;
 mod segments;
 mod statement;
 mod tables;
+mod versions;
 
 pub use datafusion::arrow;
 pub use engine::{Answer, Engine};

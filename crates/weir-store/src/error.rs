@@ -32,6 +32,14 @@ pub enum Error {
         /// What is wrong with it.
         what: String,
     },
+    /// A file of a version of the schema that this program does not know.
+    #[error("{path} is of version {version} of the schema, from a later weir than this one: ask with that one", path = path.display())]
+    Later {
+        /// Which file.
+        path: PathBuf,
+        /// The version.
+        version: u32,
+    },
     /// Values that do not make a batch.
     #[error("cannot arrange records in columns: {0}")]
     Arrow(#[from] arrow_schema::ArrowError),

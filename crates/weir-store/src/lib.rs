@@ -28,6 +28,7 @@ mod rows;
 mod segment;
 mod store;
 mod table;
+mod version;
 mod wal;
 mod writer;
 
@@ -38,5 +39,6 @@ pub use predicate::KEY;
 pub use rows::{Rows, flow_records, value};
 pub use segment::{Logs, Looked, Name, Question, Segment};
 pub use store::{Progress, Scan, Snapshot, Store};
-pub use table::{Column, Layout, SCHEMA_VERSION, Table};
+pub use table::{Column, Layout, Table};
+pub use version::SchemaVersion;
 pub use writer::Writer;

@@ -35,7 +35,7 @@ impl Recent {
     }
 
     fn take(&mut self, table: &Table, log: &Opened, segments: &[Segment]) -> Result<()> {
-        let found = log.read()?;
+        let found = log.read(table)?;
         let there = days_of(log.number, segments);
         for batch in &found.batches {
             for (_, part) in by_day(table, batch)?.into_iter().filter(|(day, _)| !there.contains(day)) {

@@ -114,7 +114,7 @@ impl Recovery<'_> {
 
     fn replay_log(&mut self, log: &wal::Opened, segments: &[Segment]) -> Result<()> {
         let (number, path) = (log.number, &log.path);
-        let found = match log.read() {
+        let found = match log.read(self.table) {
             Ok(found) => found,
             Err(error @ Error::Damaged { .. }) => {
                 self.remarks.push(aside(self.store, path, &error)?);

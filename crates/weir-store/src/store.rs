@@ -3,12 +3,11 @@
 use crate::compact::{Nulls, project};
 use crate::error::On;
 use crate::recent::{self, Recent};
-use crate::segment::{Looked, Name, Question, Segment};
+use crate::segment::{Batches, Looked, Name, Question, Segment};
 use crate::table::Table;
 use crate::{Error, Result, predicate, wal};
 use arrow_array::RecordBatch;
 use arrow_schema::{Schema, SchemaRef};
-use parquet::arrow::arrow_reader::ParquetRecordBatchReader;
 use std::fs::{self, File};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -147,7 +146,7 @@ pub struct Scan<'s> {
     /// The same, and what else decides whether a row matches.
     looked_at: SchemaRef,
     segments: IntoIter<&'s Segment>,
-    open: Option<(&'s Segment, ParquetRecordBatchReader)>,
+    open: Option<(&'s Segment, Batches)>,
     /// How many parts of what the logs hold were looked at.
     recent: usize,
     progress: Progress,

@@ -1,13 +1,10 @@
 //! What a table holds: its name and its columns. The writer and the reader know no more of any table than this.
 
+use crate::version::{self, SchemaVersion};
 use arrow_schema::{DataType, Field as Arrow, Fields, Schema, SchemaRef, TimeUnit};
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock};
 use weir_record::{EventColumn, EventKind, FIELDS, Field, Kind, LedgerWindow, Unit};
-
-/// The version of what columns mean, in every segment. A new column is no new version: it is null in old segments. A
-/// column that means something else, or is of another type, would be one.
-pub const SCHEMA_VERSION: u32 = 1;
 
 /// A column of a table.
 #[derive(Debug, Clone, Copy)]
@@ -154,7 +151,7 @@ impl Table {
             .iter()
             .map(|column| Arrow::new(column.name, arrow_type(column.kind), column.nullable))
             .collect();
-        let version = ("weir.schema_version".to_owned(), SCHEMA_VERSION.to_string());
+        let version = (version::KEY.to_owned(), SchemaVersion::TODAY.number().to_string());
         let metadata = HashMap::from([version, ("weir.table".to_owned(), name.to_owned())]);
         let schema = Arc::new(Schema::new_with_metadata(fields, metadata));
         Self { name, columns, time, layout, span: None, memory: MEMORY, schema }

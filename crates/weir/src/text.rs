@@ -58,7 +58,7 @@ pub fn bit_rate(bytes: u64, time: Duration) -> String {
     if unit == 0 { format!("{value:.0}") } else { format!("{value:.1}{}", UNITS[unit]) }
 }
 
-/// `85 µs`, `3.4 ms`, `1.2 s`: how long something took, at most 8 characters below three hours.
+/// `85.0 µs`, `3.4 ms`, `1.2 s`: how long something took, at most 8 characters below three hours.
 pub fn latency(time: Duration) -> String {
     let nanos = time.as_nanos() as f64;
     match time.as_nanos() {
@@ -69,6 +69,11 @@ pub fn latency(time: Duration) -> String {
         99_950_000..999_500_000 => format!("{:.0} ms", nanos / 1e6),
         _ => format!("{:.1} s", nanos / 1e9),
     }
+}
+
+/// The same of whole microseconds: `85 µs`, `3.4 ms`.
+pub fn micros(count: u64) -> String {
+    if count < 1000 { format!("{count} µs") } else { latency(Duration::from_micros(count)) }
 }
 
 /// `second`, `third`, `4th`.
@@ -100,7 +105,7 @@ pub fn time(time: Duration) -> String {
 pub fn value(value: &Value<'_>, unit: Unit, clock: impl Fn(u64) -> String) -> Option<String> {
     Some(match (value, unit) {
         (Value::Absent, _) => return None,
-        (Value::Number(nanos), Unit::Nanoseconds) => latency(Duration::from_nanos(*nanos)),
+        (Value::Number(count), Unit::Microseconds) => micros(*count),
         (Value::Number(number), Unit::Bytes) => bytes(*number),
         (Value::Number(number), _) => number.to_string(),
         (Value::Text(word), _) => word.clone().into_owned(),
@@ -147,5 +152,6 @@ mod tests {
         let expected =
             ["17 ns", "1.0 µs", "12.3 µs", "123 µs", "999 µs", "1.0 ms", "3.4 ms", "250 ms", "1.2 s"];
         assert_eq!(shown, expected);
+        assert_eq!([0, 7, 999, 1000, 250_000].map(micros), ["0 µs", "7 µs", "999 µs", "1.0 ms", "250 ms"]);
     }
 }

@@ -8,7 +8,7 @@ const BYTES_RETRANS: usize = 208;
 /// What the kernel keeps of a connection at one end, since it began.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Fared {
-    /// Smoothed round-trip time in nanoseconds; none where nothing was answered yet.
+    /// Smoothed round-trip time in microseconds; none where nothing was answered yet.
     pub rtt: Option<u64>,
     /// Segments that this end has sent again.
     pub retransmitted_segments: u64,
@@ -23,7 +23,7 @@ impl Fared {
         let bytes = u64::from_ne_bytes(*info.get(BYTES_RETRANS..)?.first_chunk()?);
         let micros = u64::from(word(RTT)?);
         Some(Self {
-            rtt: (micros > 0).then_some(micros * 1000),
+            rtt: (micros > 0).then_some(micros),
             retransmitted_segments: word(TOTAL_RETRANS)?.into(),
             retransmitted_bytes: bytes,
         })

@@ -188,7 +188,7 @@ mod tests {
             local: SocketAddr::from(([10, 0, 0, 1], 80)),
             remote: Some(SocketAddr::from(([10, 0, 0, 2], 4000))),
             file: Some((99, 7)),
-            fared: Some(Fared { rtt: Some(1_500_000), retransmitted_segments: 3, retransmitted_bytes: 4344 }),
+            fared: Some(Fared { rtt: Some(1_500), retransmitted_segments: 3, retransmitted_bytes: 4344 }),
         };
         let second = Listed { state: SocketState::Listen, remote: None, file: None, fared: None, ..first };
         let both = [connected, bound].concat();

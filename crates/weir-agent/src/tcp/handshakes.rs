@@ -90,7 +90,7 @@ impl Handshakes {
     }
 }
 
-/// In one namespace, in nanoseconds.
+/// In one namespace, in microseconds.
 #[derive(Debug, Clone, Copy)]
 struct Timed {
     netns: u32,
@@ -125,7 +125,8 @@ impl Table {
             local: side(event.client, event.client_port),
             remote: side(event.server, event.server_port),
         };
-        let timed = Timed { netns: event.netns, client: event.client_rtt, server: event.server_rtt };
+        let timed =
+            Timed { netns: event.netns, client: event.client_rtt / 1000, server: event.server_rtt / 1000 };
         let passed = self.rejuvenate(ends);
         passed.retain(|one| one.netns != timed.netns);
         passed.push(timed);
@@ -169,13 +170,13 @@ mod tests {
     const LINGER: Duration = Duration::from_secs(5);
     const SERVER: u16 = 80;
 
-    fn event(netns: u32, port: u16, client_rtt: u64) -> HandshakeEvent {
+    fn event(netns: u32, port: u16, client_micros: u64) -> HandshakeEvent {
         let words = |last: u8| [0, u64::from_ne_bytes([0, 0, 0xff, 0xff, 10, 0, 0, last])];
         HandshakeEvent {
             client: words(1),
             server: words(2),
-            client_rtt,
-            server_rtt: 7,
+            client_rtt: 1000 * client_micros,
+            server_rtt: 7_999,
             netns,
             client_port: port,
             server_port: SERVER,

@@ -27,17 +27,18 @@ const BROKEN_PIPE: u16 = 32;
 
 /// What `look` says, where a jiffy is as long as `tick`.
 pub fn health(look: &TcpLook, tick: Duration) -> TcpHealth {
-    let jiffies = |count: u32| u64::from(count) * tick.as_nanos() as u64;
+    // As tcp_get_info_chrono_stats() has it, whole microseconds of a jiffy of 1/300 s, too.
+    let jiffies = |count: u32| u64::from(count) * tick.as_micros() as u64;
     let [busy, receive, send] =
         [look.busy, look.receive_window_limited, look.send_buffer_limited].map(jiffies);
     let change = u32::from(look.change);
     let was_reset = u32::from(look.marks) & TCP_WAS_RESET != 0 || [RESET, BROKEN_PIPE].contains(&look.error);
     TcpHealth {
-        handshake: micros(look.handshake),
-        // In microseconds, as tcp_info and ss tell them: the kernel reckons in eighths and quarters, which are noise.
-        rtt: (look.rtt > 0).then(|| u64::from(look.rtt >> 3) * 1000),
-        min_rtt: micros(look.min_rtt).filter(|_| look.min_rtt != NOT_MEASURED),
-        rtt_variance: (look.rtt > 0).then(|| u64::from(look.rtt_deviation >> 2) * 1000),
+        handshake: measured(look.handshake),
+        // Whole ones, as tcp_info and ss tell them: the kernel reckons in eighths and quarters, which are noise.
+        rtt: (look.rtt > 0).then(|| u64::from(look.rtt >> 3)),
+        min_rtt: measured(look.min_rtt).filter(|_| look.min_rtt != NOT_MEASURED),
+        rtt_variance: (look.rtt > 0).then(|| u64::from(look.rtt_deviation >> 2)),
         retransmitted_segments: look.segments_retransmitted.into(),
         retransmitted_bytes: look.bytes_retransmitted,
         lost_segments: look.segments_lost.into(),
@@ -60,9 +61,9 @@ pub fn health(look: &TcpLook, tick: Duration) -> TcpHealth {
     }
 }
 
-/// In nanoseconds, unless there was none yet.
-fn micros(count: u32) -> Option<u64> {
-    (count > 0).then(|| u64::from(count) * 1000)
+/// A length of time, unless there was none yet.
+fn measured(micros: u32) -> Option<u64> {
+    (micros > 0).then(|| micros.into())
 }
 
 /// Bytes a second, as `tcp_info` has it.
@@ -155,9 +156,9 @@ mod tests {
             ..TcpLook::default()
         };
         let health = health(&look, Duration::from_millis(4));
-        assert_eq!((health.rtt, health.rtt_variance, health.min_rtt), (Some(100_000), Some(50_000), None));
+        assert_eq!((health.rtt, health.rtt_variance, health.min_rtt), (Some(100), Some(50), None));
         assert_eq!((health.slow_start_threshold, health.delivery_rate), (None, Some(14_480_000)));
-        assert_eq!((health.busy, health.receive_window_limited), (20_000_000, 12_000_000));
+        assert_eq!((health.busy, health.receive_window_limited), (20_000, 12_000));
     }
 
     #[test]

@@ -64,7 +64,7 @@ fn understood(event: &CallEvent) -> Option<Heard> {
         CALL_EXEC => (None, [user, None], Happening::Exec),
         CALL_BIND => (between([local, local]), [user, None], Happening::Bind(Bind { error: error(event) })),
         CALL_CONNECT => {
-            let connect = Connect { error: error(event), latency: event.latency };
+            let connect = Connect { error: error(event), latency: event.latency / 1000 };
             (between([local, remote]), [user, None], Happening::Connect(connect))
         }
         CALL_ACCEPT => (between([remote, local]), [None, user], Happening::Accept),
@@ -100,7 +100,7 @@ mod tests {
             owner,
             ..SocketEvent::default()
         };
-        CallEvent { time: 5, latency: 3, socket, error, call }
+        CallEvent { time: 5, latency: 3_999, socket, error, call }
     }
 
     #[test]

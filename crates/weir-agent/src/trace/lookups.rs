@@ -15,6 +15,7 @@ pub fn understood(lookup: Lookup) -> Heard {
     let answer = match outcome {
         Outcome::Unanswered => None,
         Outcome::Answered(Reply { latency, code, is_truncated, records }) => {
+            let latency = latency.map(|nanos| nanos / 1000);
             Some(DnsAnswer { code, latency, records: listed(&records), is_truncated })
         }
     };

@@ -63,7 +63,9 @@ impl Domain {
             Self::Text => "a text or a glob".into(),
             Self::Words(words) => words.join(", "),
             Self::Number(u64::MAX, Unit::Bytes) => "a number such as 1500, 10k or 10MiB".into(),
-            Self::Number(u64::MAX, Unit::Nanoseconds) => "a length of time such as 1500us, 20ms or 3s".into(),
+            Self::Number(u64::MAX, Unit::Microseconds) => {
+                "a length of time such as 1500us, 20ms or 3s".into()
+            }
             Self::Number(u64::MAX, Unit::Packets) => "a number such as 1500 or 10k".into(),
             Self::Number(u64::MAX, _) => "a number".into(),
             Self::Number(most, _) => format!("a number from 0 to {most}"),

@@ -12,7 +12,7 @@ pub(super) const DECIMAL: [(&str, u64); 4] =
 pub(super) const BINARY: [(&str, u64); 4] =
     [("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30), ("TiB", 1 << 40)];
 /// Of lengths of time only.
-pub(super) const LENGTHS: [(&str, u64); 3] = [("us", 1000), ("ms", 1_000_000), ("s", 1_000_000_000)];
+pub(super) const LENGTHS: [(&str, u64); 3] = [("us", 1), ("ms", 1000), ("s", 1_000_000)];
 
 /// How long a glob may be.
 const LONGEST_GLOB: usize = 256;
@@ -41,13 +41,7 @@ fn factor(suffix: &str, unit: Unit) -> Option<u64> {
             let binary = || named(&BINARY, &format!("{bare}B"));
             if bare.is_empty() { Some(1) } else { named(&DECIMAL, bare).or_else(binary) }
         }
-        Unit::Nanoseconds => {
-            if suffix == "ns" {
-                Some(1)
-            } else {
-                named(&LENGTHS, suffix)
-            }
-        }
+        Unit::Microseconds => named(&LENGTHS, suffix),
         Unit::None | Unit::Time => None,
     }
 }

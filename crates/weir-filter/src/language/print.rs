@@ -142,7 +142,7 @@ fn with_suffix(number: u64, unit: Unit) -> String {
     let suffixes = match unit {
         Unit::Bytes => [DECIMAL, BINARY].concat(),
         Unit::Packets => DECIMAL.to_vec(),
-        Unit::Nanoseconds => LENGTHS.to_vec(),
+        Unit::Microseconds => LENGTHS.to_vec(),
         Unit::None | Unit::Time => Vec::new(),
     };
     let whole = suffixes.iter().filter(|(_, factor)| number > 0 && number.is_multiple_of(*factor));

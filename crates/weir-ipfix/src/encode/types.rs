@@ -40,7 +40,7 @@ pub fn records(fields: &[Written]) -> impl Iterator<Item = Vec<u8>> {
 fn semantics(written: &Written) -> u8 {
     match (written.field.kind, written.field.unit) {
         (Kind::Bits, _) => 5,
-        (Kind::Number, Unit::Packets | Unit::Bytes | Unit::Nanoseconds) => 1,
+        (Kind::Number, Unit::Packets | Unit::Bytes | Unit::Microseconds) => 1,
         _ => 0,
     }
 }

@@ -21,7 +21,7 @@ pub static EXEC: EventKind = EventKind {
 pub struct Connect {
     /// Why it has none, in the kernel's word (`ECONNREFUSED`).
     pub error: Option<Cow<'static, str>>,
-    /// From the first SYN, or from the call, to the end of it, in nanoseconds.
+    /// From the first SYN, or from the call, to the end of it, in microseconds.
     pub latency: u64,
 }
 
@@ -46,7 +46,7 @@ pub static CONNECT: EventKind = EventKind {
             name: "connect_latency",
             kind: Kind::Number,
             nullable: false,
-            unit: Unit::Nanoseconds,
+            unit: Unit::Microseconds,
             otel: "weir.connect.latency",
             doc: "From the call of connect(2) to the connection, or to the end of the attempt.",
             read: |event| connect(event).map(|it| it.latency).into(),

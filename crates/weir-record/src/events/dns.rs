@@ -25,7 +25,7 @@ pub struct Dns {
 pub struct DnsAnswer {
     /// How it went: 0 is well.
     pub code: u16,
-    /// From question to answer, in nanoseconds, where both came by at one interface.
+    /// From question to answer, in microseconds, where both came by at one interface.
     pub latency: Option<u64>,
     /// Addresses, aliases, and the types of other records.
     pub records: String,
@@ -81,7 +81,7 @@ pub static DNS: EventKind = EventKind {
             name: "dns_latency",
             kind: Kind::Number,
             nullable: true,
-            unit: Unit::Nanoseconds,
+            unit: Unit::Microseconds,
             otel: "weir.dns.latency",
             doc: "From the first question to the answer, at the interface that the question came by first. Null where no interface saw both.",
             read: |event| answer(event).and_then(|it| it.latency).into(),

@@ -7,11 +7,11 @@ use crate::read::set;
 macro_rules! way_to {
     ($end:ident, $doc:literal) => {
         Field {
-            unit: Unit::Nanoseconds,
+            unit: Unit::Microseconds,
             ..end_field!(
                 $end,
                 "_handshake_rtt",
-                161,
+                162,
                 "tcp.handshake.rtt",
                 Kind::Number,
                 $doc,

@@ -43,14 +43,15 @@ macro_rules! measured {
     };
 }
 
-/// The same of either end: what differs is its name and where it lies in a record.
+/// The same of either end: what differs is its name and where it lies in a record. The elements 129 to 132, 141 to 143
+/// and, of [`handshake`](super::handshake), 161 told these times in nanoseconds, and are not to be used again.
 macro_rules! fields_of {
     ($end:ident) => {
         [
-            measured!($end, handshake, Nanoseconds, "_tcp_handshake_time", 129, "tcp.handshake.duration", "How long the handshake of the connection took, as this end saw it: from the segment that asked for it to the one that answered. This and all below are what the kernel at this end keeps of the connection when the record leaves, or kept when it ended: of the whole connection, not of this record alone. Null where the end is not of this host, or `--tcp off`."),
-            measured!($end, rtt, Nanoseconds, "_tcp_rtt", 130, "tcp.rtt", "Smoothed round-trip time. Null where nothing that was sent has been acknowledged."),
-            measured!($end, min_rtt, Nanoseconds, "_tcp_min_rtt", 131, "tcp.rtt.min", "The smallest round-trip time of the last minutes (five, where `net.ipv4.tcp_min_rtt_wlen` is not set)."),
-            measured!($end, rtt_variance, Nanoseconds, "_tcp_rtt_variance", 132, "tcp.rtt.variance", "How far round-trip times are apart, on average."),
+            measured!($end, handshake, Microseconds, "_tcp_handshake_time", 150, "tcp.handshake.duration", "How long the handshake of the connection took, as this end saw it: from the segment that asked for it to the one that answered. This and all below are what the kernel at this end keeps of the connection when the record leaves, or kept when it ended: of the whole connection, not of this record alone. Null where the end is not of this host, or `--tcp off`."),
+            measured!($end, rtt, Microseconds, "_tcp_rtt", 151, "tcp.rtt", "Smoothed round-trip time. Null where nothing that was sent has been acknowledged."),
+            measured!($end, min_rtt, Microseconds, "_tcp_min_rtt", 152, "tcp.rtt.min", "The smallest round-trip time of the last minutes (five, where `net.ipv4.tcp_min_rtt_wlen` is not set)."),
+            measured!($end, rtt_variance, Microseconds, "_tcp_rtt_variance", 153, "tcp.rtt.variance", "How far round-trip times are apart, on average."),
             number!($end, retransmitted_segments, Packets, "_tcp_retransmitted_segments", 133, "tcp.retransmitted.segments", "Segments that this end has sent again."),
             number!($end, retransmitted_bytes, Bytes, "_tcp_retransmitted_bytes", 134, "tcp.retransmitted.size", "Their payload."),
             number!($end, lost_segments, Packets, "_tcp_lost_segments", 135, "tcp.lost.segments", "Segments that it took for lost."),
@@ -61,9 +62,9 @@ macro_rules! fields_of {
             end_field!($end, "_tcp_zero_window", 140, "tcp.zero_window", Kind::Flag, "Whether the other end's window was closed.", |record| {
                 record.$end.tcp.as_deref().map_or(Value::Absent, |tcp| Value::Flag(tcp.zero_window))
             }, |draft, value| set(&mut known(&mut draft.record.$end.tcp).zero_window, value.flag())),
-            number!($end, busy, Nanoseconds, "_tcp_busy_time", 141, "tcp.busy.duration", "How long there was something to send, or something on its way."),
-            number!($end, receive_window_limited, Nanoseconds, "_tcp_receive_window_limited_time", 142, "tcp.receive_window_limited.duration", "How long of that the other end's window took no more."),
-            number!($end, send_buffer_limited, Nanoseconds, "_tcp_send_buffer_limited_time", 143, "tcp.send_buffer_limited.duration", "How long of that the send buffer held all that it can, and more could have been on its way."),
+            number!($end, busy, Microseconds, "_tcp_busy_time", 154, "tcp.busy.duration", "How long there was something to send, or something on its way."),
+            number!($end, receive_window_limited, Microseconds, "_tcp_receive_window_limited_time", 155, "tcp.receive_window_limited.duration", "How long of that the other end's window took no more."),
+            number!($end, send_buffer_limited, Microseconds, "_tcp_send_buffer_limited_time", 156, "tcp.send_buffer_limited.duration", "How long of that the send buffer held all that it can, and more could have been on its way."),
             number!($end, bytes_sent, Bytes, "_tcp_bytes_sent", 144, "tcp.sent.size", "Payload that this end has sent, what it sent again included."),
             number!($end, bytes_acknowledged, Bytes, "_tcp_bytes_acknowledged", 145, "tcp.acknowledged.size", "Payload of its that the other end has acknowledged, and one for its SYN."),
             number!($end, bytes_received, Bytes, "_tcp_bytes_received", 146, "tcp.received.size", "Payload that it has received, in order and once."),

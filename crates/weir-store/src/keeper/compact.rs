@@ -101,7 +101,7 @@ fn merged(table: &'static Table, directory: &Path, logs: Logs, inputs: &[Segment
     let mut fill = || -> Result<()> {
         for input in inputs {
             input.check()?;
-            for batch in input.batches()? {
+            for batch in input.batches(table)? {
                 draft.push(narrow(&batch?)?)?;
             }
         }
@@ -122,7 +122,7 @@ fn added_up(table: &'static Table, directory: &Path, logs: Logs, inputs: &[Segme
     let mut fill = || -> Result<()> {
         for input in inputs {
             input.check()?;
-            for batch in input.batches()? {
+            for batch in input.batches(table)? {
                 sums.push(&batch?)?;
             }
         }

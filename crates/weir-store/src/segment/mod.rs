@@ -12,6 +12,6 @@ mod write;
 
 pub(crate) use name::day_of;
 pub use name::{Logs, Name};
-pub(crate) use read::within;
+pub(crate) use read::{Batches, within};
 pub use read::{Looked, Question, Segment};
 pub(crate) use write::{Draft, by_day, sync_directory, times};

@@ -5,11 +5,13 @@ use super::name::Name;
 use crate::error::On;
 use crate::predicate::{self, Digest};
 use crate::table::Table;
+use crate::version::SchemaVersion;
 use crate::{Error, Result};
 use arrow_array::cast::AsArray;
 use arrow_array::types::TimestampNanosecondType;
 use arrow_array::{BooleanArray, RecordBatch};
 use arrow_buffer::BooleanBuffer;
+use arrow_schema::ArrowError;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
     ArrowPredicate, ArrowPredicateFn, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder, RowFilter,
@@ -73,6 +75,10 @@ impl Segment {
         Builder::try_new(file).map_err(|error| self.damaged(&error))
     }
 
+    fn version(&self, builder: &Builder) -> Result<SchemaVersion> {
+        SchemaVersion::known(builder.schema(), &self.path)
+    }
+
     pub(crate) fn damaged(&self, what: &impl ToString) -> Error {
         Error::Damaged { path: self.path.clone(), what: what.to_string() }
     }
@@ -99,30 +105,37 @@ impl Segment {
     ///
     /// # Errors
     /// It is gone, or damaged, or not of this table.
-    pub(crate) fn batches(&self) -> Result<impl Iterator<Item = Result<RecordBatch>> + '_> {
-        let reader = self.open()?.with_batch_size(2048).build()?;
-        Ok(reader.map(|batch| batch.map_err(|error| self.damaged(&error))))
+    pub(crate) fn batches(
+        &self,
+        table: &'static Table,
+    ) -> Result<impl Iterator<Item = Result<RecordBatch>> + '_> {
+        let builder = self.open()?;
+        let version = self.version(&builder)?;
+        let reader = builder.with_batch_size(2048).build()?;
+        Ok(Batches { reader, table, version }.map(|batch| batch.map_err(|error| self.damaged(&error))))
     }
 
     /// The batches of those row groups that may hold what is asked for; only matching rows.
     pub(crate) fn ask(
         &self,
-        table: &Table,
+        table: &'static Table,
         question: &Question,
-    ) -> Result<(Looked, ParquetRecordBatchReader)> {
+    ) -> Result<(Looked, Batches)> {
         let builder = self.open()?;
+        let version = self.version(&builder)?;
         let count = builder.metadata().num_row_groups();
-        let groups: Vec<_> = (0..count).filter(|group| may_hold(&builder, *group, table, question)).collect();
+        let about = |group| Group { builder: &builder, group, table, version, blooms: RefCell::default() };
+        let groups: Vec<_> = (0..count).filter(|group| about(*group).may_hold(question)).collect();
         let looked = Looked { groups_read: groups.len(), groups_skipped: count - groups.len() };
         let mut filters: Vec<Box<dyn ArrowPredicate>> = Vec::new();
-        if !groups.iter().all(|group| is_within(&builder, *group, table, &question.times)) {
+        if !groups.iter().all(|group| about(*group).is_within(&question.times)) {
             filters.push(by_time(&builder, table, question.times.clone()));
         }
         if let Some(filter) = &question.filter {
             let (filter, mask) =
                 (Arc::clone(filter), roots(&builder, |name| predicate::columns(filter).contains(name)));
             filters.push(Box::new(ArrowPredicateFn::new(mask, move |batch| {
-                Ok(predicate::mask(&filter, &batch))
+                Ok(predicate::mask(&filter, &version.update(table, batch)?))
             })));
         }
         let wanted = |name: &str| question.columns.as_ref().is_none_or(|columns| columns.contains(&name));
@@ -133,7 +146,24 @@ impl Segment {
             .with_row_filter(RowFilter::new(filters))
             .with_batch_size(BATCH)
             .build();
-        Ok((looked, reader.map_err(|error| self.damaged(&error))?))
+        let reader = reader.map_err(|error| self.damaged(&error))?;
+        Ok((looked, Batches { reader, table, version }))
+    }
+}
+
+/// What is read of a segment, batch by batch.
+pub(crate) struct Batches {
+    reader: ParquetRecordBatchReader,
+    table: &'static Table,
+    version: SchemaVersion,
+}
+
+impl Iterator for Batches {
+    type Item = std::result::Result<RecordBatch, ArrowError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let batch = self.reader.next()?;
+        Some(batch.and_then(|batch| self.version.update(self.table, batch)))
     }
 }
 
@@ -157,27 +187,28 @@ pub(crate) fn within(column: &[i64], times: &RangeInclusive<u64>) -> BooleanBuff
     BooleanBuffer::collect_bool(column.len(), |row| times.contains(&(column[row] as u64)))
 }
 
-fn may_hold(builder: &Builder, group: usize, table: &Table, question: &Question) -> bool {
-    let group = Group { builder, group, blooms: RefCell::default() };
-    let overlaps = |(first, last)| first <= *question.times.end() && *question.times.start() <= last;
-    group.range(table.time).is_none_or(overlaps)
-        && question.filter.as_ref().is_none_or(|filter| predicate::may_match(filter, &group))
-}
-
-/// Whether all times of the group are asked for.
-fn is_within(builder: &Builder, group: usize, table: &Table, times: &RangeInclusive<u64>) -> bool {
-    let group = Group { builder, group, blooms: RefCell::default() };
-    group.range(table.time).is_some_and(|(first, last)| times.contains(&first) && times.contains(&last))
-}
-
 /// A row group and what it says of itself.
 struct Group<'b> {
     builder: &'b Builder,
     group: usize,
+    table: &'static Table,
+    version: SchemaVersion,
     blooms: RefCell<HashMap<usize, Option<Sbbf>>>,
 }
 
 impl Group<'_> {
+    fn may_hold(&self, question: &Question) -> bool {
+        let overlaps = |(first, last)| first <= *question.times.end() && *question.times.start() <= last;
+        self.range(self.table.time).is_none_or(overlaps)
+            && question.filter.as_ref().is_none_or(|filter| predicate::may_match(filter, self))
+    }
+
+    /// Whether all times of the group are asked for.
+    fn is_within(&self, times: &RangeInclusive<u64>) -> bool {
+        let is_within = |(first, last)| times.contains(&first) && times.contains(&last);
+        self.range(self.table.time).is_some_and(is_within)
+    }
+
     fn column(&self, name: &str) -> Option<(usize, &ColumnChunkMetaData)> {
         let columns = self.builder.metadata().row_group(self.group).columns();
         columns.iter().enumerate().find(|(_, column)| {
@@ -202,14 +233,15 @@ impl Digest for Group<'_> {
     }
 
     fn range(&self, column: &str) -> Option<(u64, u64)> {
+        let by = self.version.divisor(self.table, column).unwrap_or(1);
         match self.column(column)?.1.statistics()? {
-            Statistics::Int64(numbers) => Some((*numbers.min_opt()? as u64, *numbers.max_opt()? as u64)),
+            Statistics::Int64(of) => Some((*of.min_opt()? as u64 / by, *of.max_opt()? as u64 / by)),
             _ => None,
         }
     }
 
     fn may_have_number(&self, column: &str, number: u64) -> bool {
-        self.may_have(column, &(number as i64))
+        self.version.divisor(self.table, column).is_some() || self.may_have(column, &(number as i64))
     }
 
     fn may_have_text(&self, column: &str, text: &str) -> bool {

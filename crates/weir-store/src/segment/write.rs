@@ -17,10 +17,12 @@ use arrow_select::interleave::interleave_record_batch;
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_writer::{ArrowRowGroupWriterFactory, compute_leaves};
 use parquet::basic::{Compression, Encoding, ZstdLevel};
+use parquet::file::metadata::KeyValue;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::types::ColumnPath;
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -262,13 +264,17 @@ fn dictionary<'f>(
 /// kernel's tick.
 fn is_unlike(table: &Table, column: &Column) -> bool {
     let Layout { unlike, ticks, .. } = table.layout;
-    let is_measured = matches!(column.unit, Unit::Nanoseconds | Unit::Bytes) && !ticks.contains(&column.name);
+    let is_measured = matches!(column.unit, Unit::Microseconds | Unit::Bytes) && !ticks.contains(&column.name);
     is_measured || unlike.contains(&column.name)
 }
 
 fn properties(table: &Table) -> WriterProperties {
     let Layout { sought, .. } = table.layout;
+    // For those who do not read the Arrow schema.
+    let about: BTreeMap<_, _> = table.schema().metadata().iter().collect();
+    let about = about.into_iter().map(|(key, value)| KeyValue::new(key.clone(), value.clone()));
     let mut properties = WriterProperties::builder()
+        .set_key_value_metadata(Some(about.collect()))
         .set_created_by(concat!("weir ", env!("CARGO_PKG_VERSION")).into())
         .set_compression(Compression::ZSTD(ZstdLevel::default()))
         .set_max_row_group_row_count(None)

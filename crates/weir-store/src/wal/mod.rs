@@ -8,6 +8,8 @@ use crate::error::On;
 use crate::keeper::{House, retry};
 use crate::segment::sync_directory;
 use crate::store::entries;
+use crate::table::Table;
+use crate::version::SchemaVersion;
 use crate::{Error, Result};
 use arrow_array::RecordBatch;
 use frame::{Framer, Next};
@@ -17,9 +19,9 @@ use std::path::{Path, PathBuf};
 
 /// Where logs lie in a table's directory.
 pub(crate) const DIRECTORY: &str = "log";
-const MAGIC: &[u8; 8] = b"WEIRLOG2";
-/// What a log began with whose batches were never compact; read as any.
-const BEFORE: &[u8; 8] = b"WEIRLOG1";
+const MAGIC: &[u8; 8] = b"WEIRLOG3";
+/// What logs of the first version of the schema begin with: those whose batches were not compact yet, and the others.
+const FIRST: [&[u8; 8]; 2] = [b"WEIRLOG1", b"WEIRLOG2"];
 
 /// A log that is written.
 pub(crate) struct Log {
@@ -101,6 +103,13 @@ pub(crate) fn remove(table: &Path, number: u64) -> Result<()> {
     }
 }
 
+/// The version of a log, and what comes after its first bytes.
+fn begun(bytes: &[u8]) -> Option<(SchemaVersion, &[u8])> {
+    let today = bytes.strip_prefix(MAGIC).map(|rest| (SchemaVersion::TODAY, rest));
+    let first = || FIRST.iter().find_map(|magic| bytes.strip_prefix(*magic));
+    today.or_else(|| Some((SchemaVersion::FIRST, first()?)))
+}
+
 /// A log that is read. What is added to it later is read, too, and it stays there for its reader when it goes.
 #[derive(Debug)]
 pub(crate) struct Opened {
@@ -126,6 +135,7 @@ pub(crate) fn open_all(table: &Path) -> Result<Vec<Opened>> {
 
 /// What was read back of a log.
 pub(crate) struct Found {
+    /// As they would be written today.
     pub batches: Vec<RecordBatch>,
     /// Bytes at its end that were never finished: nobody was told that they last.
     pub unfinished: usize,
@@ -134,8 +144,8 @@ pub(crate) struct Found {
 }
 
 impl Opened {
-    /// Reads it, once.
-    pub fn read(&self) -> Result<Found> {
+    /// Reads it, once. It is of this table.
+    pub fn read(&self, table: &Table) -> Result<Found> {
         let (mut bytes, mut file) = (Vec::new(), &self.file);
         file.read_to_end(&mut bytes).on("read", &self.path)?;
         let mut found = Found { batches: Vec::new(), unfinished: 0, unreadable: 0 };
@@ -143,15 +153,14 @@ impl Opened {
         if bytes.len() < MAGIC.len() {
             return Ok(found);
         }
-        let rest = bytes.strip_prefix(MAGIC).or_else(|| bytes.strip_prefix(BEFORE));
-        let Some(mut rest) = rest else {
+        let Some((version, mut rest)) = begun(&bytes) else {
             let what = "it does not begin as a log does".into();
             return Err(Error::Damaged { path: self.path.clone(), what });
         };
         loop {
             let read = match frame::read(self.number, rest) {
                 Next::Batch(batch, length) => {
-                    found.batches.push(batch);
+                    found.batches.push(version.update(table, batch)?);
                     length
                 }
                 Next::Damaged(length) => {

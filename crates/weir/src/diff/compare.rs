@@ -12,8 +12,8 @@ const FACTOR: f64 = 2.0;
 /// Below this in both periods nobody cares: bytes a second, and conversations altogether.
 const BYTES: f64 = 1000.0;
 const CONVERSATIONS: u64 = 10;
-/// By how much a round-trip time has to change, in nanoseconds, and of how many records each median has to be.
-const RTT: f64 = 1e6;
+/// By how much a round-trip time has to change, in microseconds, and of how many records each median has to be.
+const RTT: f64 = 1000.0;
 const RECORDS: u64 = 5;
 /// By how much a share has to change, and of how many failures the larger one has to be.
 const SHARE: f64 = 0.01;
@@ -66,7 +66,7 @@ impl Change {
 pub struct Changed {
     /// Shares of connections, from 0 to 1.
     pub failure_rate: Vec<Change>,
-    /// Medians, in nanoseconds.
+    /// Medians, in microseconds.
     pub rtt: Vec<Change>,
     /// A second.
     pub bytes: Vec<Change>,
@@ -297,14 +297,14 @@ mod tests {
 
     #[test]
     fn round_trip_times_and_failures() {
-        let rtt = |nanos: u64, count| {
+        let rtt = |micros: u64, count| {
             let mut fared = Fared::default();
-            (0..count).for_each(|_| fared.rtt.add(nanos));
+            (0..count).for_each(|_| fared.rtt.add(micros));
             fared
         };
-        assert_eq!(compared(rtt(2_000_000, 5), rtt(8_000_000, 5)), [0, 1, 0, 0]);
-        assert_eq!(compared(rtt(2_000_000, 5), rtt(8_000_000, 4)), [0; 4], "too few");
-        assert_eq!(compared(rtt(100_000, 5), rtt(900_000, 5)), [0; 4], "too short");
+        assert_eq!(compared(rtt(2_000, 5), rtt(8_000, 5)), [0, 1, 0, 0]);
+        assert_eq!(compared(rtt(2_000, 5), rtt(8_000, 4)), [0; 4], "too few");
+        assert_eq!(compared(rtt(100, 5), rtt(900, 5)), [0; 4], "too short");
         let failed = |failed, connections| Fared { failed, connections, ..Fared::default() };
         assert_eq!(compared(failed(0, 100), failed(5, 100)), [1, 0, 0, 0]);
         assert_eq!(compared(failed(50, 100), failed(0, 100)), [1, 0, 0, 0]);

@@ -167,8 +167,8 @@ fn share(share: f64) -> String {
     format!("{:.1} %", share * 100.0)
 }
 
-fn latency(nanos: f64) -> String {
-    text::latency(Duration::from_nanos(nanos as u64))
+fn latency(micros: f64) -> String {
+    text::micros(micros as u64)
 }
 
 fn bit_rate(bytes: f64) -> String {
@@ -198,7 +198,7 @@ mod tests {
         let change = |before, after| factor(&Change { subject: Subject::Process("a".into()), before, after });
         assert_eq!([change(1.0, 2.44), change(2.0, 1.0), change(1.0, 40.0)], ["×2.4", "÷2.0", "×40"]);
         assert_eq!([change(0.0, 1.0), change(1.0, 0.0)], ["-", "-"]);
-        assert_eq!([share(0.125), latency(2.5e6), bit_rate(50.0)], ["12.5 %", "2.5 ms", "400 bit/s"]);
+        assert_eq!([share(0.125), latency(2500.0), bit_rate(50.0)], ["12.5 %", "2.5 ms", "400 bit/s"]);
         assert_eq!(bit_rate(125_000.0), "1.0 Mbit/s");
         assert_eq!([per_time(2.0), per_time(0.05), per_time(0.000_5)], ["2.0/s", "3.0/min", "1.8/h"]);
     }

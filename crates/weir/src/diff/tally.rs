@@ -104,7 +104,7 @@ pub struct Fared {
     /// TCP connections that are over, and those of them that failed.
     pub connections: u64,
     pub failed: u64,
-    /// Smoothed round-trip times, in nanoseconds: one of each record that has one.
+    /// Smoothed round-trip times, in microseconds: one of each record that has one.
     pub rtt: Spread,
 }
 

@@ -6,7 +6,7 @@ use weir_agent::Fared;
 /// What is not known is null.
 #[derive(Serialize, Default)]
 pub struct Health {
-    /// In nanoseconds.
+    /// In microseconds.
     tcp_rtt: Option<u64>,
     tcp_retransmitted_segments: Option<u64>,
     tcp_retransmitted_bytes: Option<u64>,

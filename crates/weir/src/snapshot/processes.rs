@@ -10,7 +10,6 @@ use serde::Serialize;
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
-use std::time::Duration;
 use weir_agent::{Fared, Snapshot, Socket};
 use weir_record::{End, protocol_text};
 
@@ -85,7 +84,7 @@ impl<'a> Held<'a> {
             or_dash(place(self.end)),
             or_dash(self.ports()),
             self.connections().to_string(),
-            or_dash(rtt.map(|nanos| text::latency(Duration::from_nanos(nanos)))),
+            or_dash(rtt.map(text::micros)),
             or_dash((retransmitted_segments > 0).then(|| text::count(retransmitted_segments))),
         ]
     }
@@ -178,9 +177,9 @@ mod tests {
         let dns = Socket { protocol: 17, ..socket(SocketState::Unconnected, vec![worker.clone()]) };
         let sockets = vec![
             socket(SocketState::Listen, vec![master.clone(), worker.clone()]),
-            fared(SocketState::Established, &worker, (Some(1_500_000), 2)),
+            fared(SocketState::Established, &worker, (Some(1_500), 2)),
             fared(SocketState::SynSent, &worker, (None, 5)),
-            fared(SocketState::CloseWait, &worker, (Some(90_000), 0)),
+            fared(SocketState::CloseWait, &worker, (Some(90), 0)),
             dns,
             socket(SocketState::TimeWait, Vec::new()),
         ];
@@ -200,6 +199,6 @@ mod tests {
                 .map(|name| line[name].clone())
         };
         assert_eq!(health(&said[0]), [json!(null), json!(null), json!(null)]);
-        assert_eq!(health(&said[1]), [json!(1_500_000), json!(7), json!(7000)]);
+        assert_eq!(health(&said[1]), [json!(1_500), json!(7), json!(7000)]);
     }
 }

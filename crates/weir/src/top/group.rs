@@ -55,7 +55,7 @@ pub struct Row {
 }
 
 impl Row {
-    /// The longest smoothed round-trip time, in nanoseconds.
+    /// The longest smoothed round-trip time, in microseconds.
     pub fn rtt(&self) -> Option<u64> {
         self.rtt.map(|(_, rtt)| rtt)
     }

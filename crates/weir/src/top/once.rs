@@ -78,8 +78,8 @@ pub fn cells(row: &Row, time: Duration) -> Vec<String> {
 }
 
 /// A round-trip time as people read it.
-pub fn rtt(nanos: Option<u64>) -> String {
-    nanos.map_or("-".into(), |nanos| text::latency(Duration::from_nanos(nanos)))
+pub fn rtt(micros: Option<u64>) -> String {
+    micros.map_or("-".into(), text::micros)
 }
 
 #[derive(Serialize)]
@@ -95,7 +95,7 @@ struct Line<'a> {
     in_bytes: u64,
     out_packets: u64,
     out_bytes: u64,
-    /// In nanoseconds.
+    /// In microseconds.
     tcp_rtt: Option<u64>,
     tcp_retransmitted_segments: u64,
     tcp_retransmitted_bytes: u64,

@@ -72,7 +72,7 @@ impl Shown {
         let column = kinds.iter().find_map(|kind| kind.column(name));
         match column.map(|column| (column.unit(), column.kind())) {
             Some((Unit::Time, _)) => (Align::Left, width(12)),
-            Some((Unit::Nanoseconds | Unit::Bytes, _)) => (Align::Right, width(9)),
+            Some((Unit::Microseconds | Unit::Bytes, _)) => (Align::Right, width(9)),
             Some((_, Kind::Number)) => (Align::Right, width(7)),
             Some((_, Kind::Address)) => (Align::Left, width(15)),
             _ if name.ends_with("_arguments") || name.ends_with("_executable") => (Align::Left, width(30)),
@@ -144,7 +144,7 @@ fn called(event: &Event, which: Actor) -> Option<String> {
 fn words(event: &Event, column: EventColumn, zone: &TimeZone) -> Option<String> {
     let value = value(event, column, zone)?;
     Some(match (column.kind(), column.unit()) {
-        (Kind::Text, _) | (_, Unit::Nanoseconds | Unit::Bytes) => value,
+        (Kind::Text, _) | (_, Unit::Microseconds | Unit::Bytes) => value,
         _ => format!("{} {value}", column.name().replace('_', " ")),
     })
 }
@@ -186,7 +186,7 @@ mod tests {
 
     #[test]
     fn cells_are_for_people() {
-        let connect = event(Happening::Connect(Connect { error: None, latency: 3_400_000 }));
+        let connect = event(Happening::Connect(Connect { error: None, latency: 3_400 }));
         let kinds = [EventKind::named("connect").expect("it is there")];
         let cell = |name| Shown::named(name, &kinds).expect("it is there").cell(&connect, &TimeZone::UTC);
         assert_eq!(cell("time"), "22:13:20.123");
@@ -205,8 +205,8 @@ mod tests {
         let what = |event: &Event| Shown::What.cell(event, &TimeZone::UTC);
         assert_eq!(what(&bind), "tcp  [::ffff:10.0.0.1]:40000  EADDRINUSE");
         let error = Some("ECONNREFUSED".into());
-        let mut connect = event(Happening::Connect(Connect { error, latency: 1_200 }));
-        assert_eq!(what(&connect), "→ [2001:db8::1]:443  ECONNREFUSED  1.2 µs  from [::ffff:10.0.0.1]:40000");
+        let mut connect = event(Happening::Connect(Connect { error, latency: 1 }));
+        assert_eq!(what(&connect), "→ [2001:db8::1]:443  ECONNREFUSED  1 µs  from [::ffff:10.0.0.1]:40000");
         let name = Name { text: "db.example.org".into(), ..Name::default() };
         connect.flow.destination.name = Some(std::sync::Arc::new(name));
         assert!(what(&connect).starts_with("→ db.example.org:443  "));

@@ -2,7 +2,7 @@
 
 use super::connection::CLOSE_WAIT;
 use super::judge::{Case, Limiter, Side, queueing, resent};
-use crate::text::{bytes, latency};
+use crate::text::{self, bytes};
 use std::time::Duration;
 use weir_agent::WatchedSocket;
 use weir_kernel::TCP_THROTTLED;
@@ -91,7 +91,7 @@ fn share(share: f64, seconds: f64) -> String {
 }
 
 fn micros(count: u32) -> String {
-    latency(Duration::from_micros(count.into()))
+    text::micros(count.into())
 }
 
 /// Who has a socket.
@@ -192,7 +192,7 @@ fn narrow_link(side: &Side<'_>) -> Vec<String> {
         queue if queue > 0.1 => format!("{}: {:.0} % of it in queues", trips(side), queue * 100.0),
         _ => trips(side),
     };
-    let rate = crate::text::bit_rate(pace.acknowledged, Duration::from_secs_f64(pace.seconds));
+    let rate = text::bit_rate(pace.acknowledged, Duration::from_secs_f64(pace.seconds));
     let mut said = vec![queue, format!("{rate}bit/s arrive, {} wait to be sent", bytes(last.unsent.into()))];
     if u32::from(last.marks) & TCP_THROTTLED != 0 {
         said.push("they wait in the queue of an interface of this host".into());
@@ -211,7 +211,7 @@ fn congestion_window(side: &Side<'_>) -> Vec<String> {
 
 fn taken(side: &Side<'_>) -> String {
     let (pace, last) = (&side.pace, &side.socket.last);
-    let rate = crate::text::bit_rate(pace.received, Duration::from_secs_f64(pace.seconds));
+    let rate = text::bit_rate(pace.received, Duration::from_secs_f64(pace.seconds));
     format!(
         "{rate}bit/s came, {} are unread, the window is {}",
         bytes(last.unread.into()),

@@ -145,14 +145,14 @@ impl Records {
         later.iter().for_each(|micros| trips.take(*micros));
         let shortest = later.into_iter().min().unwrap_or(1).max(1);
         let health = TcpHealth {
-            handshake: Some(exchange.rtt),
-            rtt: Some(trips.smoothed / 8 * 1000),
-            min_rtt: Some(trips.least * 1000),
-            rtt_variance: Some(trips.deviation / 4 * 1000),
+            handshake: Some(exchange.rtt / 1000),
+            rtt: Some(trips.smoothed / 8),
+            min_rtt: Some(trips.least),
+            rtt_variance: Some(trips.deviation / 4),
             congestion_window: window,
             // The kernel counts whole segments.
             delivery_rate: Some(sent.div_ceil(SEGMENT).clamp(1, window) * SEGMENT * 1_000_000 / shortest),
-            busy: (exchange.rounds * exchange.rtt).div_ceil(TICK) * TICK,
+            busy: (exchange.rounds * exchange.rtt).div_ceil(TICK) * TICK / 1000,
             bytes_sent: sent,
             bytes_acknowledged: sent + 1,
             bytes_received: received,
