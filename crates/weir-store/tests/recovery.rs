@@ -6,7 +6,7 @@ use parts::{NOON, SECOND, Written, ask, ids, record, records, segments};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use weir_store::{Error, Keeper, Question, Retention, Table, flow_rows};
+use weir_store::{Error, Keeper, Question, Retention, Store, Table, flow_rows};
 use weir_tests::folder::Folder;
 
 /// A store whose agent went without a word: what it has is in its log.
@@ -41,6 +41,22 @@ fn a_log_becomes_a_segment() {
     assert_eq!(ids(folder.place()), (0..25).collect::<Vec<_>>());
     assert!(store.remarks[0].contains("25 records recovered"), "{:?}", store.remarks);
     assert!(!log.exists());
+}
+
+/// The row groups of a log's segment are as large as any's, however many frames it had.
+#[test]
+fn many_frames_become_one_row_group() {
+    let folder = Folder::new("store");
+    let frames: Vec<_> = (0..40).map(|frame| frame * 2000..(frame + 1) * 2000).collect();
+    abandoned(&folder, &frames);
+    let store = Written::open(folder.place());
+    assert!(store.remarks[0].contains("80000 records recovered"), "{:?}", store.remarks);
+    let store = Store::open(folder.place()).expect("a store");
+    let snapshot = store.snapshot(Table::flows()).expect("a snapshot");
+    let groups: Vec<_> =
+        snapshot.segments().iter().map(|one| one.metadata().expect("readable").num_row_groups()).collect();
+    // It goes on past midnight.
+    assert_eq!(groups, [1, 1]);
 }
 
 /// Its batches have all columns, each as long as readers know it, and it begins otherwise.

@@ -11,7 +11,7 @@ use crate::table::{Column, Layout, Table};
 use crate::{Error, Result};
 use arrow_array::cast::AsArray;
 use arrow_array::types::TimestampNanosecondType;
-use arrow_array::{Array, RecordBatch};
+use arrow_array::{Array, ArrayRef, RecordBatch};
 use arrow_schema::ArrowError;
 use arrow_select::interleave::interleave_record_batch;
 use parquet::arrow::ArrowWriter;
@@ -90,7 +90,7 @@ impl Draft {
             self.times = Some((first.min(*time as u64), last.max(*time as u64)));
         }
         self.waiting_rows += batch.num_rows();
-        self.waiting_bytes += batch.get_array_memory_size();
+        self.waiting_bytes += bytes_of(&batch);
         self.waiting.push(batch);
         if self.waiting_rows >= GROUP_ROWS || self.waiting_bytes >= GROUP_BYTES {
             self.write_group()?;
@@ -264,8 +264,15 @@ fn dictionary<'f>(
 /// kernel's tick.
 fn is_unlike(table: &Table, column: &Column) -> bool {
     let Layout { unlike, ticks, .. } = table.layout;
-    let is_measured = matches!(column.unit, Unit::Microseconds | Unit::Bytes) && !ticks.contains(&column.name);
+    let is_measured =
+        matches!(column.unit, Unit::Microseconds | Unit::Bytes) && !ticks.contains(&column.name);
     is_measured || unlike.contains(&column.name)
+}
+
+/// What a batch has in memory. What came out of a log is one piece, which Arrow otherwise counts once for each column.
+fn bytes_of(batch: &RecordBatch) -> usize {
+    let of = |column: &ArrayRef| column.to_data().get_slice_memory_size();
+    batch.columns().iter().map(|column| of(column).unwrap_or_else(|_| column.get_array_memory_size())).sum()
 }
 
 fn properties(table: &Table) -> WriterProperties {
