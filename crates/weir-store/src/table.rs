@@ -54,9 +54,10 @@ pub struct Layout {
     pub ids: &'static [&'static str],
     /// Columns of lengths of time in the kernel's ticks, which are often the same.
     pub ticks: &'static [&'static str],
-    /// Rows of a row group that have the same here lie together.
-    pub alike: &'static [&'static str],
-    /// Those of them are sorted by these numbers.
+    /// Rows of a row group are sorted by these, of which so many bits tell them apart, 32 at most altogether: what is
+    /// alike lies together, and a page has few values.
+    pub alike: &'static [(&'static str, u32)],
+    /// Those that are the same there are sorted by these numbers.
     pub sorted: [&'static str; 2],
     /// And those that are the same there, too, by what these add up to; by time where a table has none.
     pub then: &'static [&'static str],
@@ -87,7 +88,7 @@ static FLOWS: LazyLock<Table> = LazyLock::new(|| {
             "source_tcp_send_buffer_limited_time",
             "destination_tcp_send_buffer_limited_time",
         ],
-        alike: &["direction", "protocol", "destination_port"],
+        alike: &[("direction", 8), ("protocol", 8), ("destination_port", 16)],
         sorted: ["reverse_bytes", "bytes"],
         // How far the other end is: several columns follow from that, and few connections have both.
         then: &["source_tcp_min_rtt", "destination_tcp_min_rtt"],

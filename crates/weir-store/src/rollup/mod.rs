@@ -178,7 +178,7 @@ fn table(name: &'static str, span: u64) -> Table {
     let columns = std::iter::once(time).chain(key_columns()).chain(measures);
     let layout = Layout {
         sought: &["source_address", "destination_address", "destination_port"],
-        alike: &["direction", "protocol", "destination_port"],
+        alike: &[("direction", 8), ("protocol", 8), ("destination_port", 16)],
         sorted: ["reverse_bytes", "bytes"],
         ..Layout::default()
     };
