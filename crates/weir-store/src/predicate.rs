@@ -5,7 +5,7 @@
 use crate::rows::{flow_records, value};
 use crate::table::kept_fields;
 use arrow_array::{BooleanArray, RecordBatch};
-use arrow_buffer::BooleanBuffer;
+use arrow_buffer::{BooleanBuffer, BooleanBufferBuilder};
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use weir_filter::{Check, Expression, Filter, Subject, Test};
@@ -85,7 +85,7 @@ fn test_of(test: &Test<Subject>, field: &'static Field, batch: &RecordBatch) -> 
     }
 }
 
-/// What a row group says of a column.
+/// What a row group, or a page, says of a column.
 pub(crate) trait Digest {
     /// Whether there may be a null.
     fn may_be_null(&self, column: &str) -> bool;
@@ -95,6 +95,24 @@ pub(crate) trait Digest {
     fn may_have_number(&self, column: &str, number: u64) -> bool;
     /// Whether a text may be there.
     fn may_have_text(&self, column: &str, text: &str) -> bool;
+}
+
+/// What the pages of a row group say.
+pub(crate) trait Paged {
+    /// A page of one column.
+    type Page: Digest;
+    /// How many rows the group has.
+    fn rows(&self) -> usize;
+    /// The pages of a column, and how many rows each of them has; none where they say nothing.
+    fn pages(&self, column: &str) -> Option<impl Iterator<Item = (usize, Self::Page)>>;
+
+    /// The rows of those pages of a column.
+    fn rows_of_pages(&self, column: &str, wanted: impl Fn(&Self::Page) -> bool) -> BooleanBuffer {
+        let Some(pages) = self.pages(column) else { return BooleanBuffer::new_set(self.rows()) };
+        let mut rows = BooleanBufferBuilder::new(self.rows());
+        pages.for_each(|(count, page)| rows.append_n(count, wanted(&page)));
+        rows.finish()
+    }
 }
 
 /// Values that are looked up one by one at most; more are taken for any.
@@ -112,6 +130,30 @@ fn may(expression: &Expression, group: &impl Digest) -> bool {
         Expression::Not(_) => true,
         Expression::Test(test) => {
             test.subject.fields().any(|field| !is_kept(field) || may_fit(&test.check, field.name, group))
+        }
+    }
+}
+
+/// The rows of the group that may match, by what its pages say.
+pub(crate) fn may_match_by_page(filter: &Filter, group: &impl Paged) -> BooleanBuffer {
+    may_by_page(filter.expression(), group)
+}
+
+fn may_by_page(expression: &Expression, group: &impl Paged) -> BooleanBuffer {
+    let all = || BooleanBuffer::new_set(group.rows());
+    let each = |parts: &[Expression], join: fn(BooleanBuffer, BooleanBuffer) -> BooleanBuffer| {
+        parts.iter().map(|part| may_by_page(part, group)).reduce(join).unwrap_or_else(all)
+    };
+    match expression {
+        Expression::And(parts) => each(parts, |one, other| &one & &other),
+        Expression::Or(parts) => each(parts, |one, other| &one | &other),
+        Expression::Not(_) => all(),
+        Expression::Test(test) => {
+            let of = |field: &'static Field| match is_kept(field) {
+                true => group.rows_of_pages(field.name, |page| may_fit(&test.check, field.name, page)),
+                false => all(),
+            };
+            test.subject.fields().map(of).reduce(|one, other| &one | &other).unwrap_or_else(all)
         }
     }
 }

@@ -171,6 +171,7 @@ impl Scan<'_> {
             self.progress.segments_read += 1;
             self.progress.groups.groups_read += looked.groups_read;
             self.progress.groups.groups_skipped += looked.groups_skipped;
+            self.progress.groups.rows_skipped += looked.rows_skipped;
             self.open = Some((segment, reader));
         }))
     }

@@ -2,16 +2,20 @@
 
 mod parts;
 
+use arrow_array::cast::AsArray;
 use parts::{NOON, Written, ask, record, words};
 use proptest::prelude::*;
 use proptest::sample::Index;
+use proptest::strategy::ValueTree;
+use proptest::test_runner::TestRunner;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use weir_filter::{Filter, generate};
 use weir_record::{
-    Count, Direction, FIELDS, Field, FlowRecord, Id, Interface, InterfaceKind, Kind, Layer, Observation,
-    Observations, Value,
+    Count, Direction, FIELDS, Field, FlowKey, FlowRecord, Id, Interface, InterfaceKind, Kind, Layer,
+    Observation, Observations, Value,
 };
-use weir_store::{Question, Store, Table, flow_records, flow_rows};
+use weir_store::{Looked, Question, Store, Table, flow_records, flow_rows};
 use weir_tests::folder::Folder;
 
 /// Arrow's times end in the year 2262.
@@ -176,13 +180,75 @@ proptest! {
         for filter in filters {
             let wanted = records.iter().filter(|record| filter.matches(record));
             let wanted: Vec<_> = wanted.map(|record| record.flow_id).collect();
-            let question = Question { filter: Some(Arc::new(filter.clone())), ..Question::default() };
-            let found = ask(folder.place(), question).into_iter().map(|one| one.expect("a record").flow_id);
-            let (mut found, mut wanted) = (found.collect::<Vec<_>>(), wanted);
-            found.sort_unstable();
+            let (found, _) = asked(&folder, &filter, 0..=LAST);
+            let mut wanted = wanted;
             wanted.sort_unstable();
             prop_assert_eq!(found, wanted, "{}", filter);
         }
+    }
+}
+
+/// The ids of what is found, sorted, and what was looked at for it.
+fn asked(folder: &Folder, filter: &Filter, times: RangeInclusive<u64>) -> (Vec<u64>, Looked) {
+    let store = Store::open(folder.place()).expect("a store");
+    let snapshot = store.snapshot(Table::flows()).expect("a snapshot");
+    let columns = Some(vec!["flow_id"]);
+    let mut scan = snapshot.scan(Question { times, filter: Some(Arc::new(filter.clone())), columns });
+    let mut ids = Vec::new();
+    for batch in scan.by_ref() {
+        let batch = batch.expect("a batch");
+        let texts = batch.column(0).as_string::<i32>().iter();
+        ids.extend(texts.map(|id| u64::from_str_radix(id.expect("an id"), 16).expect("a number")));
+    }
+    ids.sort_unstable();
+    (ids, scan.progress().groups)
+}
+
+/// One group of many pages, in some of which no row has a port.
+fn of_many_pages() -> (Folder, Vec<FlowRecord>) {
+    let one = |id: u64| {
+        let plain = record(id, NOON + id);
+        match id % 4 {
+            0 => FlowRecord { flow_id: id, ..full(id % 1000, id.wrapping_mul(0x9e37_79b9_7f4a_7c15)) },
+            1 => {
+                let FlowKey::Ip { addresses, vlan, .. } = plain.key else { panic!("it is IP") };
+                FlowRecord { key: FlowKey::Ip { vlan, addresses, protocol: 1, ports: None }, ..plain }
+            }
+            _ => plain,
+        }
+    };
+    let records: Vec<_> = (0..100_000).map(one).collect();
+    let folder = Folder::new("store");
+    Written::open(folder.place()).segment(&records);
+    (folder, records)
+}
+
+#[test]
+fn pages_that_are_passed_over_have_nothing_of_it() {
+    let (folder, records) = of_many_pages();
+    let assert_same = |filter: &Filter| {
+        let wanted: Vec<_> =
+            records.iter().filter(|one| filter.matches(one)).map(|one| one.flow_id).collect();
+        let (found, looked) = asked(&folder, filter, 0..=LAST);
+        assert_eq!(found, wanted, "{filter}");
+        looked
+    };
+    let mut runner =
+        TestRunner::new(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() });
+    for _ in 0..40 {
+        assert_same(&generate::filters().new_tree(&mut runner).expect("a filter").current());
+    }
+    for (text, pages) in [
+        ("destination_port == 59999", 3),
+        ("destination_port in 20000-20999", 2),
+        ("destination_port in 20000-20999 and not source_port == 1", 2),
+        ("destination_port == 30001 or destination_port == 59999", 1),
+        ("destination_port == null", 2),
+        ("destination_port == 59999 or bytes > 0", 0),
+    ] {
+        let looked = assert_same(&text.parse().expect("a filter"));
+        assert_eq!((looked.groups_read, looked.groups_skipped), (1, 0), "{text}");
+        assert!(looked.rows_skipped >= pages * 20_000, "{text}: {}", looked.rows_skipped);
     }
 }
 
@@ -197,7 +263,7 @@ fn a_question_about_one_address_reads_one_segment() {
                 .collect::<Vec<_>>(),
         );
     }
-    let asked = |text: &str, times| {
+    let looked_at = |text: &str, times| {
         let store = Store::open(folder.place()).expect("a store");
         let snapshot = store.snapshot(Table::flows()).expect("a snapshot");
         let filter: Filter = text.parse().expect("a filter");
@@ -208,10 +274,10 @@ fn a_question_about_one_address_reads_one_segment() {
         assert_eq!(scan.schema().fields().len(), 2);
         (rows, progress.segments_skipped, progress.groups.groups_skipped, progress.groups.groups_read)
     };
-    assert_eq!(asked("address == 10.1.5.0", 0..=LAST), (1, 0, 3, 1));
-    assert_eq!(asked("port == 2500", 0..=LAST), (1, 0, 3, 1));
-    assert_eq!(asked("bytes == 60", NOON..=NOON + 500), (501, 3, 0, 1));
-    assert_eq!(asked("bytes > 60", 0..=LAST), (0, 0, 4, 0));
-    assert_eq!(asked("not port == 2500", 0..=LAST), (3999, 0, 0, 4));
-    assert_eq!(asked("end < 2100-01-01T12:10:00Z", 0..=LAST), (1000, 0, 3, 1));
+    assert_eq!(looked_at("address == 10.1.5.0", 0..=LAST), (1, 0, 3, 1));
+    assert_eq!(looked_at("port == 2500", 0..=LAST), (1, 0, 3, 1));
+    assert_eq!(looked_at("bytes == 60", NOON..=NOON + 500), (501, 3, 0, 1));
+    assert_eq!(looked_at("bytes > 60", 0..=LAST), (0, 0, 4, 0));
+    assert_eq!(looked_at("not port == 2500", 0..=LAST), (3999, 0, 0, 4));
+    assert_eq!(looked_at("end < 2100-01-01T12:10:00Z", 0..=LAST), (1000, 0, 3, 1));
 }

@@ -2,6 +2,7 @@
 
 mod checksum;
 mod delta;
+mod digest;
 mod encoder;
 mod gather;
 mod hybrid;

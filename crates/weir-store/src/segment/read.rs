@@ -1,9 +1,10 @@
 //! Reading a segment: only what may hold what is asked for.
 
 use super::checksum::checksum;
+use super::digest::{Builder, Group};
 use super::name::Name;
 use crate::error::On;
-use crate::predicate::{self, Digest};
+use crate::predicate;
 use crate::table::Table;
 use crate::version::SchemaVersion;
 use crate::{Error, Result};
@@ -14,20 +15,15 @@ use arrow_buffer::BooleanBuffer;
 use arrow_schema::ArrowError;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
-    ArrowPredicate, ArrowPredicateFn, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder, RowFilter,
+    ArrowPredicate, ArrowPredicateFn, ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader,
+    RowFilter, RowSelection,
 };
-use parquet::bloom_filter::Sbbf;
-use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData};
-use parquet::file::statistics::Statistics;
-use std::cell::RefCell;
-use std::collections::HashMap;
+use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader};
 use std::fs::File;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::sync::Arc;
 use weir_filter::Filter;
-
-type Builder = ParquetRecordBatchReaderBuilder<File>;
 
 /// Rows in a batch that is read.
 const BATCH: usize = 8192;
@@ -67,6 +63,8 @@ pub struct Looked {
     pub groups_read: usize,
     /// Row groups that could not hold what was asked for.
     pub groups_skipped: usize,
+    /// Rows of the others whose pages could not.
+    pub rows_skipped: usize,
 }
 
 impl Segment {
@@ -116,30 +114,31 @@ impl Segment {
     }
 
     /// The batches of those row groups that may hold what is asked for; only matching rows.
-    pub(crate) fn ask(
-        &self,
-        table: &'static Table,
-        question: &Question,
-    ) -> Result<(Looked, Batches)> {
+    pub(crate) fn ask(&self, table: &'static Table, question: &Question) -> Result<(Looked, Batches)> {
         let builder = self.open()?;
         let version = self.version(&builder)?;
         let count = builder.metadata().num_row_groups();
-        let about = |group| Group { builder: &builder, group, table, version, blooms: RefCell::default() };
+        let about = |group| Group::new(&builder, group, table, version);
         let groups: Vec<_> = (0..count).filter(|group| about(*group).may_hold(question)).collect();
-        let looked = Looked { groups_read: groups.len(), groups_skipped: count - groups.len() };
+        let mut looked =
+            Looked { groups_read: groups.len(), groups_skipped: count - groups.len(), rows_skipped: 0 };
+        let is_within = groups.iter().all(|group| about(*group).is_within(&question.times));
         let mut filters: Vec<Box<dyn ArrowPredicate>> = Vec::new();
-        if !groups.iter().all(|group| about(*group).is_within(&question.times)) {
+        if !is_within {
             filters.push(by_time(&builder, table, question.times.clone()));
         }
-        if let Some(filter) = &question.filter {
-            let (filter, mask) =
-                (Arc::clone(filter), roots(&builder, |name| predicate::columns(filter).contains(name)));
-            filters.push(Box::new(ArrowPredicateFn::new(mask, move |batch| {
-                Ok(predicate::mask(&filter, &version.update(table, batch)?))
-            })));
-        }
+        filters.extend(question.filter.as_ref().map(|filter| by_filter(&builder, table, version, filter)));
         let wanted = |name: &str| question.columns.as_ref().is_none_or(|columns| columns.contains(&name));
         let mask = roots(&builder, wanted);
+        let mut builder = builder;
+        if !filters.is_empty() && !groups.is_empty() {
+            builder = self.with_pages(builder)?;
+            let about = |group| Group::new(&builder, group, table, version);
+            let rows: Vec<_> = groups.iter().map(|group| about(*group).may_be_asked(question)).collect();
+            let rows = RowSelection::from_filters(&rows);
+            looked.rows_skipped = rows.skipped_row_count();
+            builder = builder.with_row_selection(rows);
+        }
         let reader = builder
             .with_row_groups(groups)
             .with_projection(mask)
@@ -148,6 +147,20 @@ impl Segment {
             .build();
         let reader = reader.map_err(|error| self.damaged(&error))?;
         Ok((looked, Batches { reader, table, version }))
+    }
+
+    /// The same, with what its pages say.
+    fn with_pages(&self, builder: Builder) -> Result<Builder> {
+        let file = File::open(&self.path).on("open", &self.path)?;
+        let read = || {
+            let metadata = ParquetMetaData::clone(builder.metadata());
+            let mut reader = ParquetMetaDataReader::new_with_metadata(metadata)
+                .with_page_index_policy(PageIndexPolicy::Optional);
+            reader.read_page_indexes(&file)?;
+            ArrowReaderMetadata::try_new(Arc::new(reader.finish()?), ArrowReaderOptions::new())
+        };
+        let about = read().map_err(|error| self.damaged(&error))?;
+        Ok(Builder::new_with_metadata(file, about))
     }
 }
 
@@ -174,6 +187,19 @@ fn roots(builder: &Builder, wanted: impl Fn(&str) -> bool) -> ProjectionMask {
     ProjectionMask::roots(builder.parquet_schema(), places)
 }
 
+fn by_filter(
+    builder: &Builder,
+    table: &'static Table,
+    version: SchemaVersion,
+    filter: &Arc<Filter>,
+) -> Box<dyn ArrowPredicate> {
+    let (filter, mask) =
+        (Arc::clone(filter), roots(builder, |name| predicate::columns(filter).contains(name)));
+    Box::new(ArrowPredicateFn::new(mask, move |batch| {
+        Ok(predicate::mask(&filter, &version.update(table, batch)?))
+    }))
+}
+
 fn by_time(builder: &Builder, table: &Table, times: RangeInclusive<u64>) -> Box<dyn ArrowPredicate> {
     let mask = roots(builder, |name| name == table.time);
     Box::new(ArrowPredicateFn::new(mask, move |batch| {
@@ -185,66 +211,4 @@ fn by_time(builder: &Builder, table: &Table, times: RangeInclusive<u64>) -> Box<
 /// Which of them are in there.
 pub(crate) fn within(column: &[i64], times: &RangeInclusive<u64>) -> BooleanBuffer {
     BooleanBuffer::collect_bool(column.len(), |row| times.contains(&(column[row] as u64)))
-}
-
-/// A row group and what it says of itself.
-struct Group<'b> {
-    builder: &'b Builder,
-    group: usize,
-    table: &'static Table,
-    version: SchemaVersion,
-    blooms: RefCell<HashMap<usize, Option<Sbbf>>>,
-}
-
-impl Group<'_> {
-    fn may_hold(&self, question: &Question) -> bool {
-        let overlaps = |(first, last)| first <= *question.times.end() && *question.times.start() <= last;
-        self.range(self.table.time).is_none_or(overlaps)
-            && question.filter.as_ref().is_none_or(|filter| predicate::may_match(filter, self))
-    }
-
-    /// Whether all times of the group are asked for.
-    fn is_within(&self, times: &RangeInclusive<u64>) -> bool {
-        let is_within = |(first, last)| times.contains(&first) && times.contains(&last);
-        self.range(self.table.time).is_some_and(is_within)
-    }
-
-    fn column(&self, name: &str) -> Option<(usize, &ColumnChunkMetaData)> {
-        let columns = self.builder.metadata().row_group(self.group).columns();
-        columns.iter().enumerate().find(|(_, column)| {
-            let parts = column.column_path().parts();
-            parts.len() == 1 && parts[0] == name
-        })
-    }
-
-    fn may_have<T: parquet::data_type::AsBytes + ?Sized>(&self, column: &str, value: &T) -> bool {
-        let Some((place, _)) = self.column(column) else { return false };
-        let mut blooms = self.blooms.borrow_mut();
-        // A filter that cannot be read rules nothing out; reading the values will say what is wrong.
-        let read = || self.builder.get_row_group_column_bloom_filter(self.group, place).ok().flatten();
-        blooms.entry(place).or_insert_with(read).as_ref().is_none_or(|bloom| bloom.check(value))
-    }
-}
-
-impl Digest for Group<'_> {
-    fn may_be_null(&self, column: &str) -> bool {
-        let nulls = self.column(column).and_then(|(_, column)| column.statistics()?.null_count_opt());
-        nulls != Some(0)
-    }
-
-    fn range(&self, column: &str) -> Option<(u64, u64)> {
-        let by = self.version.divisor(self.table, column).unwrap_or(1);
-        match self.column(column)?.1.statistics()? {
-            Statistics::Int64(of) => Some((*of.min_opt()? as u64 / by, *of.max_opt()? as u64 / by)),
-            _ => None,
-        }
-    }
-
-    fn may_have_number(&self, column: &str, number: u64) -> bool {
-        self.version.divisor(self.table, column).is_some() || self.may_have(column, &(number as i64))
-    }
-
-    fn may_have_text(&self, column: &str, text: &str) -> bool {
-        self.may_have(column, text)
-    }
 }
