@@ -9,11 +9,11 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 use twox_hash::XxHash64;
-use weir_tests::agent::binary;
+use weir_tests::agent::{Agent, binary};
 use weir_tests::duckdb::{duckdb, table};
 use weir_tests::folder::Folder;
 use weir_tests::history::keeping;
-use weir_tests::pair::Pair;
+use weir_tests::pair::{INTERFACE, Pair};
 
 /// By `weir sql 'select source_tcp_rtt from flows where source_tcp_rtt is not null order by 1'`, and so on.
 const RTT: [u64; 9] = [22_000, 27_000, 29_000, 29_000, 33_000, 35_000, 38_000, 40_000, 60_000];
@@ -76,11 +76,30 @@ fn assert_the_same(folder: &Folder) {
     rtts.sort_unstable();
     assert_eq!(rtts, micros(&RTT));
     // Each as the least and the most that is asked for: statistics of row groups are those of then, too.
-    for least in micros(&RTT) {
-        let expected = rtts.iter().filter(|rtt| **rtt >= least).count();
-        let by_flows = said(folder, &["flows", "--filter", &format!("source_tcp_rtt >= {least}us")]);
-        let by_sql = said(folder, &["sql", &format!("select 1 from flows where source_tcp_rtt >= {least}")]);
-        assert_eq!([by_flows.len(), by_sql.len()], [expected; 2], "{least} µs");
+    for bound in micros(&RTT) {
+        for (operator, expected) in [
+            (">=", rtts.iter().filter(|rtt| **rtt >= bound).count()),
+            ("<=", rtts.iter().filter(|rtt| **rtt <= bound).count()),
+            ("==", rtts.iter().filter(|rtt| **rtt == bound).count()),
+        ] {
+            let by_flows =
+                said(folder, &["flows", "--filter", &format!("source_tcp_rtt {operator} {bound}us")]);
+            let condition = format!("select 1 from flows where source_tcp_rtt {operator} {bound}");
+            let by_sql = said(folder, &["sql", &condition]);
+            assert_eq!([by_flows.len(), by_sql.len()], [expected; 2], "{operator} {bound} µs");
+        }
+    }
+    // What was no whole microsecond; the largest, by which rows are chosen while they are read; and two tables.
+    let shortest = CONNECT[0] / 1000;
+    for (statement, expected) in [
+        (format!("select connect_latency as it from connects where connect_latency <= {shortest}"), shortest),
+        ("select dns_latency as it from dns order by it desc limit 1".into(), DNS[3] / 1000),
+        (
+            "select max(f.source_tcp_rtt) as it from flows f join connects c on f.source_port = c.source_port".into(),
+            RTT[8] / 1000,
+        ),
+    ] {
+        assert_eq!(said(folder, &["sql", &statement])[0]["it"], expected, "{statement}");
     }
 }
 
@@ -133,13 +152,31 @@ fn what_a_later_weir_has_written_is_not_misread() {
     let (stem, _) = name.strip_suffix(".parquet").and_then(|name| name.rsplit_once('.')).expect("a checksum");
     fs::rename(later, path.with_file_name(format!("{stem}.{sum:08x}.parquet"))).expect("it is there");
     fs::remove_file(&path).expect("the one of then");
+    let history = folder.path("history");
+    let expected = "is from a later weir than this one (version 9 of the schema): use that one";
     for args in [&["flows"][..], &["sql", "select count(source_tcp_rtt) from flows"]] {
-        let directory = folder.path("history");
         let output = Command::new(binary())
-            .args([&args[..1], &["--data-dir", &directory], &args[1..]].concat())
+            .args([&args[..1], &["--data-dir", &history], &args[1..]].concat())
             .output()
             .expect("weir starts");
         let said = String::from_utf8_lossy(&output.stderr);
-        assert!(said.contains("is of version 9 of the schema") && !output.status.success(), "{output:?}");
+        assert!(said.contains(&history) && said.contains(expected), "{output:?}");
+        assert!(!output.status.success(), "{output:?}");
     }
+}
+
+#[test]
+fn root_an_agent_leaves_what_a_later_weir_has_written_to_that_one() {
+    let (pair, folder) = (Pair::new(), copied());
+    let log = folder.path("history/flows/log/2.log");
+    let mut bytes = fs::read(&log).expect("a log");
+    bytes[..8].copy_from_slice(b"WEIRLOG9");
+    fs::write(&log, bytes).expect("a log");
+    let history = folder.path("history");
+    let (status, _, said): (_, Vec<String>, _) =
+        Agent::run(&pair.left, &[], &["run", "-i", INTERFACE, "--data-dir", &history]);
+    assert!(!status.success(), "{said:?}");
+    let expected = "2.log is from a later weir than this one (version 9 of logs): use that one";
+    assert!(said.iter().any(|line| line.contains(expected)), "{said:?}");
+    assert!(Path::new(&log).exists() && !folder.place().join("history/quarantine").exists());
 }

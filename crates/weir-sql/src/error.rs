@@ -2,6 +2,7 @@
 
 use datafusion::arrow::error::ArrowError;
 use datafusion::error::DataFusionError;
+use datafusion::parquet::errors::ParquetError;
 use std::io;
 use thiserror::Error;
 
@@ -44,7 +45,13 @@ pub type Result<T> = std::result::Result<T, Error>;
 impl Error {
     /// Of a query that may have so many bytes.
     pub(crate) fn of(error: &DataFusionError, limit: usize) -> Self {
-        match error.find_root() {
+        let root = error.find_root();
+        if let DataFusionError::ParquetError(error) = root
+            && let Some(later) = later(error)
+        {
+            return Self::Read(later.to_string());
+        }
+        match root {
             DataFusionError::ResourcesExhausted(what) => {
                 Self::Memory { limit: limit >> 20, what: who(what).to_owned() }
             }
@@ -58,11 +65,19 @@ impl Error {
     }
 }
 
+/// That a file is from a later weir, which is no damage.
+fn later(error: &ParquetError) -> Option<&weir_store::Error> {
+    let ParquetError::External(inner) = error else { return None };
+    inner.downcast_ref().filter(|error| matches!(error, weir_store::Error::Later { .. }))
+}
+
 /// Whether it is about files, and not about what was asked.
 pub(crate) fn is_of_reading(error: &DataFusionError) -> bool {
     match error.find_root() {
         // What a filter finds wrong with its values comes through the reader.
-        DataFusionError::ParquetError(error) => !error.to_string().contains("filter predicate"),
+        DataFusionError::ParquetError(error) => {
+            later(error).is_none() && !error.to_string().contains("filter predicate")
+        }
         DataFusionError::ArrowError(error, _) => matches!(
             **error,
             ArrowError::IoError(..)

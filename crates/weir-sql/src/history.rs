@@ -166,7 +166,8 @@ impl TableProvider for History {
     }
 }
 
-/// Texts as views: what groups and compares them does not have to copy them out of the pages.
+/// Texts as views: what groups and compares them does not have to copy them out of the pages. Without what is said of the
+/// whole, the version among it: each file's own schema is another one, and is asked by way of [`Versions`].
 fn viewed(schema: &SchemaRef) -> SchemaRef {
     let viewed = |field: &Arc<Field>| match field.data_type() {
         DataType::Utf8 => Arc::new(field.as_ref().clone().with_data_type(DataType::Utf8View)),

@@ -7,6 +7,7 @@ use datafusion::datasource::physical_plan::{ParquetFileMetrics, ParquetFileReade
 use datafusion::error::{DataFusionError, Result};
 use datafusion::parquet::arrow::arrow_reader::ArrowReaderOptions;
 use datafusion::parquet::arrow::async_reader::AsyncFileReader;
+use datafusion::parquet::arrow::parquet_to_arrow_schema;
 use datafusion::parquet::errors::{ParquetError, Result as Read};
 use datafusion::parquet::file::metadata::{PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader};
 use datafusion::physical_plan::metrics::ExecutionPlanMetricsSet;
@@ -18,7 +19,7 @@ use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
-use weir_store::{Segment, Table};
+use weir_store::{SchemaVersion, Segment, Table};
 
 /// A segment's path.
 struct Place(PathBuf);
@@ -94,6 +95,9 @@ impl Reader {
             .with_arrow_reader_options(options)
             .with_page_index_policy(PageIndexPolicy::Optional)
             .parse_and_finish(&self.file)?;
+        let about = read.file_metadata();
+        let schema = parquet_to_arrow_schema(about.schema_descr(), about.key_value_metadata())?;
+        SchemaVersion::known(&schema, &self.path).map_err(|error| ParquetError::External(Box::new(error)))?;
         let read = Arc::new(read);
         known.insert(self.path.clone(), Arc::clone(&read));
         Ok(read)

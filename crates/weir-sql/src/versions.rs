@@ -9,7 +9,6 @@ use datafusion::physical_expr::expressions::{BinaryExpr, Column, lit};
 use datafusion::physical_expr_adapter::{
     DefaultPhysicalExprAdapterFactory, PhysicalExprAdapter, PhysicalExprAdapterFactory,
 };
-use std::path::Path;
 use std::sync::Arc;
 use weir_store::{SchemaVersion, Table};
 
@@ -19,8 +18,8 @@ pub(crate) struct Versions(pub &'static Table);
 
 impl PhysicalExprAdapterFactory for Versions {
     fn create(&self, asked: SchemaRef, file: SchemaRef) -> Result<Arc<dyn PhysicalExprAdapter>> {
-        let version = SchemaVersion::known(&file, Path::new(self.0.name))
-            .map_err(|error| DataFusionError::External(Box::new(error)))?;
+        let version = SchemaVersion::of(&file)
+            .ok_or_else(|| DataFusionError::Internal("a segment without a version".into()))?;
         let usual = DefaultPhysicalExprAdapterFactory.create(asked, file)?;
         Ok(match version {
             SchemaVersion::TODAY => usual,

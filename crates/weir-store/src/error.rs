@@ -32,13 +32,13 @@ pub enum Error {
         /// What is wrong with it.
         what: String,
     },
-    /// A file of a version of the schema that this program does not know.
-    #[error("{path} is of version {version} of the schema, from a later weir than this one: ask with that one", path = path.display())]
+    /// A file of a kind that this program does not know yet.
+    #[error("{path} is from a later weir than this one ({what}): use that one", path = path.display())]
     Later {
         /// Which file.
         path: PathBuf,
-        /// The version.
-        version: u32,
+        /// What is later of it.
+        what: String,
     },
     /// Values that do not make a batch.
     #[error("cannot arrange records in columns: {0}")]

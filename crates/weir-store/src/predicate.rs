@@ -1,4 +1,4 @@
-//! A filter as the store asks it: of columns, and before that of what a row group says of itself.
+//! A filter as the store asks it: of columns, and before that of what row groups and pages say of themselves.
 //!
 //! It decides as [`Filter::matches`] does on the records; the same values meet the same checks.
 

@@ -12,14 +12,15 @@ use std::path::{Path, PathBuf};
 /// Records of logs that no segment stands for, as the logs have them: whole they take three times the memory.
 #[derive(Debug, Default)]
 pub(crate) struct Recent {
-    parts: Vec<std::result::Result<RecordBatch, Damage>>,
+    parts: Vec<std::result::Result<RecordBatch, Trouble>>,
 }
 
 /// What is wrong with a log, told as often as somebody asks.
 #[derive(Debug)]
-struct Damage {
+struct Trouble {
     path: PathBuf,
     what: String,
+    is_later: bool,
 }
 
 impl Recent {
@@ -29,7 +30,7 @@ impl Recent {
         let mut recent = Self::default();
         for log in logs {
             let trouble = recent.take(table, log, segments);
-            recent.parts.extend(trouble.err().map(|error| Err(Damage::of(&log.path, error))));
+            recent.parts.extend(trouble.err().map(|error| Err(Trouble::of(&log.path, error))));
         }
         recent
     }
@@ -51,20 +52,23 @@ impl Recent {
 
     /// Batches, and what is wrong, in order.
     pub fn parts(&self) -> impl Iterator<Item = Result<&RecordBatch>> {
-        self.parts.iter().map(|part| {
-            part.as_ref()
-                .map_err(|damage| Error::Damaged { path: damage.path.clone(), what: damage.what.clone() })
-        })
+        self.parts.iter().map(|part| part.as_ref().map_err(Trouble::told))
     }
 }
 
-impl Damage {
+impl Trouble {
     fn of(log: &Path, error: Error) -> Self {
+        let is_later = matches!(error, Error::Later { .. });
         let what = match error {
-            Error::Damaged { what, .. } => what,
+            Error::Damaged { what, .. } | Error::Later { what, .. } => what,
             other => other.to_string(),
         };
-        Self { path: log.to_owned(), what }
+        Self { path: log.to_owned(), what, is_later }
+    }
+
+    fn told(&self) -> Error {
+        let (path, what) = (self.path.clone(), self.what.clone());
+        if self.is_later { Error::Later { path, what } } else { Error::Damaged { path, what } }
     }
 }
 

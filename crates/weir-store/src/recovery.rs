@@ -70,11 +70,16 @@ impl Recovery<'_> {
         self.remarks.push(format!("{} is not the store's: left alone", path.display()));
     }
 
-    /// Sets segments aside that are no Parquet files, and removes those that others stand for.
+    /// Sets segments aside that are no Parquet files, and removes those that others stand for. What is from a later weir
+    /// can neither be merged nor summed up: the directory is left to that one.
     fn check_segments(&mut self) -> Result<()> {
         for segment in all_segments(&self.directory)? {
-            if let Err(error @ Error::Damaged { .. }) = segment.metadata() {
-                self.remarks.push(aside(self.store, &segment.path, &error)?);
+            match segment.metadata() {
+                Err(error @ Error::Damaged { .. }) => {
+                    self.remarks.push(aside(self.store, &segment.path, &error)?);
+                }
+                Err(error @ Error::Later { .. }) => return Err(error),
+                _ => {}
             }
         }
         let valid = segments(&self.directory)?;

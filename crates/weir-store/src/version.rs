@@ -26,12 +26,12 @@ impl SchemaVersion {
     pub const TODAY: Self = Self(2);
 
     /// The number in a segment's metadata.
-    pub fn number(self) -> u32 {
+    pub(crate) fn number(self) -> u32 {
         self.0
     }
 
     /// That of a segment, by its schema; none where it says none.
-    fn of(schema: &Schema) -> Option<Self> {
+    pub fn of(schema: &Schema) -> Option<Self> {
         schema.metadata().get(KEY)?.parse().ok().map(Self)
     }
 
@@ -47,9 +47,12 @@ impl SchemaVersion {
     /// It says none, or a later one than [`TODAY`](Self::TODAY).
     pub fn known(schema: &Schema, path: &Path) -> Result<Self> {
         match Self::of(schema) {
-            Some(version) if version <= Self::TODAY => Ok(version),
-            Some(Self(version)) => Err(Error::Later { path: path.to_owned(), version }),
-            None => Err(Error::Damaged { path: path.to_owned(), what: format!("it does not say its {KEY}") }),
+            Some(version) if (Self::FIRST..=Self::TODAY).contains(&version) => Ok(version),
+            Some(version) if version > Self::TODAY => {
+                let what = format!("version {} of the schema", version.0);
+                Err(Error::Later { path: path.to_owned(), what })
+            }
+            _ => Err(Error::Damaged { path: path.to_owned(), what: format!("it does not say its {KEY}") }),
         }
     }
 

@@ -8,8 +8,9 @@ use arrow_array::BooleanArray;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::bloom_filter::Sbbf;
 use parquet::data_type::AsBytes;
-use parquet::file::metadata::ColumnChunkMetaData;
+use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData};
 use parquet::file::page_index::column_index::ColumnIndexMetaData;
+use parquet::file::page_index::offset_index::{OffsetIndexMetaData, PageLocation};
 use parquet::file::statistics::Statistics;
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -19,7 +20,7 @@ use std::ops::RangeInclusive;
 pub(super) type Builder = ParquetRecordBatchReaderBuilder<File>;
 
 /// A row group.
-pub(super) struct Group<'b> {
+pub(super) struct RowGroup<'b> {
     builder: &'b Builder,
     group: usize,
     table: &'static Table,
@@ -27,9 +28,14 @@ pub(super) struct Group<'b> {
     blooms: RefCell<HashMap<usize, Option<Sbbf>>>,
 }
 
-impl<'b> Group<'b> {
+impl<'b> RowGroup<'b> {
     pub fn new(builder: &'b Builder, group: usize, table: &'static Table, version: SchemaVersion) -> Self {
         Self { builder, group, table, version, blooms: RefCell::default() }
+    }
+
+    /// Which one of its file it is.
+    pub fn place(&self) -> usize {
+        self.group
     }
 
     /// Whether there may be a row in it that is asked for.
@@ -80,7 +86,7 @@ fn overlaps(times: &RangeInclusive<u64>) -> impl Fn((u64, u64)) -> bool {
     |(first, last)| first <= *times.end() && *times.start() <= last
 }
 
-impl Digest for Group<'_> {
+impl Digest for RowGroup<'_> {
     fn may_be_null(&self, column: &str) -> bool {
         let nulls = self.column(column).and_then(|(_, column)| column.statistics()?.null_count_opt());
         nulls != Some(0)
@@ -103,7 +109,7 @@ impl Digest for Group<'_> {
     }
 }
 
-impl<'b> Paged for Group<'b> {
+impl<'b> Paged for RowGroup<'b> {
     type Page = Page<'b>;
 
     fn rows(&self) -> usize {
@@ -120,13 +126,36 @@ impl<'b> Paged for Group<'b> {
             return None;
         }
         let by = self.divisor(column);
-        let begins =
-            |page: usize| pages.get(page).map(|page| usize::try_from(page.first_row_index).unwrap_or(0));
-        Some((0..pages.len()).map(move |page| {
-            let end = begins(page + 1).unwrap_or(self.rows());
-            (end.saturating_sub(begins(page).unwrap_or(0)), Page { index, page, by })
-        }))
+        let rows = lengths(pages, self.rows())?;
+        Some(rows.into_iter().enumerate().map(move |(page, rows)| (rows, Page { index, page, by })))
     }
+}
+
+/// How many rows each page has, of so many altogether; none where that makes no sense.
+fn lengths(pages: &[PageLocation], rows: usize) -> Option<Vec<usize>> {
+    let begins = pages.iter().map(|page| usize::try_from(page.first_row_index).ok());
+    let ends = begins.clone().skip(1).chain([Some(rows)]);
+    if pages.first().is_none_or(|first| first.first_row_index != 0) {
+        return None;
+    }
+    begins.zip(ends).map(|(begin, end)| end?.checked_sub(begin?)).collect()
+}
+
+/// Whether all pages are within a file that is so long, and have as many rows as their row groups: a flipped bit in
+/// their index would lead anywhere.
+pub(super) fn pages_are_sound(metadata: &ParquetMetaData, length: u64) -> bool {
+    let Some(index) = metadata.offset_index() else { return true };
+    metadata.row_groups().iter().zip(index).all(|(group, columns)| {
+        let rows = usize::try_from(group.num_rows()).unwrap_or(0);
+        columns.iter().map(OffsetIndexMetaData::page_locations).all(|pages| {
+            let is_within = |page: &PageLocation| {
+                let begin = u64::try_from(page.offset).ok();
+                let end = begin.zip(u64::try_from(page.compressed_page_size).ok());
+                end.is_some_and(|(begin, size)| begin.saturating_add(size) <= length)
+            };
+            pages.iter().all(is_within) && (pages.is_empty() || lengths(pages, rows).is_some())
+        })
+    })
 }
 
 /// The range of no number.

@@ -15,4 +15,5 @@ pub(crate) use name::day_of;
 pub use name::{Logs, Name};
 pub(crate) use read::{Batches, within};
 pub use read::{Looked, Question, Segment};
+pub use write::key_values;
 pub(crate) use write::{Draft, by_day, sync_directory, times};

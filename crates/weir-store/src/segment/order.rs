@@ -55,6 +55,14 @@ mod tests {
         Table::new("by_time", columns, "end", Layout::default())
     });
 
+    #[test]
+    fn a_key_has_room_for_all_that_rows_are_sorted_by() {
+        for table in Table::all() {
+            let alike: u32 = table.layout.alike.iter().map(|(_, bits)| bits).sum();
+            assert!(alike + 2 * BITS <= u128::BITS, "{}", table.name);
+        }
+    }
+
     fn batch(ends: Vec<i64>, protocols: Vec<Option<&str>>, bytes: Vec<u64>, rtt: u64) -> RecordBatch {
         let rtts = vec![rtt; bytes.len()];
         let columns: [(_, ArrayRef); 4] = [

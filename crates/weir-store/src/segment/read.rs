@@ -1,7 +1,7 @@
 //! Reading a segment: only what may hold what is asked for.
 
 use super::checksum::checksum;
-use super::digest::{Builder, Group};
+use super::digest::{Builder, RowGroup, pages_are_sound};
 use super::name::Name;
 use crate::error::On;
 use crate::predicate;
@@ -68,13 +68,12 @@ pub struct Looked {
 }
 
 impl Segment {
-    fn open(&self) -> Result<Builder> {
+    /// What it says of itself, and the version of that.
+    fn open(&self) -> Result<(Builder, SchemaVersion)> {
         let file = File::open(&self.path).on("open", &self.path)?;
-        Builder::try_new(file).map_err(|error| self.damaged(&error))
-    }
-
-    fn version(&self, builder: &Builder) -> Result<SchemaVersion> {
-        SchemaVersion::known(builder.schema(), &self.path)
+        let builder = Builder::try_new(file).map_err(|error| self.damaged(&error))?;
+        let version = SchemaVersion::known(builder.schema(), &self.path)?;
+        Ok((builder, version))
     }
 
     pub(crate) fn damaged(&self, what: &impl ToString) -> Error {
@@ -94,9 +93,9 @@ impl Segment {
     /// Its rows, sizes and statistics.
     ///
     /// # Errors
-    /// It is gone, or damaged.
+    /// It is gone, or damaged, or from a later weir.
     pub fn metadata(&self) -> Result<Arc<ParquetMetaData>> {
-        Ok(Arc::clone(self.open()?.metadata()))
+        Ok(Arc::clone(self.open()?.0.metadata()))
     }
 
     /// Reads all of it, values and all, as a check.
@@ -107,38 +106,39 @@ impl Segment {
         &self,
         table: &'static Table,
     ) -> Result<impl Iterator<Item = Result<RecordBatch>> + '_> {
-        let builder = self.open()?;
-        let version = self.version(&builder)?;
+        let (builder, version) = self.open()?;
         let reader = builder.with_batch_size(2048).build()?;
         Ok(Batches { reader, table, version }.map(|batch| batch.map_err(|error| self.damaged(&error))))
     }
 
     /// The batches of those row groups that may hold what is asked for; only matching rows.
     pub(crate) fn ask(&self, table: &'static Table, question: &Question) -> Result<(Looked, Batches)> {
-        let builder = self.open()?;
-        let version = self.version(&builder)?;
+        let (mut builder, version) = self.open()?;
         let count = builder.metadata().num_row_groups();
-        let about = |group| Group::new(&builder, group, table, version);
-        let groups: Vec<_> = (0..count).filter(|group| about(*group).may_hold(question)).collect();
+        let (groups, is_within) = {
+            let mut groups: Vec<_> =
+                (0..count).map(|group| RowGroup::new(&builder, group, table, version)).collect();
+            groups.retain(|group| group.may_hold(question));
+            let is_within = groups.iter().all(|group| group.is_within(&question.times));
+            (groups.iter().map(RowGroup::place).collect::<Vec<_>>(), is_within)
+        };
         let mut looked =
             Looked { groups_read: groups.len(), groups_skipped: count - groups.len(), rows_skipped: 0 };
-        let is_within = groups.iter().all(|group| about(*group).is_within(&question.times));
         let mut filters: Vec<Box<dyn ArrowPredicate>> = Vec::new();
         if !is_within {
             filters.push(by_time(&builder, table, question.times.clone()));
         }
         filters.extend(question.filter.as_ref().map(|filter| by_filter(&builder, table, version, filter)));
-        let wanted = |name: &str| question.columns.as_ref().is_none_or(|columns| columns.contains(&name));
-        let mask = roots(&builder, wanted);
-        let mut builder = builder;
         if !filters.is_empty() && !groups.is_empty() {
             builder = self.with_pages(builder)?;
-            let about = |group| Group::new(&builder, group, table, version);
-            let rows: Vec<_> = groups.iter().map(|group| about(*group).may_be_asked(question)).collect();
+            let about = |group: &usize| RowGroup::new(&builder, *group, table, version);
+            let rows: Vec<_> = groups.iter().map(|group| about(group).may_be_asked(question)).collect();
             let rows = RowSelection::from_filters(&rows);
             looked.rows_skipped = rows.skipped_row_count();
             builder = builder.with_row_selection(rows);
         }
+        let wanted = |name: &str| question.columns.as_ref().is_none_or(|columns| columns.contains(&name));
+        let mask = roots(&builder, wanted);
         let reader = builder
             .with_row_groups(groups)
             .with_projection(mask)
@@ -152,6 +152,7 @@ impl Segment {
     /// The same, with what its pages say.
     fn with_pages(&self, builder: Builder) -> Result<Builder> {
         let file = File::open(&self.path).on("open", &self.path)?;
+        let length = file.metadata().on("look at", &self.path)?.len();
         let read = || {
             let metadata = ParquetMetaData::clone(builder.metadata());
             let mut reader = ParquetMetaDataReader::new_with_metadata(metadata)
@@ -160,6 +161,9 @@ impl Segment {
             ArrowReaderMetadata::try_new(Arc::new(reader.finish()?), ArrowReaderOptions::new())
         };
         let about = read().map_err(|error| self.damaged(&error))?;
+        if !pages_are_sound(about.metadata(), length) {
+            return Err(self.damaged(&"where its pages are makes no sense"));
+        }
         Ok(Builder::new_with_metadata(file, about))
     }
 }

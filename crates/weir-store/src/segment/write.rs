@@ -12,7 +12,7 @@ use crate::{Error, Result};
 use arrow_array::cast::AsArray;
 use arrow_array::types::TimestampNanosecondType;
 use arrow_array::{Array, ArrayRef, RecordBatch};
-use arrow_schema::ArrowError;
+use arrow_schema::{ArrowError, Schema};
 use arrow_select::interleave::interleave_record_batch;
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_writer::{ArrowRowGroupWriterFactory, compute_leaves};
@@ -275,13 +275,16 @@ fn bytes_of(batch: &RecordBatch) -> usize {
     batch.columns().iter().map(|column| of(column).unwrap_or_else(|_| column.get_array_memory_size())).sum()
 }
 
+/// What a file says of its columns, for those who do not read the Arrow schema.
+pub fn key_values(schema: &Schema) -> Vec<KeyValue> {
+    let all: BTreeMap<_, _> = schema.metadata().iter().collect();
+    all.into_iter().map(|(key, value)| KeyValue::new(key.clone(), value.clone())).collect()
+}
+
 fn properties(table: &Table) -> WriterProperties {
     let Layout { sought, .. } = table.layout;
-    // For those who do not read the Arrow schema.
-    let about: BTreeMap<_, _> = table.schema().metadata().iter().collect();
-    let about = about.into_iter().map(|(key, value)| KeyValue::new(key.clone(), value.clone()));
     let mut properties = WriterProperties::builder()
-        .set_key_value_metadata(Some(about.collect()))
+        .set_key_value_metadata(Some(key_values(table.schema())))
         .set_created_by(concat!("weir ", env!("CARGO_PKG_VERSION")).into())
         .set_compression(Compression::ZSTD(ZstdLevel::default()))
         .set_max_row_group_row_count(None)

@@ -104,10 +104,20 @@ pub(crate) fn remove(table: &Path, number: u64) -> Result<()> {
 }
 
 /// The version of a log, and what comes after its first bytes.
-fn begun(bytes: &[u8]) -> Option<(SchemaVersion, &[u8])> {
-    let today = bytes.strip_prefix(MAGIC).map(|rest| (SchemaVersion::TODAY, rest));
-    let first = || FIRST.iter().find_map(|magic| bytes.strip_prefix(*magic));
-    today.or_else(|| Some((SchemaVersion::FIRST, first()?)))
+fn begun<'b>(bytes: &'b [u8], path: &Path) -> Result<(SchemaVersion, &'b [u8])> {
+    let path = || path.to_owned();
+    if let Some(rest) = bytes.strip_prefix(MAGIC) {
+        return Ok((SchemaVersion::TODAY, rest));
+    }
+    if let Some(rest) = FIRST.iter().find_map(|magic| bytes.strip_prefix(*magic)) {
+        return Ok((SchemaVersion::FIRST, rest));
+    }
+    match bytes {
+        [b'W', b'E', b'I', b'R', b'L', b'O', b'G', number @ b'4'..=b'9', ..] => {
+            Err(Error::Later { path: path(), what: format!("version {} of logs", char::from(*number)) })
+        }
+        _ => Err(Error::Damaged { path: path(), what: "it does not begin as a log does".into() }),
+    }
 }
 
 /// A log that is read. What is added to it later is read, too, and it stays there for its reader when it goes.
@@ -153,10 +163,7 @@ impl Opened {
         if bytes.len() < MAGIC.len() {
             return Ok(found);
         }
-        let Some((version, mut rest)) = begun(&bytes) else {
-            let what = "it does not begin as a log does".into();
-            return Err(Error::Damaged { path: self.path.clone(), what });
-        };
+        let (version, mut rest) = begun(&bytes, &self.path)?;
         loop {
             let read = match frame::read(self.number, rest) {
                 Next::Batch(batch, length) => {

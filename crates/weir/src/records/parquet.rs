@@ -11,7 +11,7 @@ use arrow_schema::{Schema, SchemaRef};
 use std::io::{self, Write};
 use std::sync::Arc;
 use weir_record::FlowRecord;
-use weir_store::{Table, flow_rows};
+use weir_store::{Table, flow_rows, key_values};
 
 /// Rows in a row group: what is held in memory.
 const GROUP: usize = 131_072;
@@ -41,6 +41,7 @@ impl<W: Write + Send> File<W> {
         let compression = Compression::ZSTD(ZstdLevel::default());
         let properties = WriterProperties::builder()
             .set_compression(compression)
+            .set_key_value_metadata(Some(key_values(&schema)))
             .set_max_row_group_row_count(Some(GROUP))
             .build();
         let out = ArrowWriter::try_new(out, Arc::clone(&schema), Some(properties))?;
