@@ -57,19 +57,26 @@ pub(crate) fn mask(filter: &Filter, batch: &RecordBatch) -> BooleanArray {
 }
 
 fn of(expression: &Expression, batch: &RecordBatch) -> BooleanBuffer {
-    let fold = |parts: &[Expression], join: fn(BooleanBuffer, BooleanBuffer) -> BooleanBuffer| {
-        let masks = parts.iter().map(|part| of(part, batch));
-        masks.reduce(join).unwrap_or_else(|| BooleanBuffer::new_set(batch.num_rows()))
-    };
+    let all = || BooleanBuffer::new_set(batch.num_rows());
     match expression {
-        Expression::And(parts) => fold(parts, |one, other| &one & &other),
-        Expression::Or(parts) => fold(parts, |one, other| &one | &other),
+        Expression::And(parts) => both(parts.iter().map(|part| of(part, batch))).unwrap_or_else(all),
+        Expression::Or(parts) => either(parts.iter().map(|part| of(part, batch))).unwrap_or_else(all),
         Expression::Not(inner) => !&of(inner, batch),
         Expression::Test(test) => {
             let masks = test.subject.fields().map(|field| test_of(test, field, batch));
-            masks.reduce(|one, other| &one | &other).unwrap_or_else(|| BooleanBuffer::new_unset(0))
+            either(masks).unwrap_or_else(|| BooleanBuffer::new_unset(0))
         }
     }
+}
+
+/// The rows that are in all of them; nothing where there are none.
+fn both(masks: impl Iterator<Item = BooleanBuffer>) -> Option<BooleanBuffer> {
+    masks.reduce(|one, other| &one & &other)
+}
+
+/// The rows that are in any of them; nothing where there are none.
+fn either(masks: impl Iterator<Item = BooleanBuffer>) -> Option<BooleanBuffer> {
+    masks.reduce(|one, other| &one | &other)
 }
 
 fn test_of(test: &Test<Subject>, field: &'static Field, batch: &RecordBatch) -> BooleanBuffer {
@@ -141,19 +148,18 @@ pub(crate) fn may_match_by_page(filter: &Filter, group: &impl Paged) -> BooleanB
 
 fn may_by_page(expression: &Expression, group: &impl Paged) -> BooleanBuffer {
     let all = || BooleanBuffer::new_set(group.rows());
-    let each = |parts: &[Expression], join: fn(BooleanBuffer, BooleanBuffer) -> BooleanBuffer| {
-        parts.iter().map(|part| may_by_page(part, group)).reduce(join).unwrap_or_else(all)
-    };
     match expression {
-        Expression::And(parts) => each(parts, |one, other| &one & &other),
-        Expression::Or(parts) => each(parts, |one, other| &one | &other),
+        Expression::And(parts) => both(parts.iter().map(|part| may_by_page(part, group))).unwrap_or_else(all),
+        Expression::Or(parts) => {
+            either(parts.iter().map(|part| may_by_page(part, group))).unwrap_or_else(all)
+        }
         Expression::Not(_) => all(),
         Expression::Test(test) => {
             let of = |field: &'static Field| match is_kept(field) {
                 true => group.rows_of_pages(field.name, |page| may_fit(&test.check, field.name, page)),
                 false => all(),
             };
-            test.subject.fields().map(of).reduce(|one, other| &one | &other).unwrap_or_else(all)
+            either(test.subject.fields().map(of)).unwrap_or_else(all)
         }
     }
 }

@@ -72,7 +72,8 @@ pub fn latency(time: Duration) -> String {
 }
 
 /// The same of whole microseconds: `85 µs`, `3.4 ms`.
-pub fn micros(count: u64) -> String {
+pub fn micros(count: impl Into<u64>) -> String {
+    let count = count.into();
     if count < 1000 { format!("{count} µs") } else { latency(Duration::from_micros(count)) }
 }
 
@@ -152,6 +153,9 @@ mod tests {
         let expected =
             ["17 ns", "1.0 µs", "12.3 µs", "123 µs", "999 µs", "1.0 ms", "3.4 ms", "250 ms", "1.2 s"];
         assert_eq!(shown, expected);
-        assert_eq!([0, 7, 999, 1000, 250_000].map(micros), ["0 µs", "7 µs", "999 µs", "1.0 ms", "250 ms"]);
+        assert_eq!(
+            [0_u32, 7, 999, 1000, 250_000].map(micros),
+            ["0 µs", "7 µs", "999 µs", "1.0 ms", "250 ms"]
+        );
     }
 }

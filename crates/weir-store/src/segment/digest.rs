@@ -33,11 +33,6 @@ impl<'b> RowGroup<'b> {
         Self { builder, group, table, version, blooms: RefCell::default() }
     }
 
-    /// Which one of its file it is.
-    pub fn place(&self) -> usize {
-        self.group
-    }
-
     /// Whether there may be a row in it that is asked for.
     pub fn may_hold(&self, question: &Question) -> bool {
         self.range(self.table.time).is_none_or(overlaps(&question.times))

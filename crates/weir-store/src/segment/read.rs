@@ -68,12 +68,13 @@ pub struct Looked {
 }
 
 impl Segment {
-    /// What it says of itself, and the version of that.
-    fn open(&self) -> Result<(Builder, SchemaVersion)> {
+    /// The file, what it says of itself, and the version of that.
+    fn open(&self) -> Result<(File, Builder, SchemaVersion)> {
         let file = File::open(&self.path).on("open", &self.path)?;
-        let builder = Builder::try_new(file).map_err(|error| self.damaged(&error))?;
+        let again = file.try_clone().on("open", &self.path)?;
+        let builder = Builder::try_new(again).map_err(|error| self.damaged(&error))?;
         let version = SchemaVersion::known(builder.schema(), &self.path)?;
-        Ok((builder, version))
+        Ok((file, builder, version))
     }
 
     pub(crate) fn damaged(&self, what: &impl ToString) -> Error {
@@ -95,7 +96,7 @@ impl Segment {
     /// # Errors
     /// It is gone, or damaged, or from a later weir.
     pub fn metadata(&self) -> Result<Arc<ParquetMetaData>> {
-        Ok(Arc::clone(self.open()?.0.metadata()))
+        Ok(Arc::clone(self.open()?.1.metadata()))
     }
 
     /// Reads all of it, values and all, as a check.
@@ -106,22 +107,16 @@ impl Segment {
         &self,
         table: &'static Table,
     ) -> Result<impl Iterator<Item = Result<RecordBatch>> + '_> {
-        let (builder, version) = self.open()?;
+        let (_, builder, version) = self.open()?;
         let reader = builder.with_batch_size(2048).build()?;
         Ok(Batches { reader, table, version }.map(|batch| batch.map_err(|error| self.damaged(&error))))
     }
 
     /// The batches of those row groups that may hold what is asked for; only matching rows.
     pub(crate) fn ask(&self, table: &'static Table, question: &Question) -> Result<(Looked, Batches)> {
-        let (mut builder, version) = self.open()?;
+        let (file, mut builder, version) = self.open()?;
         let count = builder.metadata().num_row_groups();
-        let (groups, is_within) = {
-            let mut groups: Vec<_> =
-                (0..count).map(|group| RowGroup::new(&builder, group, table, version)).collect();
-            groups.retain(|group| group.may_hold(question));
-            let is_within = groups.iter().all(|group| group.is_within(&question.times));
-            (groups.iter().map(RowGroup::place).collect::<Vec<_>>(), is_within)
-        };
+        let (groups, is_within) = may_hold(&builder, table, version, question);
         let mut looked =
             Looked { groups_read: groups.len(), groups_skipped: count - groups.len(), rows_skipped: 0 };
         let mut filters: Vec<Box<dyn ArrowPredicate>> = Vec::new();
@@ -130,7 +125,7 @@ impl Segment {
         }
         filters.extend(question.filter.as_ref().map(|filter| by_filter(&builder, table, version, filter)));
         if !filters.is_empty() && !groups.is_empty() {
-            builder = self.with_pages(builder)?;
+            builder = self.with_pages(file, &builder)?;
             let about = |group: &usize| RowGroup::new(&builder, *group, table, version);
             let rows: Vec<_> = groups.iter().map(|group| about(group).may_be_asked(question)).collect();
             let rows = RowSelection::from_filters(&rows);
@@ -149,9 +144,8 @@ impl Segment {
         Ok((looked, Batches { reader, table, version }))
     }
 
-    /// The same, with what its pages say.
-    fn with_pages(&self, builder: Builder) -> Result<Builder> {
-        let file = File::open(&self.path).on("open", &self.path)?;
+    /// The same file, with what its pages say.
+    fn with_pages(&self, file: File, builder: &Builder) -> Result<Builder> {
         let length = file.metadata().on("look at", &self.path)?.len();
         let read = || {
             let metadata = ParquetMetaData::clone(builder.metadata());
@@ -166,6 +160,20 @@ impl Segment {
         }
         Ok(Builder::new_with_metadata(file, about))
     }
+}
+
+/// The row groups that may hold what is asked for, and whether all of their times are asked for.
+fn may_hold(
+    builder: &Builder,
+    table: &'static Table,
+    version: SchemaVersion,
+    question: &Question,
+) -> (Vec<usize>, bool) {
+    let all = 0..builder.metadata().num_row_groups();
+    let about = |group: &usize| RowGroup::new(builder, *group, table, version);
+    let groups: Vec<_> = all.filter(|group| about(group).may_hold(question)).collect();
+    let is_within = groups.iter().all(|group| about(group).is_within(&question.times));
+    (groups, is_within)
 }
 
 /// What is read of a segment, batch by batch.

@@ -105,18 +105,18 @@ pub(crate) fn remove(table: &Path, number: u64) -> Result<()> {
 
 /// The version of a log, and what comes after its first bytes.
 fn begun<'b>(bytes: &'b [u8], path: &Path) -> Result<(SchemaVersion, &'b [u8])> {
-    let path = || path.to_owned();
     if let Some(rest) = bytes.strip_prefix(MAGIC) {
         return Ok((SchemaVersion::TODAY, rest));
     }
     if let Some(rest) = FIRST.iter().find_map(|magic| bytes.strip_prefix(*magic)) {
         return Ok((SchemaVersion::FIRST, rest));
     }
-    match bytes {
-        [b'W', b'E', b'I', b'R', b'L', b'O', b'G', number @ b'4'..=b'9', ..] => {
-            Err(Error::Later { path: path(), what: format!("version {} of logs", char::from(*number)) })
-        }
-        _ => Err(Error::Damaged { path: path(), what: "it does not begin as a log does".into() }),
+    match bytes.strip_prefix(b"WEIRLOG").and_then(<[u8]>::first) {
+        Some(number @ b'4'..=b'9') => Err(Error::Later {
+            path: path.to_owned(),
+            what: format!("version {} of logs", char::from(*number)),
+        }),
+        _ => Err(Error::Damaged { path: path.to_owned(), what: "it does not begin as a log does".into() }),
     }
 }
 

@@ -68,7 +68,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_median_is_about_that_of_all(mut numbers in prop::collection::vec(prop_oneof![0..100_u64, 0..u64::MAX / 2], 1..50)) {
+        fn the_median_is_about_that_of_all(
+            mut numbers in prop::collection::vec(prop_oneof![0..100_u64, 0..u64::MAX / 2], 1..50)
+        ) {
             let mut spread = Spread::default();
             numbers.iter().for_each(|number| spread.add(*number));
             numbers.sort_unstable();

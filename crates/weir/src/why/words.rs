@@ -2,7 +2,7 @@
 
 use super::connection::CLOSE_WAIT;
 use super::judge::{Case, Limiter, Side, queueing, resent};
-use crate::text::{self, bytes};
+use crate::text::{self, bytes, micros};
 use std::time::Duration;
 use weir_agent::WatchedSocket;
 use weir_kernel::TCP_THROTTLED;
@@ -88,10 +88,6 @@ impl Limiter {
 /// `0.97 s of 1.00 s`.
 fn share(share: f64, seconds: f64) -> String {
     format!("{:.2} s of {seconds:.2} s", share * seconds)
-}
-
-fn micros(count: u32) -> String {
-    text::micros(count.into())
 }
 
 /// Who has a socket.
