@@ -21,8 +21,9 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use weir_store::{SchemaVersion, Segment, Table};
 
-/// A segment's path.
-struct Place(PathBuf);
+/// A segment's path, and whose it is.
+#[derive(Clone)]
+struct Place(PathBuf, &'static Table);
 
 /// What reports call a segment: its path in the store.
 pub(crate) fn label(table: &Table, segment: &Segment) -> String {
@@ -30,8 +31,9 @@ pub(crate) fn label(table: &Table, segment: &Segment) -> String {
 }
 
 /// A segment as a file to be read.
-pub(crate) fn of_segment(table: &Table, segment: &Segment) -> PartitionedFile {
-    PartitionedFile::new(label(table, segment), segment.bytes).with_extension(Place(segment.path.clone()))
+pub(crate) fn of_segment(table: &'static Table, segment: &Segment) -> PartitionedFile {
+    PartitionedFile::new(label(table, segment), segment.bytes)
+        .with_extension(Place(segment.path.clone(), table))
 }
 
 /// Opens them. What files say of themselves is read once, however many threads read a part of one.
@@ -50,15 +52,16 @@ impl ParquetFileReaderFactory for Files {
     ) -> Result<Box<dyn AsyncFileReader + Send>> {
         let name = file.object_meta.location.as_ref();
         let metrics = ParquetFileMetrics::new(partition, name, metrics);
-        let place = file.extension::<Place>().map(|place| place.0.clone());
-        let path = place.ok_or_else(|| DataFusionError::Internal(format!("{name} is no segment")))?;
+        let place = file.extension::<Place>().cloned();
+        let Place(path, table) =
+            place.ok_or_else(|| DataFusionError::Internal(format!("{name} is no segment")))?;
         let opened = File::open(&path).map_err(|error| {
             DataFusionError::IoError(io::Error::new(
                 error.kind(),
                 format!("cannot open {}: {error}", path.display()),
             ))
         })?;
-        Ok(Box::new(Reader { file: opened, path, metrics, known: Arc::clone(&self.known) }))
+        Ok(Box::new(Reader { file: opened, path, table, metrics, known: Arc::clone(&self.known) }))
     }
 }
 
@@ -66,6 +69,7 @@ impl ParquetFileReaderFactory for Files {
 struct Reader {
     file: File,
     path: PathBuf,
+    table: &'static Table,
     metrics: ParquetFileMetrics,
     known: Arc<Mutex<HashMap<PathBuf, Arc<ParquetMetaData>>>>,
 }
@@ -97,7 +101,8 @@ impl Reader {
             .parse_and_finish(&self.file)?;
         let about = read.file_metadata();
         let schema = parquet_to_arrow_schema(about.schema_descr(), about.key_value_metadata())?;
-        SchemaVersion::known(&schema, &self.path).map_err(|error| ParquetError::External(Box::new(error)))?;
+        SchemaVersion::known(&schema, self.table, &self.path)
+            .map_err(|error| ParquetError::External(Box::new(error)))?;
         let read = Arc::new(read);
         known.insert(self.path.clone(), Arc::clone(&read));
         Ok(read)

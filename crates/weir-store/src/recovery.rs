@@ -74,7 +74,7 @@ impl Recovery<'_> {
     /// can neither be merged nor summed up: the directory is left to that one.
     fn check_segments(&mut self) -> Result<()> {
         for segment in all_segments(&self.directory)? {
-            match segment.metadata() {
+            match segment.metadata(self.table) {
                 Err(error @ Error::Damaged { .. }) => {
                     self.remarks.push(aside(self.store, &segment.path, &error)?);
                 }

@@ -153,7 +153,7 @@ impl Table {
             .map(|column| Arrow::new(column.name, arrow_type(column.kind), column.nullable))
             .collect();
         let version = (version::KEY.to_owned(), SchemaVersion::TODAY.number().to_string());
-        let metadata = HashMap::from([version, ("weir.table".to_owned(), name.to_owned())]);
+        let metadata = HashMap::from([version, (version::TABLE.to_owned(), name.to_owned())]);
         let schema = Arc::new(Schema::new_with_metadata(fields, metadata));
         Self { name, columns, time, layout, span: None, memory: MEMORY, schema }
     }

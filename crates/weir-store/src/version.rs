@@ -13,6 +13,8 @@ use weir_record::Unit;
 
 /// Says the version in a segment's metadata.
 pub(crate) const KEY: &str = "weir.schema_version";
+/// And this its table.
+pub(crate) const TABLE: &str = "weir.table";
 
 /// The version of what columns mean. A new column is no new version: it is null in old segments. A column that means
 /// something else, or is of another type, is one.
@@ -41,11 +43,15 @@ impl SchemaVersion {
         (self == Self::FIRST && table.columns.iter().any(is_length)).then_some(1000)
     }
 
-    /// The version of a segment that can be read.
+    /// The version of a segment of this table that can be read.
     ///
     /// # Errors
-    /// It says none, or a later one than [`TODAY`](Self::TODAY).
-    pub fn known(schema: &Schema, path: &Path) -> Result<Self> {
+    /// It says none, or a later one than [`TODAY`](Self::TODAY), or another table.
+    pub fn known(schema: &Schema, table: &Table, path: &Path) -> Result<Self> {
+        if schema.metadata().get(TABLE).is_some_and(|name| name != table.name) {
+            let what = format!("it is no segment of {}", table.name);
+            return Err(Error::Damaged { path: path.to_owned(), what });
+        }
         match Self::of(schema) {
             Some(version) if (Self::FIRST..=Self::TODAY).contains(&version) => Ok(version),
             Some(version) if version > Self::TODAY => {

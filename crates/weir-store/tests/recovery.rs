@@ -2,7 +2,7 @@
 
 mod parts;
 
-use parts::{NOON, SECOND, Written, ask, ids, record, records, segments};
+use parts::{NOON, SECOND, Written, ask, ids, record, records, segments, segments_of};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -43,6 +43,61 @@ fn a_log_becomes_a_segment() {
     assert!(!log.exists());
 }
 
+/// What a file says of itself is decoded before its checksum is compared.
+#[test]
+fn a_flipped_bit_in_a_footer_is_no_mishap() {
+    let folder = Folder::new("store");
+    Written::open(folder.place()).segment(&records(0..50));
+    let path = segments(folder.place()).remove(0);
+    let bytes = fs::read(&path).expect("a segment");
+    let footer = u32::from_le_bytes(bytes[bytes.len() - 8..bytes.len() - 4].try_into().expect("four bytes"));
+    let begin = bytes.len() - 8 - footer as usize;
+    let question = || Question { columns: Some(vec!["flow_id"]), ..Question::default() };
+    let mut refused = 0;
+    for at in (begin..bytes.len()).step_by(17) {
+        let mut damaged = bytes.clone();
+        damaged[at] ^= 0x40;
+        fs::write(&path, damaged).expect("written");
+        let store = Store::open(folder.place()).expect("a store");
+        let snapshot = store.snapshot(Table::flows()).expect("a snapshot");
+        refused += usize::from(snapshot.scan(question()).any(|batch| batch.is_err()));
+        drop(snapshot);
+        // A writer sets it aside, or finds it readable.
+        let remarks = Written::open(folder.place()).close();
+        assert_eq!(
+            remarks.iter().any(|line| line.contains("is damaged")),
+            !path.exists(),
+            "{at}: {remarks:?}"
+        );
+        let _ = fs::remove_dir_all(folder.place().join("quarantine"));
+    }
+    assert!(refused > 50, "{refused}");
+}
+
+#[test]
+fn a_segment_of_another_table_is_set_aside() {
+    let folder = Folder::new("store");
+    let mut store = Written::summing(folder.place(), Retention::default());
+    store.segment(&records(0..50));
+    store.segment(&records(50..100));
+    drop(store);
+    // In the place of the second one are its sums.
+    let of = |table| segments_of(folder.place(), table);
+    let (own, other) = (of(Table::flows()).remove(1), of(&Table::roll_ups()[0]).remove(1));
+    fs::copy(&other, own.with_file_name(other.file_name().expect("a name"))).expect("copied");
+    fs::remove_file(own).expect("removed");
+    let found = ask(folder.place(), Question::default());
+    let wrong: Vec<_> = found.iter().filter_map(|record| record.as_ref().err()).collect();
+    assert!(wrong.len() == 1 && wrong[0].contains("it is no segment of flows"), "{wrong:?}");
+    let store = Written::open(folder.place());
+    assert!(
+        store.remarks.iter().any(|line| line.contains("it is no segment of flows")),
+        "{:?}",
+        store.remarks
+    );
+    assert_eq!(ids(folder.place()), (0..50).collect::<Vec<_>>());
+}
+
 /// The row groups of a log's segment are as large as any's, however many frames it had.
 #[test]
 fn many_frames_become_one_row_group() {
@@ -53,8 +108,11 @@ fn many_frames_become_one_row_group() {
     assert!(store.remarks[0].contains("80000 records recovered"), "{:?}", store.remarks);
     let store = Store::open(folder.place()).expect("a store");
     let snapshot = store.snapshot(Table::flows()).expect("a snapshot");
-    let groups: Vec<_> =
-        snapshot.segments().iter().map(|one| one.metadata().expect("readable").num_row_groups()).collect();
+    let groups: Vec<_> = snapshot
+        .segments()
+        .iter()
+        .map(|one| one.metadata(Table::flows()).expect("readable").num_row_groups())
+        .collect();
     // It goes on past midnight.
     assert_eq!(groups, [1, 1]);
 }

@@ -21,6 +21,7 @@ use parquet::arrow::arrow_reader::{
 use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader};
 use std::fs::File;
 use std::ops::RangeInclusive;
+use std::panic::catch_unwind;
 use std::path::PathBuf;
 use std::sync::Arc;
 use weir_filter::Filter;
@@ -69,11 +70,14 @@ pub struct Looked {
 
 impl Segment {
     /// The file, what it says of itself, and the version of that.
-    fn open(&self) -> Result<(File, Builder, SchemaVersion)> {
+    fn open(&self, table: &Table) -> Result<(File, Builder, SchemaVersion)> {
         let file = File::open(&self.path).on("open", &self.path)?;
         let again = file.try_clone().on("open", &self.path)?;
-        let builder = Builder::try_new(again).map_err(|error| self.damaged(&error))?;
-        let version = SchemaVersion::known(builder.schema(), &self.path)?;
+        // The libraries take some damage of a footer for impossible.
+        let read = catch_unwind(|| Builder::try_new(again));
+        let read = read.map_err(|_| self.damaged(&"what it says of itself makes no sense"))?;
+        let builder = read.map_err(|error| self.damaged(&error))?;
+        let version = SchemaVersion::known(builder.schema(), table, &self.path)?;
         Ok((file, builder, version))
     }
 
@@ -94,9 +98,9 @@ impl Segment {
     /// Its rows, sizes and statistics.
     ///
     /// # Errors
-    /// It is gone, or damaged, or from a later weir.
-    pub fn metadata(&self) -> Result<Arc<ParquetMetaData>> {
-        Ok(Arc::clone(self.open()?.1.metadata()))
+    /// It is gone, or damaged, not of this table, or from a later weir.
+    pub fn metadata(&self, table: &Table) -> Result<Arc<ParquetMetaData>> {
+        Ok(Arc::clone(self.open(table)?.1.metadata()))
     }
 
     /// Reads all of it, values and all, as a check.
@@ -107,14 +111,14 @@ impl Segment {
         &self,
         table: &'static Table,
     ) -> Result<impl Iterator<Item = Result<RecordBatch>> + '_> {
-        let (_, builder, version) = self.open()?;
+        let (_, builder, version) = self.open(table)?;
         let reader = builder.with_batch_size(2048).build()?;
         Ok(Batches { reader, table, version }.map(|batch| batch.map_err(|error| self.damaged(&error))))
     }
 
     /// The batches of those row groups that may hold what is asked for; only matching rows.
     pub(crate) fn ask(&self, table: &'static Table, question: &Question) -> Result<(Looked, Batches)> {
-        let (file, mut builder, version) = self.open()?;
+        let (file, mut builder, version) = self.open(table)?;
         let count = builder.metadata().num_row_groups();
         let (groups, is_within) = may_hold(&builder, table, version, question);
         let mut looked =
