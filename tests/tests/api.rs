@@ -222,12 +222,21 @@ fn root_what_ends_is_told_as_it_ends() {
     assert_eq!(read(&outputs[0].1), format!("{line}\n"));
     assert_eq!(read(&outputs[1].1), format!("event: flow\ndata: {line}\n\n"));
     drop(listeners);
-    // Who listens no more leaves room for others.
-    let crowd: Vec<_> = (0..16)
-        .map(|_| shell(&pair.left, &format!("exec curl -sSN -o /dev/null {HERE}/api/v1/flows/live")))
+    // Who listens no more leaves room for others; who comes before that is noticed asks again.
+    let live = format!("{HERE}/api/v1/flows/live");
+    let heads: Vec<_> = (0..16).map(|place| folder.path(&format!("head-{place}"))).collect();
+    let crowd: Vec<_> = heads
+        .iter()
+        .map(|head| {
+            let asking = format!("exec curl -sSN --retry 20 --retry-delay 1 -o {head}.body -D {head} {live}");
+            shell(&pair.left, &asking)
+        })
         .collect();
-    let one_more = || curl(&pair.left, &["--max-time", "1", &format!("{HERE}/api/v1/flows/live")]).status;
-    wait_for("all places are taken", PATIENCE, || (one_more() == 503).then_some(()));
+    for head in &heads {
+        wait_for("each has a place", PATIENCE, || read(head).contains("200 OK").then_some(()));
+    }
+    let one_more = || curl(&pair.left, &["--max-time", "1", &live]).status;
+    assert_eq!(one_more(), 503, "all places are taken");
     drop(crowd);
     wait_for("there is a place", PATIENCE, || (one_more() == 200).then_some(()));
     agent.stop().assert_books();
