@@ -66,7 +66,7 @@ mod tests {
 
     fn said(text: &str) -> Option<Result<RecordBatch, String>> {
         let statements = Statement::all(text).expect(text);
-        listing(&statements.first().expect("one").0)
+        listing(&statements.first().expect("one").parsed)
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Asks a store.
+//! Asks a store, in this process, which is there for nothing else and may be killed at any time.
 
 use crate::catalog::listing;
 use crate::error::is_of_reading;
@@ -10,13 +10,11 @@ use crate::{Error, Result};
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::catalog::{CatalogProvider, MemoryCatalogProvider};
-use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::error::DataFusionError;
 use datafusion::execution::context::SQLOptions;
 use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::logical_expr::registry::FunctionRegistry;
-use datafusion::physical_plan::coop::CooperativeExec;
 use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use datafusion::prelude::{SessionConfig, SessionContext};
 use futures::StreamExt;
@@ -26,21 +24,17 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::available_parallelism;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::mpsc;
-use tokio::time::timeout;
 use weir_store::Store;
 
-/// How often it is asked whether the answer is still wanted.
-const GLANCE: Duration = Duration::from_millis(50);
 /// How many times as much as in memory a query may hold in temporary files.
 const FILES: u64 = 32;
 /// Statements nest, and so do plans: memory that is only taken where they do.
 const STACK: usize = 64 << 20;
-/// What makes large values of small ones makes them at once, whatever the limit is.
-const WITHOUT: [&str; 7] =
-    ["array_repeat", "array_resize", "generate_series", "lpad", "range", "repeat", "rpad"];
+/// Threads that read temporary files, each with its stack.
+const BLOCKING: usize = 2;
 /// Parts of an answer that wait to be handed on.
 const PARTS: usize = 2;
 
@@ -68,17 +62,8 @@ pub trait Answer {
 /// Asks a store.
 pub struct Engine {
     store: Store,
-    workers: Workers,
+    workers: Runtime,
     memory: usize,
-}
-
-/// The threads that run queries; nobody waits for them to end.
-struct Workers(Option<Runtime>);
-
-impl Drop for Workers {
-    fn drop(&mut self) {
-        self.0.take().into_iter().for_each(Runtime::shutdown_background);
-    }
 }
 
 /// A part of an answer.
@@ -114,22 +99,24 @@ impl Engine {
     /// # Errors
     /// There are no threads to be had.
     pub fn new(store: Store, memory: usize) -> Result<Self> {
-        let runtime = Builder::new_multi_thread()
+        let workers = Builder::new_multi_thread()
             .worker_threads(threads())
+            .max_blocking_threads(BLOCKING)
             .thread_name("weir-sql")
             .thread_stack_size(STACK)
-            .build();
-        Ok(Self { store, workers: Workers(Some(runtime.map_err(Error::Start)?)), memory })
+            .build()
+            .map_err(Error::Start)?;
+        Ok(Self { store, workers, memory })
     }
 
     /// Hands the answer on, and says what was read for it. Segments that turn out to be damaged are left out, and named
     /// in the report, unless a part of the answer was handed on by then.
     ///
     /// # Errors
-    /// The statement makes no sense, needs too much memory, is not wanted any more; or the answer could not be handed on.
+    /// The statement makes no sense, or needs too much memory; or the answer could not be handed on.
     pub fn ask(&self, statement: &Statement, answer: &mut dyn Answer) -> Result<Report> {
         let started = Instant::now();
-        if let Some(listing) = listing(&statement.0) {
+        if let Some(listing) = listing(&statement.parsed) {
             let rows = listing.map_err(Error::Query)?;
             answer.begin(&rows.schema()).and_then(|()| answer.rows(&rows)).map_err(Error::Answer)?;
             return Ok(Report { rows: rows.num_rows(), took: started.elapsed(), ..Report::default() });
@@ -149,7 +136,7 @@ impl Engine {
                 Err(Trouble::Panic) => None,
             };
             let may_be_damage = error.as_ref().is_none_or(is_of_reading);
-            let found = if may_be_damage { damaged(&tables, handed.answer)? } else { BTreeMap::new() };
+            let found = if may_be_damage { damaged(&tables) } else { BTreeMap::new() };
             match (found.values().next(), error) {
                 (None, Some(error)) => return Err(Error::of(&error, self.memory)),
                 (None, None) => return Err(Error::Read("the query engine has failed".into())),
@@ -164,44 +151,19 @@ impl Engine {
         }
     }
 
-    /// Runs it on the workers, and hands on what comes of it here. The clock is this thread's own: workers that are busy
-    /// do not look at theirs.
+    /// Runs it on the workers, and hands on what comes of it here.
     fn attempt(
         &self,
         statement: &Statement,
         tables: &Arc<Tables>,
         handed: &mut Handed<'_>,
     ) -> std::result::Result<Arc<dyn ExecutionPlan>, Trouble> {
-        let Some(workers) = &self.workers.0 else { return Err(Error::Interrupted.into()) };
-        let here = Builder::new_current_thread().enable_time().build().map_err(Error::Start)?;
         let (tell, mut told) = mpsc::channel(PARTS);
-        let task = workers.spawn(produce(self.context(tables)?, statement.0.clone(), tell));
-        let abort = task.abort_handle();
-        let mut next = || here.block_on(async { timeout(GLANCE, told.recv()).await });
-        let mut glance = Instant::now();
-        let handed_on = loop {
-            // However fast rows come.
-            if glance.elapsed() >= GLANCE {
-                glance = Instant::now();
-                if handed.answer.is_unwanted() {
-                    break Err(Error::Interrupted);
-                }
-            }
-            // Who takes it may wait in a way of their own: that is not done inside of a runtime.
-            match next() {
-                Ok(Some(part)) => {
-                    if let Err(error) = handed.take(part) {
-                        break Err(error);
-                    }
-                }
-                Ok(None) => break Ok(()),
-                Err(_) => {}
-            }
-        };
-        let outcome = handed_on.map(|()| here.block_on(task));
-        // It ends where it next yields.
-        abort.abort();
-        outcome?.unwrap_or(Err(Trouble::Panic))
+        let task = self.workers.spawn(produce(self.context(tables)?, statement.parsed.clone(), tell));
+        while let Some(part) = told.blocking_recv() {
+            handed.take(part)?;
+        }
+        self.workers.block_on(task).unwrap_or(Err(Trouble::Panic))
     }
 
     fn context(&self, tables: &Arc<Tables>) -> std::result::Result<SessionContext, DataFusionError> {
@@ -215,7 +177,6 @@ impl Engine {
         catalog.register_schema("history", Arc::clone(tables) as _)?;
         context.register_catalog("weir", Arc::new(catalog));
         context.register_expr_planner(Arc::new(Minus))?;
-        WITHOUT.iter().for_each(|name| context.deregister_udf(name));
         Ok(context)
     }
 
@@ -243,7 +204,7 @@ async fn produce(
     })?;
     let frame = context.execute_logical_plan(plan).await?;
     let task = Arc::new(frame.task_ctx());
-    let plan = yielding(frame.create_physical_plan().await?)?;
+    let plan = frame.create_physical_plan().await?;
     let mut stream = execute_stream(Arc::clone(&plan), task)?;
     let gone = |_| Error::Interrupted;
     let mut has_begun = false;
@@ -258,20 +219,6 @@ async fn produce(
             None => return Ok(plan),
         }
     }
-}
-
-/// The library yields where it reads files. What makes many rows of few, as a join, would keep a thread for as long as it
-/// takes, and could not be stopped.
-fn yielding(plan: Arc<dyn ExecutionPlan>) -> std::result::Result<Arc<dyn ExecutionPlan>, DataFusionError> {
-    let wrapped = plan.transform_up(|plan| {
-        let is_join = plan.children().len() > 1;
-        Ok(if is_join {
-            Transformed::yes(Arc::new(CooperativeExec::new(plan)) as _)
-        } else {
-            Transformed::no(plan)
-        })
-    });
-    wrapped.map(|wrapped| wrapped.data)
 }
 
 /// What has been handed on.
@@ -294,17 +241,12 @@ impl Handed<'_> {
 }
 
 /// The segments whose bytes are not those that were written, and what is wrong with them.
-fn damaged(tables: &Tables, answer: &dyn Answer) -> Result<BTreeMap<PathBuf, String>> {
-    let (tables, mut found) = (tables.named(), BTreeMap::new());
-    for segment in tables.iter().flat_map(|table| table.segments()) {
-        if answer.is_unwanted() {
-            return Err(Error::Interrupted);
-        }
-        if let Err(error) = segment.check() {
-            found.insert(segment.path.clone(), error.to_string());
-        }
-    }
-    Ok(found)
+fn damaged(tables: &Tables) -> BTreeMap<PathBuf, String> {
+    let tables = tables.named();
+    let segments = tables.iter().flat_map(|table| table.segments());
+    let damage =
+        segments.filter_map(|segment| Some((segment.path.clone(), segment.check().err()?.to_string())));
+    damage.collect()
 }
 
 fn threads() -> usize {

@@ -1,9 +1,11 @@
 //! SQL over the embedded history, by DataFusion. It only reads.
 //!
-//! An [`Engine`] asks a store [`Statement`]s. Each sees the tables as they are at one moment, segments and logs, and
-//! hands what it finds to an [`Answer`], batch by batch; a [`Report`] says what was read for it and what passed over.
+//! [`Apart`] asks a history [`Statement`]s, each in a process of its own, where an engine answers. It sees the tables as
+//! they are at one moment, segments and logs, and hands what it finds to an [`Answer`], batch by batch; a [`Report`] says
+//! what was read for it and what passed over.
 //! Why so: docs/decisions/0016-sql.md.
 
+mod apart;
 mod catalog;
 mod engine;
 mod error;
@@ -15,8 +17,9 @@ mod statement;
 mod tables;
 mod versions;
 
+pub use apart::{Apart, NAME, serve};
 pub use datafusion::arrow;
-pub use engine::{Answer, Engine};
+pub use engine::Answer;
 pub use error::{Error, Result};
 pub use report::{Fate, Report, SegmentReport, TableReport};
 pub use statement::Statement;

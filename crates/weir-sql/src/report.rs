@@ -5,13 +5,14 @@ use crate::segments::label;
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::physical_plan::metrics::{Metric, MetricValue};
 use datafusion::physical_plan::{ExecutionPlan, displayable};
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 /// What was read for an answer.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Report {
     /// Rows of the answer.
     pub rows: usize,
@@ -28,10 +29,10 @@ pub struct Report {
 }
 
 /// What was read of a table.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TableReport {
     /// Its name.
-    pub name: &'static str,
+    pub name: String,
     /// Its segments, in order of time.
     pub segments: Vec<SegmentReport>,
     /// Records in logs: all of them are looked at.
@@ -39,7 +40,7 @@ pub struct TableReport {
 }
 
 /// What became of a segment.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SegmentReport {
     /// Its path in the directory.
     pub name: String,
@@ -50,7 +51,7 @@ pub struct SegmentReport {
 }
 
 /// What was done with a segment.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Fate {
     /// Its name says that no record in it is of the time that is asked for.
     Skipped,
@@ -138,7 +139,11 @@ fn of_table(history: &History, files: &BTreeMap<String, Counted>) -> TableReport
         let fate = files.get(&name).map_or(unread, |counted| fate(*counted));
         SegmentReport { fate, bytes: segment.bytes, name }
     });
-    TableReport { name: history.table.name, segments: segments.collect(), recent: history.recent_rows() }
+    TableReport {
+        name: history.table.name.into(),
+        segments: segments.collect(),
+        recent: history.recent_rows(),
+    }
 }
 
 fn fate(counted: Counted) -> Fate {

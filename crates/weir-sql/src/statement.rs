@@ -4,6 +4,7 @@ use crate::{Error, Result};
 use datafusion::sql::parser::{DFParser, Statement as Parsed};
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
+use std::sync::Arc;
 
 /// Words and signs of a text at most, values in lists apart: `1 + 1 + …` nests as deep as it is long, and is taken apart
 /// by functions that call themselves.
@@ -11,7 +12,12 @@ const WORDS: usize = 2000;
 
 /// One statement.
 #[derive(Debug, Clone)]
-pub struct Statement(pub(crate) Parsed);
+pub struct Statement {
+    pub(crate) parsed: Parsed,
+    /// What it was written in, and which of the statements there it is.
+    pub(crate) text: Arc<str>,
+    pub(crate) place: usize,
+}
 
 impl Statement {
     /// All in a text, with semicolons between them.
@@ -30,7 +36,9 @@ impl Statement {
             )));
         }
         let parsed = DFParser::parse_sql(text).map_err(|error| Error::of(&error, 0))?;
-        Ok(parsed.into_iter().map(Self).collect())
+        let text: Arc<str> = text.into();
+        let statement = |(place, parsed)| Self { parsed, text: Arc::clone(&text), place };
+        Ok(parsed.into_iter().enumerate().map(statement).collect())
     }
 }
 

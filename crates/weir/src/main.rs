@@ -102,6 +102,10 @@ fn main() -> ExitCode {
     if std::env::args_os().nth(1).is_some_and(|word| word == demo::actor::NAME) {
         return end(demo::actor::run(std::env::args_os().skip(1)));
     }
+    #[cfg(feature = "sql")]
+    if std::env::args_os().nth(1).is_some_and(|word| word == weir_sql::NAME) {
+        return end(sql::serve());
+    }
     let parsed =
         Cli::command().try_get_matches().and_then(|matches| Ok((Cli::from_arg_matches(&matches)?, matches)));
     let (cli, matches) = match parsed {

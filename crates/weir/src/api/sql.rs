@@ -5,14 +5,13 @@ use crate::history;
 use crate::sql::Lines;
 use serde_json::{Value, json};
 use std::io::{self, Write};
-use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use weir_server::{
     Asks, Body, Endpoint, Load, Media, Method, Parameter, Problem, Reply, Request, Watch, Who,
 };
 use weir_sql::arrow::array::RecordBatch;
 use weir_sql::arrow::datatypes::SchemaRef;
-use weir_sql::{Answer, Engine, Error, Statement};
+use weir_sql::{Answer, Apart, Error, Statement};
 
 /// Rows of an answer in JSON where nobody says how many, and at most.
 const USUAL: usize = 1000;
@@ -21,8 +20,6 @@ const MOST: usize = 100_000;
 struct Sql {
     place: Arc<Place>,
     memory: usize,
-    /// From the first question on.
-    engine: Mutex<Option<Arc<Engine>>>,
 }
 
 pub fn endpoint(place: Arc<Place>, memory: u64) -> Endpoint {
@@ -50,19 +47,7 @@ pub fn endpoint(place: Arc<Place>, memory: u64) -> Endpoint {
             Media { name: LINES, schema: json!({"type": "object"}) },
             text(CSV),
         ],
-        asks: Box::new(Sql { place, memory, engine: Mutex::new(None) }),
-    }
-}
-
-impl Sql {
-    fn engine(&self, directory: &Path) -> Result<Arc<Engine>, Problem> {
-        let mut engine = self.engine.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(engine) = &*engine {
-            return Ok(Arc::clone(engine));
-        }
-        let store = history::open(directory).map_err(|error| Problem::not_now(format!("{error:#}")))?;
-        let new = Engine::new(store, self.memory).map_err(|error| Problem::failed(error.to_string()))?;
-        Ok(Arc::clone(engine.insert(Arc::new(new))))
+        asks: Box::new(Sql { place, memory }),
     }
 }
 
@@ -78,7 +63,8 @@ impl Asks for Sql {
         let Some(directory) = &self.place.data_dir else {
             return Err(Problem::not_now("this agent keeps no history: start it with --data-dir DIR"));
         };
-        let engine = self.engine(directory)?;
+        history::open(directory).map_err(|error| Problem::not_now(format!("{error:#}")))?;
+        let engine = Apart::new(directory, self.memory);
         match reply.media() {
             LINES => stream(&engine, statement, reply, Lines::json),
             CSV => stream(&engine, statement, reply, Lines::csv),
@@ -133,7 +119,7 @@ impl Answer for Streamed<'_> {
 }
 
 fn stream<'r>(
-    engine: &Engine,
+    engine: &Apart,
     statement: &Statement,
     reply: &'r mut Reply,
     form: fn(&'r mut Reply) -> Lines<&'r mut Reply>,
@@ -195,7 +181,7 @@ impl Answer for Few {
     }
 }
 
-fn page(engine: &Engine, statement: &Statement, reply: &mut Reply, limit: usize) -> Result<(), Problem> {
+fn page(engine: &Apart, statement: &Statement, reply: &mut Reply, limit: usize) -> Result<(), Problem> {
     let mut rows = Few {
         columns: Vec::new(),
         lines: Lines::json(Vec::new()),

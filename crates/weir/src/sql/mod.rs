@@ -15,9 +15,10 @@ use clap::Args;
 use shown::Format;
 pub use shown::Lines;
 use std::io::{self, IsTerminal, Read};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use weir_sql::{Engine, Error, Statement};
+use weir_record::EventKind;
+use weir_sql::{Apart, Error, Statement, TableReport};
 
 /// What the shell says of a program that Ctrl-C ended.
 const INTERRUPTED: u8 = 130;
@@ -54,7 +55,9 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     }
     let directory = history::directory(arguments.data_dir.as_deref());
     let memory = usize::try_from(arguments.memory).unwrap_or(usize::MAX);
-    let engine = Engine::new(history::open(&directory)?, memory)?;
+    // That it can be read is said at once.
+    history::open(&directory)?;
+    let engine = Apart::new(&directory, memory);
     let text = match &arguments.statements {
         Some(text) => text.clone(),
         None if io::stdin().is_terminal() => return prompt::run(&engine, arguments, &directory),
@@ -88,6 +91,21 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     Ok(if is_whole { ExitCode::SUCCESS } else { ExitCode::from(1) })
 }
 
+/// Answers one question, in a process that was started for it; the word after [`weir_sql::NAME`] is the directory.
+pub fn serve() -> Result<ExitCode> {
+    let directory = std::env::args_os().nth(2).context("no directory")?;
+    weir_sql::serve(Path::new(&directory))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// How to have events in a table that has none.
+fn unkept(table: &TableReport) -> Option<String> {
+    let kind = EventKind::ALL.into_iter().find(|kind| kind.table == table.name)?;
+    let is_empty = table.segments.is_empty() && table.recent == 0;
+    is_empty
+        .then(|| format!("nothing is kept in {}: weir run --keep-events {} keeps it", table.name, kind.name))
+}
+
 fn mistaken(error: &Error) -> Result<ExitCode> {
     say(&error.to_string());
     Ok(ExitCode::from(2))
@@ -95,7 +113,7 @@ fn mistaken(error: &Error) -> Result<ExitCode> {
 
 /// Prints one answer. Whether it is whole.
 fn answer(
-    engine: &Engine,
+    engine: &Apart,
     arguments: &Arguments,
     statement: &Statement,
     stop: &Stop,
@@ -113,6 +131,7 @@ fn answer(
         ended?;
         report
     };
+    report.tables.iter().filter_map(unkept).for_each(|hint| say(&hint));
     for damaged in &report.damaged {
         say(&format!("{damaged}: the answer is without it"));
     }

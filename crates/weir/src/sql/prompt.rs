@@ -16,7 +16,7 @@ use std::fs;
 use std::io;
 use std::path::Path;
 use std::process::ExitCode;
-use weir_sql::{Engine, Error, Statement};
+use weir_sql::{Apart, Error, Statement};
 use weir_store::Table;
 
 const HELP: &str = "A statement ends with a semicolon: select process, sum(bytes) from flows group by 1 order by 2 desc limit 10;
@@ -65,10 +65,10 @@ const WORDS: [&str; 38] = [
 ];
 
 /// Reads and answers until there is nothing more to read.
-pub fn run(engine: &Engine, arguments: &Arguments, directory: &Path) -> Result<ExitCode> {
+pub fn run(engine: &Apart, arguments: &Arguments, directory: &Path) -> Result<ExitCode> {
     let mut editor: Editor<Words, DefaultHistory> = Editor::new().context("cannot read from the terminal")?;
     editor.set_helper(Some(Words));
-    let kept = state().map(|state| state.join("weir-sql-history"));
+    let mut kept = state().map(|state| state.join("weir-sql-history"));
     if let Some(path) = &kept {
         // There is none the first time.
         let _ = editor.load_history(path);
@@ -88,19 +88,22 @@ pub fn run(engine: &Engine, arguments: &Arguments, directory: &Path) -> Result<E
             continue;
         }
         let _ = editor.add_history_entry(text);
+        if let Some(path) = &kept
+            && let Err(error) = keep(&mut editor, path)
+        {
+            say(&format!("what is asked is not kept: {}: {error}", path.display()));
+            kept = None;
+        }
         match text.trim_end_matches(';').trim() {
             "exit" | "quit" | "\\q" => break,
             "help" | "\\h" | "?" => println!("{HELP}"),
             _ => answer_all(engine, arguments, text, &stop)?,
         }
     }
-    if let Some(path) = kept {
-        keep(&mut editor, &path);
-    }
     Ok(ExitCode::SUCCESS)
 }
 
-fn answer_all(engine: &Engine, arguments: &Arguments, text: &str, stop: &Stop) -> Result<()> {
+fn answer_all(engine: &Apart, arguments: &Arguments, text: &str, stop: &Stop) -> Result<()> {
     let statements = match Statement::all(text) {
         Ok(statements) => statements,
         Err(error) => {
@@ -124,11 +127,10 @@ fn answer_all(engine: &Engine, arguments: &Arguments, text: &str, stop: &Stop) -
     Ok(())
 }
 
-fn keep(editor: &mut Editor<Words, DefaultHistory>, path: &Path) {
-    let made = path.parent().map_or(Ok(()), fs::create_dir_all);
-    if let Err(error) = made.map_err(ReadlineError::from).and_then(|()| editor.save_history(path)) {
-        say(&format!("what was asked is not kept: {}: {error}", path.display()));
-    }
+/// However the prompt ends.
+fn keep(editor: &mut Editor<Words, DefaultHistory>, path: &Path) -> rustyline::Result<()> {
+    path.parent().map_or(Ok(()), fs::create_dir_all)?;
+    editor.append_history(path)
 }
 
 /// What it knows of SQL and of the tables.
