@@ -220,10 +220,21 @@ impl Agent {
     }
 
     /// Waits until it stops by itself, in order.
-    pub fn wait(mut self) -> Outcome {
+    pub fn wait(self) -> Outcome {
+        let outcome = self.wait_however();
+        assert!(outcome.status.success(), "{}: {:?}", outcome.status, outcome.stderr);
+        outcome
+    }
+
+    /// As [`Agent::stop`], whatever its exit code.
+    pub fn stop_however(self) -> Outcome {
+        self.signal(Signal::SIGINT);
+        self.wait_however()
+    }
+
+    fn wait_however(mut self) -> Outcome {
         let status = self.wait_for_exit();
         let stderr = self.stderr.take().map(Lines::finish).unwrap_or_default();
-        assert!(status.success(), "{status}: {stderr:?}");
         let (flows, conversations, ledgers, probes, sinks) = Default::default();
         let mut outcome = Outcome { status, flows, conversations, ledgers, probes, sinks, stderr };
         for line in self.stdout.take().map(Lines::finish).unwrap_or_default() {

@@ -95,6 +95,7 @@ pub struct Sink {
     pub lost_records: u64,
     pub written: Count,
     pub lost: Count,
+    pub last_error: Option<String>,
 }
 
 impl Sink {
@@ -105,6 +106,7 @@ impl Sink {
             lost_records: number(value, "lost_records")?,
             written: count(field(value, "written")?)?,
             lost: count(field(value, "lost")?)?,
+            last_error: optional(value, "last_error", text)?,
         })
     }
 }

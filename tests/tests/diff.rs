@@ -1,5 +1,8 @@
 //! `weir diff`, held against DuckDB on the same files: what is new, what is gone, and what has changed.
 
+mod kept;
+
+use kept::keep;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
@@ -11,7 +14,6 @@ use weir_record::{
     Addresses, Count, Direction, End, Evidence, FlowEndReason, FlowKey, FlowRecord, Interface, InterfaceKind,
     Name, Process, Reverse, TcpFailure, TcpHealth, TcpState,
 };
-use weir_store::{Keeper, Opened, Retention, Table, flow_batch};
 use weir_tests::agent::binary;
 use weir_tests::duckdb::{duckdb, table};
 use weir_tests::folder::Folder;
@@ -61,19 +63,6 @@ fn record(ended: u64, direction: Direction, other: [u8; 4], port: u16) -> FlowRe
         end_reason: FlowEndReason::EndOfFlowDetected,
         ..FlowRecord::blank(Arc::new(interface), direction, key)
     }
-}
-
-/// Keeps them, in files or in a log that was left behind.
-fn keep(directory: &Path, records: &[FlowRecord], into_files: bool) {
-    let opened = Keeper::open(directory, vec![Table::flows()], Retention::default(), Box::new(drop));
-    let Opened { mut writers, keeper, .. } = opened.expect("a store");
-    let batch = flow_batch(records).expect("a batch");
-    writers[0].append(batch).expect("appended");
-    writers[0].commit().expect("committed");
-    if into_files {
-        writers[0].write_segment().expect("a segment");
-    }
-    drop((writers, keeper));
 }
 
 /// What it prints and says, and how it ends.

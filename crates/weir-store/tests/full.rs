@@ -3,34 +3,10 @@
 mod parts;
 
 use parts::{NOON, SECOND, Written, ids, record};
-use std::path::{Path, PathBuf};
-use std::process::Command;
 use weir_record::FlowRecord;
 use weir_store::{Retention, WhenFull, flow_batch};
+use weir_tests::disk::Disk;
 use weir_tests::folder::Folder;
-
-/// A file system in memory.
-struct Disk(PathBuf);
-
-impl Disk {
-    fn of(folder: &Folder, size: &str) -> Self {
-        let options = format!("size={size}");
-        let mounted =
-            Command::new("mount").args(["-t", "tmpfs", "-o", &options, "tmpfs"]).arg(folder.place()).status();
-        assert!(mounted.expect("mount is there").success());
-        Self(folder.place().to_owned())
-    }
-
-    fn place(&self) -> &Path {
-        &self.0
-    }
-}
-
-impl Drop for Disk {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").args(["--lazy"]).arg(&self.0).status();
-    }
-}
 
 fn part(number: u64) -> Vec<FlowRecord> {
     (0..5000)
@@ -78,10 +54,7 @@ fn root_nothing_is_written_where_nothing_may_go() {
     let acknowledged = filled(&disk, WhenFull::Stop);
     assert!((1..40).contains(&acknowledged.len()), "{acknowledged:?}");
     // With more room what is in the log becomes a segment, too.
-    let options = ["-o", "remount,size=16m"];
-    assert!(
-        Command::new("mount").args(options).arg(disk.place()).status().expect("mount is there").success()
-    );
+    disk.resize("16m");
     drop(Written::open(disk.place()));
     assert_eq!(ids(disk.place()), ids_of(&acknowledged));
 }

@@ -1,0 +1,18 @@
+//! Records of a test's own, kept as the agent keeps them.
+
+use std::path::Path;
+use weir_record::FlowRecord;
+use weir_store::{Keeper, Opened, Retention, Table, flow_batch};
+
+/// Keeps them, in files or in a log that was left behind.
+pub fn keep(directory: &Path, records: &[FlowRecord], into_files: bool) {
+    let opened = Keeper::open(directory, vec![Table::flows()], Retention::default(), Box::new(drop));
+    let Opened { mut writers, keeper, .. } = opened.expect("a store");
+    let batch = flow_batch(records).expect("a batch");
+    writers[0].append(batch).expect("appended");
+    writers[0].commit().expect("committed");
+    if into_files {
+        writers[0].write_segment().expect("a segment");
+    }
+    drop((writers, keeper));
+}
