@@ -13,6 +13,7 @@ pub mod chdb;
 pub mod clients;
 pub mod control;
 pub mod conversation;
+pub mod dig;
 pub mod disk;
 pub mod dns;
 pub mod docker;

@@ -2,9 +2,18 @@
 
 use serde_json::Value;
 use std::net::UdpSocket;
+use std::process::Command;
+use std::time::Duration;
+use weir_tests::agent::binary;
+use weir_tests::dig::{Answered, dig};
+use weir_tests::duckdb::{duckdb, table};
+use weir_tests::folder::Folder;
+use weir_tests::history::keeping;
 use weir_tests::lookups::{assert_on_wire, assert_on_wires, lookups, trace};
+use weir_tests::netns::succeed;
 use weir_tests::pair::{INTERFACE, LEFT, Pair, RIGHT};
 use weir_tests::servers::unbound::Unbound;
+use weir_tests::wait_for;
 use weir_tests::wire::Wire;
 
 /// Its own zone, one that it refuses, one that it asks for elsewhere by TCP, and one that nobody answers for.
@@ -112,4 +121,72 @@ fn root_what_unbound_asks_others_is_its_own() {
     );
     drop(silent);
     assert_on_wires(&lookups(&trace, 4), [(LEFT, near), (RIGHT, far)]);
+}
+
+/// What was kept of lookups below a name, as `weir sql` has it.
+fn kept(folder: &Folder, below: &str) -> Vec<Answered> {
+    let question = format!(
+        "select dns_question, dns_type, dns_response_code, dns_answers, protocol from dns \
+         where source_process = 'dig' and dns_question like '%{below}'"
+    );
+    let mut weir = Command::new(binary());
+    weir.args(["sql", "-o", "json", "--data-dir", &folder.path("history"), &question]);
+    let text = succeed(&mut weir);
+    let mut all: Vec<_> = text
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).expect("JSON"))
+        .map(|row| {
+            let [question, kind, code, protocol] =
+                ["dns_question", "dns_type", "dns_response_code", "protocol"]
+                    .map(|name| word(&row, name).into());
+            Answered { question, kind, code, answers: row["dns_answers"].as_str().map(Into::into), protocol }
+        })
+        .collect();
+    all.sort();
+    all
+}
+
+/// While the agent runs, from its log; and once it is gone, from the files, which DuckDB reads, too.
+#[test]
+fn root_lookups_that_are_kept_are_those_that_dig_printed() {
+    let (pair, folder) = (Pair::new(), Folder::new("lookups"));
+    // Others on this host may ask for other names.
+    let zone = format!("zone{}.example", std::process::id());
+    let data = |name: &str, record: &str| format!(" local-data: \"{name}{zone}. {record}\"\n");
+    let host = |number: u8| {
+        let name = format!("host{number}.");
+        data(&name, &format!("A 10.77.1.{number}")) + &data(&name, &format!("AAAA fd00::1:{number}"))
+    };
+    let zones = [
+        format!(" local-zone: {zone}. static\n local-zone: refused.{zone}. refuse\n"),
+        (0..20).map(host).collect(),
+        data("two.", "A 10.77.2.1") + &data("two.", "A 10.77.2.2"),
+        data("", &format!("MX 10 host1.{zone}.")),
+    ];
+    let agent = keeping(&pair, &folder, &["--keep-events", "dns"]);
+    let _server = Unbound::start(&pair.right, RIGHT, &zones.concat());
+    let mut printed = Vec::new();
+    for host in 0..20 {
+        let name = format!("HOST{host}.{zone}");
+        printed.push(dig(&pair.left, RIGHT, &[&name, if host % 2 == 0 { "A" } else { "AAAA" }]));
+    }
+    for (name, more) in [("two.", "A"), ("", "MX"), ("none.", "A"), ("refused.", "AAAA"), ("host1.", "TXT")] {
+        let name = format!("{name}{zone}");
+        printed.push(dig(&pair.left, RIGHT, &[&name, more]));
+        printed.push(dig(&pair.left, RIGHT, &["+tcp", &name, more]));
+    }
+    printed.sort();
+    let codes = |code: &str| printed.iter().filter(|one| one.code == code).count();
+    assert_eq!([codes("NOERROR"), codes("NXDOMAIN"), codes("REFUSED")], [26, 2, 2]);
+    wait_for("all are kept", Duration::from_secs(20), || {
+        (kept(&folder, &zone).len() >= printed.len()).then_some(())
+    });
+    assert_eq!(kept(&folder, &zone), printed);
+    agent.stop();
+    assert_eq!(kept(&folder, &zone), printed);
+    let files = table(&folder.place().join("history"), "dns");
+    let question = format!(
+        "select count(*), count(distinct dns_question) from {files} where dns_question like '%{zone}'"
+    );
+    assert_eq!(duckdb(&question), [serde_json::json!([printed.len(), 24])]);
 }
