@@ -16,8 +16,9 @@ use weir_tests::flood::Flood;
 use weir_tests::folder::Folder;
 use weir_tests::history::{self, keeping};
 use weir_tests::inject::Injector;
+use weir_tests::iperf::iperf;
 use weir_tests::output::Count;
-use weir_tests::pair::{INTERFACE, Pair};
+use weir_tests::pair::{INTERFACE, LEFT, LEFT_IPV6, Pair, RIGHT, RIGHT_IPV6};
 use weir_tests::python::python;
 use weir_tests::terminal::Terminal;
 use weir_tests::wait_for;
@@ -86,6 +87,61 @@ fn root_readers_agree() {
     let day = a_segment(&folder).parent().expect("a day").display().to_string();
     let whole = "select count(*) n, sum(packets) p, sum(bytes) b from flows";
     assert_eq!(python(PANDAS, &day), values(&folder, whole), "pandas");
+}
+
+/// Connections that lose packets, by both families, between ends with names: numbers, words and what is not there.
+#[test]
+fn root_readers_agree_on_tcp_and_names() {
+    let (pair, folder) = (Pair::with_ipv6(), Folder::new("sql"));
+    let names = [(LEFT, "client"), (RIGHT, "files"), (LEFT_IPV6, "client6"), (RIGHT_IPV6, "files6")];
+    let hosts: String = names.iter().map(|(address, name)| format!("{address} {name}.internal\n")).collect();
+    let agent = keeping(&pair, &folder, &["--hosts-file", &folder.write("hosts", hosts)]);
+    let lossy = "add table inet weirt; add chain inet weirt in { type filter hook input priority 0; }; \
+                 add rule inet weirt in tcp dport 5201 tcp flags & (syn | fin | rst) == 0 numgen inc mod 10 == 7 drop";
+    pair.right.run("nft", &[lossy]);
+    for address in [RIGHT, RIGHT_IPV6] {
+        iperf(&pair.left, &pair.right, address, "2M");
+        pair.left.run("ping", &["-c", "2", "-i", "0.01", address]);
+    }
+    agent.stop().assert_observed();
+    let directory = folder.place().join("history");
+    let (files, click) = (table(&directory, "flows"), chdb::table(&directory, "flows"));
+    let ends = |words: &str| {
+        let both =
+            words.split(' ').flat_map(|word| [format!("source_{word}"), format!("destination_{word}")]);
+        both.collect::<Vec<_>>()
+    };
+    let sums: String =
+        ends("tcp_rtt tcp_min_rtt tcp_handshake_time tcp_retransmitted_segments tcp_bytes_received")
+            .iter()
+            .map(|name| {
+                format!(", count({name}) as c_{name}, cast(coalesce(sum({name}), 0) as bigint) as s_{name}")
+            })
+            .collect();
+    let fields = ends(
+        "address port name name_origin process pid executable tcp_rtt tcp_congestion_window tcp_slow_start_threshold \
+         tcp_delivery_rate tcp_zero_window tcp_bytes_acknowledged tcp_resets_sent tcp_failure",
+    );
+    let questions = [
+        format!("select protocol, destination_name, source_process, count(*) as n{sums} from {{}} group by protocol, destination_name, source_process order by protocol, destination_name, source_process"),
+        format!("select flow_id, tcp_state, tcp_flags, reverse_tcp_flags, {} from {{}} order by flow_id", fields.join(", ")),
+        "select source_address, destination_name, cast(sum(bytes) as bigint) as b, cast(sum(reverse_bytes) as bigint) as r from {} where source_address like '%:%' group by source_address, destination_name order by destination_name".into(),
+    ];
+    for question in questions {
+        let ours = values(&folder, &question.replace("{}", "flows"));
+        assert!(!ours.is_empty());
+        assert_eq!(ours, duckdb(&question.replace("{}", &files)), "DuckDB: {question}");
+        assert_eq!(ours, chdb(&question.replace("{}", &click)), "chDB: {question}");
+    }
+    // There was something to agree on.
+    let met = "select destination_name, cast(sum(source_tcp_retransmitted_segments) as bigint) > 0 as again, \
+               cast(sum(destination_tcp_bytes_received) as bigint) > 0 as there, min(source_tcp_rtt) > 0 as far \
+               from flows where source_process = 'iperf3' and protocol = 'tcp' group by destination_name order by 1";
+    let met = values(&folder, met);
+    assert_eq!(
+        met,
+        [json!(["files.internal", true, true, true]), json!(["files6.internal", true, true, true])]
+    );
 }
 
 #[test]
