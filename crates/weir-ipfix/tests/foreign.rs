@@ -122,10 +122,18 @@ fn times_of_every_kind() {
     let half = 978_307_200 * SECOND + SECOND / 2;
     assert_eq!(times(&[(0, 154, 8), (0, 155, 8)], &ntp), (half, half));
     assert_eq!(times(&[(0, 156, 8), (0, 157, 8)], &ntp), (half, half));
-    // By the exporter's clock, which began one second after the epoch.
-    let uptime = [&1000_u64.to_be_bytes()[..], &[0, 0, 0, 5], &[0, 0, 0, 9]].concat();
-    let by = (SECOND + 5_000_000, SECOND + 9_000_000);
-    assert_eq!(times(&[(0, 160, 8), (0, 22, 4), (0, 21, 4)], &uptime), by);
+    // By the exporter's clock, which began a second before the message.
+    let up_since = |boot: u64, uptimes: [u32; 2]| {
+        let values = [&boot.to_be_bytes()[..], &uptimes.map(u32::to_be_bytes).concat()].concat();
+        times(&[(0, 160, 8), (0, 22, 4), (0, 21, 4)], &values)
+    };
+    let boot = u64::from(SENT) * 1000 - 1000;
+    assert_eq!(up_since(boot, [5, 9]), (sent - SECOND + 5_000_000, sent - SECOND + 9_000_000));
+    // It has begun anew: once between the two, and three times before; and what was there before it began.
+    let lap = 1 << 32;
+    assert_eq!(up_since(boot + 990 - lap, [u32::MAX, 9]), (sent - 11_000_000, sent - 1_000_000));
+    assert_eq!(up_since(boot - 3 * lap, [5, 9]), (sent - SECOND + 5_000_000, sent - SECOND + 9_000_000));
+    assert_eq!(up_since(boot, [u32::MAX - 1999, 9]), (sent - 3 * SECOND, sent - SECOND + 9_000_000));
     // Before the message, and for how long.
     assert_eq!(times(&[(0, 158, 4), (0, 161, 4)], &[0, 0, 3, 232, 0, 0, 0, 1]), (sent - 1_000_000, sent));
     assert_eq!(
@@ -139,11 +147,14 @@ fn times_of_every_kind() {
 
 #[test]
 fn the_exporter_tells_of_its_clock_in_another_record() {
-    let boot = [&[0, 0, 0, 9][..], &1000_u64.to_be_bytes()].concat();
+    let boot = [&[0, 0, 0, 9][..], &(u64::from(SENT - 1) * 1000).to_be_bytes()].concat();
     let first = message(0, &[options_template(299, 1, &[(0, 143, 4), (0, 160, 8)]), set(299, &boot)]);
     let data = set(300, &[key(6), vec![0, 0, 0, 5]].concat());
     let (flows, decoder) = read(&[first, message(1, &[template(300, &with(&[(0, 22, 4)])), data])]);
-    assert_eq!((flows[0].start, decoder.tally().of(Cause::Options)), (SECOND + 5_000_000, 1));
+    assert_eq!(
+        (flows[0].start, decoder.tally().of(Cause::Options)),
+        (u64::from(SENT - 1) * SECOND + 5_000_000, 1)
+    );
     assert_eq!((decoder.tally().of(Cause::NoTime), decoder.tally().of(Cause::Missing)), (0, 0));
 }
 

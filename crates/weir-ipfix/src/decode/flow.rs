@@ -16,6 +16,14 @@ pub struct Around {
     pub boot: Option<u64>,
 }
 
+/// The time of an uptime that has begun anew any number of times: flows are sent soon after their end. One from before
+/// the exporter began is as one that has begun anew.
+fn nearest(time: u64, sent: u64) -> u64 {
+    let away = i128::from(sent) - i128::from(time);
+    let rounds = (away + UPTIME / 2).div_euclid(UPTIME);
+    u64::try_from(i128::from(time) + rounds * UPTIME).unwrap_or(time)
+}
+
 /// What a record tells.
 #[derive(Default)]
 pub struct Flow<'b> {
@@ -29,6 +37,8 @@ pub struct Flow<'b> {
 
 const MILLISECOND: u64 = 1_000_000;
 const MICROSECOND: u64 = 1_000;
+/// Milliseconds of uptime are told in 32 bits, and begin anew after 49.7 days.
+const UPTIME: i128 = (1 << 32) * MILLISECOND as i128;
 
 impl<'b> Flow<'b> {
     /// Takes one record from the front of `bytes`. None where it is cut short.
@@ -153,7 +163,7 @@ impl<'b> Flow<'b> {
     fn settle_times(&mut self, around: Around, tally: &mut Tally) {
         let uptime = |hint| {
             let boot = self.boot().or(around.boot)?;
-            Some(boot.saturating_add(self.hint(hint)?.saturating_mul(MILLISECOND)))
+            Some(nearest(boot.saturating_add(self.hint(hint)?.saturating_mul(MILLISECOND)), around.sent))
         };
         let before = |hint| Some(around.sent.saturating_sub(self.hint(hint)?.saturating_mul(MICROSECOND)));
         let duration = || {
