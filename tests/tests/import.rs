@@ -7,6 +7,7 @@ mod cases;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fs;
+use std::net::UdpSocket;
 use std::process::{Command, Output};
 use weir_tests::agent::{Agent, binary};
 use weir_tests::duckdb::{duckdb, table};
@@ -14,7 +15,7 @@ use weir_tests::folder::Folder;
 use weir_tests::inject::Injector;
 use weir_tests::iperf::iperf;
 use weir_tests::netns::succeed;
-use weir_tests::pair::{INTERFACE, Pair, RIGHT};
+use weir_tests::pair::{INTERFACE, Pair, RIGHT, RIGHT_IPV6};
 use weir_tests::witness::Capture;
 
 /// More than a packet has: what tcpdump does not know to be shorter has a slot of 256 KiB in its ring.
@@ -268,6 +269,132 @@ fn root_flows_of_nfcapd_are_those_of_nfdump() {
             let mut found: Vec<_> = kept(&history).iter().map(as_nfdump).collect();
             found.sort();
             assert_eq!(found, truth, "{number}");
+        }
+    }
+}
+
+/// One direction of a conversation; of ICMP without ports.
+type Way = (String, String, String, String, u64);
+
+/// Packets, bytes from the IP header on, and flags of TCP.
+type Sum = (u64, u64, u64);
+
+fn add(sums: &mut BTreeMap<Way, Sum>, way: Way, (packets, bytes, flags): Sum) {
+    let sum = sums.entry(way).or_default();
+    *sum = (sum.0 + packets, sum.1 + bytes, sum.2 | flags);
+}
+
+/// Each direction as tshark reads it in a capture, and when the first and the last packet came.
+fn ways_by_tshark(file: &str) -> (BTreeMap<Way, Sum>, [f64; 2]) {
+    const FIELDS: [&str; 11] = [
+        "frame.time_epoch",
+        "ip.src",
+        "ip.dst",
+        "ip.proto",
+        "ip.len",
+        "ipv6.src",
+        "ipv6.dst",
+        "ipv6.plen",
+        "tcp.srcport",
+        "tcp.dstport",
+        "tcp.flags",
+    ];
+    let mut command = Command::new("tshark");
+    command.args(["-r", file, "-T", "fields"]).args(FIELDS.iter().flat_map(|field| ["-e", field]));
+    let (mut sums, mut times) = (BTreeMap::new(), Vec::new());
+    for line in succeed(&mut command).lines() {
+        let parts: Vec<_> = line.split('\t').map(str::to_owned).collect();
+        let [time, v4 @ .., from_port, to_port, flags] = &parts[..] else { panic!("{line}") };
+        let [source, destination, protocol, length, source6, destination6, payload] = v4 else {
+            panic!("{line}")
+        };
+        let number = |text: &str| text.parse::<u64>().expect("a number");
+        let flags = u64::from_str_radix(flags.trim_start_matches("0x"), 16).unwrap_or(0);
+        let (ends, protocol, bytes) = match payload.as_str() {
+            "" => ((source, destination), number(protocol), number(length)),
+            payload => ((source6, destination6), if flags == 0 { 58 } else { 6 }, number(payload) + 40),
+        };
+        let way = (ends.0.clone(), from_port.clone(), ends.1.clone(), to_port.clone(), protocol);
+        add(&mut sums, way, (1, bytes, flags));
+        times.push(time.parse().expect("a time"));
+    }
+    let ends = [f64::INFINITY, f64::NEG_INFINITY];
+    (sums, times.iter().fold(ends, |[first, last], time: &f64| [first.min(*time), last.max(*time)]))
+}
+
+/// The same as DuckDB reads it in a history.
+fn ways_by_duckdb(folder: &Folder) -> (BTreeMap<Way, Sum>, [f64; 2]) {
+    let flows = table(&folder.place().join("history"), "flows");
+    let way = |from: &str, to: &str, reverse: &str| {
+        let [from, to] = [from, to].map(|end| {
+            format!("{end}_address, coalesce(case protocol when 'tcp' then {end}_port end::varchar, '')")
+        });
+        format!(
+            "select {from}, {to}, case protocol when 'tcp' then 6 when 'icmp' then 1 when 'icmpv6' then 58 end, \
+             {reverse}packets, {reverse}bytes, coalesce({reverse}tcp_flags, 0), \
+             epoch(start::timestamptz), epoch(\"end\"::timestamptz) from {flows} where {reverse}packets > 0"
+        )
+    };
+    let (forth, back) = (way("source", "destination", ""), way("destination", "source", "reverse_"));
+    let rows = duckdb(&format!("{forth} union all {back}"));
+    let (mut sums, mut times) = (BTreeMap::new(), [f64::INFINITY, f64::NEG_INFINITY]);
+    for row in rows {
+        let text = |at: usize| row[at].as_str().expect("text").to_owned();
+        let number = |at: usize| row[at].as_u64().expect("a number");
+        let time = |at: usize| row[at].as_f64().expect("a time");
+        add(&mut sums, (text(0), text(1), text(2), text(3), number(4)), (number(5), number(6), number(7)));
+        times = [times[0].min(time(8)), times[1].max(time(9))];
+    }
+    (sums, times)
+}
+
+/// The messages that softflowd sends of a capture, one after the other, which makes a file of them; and how many records
+/// it says that they have.
+fn softflowd(pair: &Pair, folder: &Folder, capture: &str, flags: &[&str]) -> (Vec<u8>, u64) {
+    let collector = pair.left.enter(|| UdpSocket::bind("127.0.0.1:0").expect("a port"));
+    let to = collector.local_addr().expect("bound").to_string();
+    let mut softflowd = Command::new("timeout");
+    // It may wait for somebody to control it.
+    softflowd.args(["30", "softflowd", "-d", "-c", "none", "-p", &folder.path("pid")]);
+    softflowd.args(["-r", capture, "-n", &to, "-v", "10"]).args(flags);
+    let output = pair.left.enter(|| softflowd.output().expect("it starts"));
+    let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+    let exported = said.split_once("Flows exported: ").and_then(|(_, rest)| rest.split([' ', '(']).nth(2));
+    let records = exported.and_then(|number| number.parse().ok()).unwrap_or_else(|| panic!("{said}"));
+    collector.set_nonblocking(true).expect("a socket");
+    let (mut messages, mut message) = (Vec::new(), vec![0; 65_536]);
+    while let Ok(length) = collector.recv(&mut message) {
+        messages.extend_from_slice(&message[..length]);
+    }
+    (messages, records)
+}
+
+/// softflowd tells times by its uptime, which began after the packets came, or by the clock; and both directions in two
+/// records or in one.
+#[test]
+fn root_what_softflowd_exports_is_what_tshark_counts() {
+    let (pair, folder) = (Pair::with_ipv6(), Folder::new("import"));
+    pair.left.ip("link set lo up");
+    let capture = folder.path("trace.pcap");
+    // Groups are reported for as long as there is IPv6.
+    let hosts = format!("host {RIGHT} or host {RIGHT_IPV6}");
+    let running = Capture::start_into(&pair.left, &capture, &["-i", INTERFACE, "-s", WHOLE, &hosts]);
+    for address in [RIGHT, RIGHT_IPV6] {
+        iperf(&pair.left, &pair.right, address, "1M");
+        pair.left.run("ping", &["-c", "3", "-i", "0.01", address]);
+    }
+    running.stop();
+    let (truth, seen) = ways_by_tshark(&capture);
+    assert!(truth.len() >= 12, "{truth:?}");
+    for flags in [&[][..], &["-A", "milli"], &["-b"]] {
+        let history = Folder::new("import");
+        let (messages, records) = softflowd(&pair, &history, &capture, flags);
+        let said = import(&history, &[&history.write("softflowd.ipfix", messages)]);
+        assert!(said.contains(&format!("(IPFIX): {records} records")), "{records}: {said}");
+        let (found, times) = ways_by_duckdb(&history);
+        assert_eq!(found, truth, "{flags:?}");
+        for (found, truth) in times.iter().zip(seen) {
+            assert!((found - truth).abs() < 0.01, "{flags:?}: {times:?} {seen:?}");
         }
     }
 }
