@@ -4,14 +4,41 @@
 mod body;
 
 use proptest::prelude::*;
+use std::path::Path;
+use std::sync::LazyLock;
 use weir_filter::generate;
-use weir_ipfix::Writer;
+use weir_ipfix::{Reader, Writer};
 use weir_record::FlowRecord;
+
+/// What others have sent.
+static CORPUS: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus/ipfix");
+    let files = folder.read_dir().expect("the corpus is there").map(|file| file.expect("a file").path());
+    files.map(|path| std::fs::read(path).expect("it can be read")).collect()
+});
 
 fn file(records: &[FlowRecord]) -> Vec<u8> {
     let mut writer = Writer::new(Vec::new(), &[], 1_700_000_000).expect("in memory");
     records.iter().for_each(|record| writer.write(record).expect("in memory"));
     writer.end().expect("in memory")
+}
+
+fn changed(mut bytes: Vec<u8>, changes: &[(prop::sample::Index, u8)]) -> Vec<u8> {
+    for (at, byte) in changes {
+        let at = at.index(bytes.len());
+        bytes[at] = *byte;
+    }
+    bytes
+}
+
+#[test]
+fn the_corpus_is_read_whole() {
+    assert!(!CORPUS.is_empty());
+    for bytes in CORPUS.iter() {
+        body::ipfix(bytes);
+        let flows: Result<Vec<_>, _> = Reader::new(&bytes[..]).collect();
+        assert!(flows.is_ok_and(|flows| !flows.is_empty()));
+    }
 }
 
 proptest! {
@@ -35,11 +62,22 @@ proptest! {
         changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..8),
         end in any::<prop::sample::Index>(),
     ) {
-        let mut bytes = file(&records);
-        for (at, byte) in changes {
-            let at = at.index(bytes.len());
-            bytes[at] = byte;
-        }
+        let bytes = changed(file(&records), &changes);
+        body::ipfix(&bytes);
+        body::ipfix(&bytes[..end.index(bytes.len())]);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(4096))]
+
+    #[test]
+    fn files_of_others_with_other_bytes_in_them(
+        file in prop::sample::select(&CORPUS[..]),
+        changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..8),
+        end in any::<prop::sample::Index>(),
+    ) {
+        let bytes = changed(file, &changes);
         body::ipfix(&bytes);
         body::ipfix(&bytes[..end.index(bytes.len())]);
     }
