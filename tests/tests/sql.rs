@@ -327,6 +327,44 @@ fn root_what_cannot_be_answered_is_said() {
     assert!(stderr.contains(&file.display().to_string()) && stderr.contains("without it"), "{stderr}");
 }
 
+/// By whoever asks, with no agent there; as long as nobody reads it, it is no trouble.
+#[test]
+fn root_a_flipped_bit_is_named_by_whoever_reads_it() {
+    let (pair, folder) = (Pair::new(), Folder::new("sql"));
+    kept(&pair, &folder);
+    let file = a_segment(&folder);
+    kept(&pair, &folder);
+    let count =
+        |files: &str| duckdb(&format!("select count(*) from {files}"))[0][0].as_u64().expect("a number");
+    let of_file = format!("'{}'", file.display());
+    let all = count(&table(&folder.place().join("history"), "flows"));
+    let others = all - count(&of_file);
+    assert!(others >= 1000, "{others}");
+    // The last values of a column that is all values and no page header there.
+    let end = "coalesce(dictionary_page_offset, data_page_offset) + total_compressed_size";
+    let place = format!("select {end} - 9 from parquet_metadata({of_file}) where path_in_schema = 'flow_id'");
+    let place = usize::try_from(duckdb(&place)[0][0].as_u64().expect("a number")).expect("a small one");
+    let whole = fs::read(&file).expect("readable");
+    for bit in 0..8 {
+        let mut bent = whole.clone();
+        bent[place] ^= 1 << bit;
+        fs::write(&file, &bent).expect("writable");
+        let is_named = |said: &str| said.contains(&format!("{} is damaged: the bytes at ", file.display()));
+        let (stdout, stderr, code) =
+            sql(&folder, &["-o", "csv", "select count(distinct flow_id) as n from flows"]);
+        assert_eq!((stdout, code), (format!("n\n{others}\n"), Some(1)), "{stderr}");
+        assert!(is_named(&stderr) && stderr.contains("without it"), "{stderr}");
+        let args =
+            ["flows", "--all", "--fields", "flow_id", "-o", "json", "--data-dir", &folder.path("history")];
+        let output = Command::new(binary()).args(args).output().expect("weir starts");
+        let (lines, said) = (output.stdout.iter().filter(|byte| **byte == b'\n').count(), output.stderr);
+        let said = String::from_utf8(said).expect("text");
+        assert_eq!((lines as u64, output.status.code()), (others, Some(1)), "{said}");
+        assert!(is_named(&said) && said.contains("what else it holds is not shown"), "{said}");
+        assert_eq!(asked(&folder, "select count(*) as n from flows"), [json!({ "n": all })]);
+    }
+}
+
 /// However fast its rows come, and where none come.
 #[test]
 fn root_an_answer_ends_when_it_is_told_to() {

@@ -125,7 +125,7 @@ fn root_an_agent_takes_it_over() {
     // What was in the log is in a segment of today now; DuckDB sees what they say themselves.
     let files = table(&folder.place().join("history"), "flows");
     let today = format!(
-        "(select file_name from parquet_kv_metadata({files}) where key = 'weir.schema_version' and value = '2')"
+        "(select file_name from parquet_kv_metadata({files}) where key = 'weir.schema_version' and value = '3')"
     );
     let rows = duckdb(&format!(
         "select if(filename in {today}, source_tcp_rtt, source_tcp_rtt // 1000) as rtt, filename in {today} \

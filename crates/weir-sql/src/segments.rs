@@ -13,17 +13,14 @@ use datafusion::parquet::file::metadata::{PageIndexPolicy, ParquetMetaData, Parq
 use datafusion::physical_plan::metrics::ExecutionPlanMetricsSet;
 use futures::future::{BoxFuture, ready};
 use std::collections::HashMap;
-use std::fs::File;
-use std::io;
 use std::ops::Range;
-use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
-use weir_store::{SchemaVersion, Segment, Table};
+use weir_store::{Known, Segment, SegmentFile, Table};
 
-/// A segment's path, and whose it is.
+/// A segment, and whose it is.
 #[derive(Clone)]
-struct Place(PathBuf, &'static Table);
+struct Place(Segment, &'static Table);
 
 /// What reports call a segment: its path in the store.
 pub(crate) fn label(table: &Table, segment: &Segment) -> String {
@@ -32,14 +29,21 @@ pub(crate) fn label(table: &Table, segment: &Segment) -> String {
 
 /// A segment as a file to be read.
 pub(crate) fn of_segment(table: &'static Table, segment: &Segment) -> PartitionedFile {
-    PartitionedFile::new(label(table, segment), segment.bytes)
-        .with_extension(Place(segment.path.clone(), table))
+    PartitionedFile::new(label(table, segment), segment.bytes).with_extension(Place(segment.clone(), table))
 }
 
-/// Opens them. What files say of themselves is read once, however many threads read a part of one.
+/// Opens them. What files say of themselves is read once, and what is read of them compared once with its checksums,
+/// however many threads read a part of one.
 #[derive(Debug, Default)]
 pub(crate) struct Files {
-    known: Arc<Mutex<HashMap<PathBuf, Arc<ParquetMetaData>>>>,
+    known: Arc<Mutex<HashMap<PathBuf, File>>>,
+}
+
+/// What is known of a file that was opened.
+#[derive(Debug)]
+struct File {
+    metadata: Arc<ParquetMetaData>,
+    compared: Known,
 }
 
 impl ParquetFileReaderFactory for Files {
@@ -53,65 +57,67 @@ impl ParquetFileReaderFactory for Files {
         let name = file.object_meta.location.as_ref();
         let metrics = ParquetFileMetrics::new(partition, name, metrics);
         let place = file.extension::<Place>().cloned();
-        let Place(path, table) =
+        let Place(segment, table) =
             place.ok_or_else(|| DataFusionError::Internal(format!("{name} is no segment")))?;
-        let opened = File::open(&path).map_err(|error| {
-            DataFusionError::IoError(io::Error::new(
-                error.kind(),
-                format!("cannot open {}: {error}", path.display()),
-            ))
-        })?;
-        Ok(Box::new(Reader { file: opened, path, table, metrics, known: Arc::clone(&self.known) }))
+        Ok(Box::new(Reader { segment, table, opened: None, metrics, known: Arc::clone(&self.known) }))
     }
 }
 
 /// Reads a file at once, on the thread that asks: it lies on a disk of this host.
 struct Reader {
-    file: File,
-    path: PathBuf,
+    segment: Segment,
     table: &'static Table,
+    opened: Option<SegmentFile>,
     metrics: ParquetFileMetrics,
-    known: Arc<Mutex<HashMap<PathBuf, Arc<ParquetMetaData>>>>,
+    known: Arc<Mutex<HashMap<PathBuf, File>>>,
 }
 
 impl Reader {
-    fn read(&self, range: &Range<u64>) -> Read<Bytes> {
-        // What a damaged footer asks for may be more than any memory.
-        let there = self.file.metadata().map_or(0, |about| about.len());
-        if range.start > range.end || range.end > there {
-            return Err(ParquetError::EOF(format!("{} ends before {}", self.path.display(), range.end)));
-        }
-        let length = usize::try_from(range.end - range.start).unwrap_or(usize::MAX);
-        let mut bytes = vec![0; length];
-        self.file.read_exact_at(&mut bytes, range.start).map_err(|error| {
-            ParquetError::General(format!("cannot read {}: {error}", self.path.display()))
-        })?;
-        self.metrics.bytes_scanned.add(length);
-        Ok(bytes.into())
+    fn opened(&mut self) -> weir_store::Result<&SegmentFile> {
+        let file = match self.opened.take() {
+            Some(file) => file,
+            None => {
+                let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+                self.segment.file(known.get(&self.segment.path).map(|file| &file.compared))?
+            }
+        };
+        Ok(self.opened.insert(file))
     }
 
-    fn metadata(&self, options: Option<&ArrowReaderOptions>) -> Read<Arc<ParquetMetaData>> {
+    fn read(&mut self, range: Range<u64>) -> Read<Bytes> {
+        let bytes = self.opened().and_then(|file| file.read(range)).map_err(told)?;
+        self.metrics.bytes_scanned.add(bytes.len());
+        Ok(bytes)
+    }
+
+    fn metadata(&mut self, options: Option<&ArrowReaderOptions>) -> Read<Arc<ParquetMetaData>> {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = known.get(&self.path) {
-            return Ok(Arc::clone(known));
+        if let Some(file) = known.get(&self.segment.path) {
+            return Ok(Arc::clone(&file.metadata));
         }
-        let read = ParquetMetaDataReader::new()
+        let file = self.segment.file(None).map_err(told)?;
+        let metadata = ParquetMetaDataReader::new()
             .with_arrow_reader_options(options)
             .with_page_index_policy(PageIndexPolicy::Optional)
-            .parse_and_finish(&self.file)?;
-        let about = read.file_metadata();
+            .parse_and_finish(&file)?;
+        let about = metadata.file_metadata();
         let schema = parquet_to_arrow_schema(about.schema_descr(), about.key_value_metadata())?;
-        SchemaVersion::known(&schema, self.table, &self.path)
-            .map_err(|error| ParquetError::External(Box::new(error)))?;
-        let read = Arc::new(read);
-        known.insert(self.path.clone(), Arc::clone(&read));
-        Ok(read)
+        file.version(&schema, self.table).map_err(told)?;
+        let metadata = Arc::new(metadata);
+        let now = File { metadata: Arc::clone(&metadata), compared: file.known() };
+        known.insert(self.segment.path.clone(), now);
+        self.opened = Some(file);
+        Ok(metadata)
     }
+}
+
+fn told(error: weir_store::Error) -> ParquetError {
+    ParquetError::External(Box::new(error))
 }
 
 impl AsyncFileReader for Reader {
     fn get_bytes(&mut self, range: Range<u64>) -> BoxFuture<'_, Read<Bytes>> {
-        Box::pin(ready(self.read(&range)))
+        Box::pin(ready(self.read(range)))
     }
 
     fn get_metadata<'a>(

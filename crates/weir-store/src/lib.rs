@@ -37,7 +37,7 @@ pub use flow_rows::{flow_batch, flow_rows};
 pub use keeper::{Keeper, Opened, Retention, Tell, WhenFull};
 pub use predicate::KEY;
 pub use rows::{Rows, flow_records, value};
-pub use segment::{Logs, Looked, Name, Question, Segment, key_values};
+pub use segment::{Known, Logs, Looked, Name, Question, Segment, SegmentFile, key_values};
 pub use store::{Progress, Scan, Snapshot, Store};
 pub use table::{Column, Layout, Table};
 pub use version::SchemaVersion;

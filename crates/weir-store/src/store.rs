@@ -146,7 +146,7 @@ pub struct Scan<'s> {
     /// The same, and what else decides whether a row matches.
     looked_at: SchemaRef,
     segments: IntoIter<&'s Segment>,
-    open: Option<(&'s Segment, Batches)>,
+    open: Option<Batches>,
     /// How many parts of what the logs hold were looked at.
     recent: usize,
     progress: Progress,
@@ -172,7 +172,7 @@ impl Scan<'_> {
             self.progress.groups.groups_read += looked.groups_read;
             self.progress.groups.groups_skipped += looked.groups_skipped;
             self.progress.groups.rows_skipped += looked.rows_skipped;
-            self.open = Some((segment, reader));
+            self.open = Some(reader);
         }))
     }
 
@@ -200,7 +200,7 @@ impl Iterator for Scan<'_> {
 
     fn next(&mut self) -> Option<Result<RecordBatch>> {
         loop {
-            let Some((segment, reader)) = &mut self.open else {
+            let Some(reader) = &mut self.open else {
                 match self.next_segment() {
                     Some(Ok(())) => continue,
                     Some(Err(error)) => return Some(Err(error)),
@@ -210,9 +210,8 @@ impl Iterator for Scan<'_> {
             match reader.next() {
                 Some(Ok(batch)) => return Some(project(&self.schema, &batch, &mut self.nulls)),
                 Some(Err(error)) => {
-                    let (path, what) = (segment.path.clone(), error.to_string());
                     self.open = None;
-                    return Some(Err(Error::Damaged { path, what }));
+                    return Some(Err(error));
                 }
                 None => self.open = None,
             }

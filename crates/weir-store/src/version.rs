@@ -17,15 +17,18 @@ pub(crate) const KEY: &str = "weir.schema_version";
 pub(crate) const TABLE: &str = "weir.table";
 
 /// The version of what columns mean. A new column is no new version: it is null in old segments. A column that means
-/// something else, or is of another type, is one.
+/// something else, or is of another type, is one; so are checksums that an older weir would take for wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct SchemaVersion(u32);
 
 impl SchemaVersion {
     /// Lengths of time were in nanoseconds.
     pub(crate) const FIRST: Self = Self(1);
+    /// Parts of files have had checksums since, and names are those of what files say of themselves. Columns mean what
+    /// they did in version 2.
+    pub(crate) const SUMMED: Self = Self(3);
     /// That of what is written.
-    pub const TODAY: Self = Self(2);
+    pub const TODAY: Self = Self::SUMMED;
 
     /// The number in a segment's metadata.
     pub(crate) fn number(self) -> u32 {
@@ -47,7 +50,7 @@ impl SchemaVersion {
     ///
     /// # Errors
     /// It says none, or a later one than [`TODAY`](Self::TODAY), or another table.
-    pub fn known(schema: &Schema, table: &Table, path: &Path) -> Result<Self> {
+    pub(crate) fn known(schema: &Schema, table: &Table, path: &Path) -> Result<Self> {
         if schema.metadata().get(TABLE).is_some_and(|name| name != table.name) {
             let what = format!("it is no segment of {}", table.name);
             return Err(Error::Damaged { path: path.to_owned(), what });
@@ -68,7 +71,7 @@ impl SchemaVersion {
         table: &Table,
         batch: RecordBatch,
     ) -> std::result::Result<RecordBatch, ArrowError> {
-        if self == Self::TODAY {
+        if self > Self::FIRST {
             return Ok(batch);
         }
         let (schema, mut columns, rows) = batch.into_parts();

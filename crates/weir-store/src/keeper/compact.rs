@@ -100,7 +100,6 @@ fn merged(table: &'static Table, directory: &Path, logs: Logs, inputs: &[Segment
     let mut draft = Draft::begin(table, directory, logs)?;
     let mut fill = || -> Result<()> {
         for input in inputs {
-            input.check()?;
             for batch in input.batches(table)? {
                 draft.push(narrow(&batch?)?)?;
             }
@@ -121,7 +120,6 @@ fn added_up(table: &'static Table, directory: &Path, logs: Logs, inputs: &[Segme
     let mut sums = Sums::begin(table, table, directory, logs)?;
     let mut fill = || -> Result<()> {
         for input in inputs {
-            input.check()?;
             for batch in input.batches(table)? {
                 sums.push(&batch?)?;
             }

@@ -56,7 +56,6 @@ impl House {
         if tables.is_empty() {
             return Ok(());
         }
-        segment.check()?;
         let begin = |table: &&'static Table| {
             Sums::begin(table, Table::flows(), &self.directory.join(table.name), segment.name.logs())
         };
@@ -66,8 +65,8 @@ impl House {
                 drafts.push(begin(table)?);
             }
             let question = Question { columns: Some(columns_of(Table::flows())), ..Question::default() };
-            for batch in segment.ask(Table::flows(), &question)?.1 {
-                let batch = batch.map_err(|error| segment.damaged(&error))?;
+            for batch in segment.vouched(Table::flows(), &question)? {
+                let batch = batch?;
                 drafts.iter_mut().try_for_each(|sums| sums.push(&batch))?;
             }
             Ok(())

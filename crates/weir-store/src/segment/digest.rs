@@ -1,5 +1,6 @@
 //! What row groups and their pages say of themselves: what need not be read.
 
+use super::file::SegmentFile;
 use super::read::Question;
 use crate::predicate::{self, Digest, Paged};
 use crate::table::Table;
@@ -14,10 +15,9 @@ use parquet::file::page_index::offset_index::{OffsetIndexMetaData, PageLocation}
 use parquet::file::statistics::Statistics;
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::fs::File;
 use std::ops::RangeInclusive;
 
-pub(super) type Builder = ParquetRecordBatchReaderBuilder<File>;
+pub(super) type Builder = ParquetRecordBatchReaderBuilder<SegmentFile>;
 
 /// A row group.
 pub(super) struct RowGroup<'b> {

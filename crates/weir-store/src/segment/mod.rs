@@ -4,13 +4,17 @@ mod checksum;
 mod delta;
 mod digest;
 mod encoder;
+mod file;
 mod gather;
 mod hybrid;
 mod name;
 mod order;
 mod read;
+#[cfg(test)]
+mod tests;
 mod write;
 
+pub use file::{Known, SegmentFile};
 pub(crate) use name::day_of;
 pub use name::{Logs, Name};
 pub(crate) use read::{Batches, within};

@@ -2,7 +2,8 @@
 //!
 //! `TABLE/2026-11-27/081500-082000.17-24.5f0c93a1.parquet` holds records whose times are from 08:15:00 to 08:20:00 UTC
 //! of that day, of the logs 17 to 24. The numbers say which segment stands for which: one whose numbers lie within
-//! another's is what that one was made of. The last word is the checksum of the file.
+//! another's is what that one was made of. The last word is the checksum of what the file says of itself
+//! (`checksum.rs`).
 
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
@@ -81,7 +82,7 @@ impl Name {
         at(self.seconds.0)..=at(self.seconds.1) + (SECOND - 1)
     }
 
-    /// What the file's bytes add up to.
+    /// What the end of the file adds up to; of versions before 3 of the schema, all of it.
     pub(crate) fn checksum(&self) -> u32 {
         self.checksum
     }

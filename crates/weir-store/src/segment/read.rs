@@ -1,7 +1,8 @@
 //! Reading a segment: only what may hold what is asked for.
 
-use super::checksum::checksum;
+use super::checksum::of_whole;
 use super::digest::{Builder, RowGroup, pages_are_sound};
+use super::file::{Known, SegmentFile};
 use super::name::Name;
 use crate::error::On;
 use crate::predicate;
@@ -12,13 +13,13 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::TimestampNanosecondType;
 use arrow_array::{BooleanArray, RecordBatch};
 use arrow_buffer::BooleanBuffer;
-use arrow_schema::ArrowError;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
     ArrowPredicate, ArrowPredicateFn, ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader,
     RowFilter, RowSelection,
 };
 use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader};
+use parquet::file::reader::Length;
 use std::fs::File;
 use std::ops::RangeInclusive;
 use std::panic::catch_unwind;
@@ -70,19 +71,22 @@ pub struct Looked {
 
 impl Segment {
     /// The file, what it says of itself, and the version of that.
-    fn open(&self, table: &Table) -> Result<(File, Builder, SchemaVersion)> {
-        let file = File::open(&self.path).on("open", &self.path)?;
-        let again = file.try_clone().on("open", &self.path)?;
-        // The libraries take some damage of a footer for impossible.
-        let read = catch_unwind(|| Builder::try_new(again));
-        let read = read.map_err(|_| self.damaged(&"what it says of itself makes no sense"))?;
-        let builder = read.map_err(|error| self.damaged(&error))?;
-        let version = SchemaVersion::known(builder.schema(), table, &self.path)?;
+    pub(super) fn open(&self, table: &Table) -> Result<(SegmentFile, Builder, SchemaVersion)> {
+        let file = SegmentFile::open(self)?;
+        // The libraries take some damage of a footer for impossible: nothing vouches for an old one.
+        let read = catch_unwind(|| Builder::try_new(file.clone()));
+        let read = read.map_err(|_| file.wrong(&"what it says of itself makes no sense"))?;
+        let builder = read.map_err(|error| file.wrong(&error))?;
+        let version = file.version(builder.schema(), table)?;
         Ok((file, builder, version))
     }
 
-    pub(crate) fn damaged(&self, what: &impl ToString) -> Error {
-        Error::Damaged { path: self.path.clone(), what: what.to_string() }
+    /// Opens it for others to read; `known` is what is known of it since it was opened before.
+    ///
+    /// # Errors
+    /// It is gone, cannot be read, or what it says of itself is damaged.
+    pub fn file(&self, known: Option<&Known>) -> Result<SegmentFile> {
+        known.map_or_else(|| SegmentFile::open(self), |known| SegmentFile::again(self, known))
     }
 
     /// Reads all of its bytes and looks whether they are those that were written.
@@ -90,9 +94,19 @@ impl Segment {
     /// # Errors
     /// It is gone, cannot be read, or is damaged.
     pub fn check(&self) -> Result<()> {
+        let file = SegmentFile::open(self)?;
+        if file.has_sums() { file.check() } else { self.check_whole() }
+    }
+
+    fn check_whole(&self) -> Result<()> {
         let file = File::open(&self.path).on("open", &self.path)?;
-        let found = checksum(file).on("read", &self.path)?;
-        if found == self.name.checksum() { Ok(()) } else { Err(self.damaged(&"its checksum is another")) }
+        let found = of_whole(file).on("read", &self.path)?;
+        let what = "its checksum is another".into();
+        if found == self.name.checksum() {
+            Ok(())
+        } else {
+            Err(Error::Damaged { path: self.path.clone(), what })
+        }
     }
 
     /// Its rows, sizes and statistics.
@@ -103,17 +117,27 @@ impl Segment {
         Ok(Arc::clone(self.open(table)?.1.metadata()))
     }
 
-    /// Reads all of it, values and all, as a check.
+    /// Reads all of it; whatever comes of it is what was written.
     ///
     /// # Errors
     /// It is gone, or damaged, or not of this table.
-    pub(crate) fn batches(
-        &self,
-        table: &'static Table,
-    ) -> Result<impl Iterator<Item = Result<RecordBatch>> + '_> {
-        let (_, builder, version) = self.open(table)?;
-        let reader = builder.with_batch_size(2048).build()?;
-        Ok(Batches { reader, table, version }.map(|batch| batch.map_err(|error| self.damaged(&error))))
+    pub(crate) fn batches(&self, table: &'static Table) -> Result<Batches> {
+        let (file, builder, version) = self.open(table)?;
+        self.vouch(&file)?;
+        let reader = builder.with_batch_size(2048).build().map_err(|error| file.wrong(&error))?;
+        Ok(Batches { file, reader, table, version })
+    }
+
+    /// The same of what is asked for.
+    pub(crate) fn vouched(&self, table: &'static Table, question: &Question) -> Result<Batches> {
+        let (_, batches) = self.ask(table, question)?;
+        self.vouch(&batches.file)?;
+        Ok(batches)
+    }
+
+    /// Where its parts have no checksums, all of it is compared.
+    fn vouch(&self, file: &SegmentFile) -> Result<()> {
+        if file.has_sums() { Ok(()) } else { self.check_whole() }
     }
 
     /// The batches of those row groups that may hold what is asked for; only matching rows.
@@ -129,7 +153,7 @@ impl Segment {
         }
         filters.extend(question.filter.as_ref().map(|filter| by_filter(&builder, table, version, filter)));
         if !filters.is_empty() && !groups.is_empty() {
-            builder = self.with_pages(file, &builder)?;
+            builder = with_pages(&file, &builder)?;
             let about = |group: &usize| RowGroup::new(&builder, *group, table, version);
             let rows: Vec<_> = groups.iter().map(|group| about(group).may_be_asked(question)).collect();
             let rows = RowSelection::from_filters(&rows);
@@ -144,26 +168,25 @@ impl Segment {
             .with_row_filter(RowFilter::new(filters))
             .with_batch_size(BATCH)
             .build();
-        let reader = reader.map_err(|error| self.damaged(&error))?;
-        Ok((looked, Batches { reader, table, version }))
+        let reader = reader.map_err(|error| file.wrong(&error))?;
+        Ok((looked, Batches { file, reader, table, version }))
     }
+}
 
-    /// The same file, with what its pages say.
-    fn with_pages(&self, file: File, builder: &Builder) -> Result<Builder> {
-        let length = file.metadata().on("look at", &self.path)?.len();
-        let read = || {
-            let metadata = ParquetMetaData::clone(builder.metadata());
-            let mut reader = ParquetMetaDataReader::new_with_metadata(metadata)
-                .with_page_index_policy(PageIndexPolicy::Optional);
-            reader.read_page_indexes(&file)?;
-            ArrowReaderMetadata::try_new(Arc::new(reader.finish()?), ArrowReaderOptions::new())
-        };
-        let about = read().map_err(|error| self.damaged(&error))?;
-        if !pages_are_sound(about.metadata(), length) {
-            return Err(self.damaged(&"where its pages are makes no sense"));
-        }
-        Ok(Builder::new_with_metadata(file, about))
+/// The same file, with what its pages say.
+fn with_pages(file: &SegmentFile, builder: &Builder) -> Result<Builder> {
+    let read = || {
+        let metadata = ParquetMetaData::clone(builder.metadata());
+        let mut reader = ParquetMetaDataReader::new_with_metadata(metadata)
+            .with_page_index_policy(PageIndexPolicy::Optional);
+        reader.read_page_indexes(file)?;
+        ArrowReaderMetadata::try_new(Arc::new(reader.finish()?), ArrowReaderOptions::new())
+    };
+    let about = read().map_err(|error| file.wrong(&error))?;
+    if !pages_are_sound(about.metadata(), file.len()) {
+        return Err(file.wrong(&"where its pages are makes no sense"));
     }
+    Ok(Builder::new_with_metadata(file.clone(), about))
 }
 
 /// The row groups that may hold what is asked for, and whether all of their times are asked for.
@@ -182,17 +205,24 @@ fn may_hold(
 
 /// What is read of a segment, batch by batch.
 pub(crate) struct Batches {
+    file: SegmentFile,
     reader: ParquetRecordBatchReader,
     table: &'static Table,
     version: SchemaVersion,
 }
 
 impl Iterator for Batches {
-    type Item = std::result::Result<RecordBatch, ArrowError>;
+    type Item = Result<RecordBatch>;
 
+    /// After an error nothing more is to be asked for.
     fn next(&mut self) -> Option<Self::Item> {
-        let batch = self.reader.next()?;
-        Some(batch.and_then(|batch| self.version.update(self.table, batch)))
+        let batch = self.reader.next();
+        // The answer would be whole without a Bloom filter, for instance; that is said all the same.
+        if let Some(damage) = self.file.damage() {
+            return Some(Err(damage));
+        }
+        let batch = batch?.and_then(|batch| self.version.update(self.table, batch));
+        Some(batch.map_err(|error| self.file.wrong(&error)))
     }
 }
 

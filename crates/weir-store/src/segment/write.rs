@@ -1,6 +1,6 @@
 //! Writing a segment: whole, or not at all.
 
-use super::checksum::Summed;
+use super::checksum::{KEY, Summed};
 use super::encoder::{Encoder, Values};
 use super::gather::{Coded, Flat, Group};
 use super::name::{Logs, Name, day_of};
@@ -157,6 +157,10 @@ impl Draft {
     fn complete(mut self) -> Result<Option<Name>> {
         let Some((from, until)) = self.times else { return Ok(None) };
         self.settle()?;
+        // Pages and Bloom filters are written by now; what follows is vouched for by the name.
+        self.writer.flush().on("write", &self.path)?;
+        let sums = self.writer.inner_mut().end_blocks();
+        self.writer.append_key_value_metadata(KeyValue::new(KEY.to_owned(), sums));
         let file = self.writer.into_inner()?;
         file.inner.sync_all().on("write", &self.path)?;
         let name = Name::new(&self.logs, &(from..=until), file.checksum());

@@ -178,7 +178,7 @@ impl Sources {
                 Ok(batch) => take(&without(batch, &self.later))?,
                 Err(error) => {
                     self.is_damaged = true;
-                    self.asker.tell(format!("{error}: what it holds is not shown"));
+                    self.asker.tell(format!("{error}: what else it holds is not shown"));
                 }
             }
         }
