@@ -382,7 +382,7 @@ fn root_a_damaged_file_is_named() {
     agent.stop();
     let agent = keeping(&pair, &folder, &LISTEN);
     let days = std::fs::read_dir(folder.place().join("history/flows")).expect("days").flatten();
-    let days = days.map(|entry| entry.path()).filter(|path| !path.ends_with("log"));
+    let days = days.map(|entry| entry.path()).filter(|path| !path.ends_with("_log"));
     let mut files = days.flat_map(|day| std::fs::read_dir(day).expect("files").flatten());
     let file = files.next().expect("a file").path();
     let whole = std::fs::read(&file).expect("readable");

@@ -125,7 +125,7 @@ fn root_sums_are_those_of_the_records_and_outlive_them() {
     let third = agent(&pair, &folder, &["--keep", "1s"]);
     let is_gone = || {
         let left = std::fs::read_dir(folder.path("history/flows")).ok()?.flatten().filter(|entry| {
-            entry.file_name() != "log"
+            entry.file_name() != "_log"
                 && entry.path().read_dir().is_ok_and(|mut files| files.next().is_some())
         });
         (left.count() == 0).then_some(())
@@ -141,7 +141,7 @@ fn root_sums_are_those_of_the_records_and_outlive_them() {
 
 /// Whoever asks for records that have gone is told where their sums are.
 fn assert_said(folder: &Folder) {
-    let of_days = |entry: &std::fs::DirEntry| entry.file_name() != "log";
+    let of_days = |entry: &std::fs::DirEntry| entry.file_name() != "_log";
     let days = std::fs::read_dir(folder.path("history/flows")).expect("a directory").flatten();
     days.filter(of_days).for_each(|day| std::fs::remove_dir_all(day.path()).expect("removed"));
     let asked = |more: &[&str]| {

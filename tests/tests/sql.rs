@@ -60,7 +60,7 @@ fn values(folder: &Folder, statement: &str) -> Vec<Value> {
 
 fn a_segment(folder: &Folder) -> PathBuf {
     let days = fs::read_dir(folder.place().join("history/flows")).expect("days").flatten();
-    let day = days.map(|entry| entry.path()).find(|path| !path.ends_with("log")).expect("a day");
+    let day = days.map(|entry| entry.path()).find(|path| !path.ends_with("_log")).expect("a day");
     fs::read_dir(day).expect("files").flatten().next().expect("a file").path()
 }
 

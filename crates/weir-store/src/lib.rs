@@ -4,9 +4,9 @@
 //! DIR/lock                                           held by the one writer
 //! DIR/readers                                        held, shared, by whoever reads; see `Store::snapshot`
 //! DIR/flows/2026-11-27/081500-082000.17-24.5f0c93a1.parquet
-//! DIR/flows/log/25.log                               what was acknowledged and is in no segment yet
+//! DIR/flows/_log/25.log                              what was acknowledged and is in no segment yet
 //! DIR/flows_1m/2026-11-27/081500-081900.17-24.b3100f2e.parquet   the same records, summed up by the minute
-//! DIR/quarantine/                                    what turned out to be damaged
+//! DIR/quarantine/                                    what turned out to be damaged, or another's
 //! ```
 //!
 //! Writing: [`Keeper::open`] takes the directory and gives a [`Writer`] for each table; [`flow_batch`] makes batches of

@@ -1,4 +1,4 @@
-//! Where damaged files go: out of every reader's way, and kept for whoever wants to look.
+//! Where damaged files go, and those of others: out of every reader's way, and kept for whoever wants to look.
 
 use crate::Result;
 use crate::error::On;

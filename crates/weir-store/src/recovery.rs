@@ -23,11 +23,10 @@ pub(crate) struct Recovered {
 /// and what the logs hold becomes segments.
 pub(crate) fn recover(store: &Path, table: &'static Table) -> Result<Recovered> {
     let directory = store.join(table.name);
-    let logs = directory.join(wal::DIRECTORY);
-    fs::create_dir_all(&logs).on("create", &logs)?;
+    wal::move_in(&directory)?;
     let mut recovery = Recovery { store, table, directory, remarks: Vec::new() };
-    recovery.tidy()?;
     recovery.check_segments()?;
+    recovery.tidy()?;
     let next_log = recovery.replay()?;
     Ok(Recovered { next_log, remarks: recovery.remarks })
 }
@@ -37,8 +36,8 @@ pub(crate) fn recover_sums(store: &Path, table: &'static Table) -> Result<Vec<St
     let directory = store.join(table.name);
     fs::create_dir_all(&directory).on("create", &directory)?;
     let mut recovery = Recovery { store, table, directory, remarks: Vec::new() };
-    recovery.tidy()?;
     recovery.check_segments()?;
+    recovery.tidy()?;
     Ok(recovery.remarks)
 }
 
@@ -50,7 +49,7 @@ struct Recovery<'a> {
 }
 
 impl Recovery<'_> {
-    /// Removes drafts and names what is not ours.
+    /// Removes drafts, and sets aside what is not ours: other tools would read it with the rest.
     fn tidy(&mut self) -> Result<()> {
         for path in entries(&self.directory)? {
             let name = path.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
@@ -67,7 +66,11 @@ impl Recovery<'_> {
     }
 
     fn is_strange(&mut self, path: &Path) {
-        self.remarks.push(format!("{} is not the store's: left alone", path.display()));
+        let shown = path.display();
+        self.remarks.push(match quarantine::set_aside(self.store, path) {
+            Ok(place) => format!("{shown} is not the store's: set aside as {}", place.display()),
+            Err(error) => format!("{shown} is not the store's, and cannot be set aside: {error}"),
+        });
     }
 
     /// Sets segments aside that are no Parquet files, and removes those that others stand for. What is from a later weir

@@ -172,7 +172,7 @@ fn what_only_logs_have_comes_with_all_columns() {
 fn abandoned(folder: &Folder, parts: &[Vec<FlowRecord>]) -> PathBuf {
     let mut store = Written::open(folder.place());
     parts.iter().for_each(|part| store.add(part));
-    folder.place().join("flows/log/1.log")
+    folder.place().join("flows/_log/1.log")
 }
 
 #[test]

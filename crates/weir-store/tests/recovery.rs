@@ -13,7 +13,7 @@ use weir_tests::folder::Folder;
 fn abandoned(folder: &Folder, batches: &[std::ops::Range<u64>]) -> PathBuf {
     let mut store = Written::open(folder.place());
     batches.iter().for_each(|ids| store.add(&records(ids.clone())));
-    folder.place().join("flows/log/1.log")
+    folder.place().join("flows/_log/1.log")
 }
 
 fn quarantined(folder: &Folder) -> Vec<String> {
@@ -124,7 +124,7 @@ fn a_log_of_the_version_before_becomes_a_segment() {
     store.writer.append(whole).expect("appended");
     store.writer.commit().expect("committed");
     drop(store);
-    let log = folder.place().join("flows/log/1.log");
+    let log = folder.place().join("flows/_log/1.log");
     let mut bytes = fs::read(&log).expect("a log");
     bytes[..8].copy_from_slice(b"WEIRLOG1");
     fs::write(&log, bytes).expect("a log");
@@ -151,7 +151,7 @@ fn a_log_whose_segment_is_there_adds_nothing() {
     let folder = Folder::new("store");
     let mut store = Written::open(folder.place());
     store.add(&[record(1, NOON), record(2, NOON + 86_400 * SECOND)]);
-    let log = folder.place().join("flows/log/1.log");
+    let log = folder.place().join("flows/_log/1.log");
     let kept = fs::read(&log).expect("a log");
     store.writer.write_segment().expect("a segment");
     drop(store);
@@ -183,7 +183,7 @@ fn a_damaged_log_gives_what_is_intact() {
         let store = Written::open(folder.place());
         assert_eq!(ids(folder.place()), (10..30).collect::<Vec<_>>(), "byte {at}");
         assert!(store.remarks[0].contains("1.log is damaged"), "{:?}", store.remarks);
-        assert_eq!(quarantined(&folder), ["flows_log_1.log"]);
+        assert_eq!(quarantined(&folder), ["flows__log_1.log"]);
     }
 }
 
@@ -194,7 +194,7 @@ fn what_is_no_log_inside_is_set_aside() {
     flip(&log, 0);
     let store = Written::open(folder.place());
     assert!(store.remarks[0].contains("does not begin as a log does"), "{:?}", store.remarks);
-    assert_eq!(quarantined(&folder), ["flows_log_1.log"]);
+    assert_eq!(quarantined(&folder), ["flows__log_1.log"]);
 }
 
 #[test]
@@ -221,7 +221,7 @@ fn a_damaged_segment_is_set_aside_and_the_others_are_served() {
 }
 
 #[test]
-fn what_is_not_the_stores_is_named_and_left_alone() {
+fn what_is_not_the_stores_is_named_and_set_aside() {
     let folder = Folder::new("store");
     let mut store = Written::open(folder.place());
     store.segment(&records(0..3));
@@ -230,17 +230,34 @@ fn what_is_not_the_stores_is_named_and_left_alone() {
     let strangers = [
         day.join("notes.txt"),
         folder.place().join("flows/mine.parquet"),
-        folder.place().join("flows/log/x.log"),
+        folder.place().join("flows/_log/x.log"),
     ];
     strangers.iter().for_each(|path| fs::write(path, "mine").expect("written"));
     fs::write(folder.place().join("flows/.5-5.tmp"), "half").expect("written");
     let store = Written::open(folder.place());
     for path in &strangers {
-        let line = format!("{} is not the store's: left alone", path.display());
-        assert!(store.remarks.contains(&line), "{line}: {:?}", store.remarks);
-        assert!(path.exists());
+        let line = format!("{} is not the store's: set aside as ", path.display());
+        assert!(store.remarks.iter().any(|remark| remark.starts_with(&line)), "{line}: {:?}", store.remarks);
+        assert!(!path.exists());
     }
+    assert_eq!(quarantined(&folder).len(), 3);
     assert!(!folder.place().join("flows/.5-5.tmp").exists());
+    assert_eq!(ids(folder.place()), [0, 1, 2]);
+}
+
+/// They are read where they lay once, and brought to where they lie now.
+#[test]
+fn logs_of_an_older_weir_move() {
+    let folder = Folder::new("store");
+    let mut store = Written::open(folder.place());
+    store.add(&records(0..3));
+    drop(store);
+    let flows = folder.place().join("flows");
+    fs::rename(flows.join("_log"), flows.join("log")).expect("moved");
+    assert_eq!(ids(folder.place()), [0, 1, 2]);
+    let store = Written::open(folder.place());
+    assert!(store.remarks.iter().any(|remark| remark.contains("3 records recovered")), "{:?}", store.remarks);
+    assert!(flows.join("_log").is_dir() && !flows.join("log").exists());
     assert_eq!(ids(folder.place()), [0, 1, 2]);
 }
 

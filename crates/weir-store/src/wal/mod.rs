@@ -1,6 +1,6 @@
 //! The write-ahead log: what was acknowledged and is in no segment yet.
 //!
-//! A log is a file, `TABLE/log/17.log`. Frames are only ever added to it; once its records are in segments it goes.
+//! A log is a file, `TABLE/_log/17.log`. Frames are only ever added to it; once its records are in segments it goes.
 
 mod frame;
 
@@ -17,8 +17,10 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-/// Where logs lie in a table's directory.
-pub(crate) const DIRECTORY: &str = "log";
+/// Where logs lie in a table's directory. Who reads all that lies there, as pandas does, passes such names over.
+pub(crate) const DIRECTORY: &str = "_log";
+/// Where they lay once.
+const BEFORE: &str = "log";
 const MAGIC: &[u8; 8] = b"WEIRLOG3";
 /// What logs of the first version of the schema begin with: those whose batches were not compact yet, and the others.
 const FIRST: [&[u8; 8]; 2] = [b"WEIRLOG1", b"WEIRLOG2"];
@@ -128,11 +130,30 @@ pub(crate) struct Opened {
     file: File,
 }
 
+/// Makes the directory of logs, and brings those there that lie where they lay once.
+pub(crate) fn move_in(table: &Path) -> Result<()> {
+    let (directory, before) = (table.join(DIRECTORY), table.join(BEFORE));
+    fs::create_dir_all(&directory).on("create", &directory)?;
+    for path in entries(&before)? {
+        if let Some(number) = number_of(&path) {
+            fs::rename(&path, path_of(table, number)).on("move", &path)?;
+        }
+    }
+    sync_directory(&directory)?;
+    // It is not there, or something else is in it: that is told of with all that is strange.
+    let _ = fs::remove_dir(before);
+    Ok(())
+}
+
 /// Opens the logs of a table, the oldest first. What one held that went meanwhile is in segments.
 pub(crate) fn open_all(table: &Path) -> Result<Vec<Opened>> {
-    let mut opened = Vec::new();
-    for path in entries(&table.join(DIRECTORY))? {
+    let mut opened: Vec<Opened> = Vec::new();
+    // In this order: what moves in meanwhile is found there, and is not opened twice.
+    for path in [entries(&table.join(BEFORE))?, entries(&table.join(DIRECTORY))?].concat() {
         let Some(number) = number_of(&path) else { continue };
+        if opened.iter().any(|log| log.number == number) {
+            continue;
+        }
         match File::open(&path) {
             Ok(file) => opened.push(Opened { number, path, file }),
             Err(error) if error.kind() == ErrorKind::NotFound => {}
