@@ -2,7 +2,7 @@
 
 mod kept;
 
-use kept::keep;
+use kept::{interface, keep};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
@@ -11,8 +11,8 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 use weir_record::{
-    Addresses, Count, Direction, End, Evidence, FlowEndReason, FlowKey, FlowRecord, Interface, InterfaceKind,
-    Name, Process, Reverse, TcpFailure, TcpHealth, TcpState,
+    Addresses, Count, Direction, End, Evidence, FlowEndReason, FlowKey, FlowRecord, Name, Process, Reverse,
+    TcpFailure, TcpHealth, TcpState,
 };
 use weir_tests::agent::binary;
 use weir_tests::duckdb::{duckdb, table};
@@ -39,13 +39,6 @@ fn end(process: Option<&str>, name: Option<&str>) -> End {
 
 /// A TCP connection that this host began, or that was begun to it, and that ended then.
 fn record(ended: u64, direction: Direction, other: [u8; 4], port: u16) -> FlowRecord {
-    let interface = Interface {
-        name: "eth0".into(),
-        index: 2,
-        netns: "1".into(),
-        own_netns: true,
-        kind: InterfaceKind::Physical,
-    };
     let (own, other) = (Ipv4Addr::new(10, 0, 0, 1), Ipv4Addr::from(other));
     let is_out = direction == Direction::Egress;
     let addresses = if is_out { Addresses::V4(own, other) } else { Addresses::V4(other, own) };
@@ -61,7 +54,7 @@ fn record(ended: u64, direction: Direction, other: [u8; 4], port: u16) -> FlowRe
         reverse,
         tcp_state: Some(TcpState::Closed),
         end_reason: FlowEndReason::EndOfFlowDetected,
-        ..FlowRecord::blank(Arc::new(interface), direction, key)
+        ..FlowRecord::blank(interface(), direction, key)
     }
 }
 

@@ -2,12 +2,12 @@
 
 mod kept;
 
-use kept::keep;
+use kept::{interface, keep};
 use serde_json::{Value, json};
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
-use weir_record::{Addresses, Direction, End, FlowKey, FlowRecord, Interface, InterfaceKind, Process};
+use weir_record::{Addresses, Direction, End, FlowKey, FlowRecord, Process};
 use weir_tests::agent::Agent;
 use weir_tests::control::status;
 use weir_tests::disk::Disk;
@@ -99,14 +99,7 @@ const DAY: u64 = 86_400_000_000_000;
 /// 24 MiB of records that ended so many days ago. At once the agent makes 64 MiB of room: three such days.
 fn day(ago: u64) -> Vec<FlowRecord> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock").as_nanos() as u64;
-    let interface = Interface {
-        name: "eth0".into(),
-        index: 2,
-        netns: "1".into(),
-        own_netns: true,
-        kind: InterfaceKind::Physical,
-    };
-    let interface = Arc::new(interface);
+    let interface = interface();
     // Words that cannot be compressed.
     let mut seed = ago;
     let mut word = || {

@@ -2,7 +2,7 @@
 
 mod kept;
 
-use kept::keep;
+use kept::{interface, keep};
 use serde_json::Value;
 use std::net::{Ipv4Addr, TcpListener};
 use std::process::Command;
@@ -10,8 +10,7 @@ use std::sync::Arc;
 use std::thread::sleep;
 use std::time::Duration;
 use weir_record::{
-    Addresses, Container, ContainerDetails, Direction, End, FlowKey, FlowRecord, Interface, InterfaceKind,
-    Process, Workload,
+    Addresses, Container, ContainerDetails, Direction, End, FlowKey, FlowRecord, Process, Workload,
 };
 use weir_tests::agent::binary;
 use weir_tests::duckdb::{duckdb, table};
@@ -43,14 +42,7 @@ fn inside(container: &str, name: &str, namespace: &str, pod: &str) -> End {
 
 /// Records of another day, a second apart, for what no agent finds on a host without containers.
 fn others() -> Vec<FlowRecord> {
-    let interface = Interface {
-        name: "eth0".into(),
-        index: 2,
-        netns: "1".into(),
-        own_netns: true,
-        kind: InterfaceKind::Physical,
-    };
-    let interface = Arc::new(interface);
+    let interface = interface();
     let v4 = Addresses::V4(Ipv4Addr::new(192, 0, 2, 1), Ipv4Addr::new(198, 51, 100, 7));
     let v6 = Addresses::V6("2001:db8::1".parse().expect("one"), "2001:db8:1::2".parse().expect("one"));
     let web = || inside("4f1d2a7c", "web-1", "shop", "web-5d9");

@@ -1,7 +1,8 @@
 //! Records of a test's own, kept as the agent keeps them.
 
 use std::path::Path;
-use weir_record::FlowRecord;
+use std::sync::Arc;
+use weir_record::{FlowRecord, Interface, InterfaceKind};
 use weir_store::{Keeper, Opened, Retention, Table, flow_batch};
 
 /// Keeps them, in files or in a log that was left behind.
@@ -15,4 +16,15 @@ pub fn keep(directory: &Path, records: &[FlowRecord], into_files: bool) {
         writers[0].write_segment().expect("a segment");
     }
     drop((writers, keeper));
+}
+
+/// Where they were counted.
+pub fn interface() -> Arc<Interface> {
+    Arc::new(Interface {
+        name: "eth0".into(),
+        index: 2,
+        netns: "1".into(),
+        own_netns: true,
+        kind: InterfaceKind::Physical,
+    })
 }
