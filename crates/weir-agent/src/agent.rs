@@ -242,6 +242,7 @@ impl Agent {
         let accounts = self.identity.accounts().chain(self.health.accounts()).chain(self.drops.account());
         let accounts = accounts.chain(self.nat.account(&self.table));
         self.books.set_probes(accounts.collect());
+        self.books.set_kept(outlet.kept());
         self.books.audit();
         self.books.speak();
         Ok(())

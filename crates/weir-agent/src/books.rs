@@ -4,6 +4,7 @@ mod closed;
 
 use crate::Closing;
 use closed::Closed;
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -29,6 +30,15 @@ struct Unspoken {
     spoken: Option<Instant>,
 }
 
+/// What the history has of the records.
+#[derive(Debug, Clone, Default)]
+pub struct Kept {
+    /// How many it has acknowledged.
+    pub records: u64,
+    /// What is held of these, by observation point: another sink has not answered yet.
+    pub unbooked: BTreeMap<u16, Count>,
+}
+
 /// Ingress has the even number, egress the odd one after it; 0 and 1 are not used.
 pub struct Books {
     accounts: BTreeMap<u16, Account>,
@@ -38,6 +48,7 @@ pub struct Books {
     ahead: [BTreeMap<u16, Count>; 2],
     unspoken: BTreeMap<(u16, Cause), Unspoken>,
     probes: Vec<ProbeAccount>,
+    kept: Kept,
     /// Events whose loss has been spoken of, and when last.
     spoken_events: (u64, Option<Instant>),
     notify: Notify,
@@ -58,8 +69,9 @@ impl Books {
         let free = (2..last.saturating_sub(1)).step_by(2).collect();
         let (accounts, closed) = (BTreeMap::new(), Closed::default());
         let (ahead, unspoken) = (Default::default(), BTreeMap::new());
-        let (probes, spoken_events) = (Vec::new(), (0, None));
-        Self { accounts, closed, free, ahead, unspoken, probes, spoken_events, notify, out_of_balance: false }
+        let (probes, kept, spoken_events) = (Vec::new(), Kept::default(), (0, None));
+        let out_of_balance = false;
+        Self { accounts, closed, free, ahead, unspoken, probes, kept, spoken_events, notify, out_of_balance }
     }
 
     /// Opens two accounts for an interface. The number of the first; none where the probe's ledger is full.
@@ -203,6 +215,31 @@ impl Books {
     /// As they were last set.
     pub fn probes(&self) -> &[ProbeAccount] {
         &self.probes
+    }
+
+    /// What the history has, as of the last drain.
+    pub fn set_kept(&mut self, kept: Kept) {
+        self.kept = kept;
+    }
+
+    /// How many records the history has acknowledged.
+    pub fn kept_records(&self) -> u64 {
+        self.kept.records
+    }
+
+    /// All accounts as they would be if there were no sink but the history: what that has is exported.
+    pub fn kept_accounts(&self) -> impl Iterator<Item = Cow<'_, Account>> {
+        let unbooked = |point: &u16| self.kept.unbooked.get(point);
+        let open = self.accounts.iter().map(move |(point, account)| match unbooked(point) {
+            None => Cow::Borrowed(account),
+            Some(count) => {
+                let mut account = account.clone();
+                account.held -= *count;
+                account.exported += *count;
+                Cow::Owned(account)
+            }
+        });
+        self.closed.accounts().map(Cow::Borrowed).chain(open)
     }
 
     /// What a sink is given at the end.

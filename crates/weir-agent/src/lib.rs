@@ -40,7 +40,7 @@ mod why;
 mod witness;
 
 pub use agent::{Agent, Report, Start, reloaded};
-pub use books::{Books, LOST_EVENTS, Notify};
+pub use books::{Books, Kept, LOST_EVENTS, Notify};
 pub use control::{
     Answer, Control, Flows, Instance, Mark, PROTOCOL, Reload, Reply, Request, Unanswered, Unclaimed, Wanted,
     ask, ask_flows, sockets,

@@ -4,7 +4,7 @@ mod lane;
 #[cfg(test)]
 mod tests;
 
-use crate::{Books, Result, SinkState};
+use crate::{Books, Kept, Result, SinkState};
 use lane::{Batch, Done, Lane};
 use std::collections::BTreeMap;
 use std::io;
@@ -17,6 +17,11 @@ use weir_record::{Account, Cause, FlowRecord, ProbeAccount};
 pub trait Sink: Send + 'static {
     /// What `weir status` calls it.
     fn name(&self) -> &'static str;
+
+    /// Whether it is the history: what that has is known even if nobody comes to book it.
+    fn keeps(&self) -> bool {
+        false
+    }
 
     /// Takes a batch, all or nothing.
     ///
@@ -64,6 +69,8 @@ struct Pending {
     left: usize,
     /// Whether one of them has it: then it is exported.
     is_taken: bool,
+    /// Whether the history has.
+    is_kept: bool,
     /// Why the first one has not that does not have it.
     cause: Option<Cause>,
 }
@@ -148,7 +155,7 @@ impl Outlet {
         let batch = Arc::new(std::mem::replace(&mut self.open_batch, fresh));
         let number = self.next_batch;
         self.next_batch += 1;
-        let mut pending = Pending { batch, left: 0, is_taken: false, cause: None };
+        let mut pending = Pending { batch, left: 0, is_taken: false, is_kept: false, cause: None };
         for lane in &mut self.lanes {
             let sent = if wanted(lane, pending.batch.len()) {
                 lane.send(number, &pending.batch)
@@ -177,6 +184,7 @@ impl Outlet {
         if let Some(pending) = self.pending.get_mut(&batch) {
             if let Some(lane) = self.lanes.get_mut(lane) {
                 lane.book(&pending.batch, &outcome);
+                pending.is_kept |= lane.keeps() && outcome.is_ok();
             }
             pending.left -= 1;
             pending.answer(outcome.as_ref().copied().map_err(cause_of));
@@ -205,6 +213,18 @@ impl Outlet {
     /// What has become of the records so far, sink by sink.
     pub fn states(&self) -> Vec<SinkState> {
         self.lanes.iter().map(|lane| lane.state(self.open_batch.len())).collect()
+    }
+
+    /// What the history has, and what of that another sink has yet to answer for.
+    pub fn kept(&self) -> Kept {
+        let history = self.lanes.iter().find(|lane| lane.keeps());
+        let records = history.map_or(0, |lane| lane.state(0).written_records);
+        let mut unbooked = BTreeMap::new();
+        let waiting = self.pending.values().filter(|pending| pending.is_kept);
+        for one in waiting.flat_map(|pending| pending.batch.iter()).flat_map(|record| &record.observations) {
+            *unbooked.entry(one.point).or_default() += one.count;
+        }
+        Kept { records, unbooked }
     }
 
     /// Whether a reader has seen enough and closed its end.

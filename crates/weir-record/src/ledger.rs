@@ -60,16 +60,19 @@ pub enum Cause {
     SinkFailed,
     /// Output: the reader had seen enough and closed its end.
     SinkClosed,
+    /// Agent: it did not stop in order, and held them in memory. The next one books them in the history.
+    AgentKilled,
 }
 
 impl Cause {
     /// All of them.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::SpillRingFull,
         Self::NestedSpillRingFull,
         Self::SinkQueueFull,
         Self::SinkFailed,
         Self::SinkClosed,
+        Self::AgentKilled,
     ];
 
     /// The word for it in the ledger.
@@ -80,6 +83,7 @@ impl Cause {
             Self::SinkQueueFull => "sink_queue_full",
             Self::SinkFailed => "sink_failed",
             Self::SinkClosed => "sink_closed",
+            Self::AgentKilled => "agent_killed",
         }
     }
 
@@ -90,6 +94,7 @@ impl Cause {
             Self::SinkQueueFull => "read the output faster, or use -o none",
             Self::SinkFailed => "see why the output could not be written",
             Self::SinkClosed => "nothing: the reader closed its end",
+            Self::AgentKilled => "see what killed the agent, or shorten --active-timeout",
         }
     }
 

@@ -8,7 +8,7 @@ use crate::error::On;
 use crate::recovery::{aside, recover, recover_sums};
 use crate::store::{READERS, entries, segments};
 use crate::table::Table;
-use crate::{Error, Result, Writer};
+use crate::{Error, Result, Writer, ledger};
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, Write};
 use std::os::unix::fs::DirBuilderExt;
@@ -101,7 +101,7 @@ impl Keeper {
         let tables = with_roll_ups(directory, tables);
         let (upkeep, unsummed) = (Mutex::new(()), AtomicUsize::new(0));
         let house = Arc::new(House { directory: directory.to_owned(), tables, retention, upkeep, unsummed });
-        let (mut writers, mut remarks) = (Vec::new(), Vec::new());
+        let (mut writers, mut remarks) = (Vec::new(), ledger::close(directory)?);
         for table in &house.tables {
             if table.span.is_some() {
                 remarks.extend(recover_sums(directory, table)?);
@@ -248,7 +248,8 @@ impl House {
     fn bytes(&self) -> Result<u64> {
         let mut sum = 0;
         for table in &self.tables {
-            for part in entries(&self.directory.join(table.name))? {
+            let parts = entries(&self.directory.join(table.name))?;
+            for part in parts.into_iter().filter(|part| part.is_dir()) {
                 let files = entries(&part)?.into_iter().filter_map(|path| fs::metadata(path).ok());
                 sum += files.filter(fs::Metadata::is_file).map(|about| about.len()).sum::<u64>();
             }

@@ -6,6 +6,7 @@
 //! DIR/flows/2026-11-27/081500-082000.17-24.5f0c93a1.parquet
 //! DIR/flows/_log/25.log                              what was acknowledged and is in no segment yet
 //! DIR/flows_1m/2026-11-27/081500-081900.17-24.b3100f2e.parquet   the same records, summed up by the minute
+//! DIR/ledger/_open                                   windows of the ledger that are not over; see `OpenLedger`
 //! DIR/quarantine/                                    what turned out to be damaged, or another's
 //! ```
 //!
@@ -18,6 +19,7 @@ mod compact;
 mod error;
 mod flow_rows;
 mod keeper;
+mod ledger;
 mod observations;
 mod predicate;
 mod quarantine;
@@ -35,6 +37,7 @@ mod writer;
 pub use error::{Error, Result};
 pub use flow_rows::{flow_batch, flow_rows};
 pub use keeper::{Keeper, Opened, Retention, Tell, WhenFull};
+pub use ledger::{OpenLedger, OpenWindows};
 pub use predicate::KEY;
 pub use rows::{Rows, flow_records, value};
 pub use segment::{Known, Logs, Looked, Name, Question, Segment, SegmentFile, key_values};

@@ -4,7 +4,7 @@ use crate::error::On;
 use crate::segment::{Draft, Segment, by_day};
 use crate::store::{all_segments, entries, segments};
 use crate::table::Table;
-use crate::{Error, Name, Result, quarantine, wal};
+use crate::{Error, Name, Result, ledger, quarantine, wal};
 use arrow_array::RecordBatch;
 use jiff::civil::Date;
 use std::collections::{BTreeMap, BTreeSet};
@@ -58,7 +58,9 @@ impl Recovery<'_> {
             } else if name.parse::<Date>().is_ok() {
                 let strange = entries(&path)?.into_iter().filter(|path| Name::parse(path).is_none());
                 strange.for_each(|path| self.is_strange(&path));
-            } else if name != wal::DIRECTORY {
+            } else if name != wal::DIRECTORY
+                && !(name == ledger::NAME && self.table.name == Table::ledger().name)
+            {
                 self.is_strange(&path);
             }
         }
@@ -102,12 +104,11 @@ impl Recovery<'_> {
         let segments = all_segments(&self.directory)?;
         // A number that has sums is taken, even if the records have gone.
         let sums = self.segments_of_sums()?;
-        let numbers = segments.iter().chain(&sums).map(|segment| *segment.name.logs().end());
-        let last = numbers.chain(logs.iter().map(|log| log.number)).max();
+        let last = last_of(&logs, segments.iter().chain(&sums));
         for log in logs {
             self.replay_log(&log, &segments)?;
         }
-        Ok(last.unwrap_or(0) + 1)
+        Ok(last + 1)
     }
 
     fn segments_of_sums(&self) -> Result<Vec<Segment>> {
@@ -130,8 +131,8 @@ impl Recovery<'_> {
             }
             Err(error) => return Err(error),
         };
-        let rows: usize = found.batches.iter().map(RecordBatch::num_rows).sum();
-        publish(self.table, &self.directory, number, &found.batches, &mut days_of(number, segments))?;
+        let mut there = days_of(number, segments);
+        let rows = publish(self.table, &self.directory, number, &found.batches, &mut there)?;
         if found.unreadable > 0 {
             let what = format!(
                 "{} bytes in it are unreadable, {rows} records around them were read",
@@ -155,6 +156,16 @@ impl Recovery<'_> {
     }
 }
 
+/// The largest number of a log of this table, be it one or in segments; 0 where there is none.
+pub(crate) fn last_number(directory: &Path) -> Result<u64> {
+    Ok(last_of(&wal::open_all(directory)?, &all_segments(directory)?))
+}
+
+fn last_of<'s>(logs: &[wal::Opened], segments: impl IntoIterator<Item = &'s Segment>) -> u64 {
+    let numbers = segments.into_iter().map(|segment| *segment.name.logs().end());
+    numbers.chain(logs.iter().map(|log| log.number)).max().unwrap_or(0)
+}
+
 /// Sets a damaged file aside; what to say of it.
 pub(crate) fn aside(store: &Path, path: &Path, error: &Error) -> Result<String> {
     let place = quarantine::set_aside(store, path)?;
@@ -167,14 +178,16 @@ pub(crate) fn days_of(log: u64, segments: &[Segment]) -> BTreeSet<Date> {
     names.filter(|name| name.logs().contains(&log)).map(|name| name.day).collect()
 }
 
-/// Makes segments of what a log holds, one for each day that is not there yet; from then on it is.
+/// Makes segments of what a log holds, one for each day that is not there yet; from then on it is. How many rows they
+/// have.
 pub(crate) fn publish(
     table: &'static Table,
     directory: &Path,
     log: u64,
     batches: &[RecordBatch],
     there: &mut BTreeSet<Date>,
-) -> Result<()> {
+) -> Result<usize> {
+    let mut rows = 0;
     let mut days: BTreeMap<Date, Vec<RecordBatch>> = BTreeMap::new();
     for batch in batches {
         for (day, part) in by_day(table, batch)? {
@@ -184,11 +197,13 @@ pub(crate) fn publish(
         }
     }
     for (day, batches) in days {
+        let count: usize = batches.iter().map(RecordBatch::num_rows).sum();
         let mut draft = Draft::begin(table, directory, log..=log)?;
         match batches.into_iter().try_for_each(|batch| draft.push(batch)) {
             Ok(()) => {
                 draft.publish()?;
                 there.insert(day);
+                rows += count;
             }
             Err(error) => {
                 draft.discard();
@@ -196,5 +211,5 @@ pub(crate) fn publish(
             }
         }
     }
-    Ok(())
+    Ok(rows)
 }

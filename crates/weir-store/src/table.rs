@@ -133,7 +133,7 @@ static LEDGER: LazyLock<Table> = LazyLock::new(|| {
     let columns = LedgerWindow::columns().map(|column| Column {
         name: column.name,
         kind: column.kind,
-        nullable: false,
+        nullable: column.is_later,
         unit: column.unit,
         doc: column.doc,
     });

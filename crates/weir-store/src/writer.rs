@@ -3,6 +3,7 @@
 use crate::Result;
 use crate::error::Error;
 use crate::keeper::{House, retry};
+use crate::ledger::Marks;
 use crate::recovery::publish;
 use crate::table::Table;
 use crate::wal::{self, Log};
@@ -39,6 +40,10 @@ pub struct Writer {
     sealed: Option<Sealed>,
     since: Instant,
     not_before: Instant,
+    /// Committed since the store was opened.
+    rows: u64,
+    /// Who is told where logs begin, and says when they may go.
+    marks: Option<Marks>,
 }
 
 /// A log to which nothing is added any more. One that went on while some of its days are in segments would have records
@@ -47,6 +52,8 @@ struct Sealed {
     number: u64,
     batches: Vec<RecordBatch>,
     bytes: usize,
+    /// Committed up to its end.
+    rows: u64,
     /// The days that are in segments.
     there: BTreeSet<Date>,
 }
@@ -68,7 +75,16 @@ impl Writer {
             sealed: None,
             since: now,
             not_before: now,
+            rows: 0,
+            marks: None,
         }
+    }
+
+    /// From now on logs stay until it is said that they may go; and the store's directory.
+    pub(crate) fn mark(&mut self) -> (PathBuf, Marks) {
+        let marks = Marks::new(&self.directory);
+        self.marks = Some(marks.clone());
+        (self.house.directory.clone(), marks)
     }
 
     /// Takes a batch. It lasts once [`commit`](Self::commit) has said so.
@@ -107,6 +123,9 @@ impl Writer {
             Some(log) => log,
             None => {
                 let begun = retry(&self.house, || Log::begin(&self.directory, self.next_log))?;
+                if let Some(marks) = &self.marks {
+                    marks.begin(self.next_log, self.rows);
+                }
                 self.next_log += 1;
                 self.since = Instant::now();
                 begun
@@ -138,6 +157,7 @@ impl Writer {
             && let Some(log) = &mut self.log
         {
             log.commit(&self.house)?;
+            self.rows += open.iter().map(|batch| batch.num_rows() as u64).sum::<u64>();
             self.held_bytes += open.iter().map(RecordBatch::get_array_memory_size).sum::<usize>();
             self.held.extend(open);
         }
@@ -154,18 +174,22 @@ impl Writer {
         let Some(log) = self.log.take() else { return Ok(()) };
         let batches = std::mem::take(&mut self.held);
         let bytes = std::mem::take(&mut self.held_bytes);
-        self.sealed = Some(Sealed { number: log.number(), batches, bytes, there: BTreeSet::new() });
+        let (number, rows, there) = (log.number(), self.rows, BTreeSet::new());
+        self.sealed = Some(Sealed { number, batches, bytes, rows, there });
         self.write_sealed()
     }
 
     fn write_sealed(&mut self) -> Result<()> {
         let Some(sealed) = &mut self.sealed else { return Ok(()) };
-        let number = sealed.number;
+        let (number, rows) = (sealed.number, sealed.rows);
         retry(&self.house, || {
-            publish(self.table, &self.directory, number, &sealed.batches, &mut sealed.there)
+            publish(self.table, &self.directory, number, &sealed.batches, &mut sealed.there).map(drop)
         })?;
         (sealed.batches, sealed.bytes) = (Vec::new(), 0);
-        wal::remove(&self.directory, number)?;
+        match &self.marks {
+            Some(marks) => marks.leave(number, rows)?,
+            None => wal::remove(&self.directory, number)?,
+        }
         self.sealed = None;
         Ok(())
     }

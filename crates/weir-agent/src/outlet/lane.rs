@@ -35,16 +35,22 @@ pub(super) struct Lane {
     thread: JoinHandle<()>,
     queued: usize,
     state: SinkState,
+    keeps: bool,
 }
 
 impl Lane {
     /// Starts `sink` on a thread of its own, the one of this number.
     pub fn start(sink: impl Sink, number: usize, outbox: Sender<Done>) -> Result<Self> {
-        let state = SinkState::new(sink.name(), QUEUE);
+        let (state, keeps) = (SinkState::new(sink.name(), QUEUE), sink.keeps());
         let (orders, inbox) = channel();
         let far = Far { sink, number, outbox, unsettled: Vec::new(), is_broken: false };
         let thread = Builder::new().name("weir-sink".into()).spawn(move || far.serve(&inbox));
-        Ok(Self { orders, thread: thread.map_err(Error::Thread)?, queued: 0, state })
+        Ok(Self { orders, thread: thread.map_err(Error::Thread)?, queued: 0, state, keeps })
+    }
+
+    /// Whether its sink is the history.
+    pub fn keeps(&self) -> bool {
+        self.keeps
     }
 
     /// Whether a batch of so many records has room.

@@ -26,6 +26,8 @@ pub struct LedgerColumn {
     pub kind: Kind,
     /// What its number counts.
     pub unit: Unit,
+    /// Whether it came later than others: it is null in files from before.
+    pub is_later: bool,
     /// What it says.
     pub doc: &'static str,
     /// Reads it.
@@ -40,6 +42,7 @@ macro_rules! counted {
                 name: $packets,
                 kind: Kind::Number,
                 unit: Unit::Packets,
+                is_later: false,
                 doc: $doc,
                 read: |window| {
                     let of: fn(&Account) -> Count = $of;
@@ -50,6 +53,7 @@ macro_rules! counted {
                 name: $bytes,
                 kind: Kind::Number,
                 unit: Unit::Bytes,
+                is_later: false,
                 doc: $doc,
                 read: |window| {
                     let of: fn(&Account) -> Count = $of;
@@ -78,6 +82,7 @@ static WHERE: [LedgerColumn; 7] = [
         name: "interface_index",
         kind: Kind::Number,
         unit: Unit::None,
+        is_later: false,
         doc: "The kernel's number of it.",
         read: |window| Value::Number(window.added.interface.index.into()),
     },
@@ -88,6 +93,7 @@ static WHERE: [LedgerColumn; 7] = [
         name: "decapsulated",
         kind: Kind::Flag,
         unit: Unit::None,
+        is_later: false,
         doc: "Whether these are packets that a tunnel carried.",
         read: |window| Value::Flag(window.added.layer == Layer::Inner),
     },
@@ -96,15 +102,20 @@ static WHERE: [LedgerColumn; 7] = [
 type Read = fn(&LedgerWindow) -> Value<'_>;
 
 const fn time(name: &'static str, doc: &'static str, read: Read) -> LedgerColumn {
-    LedgerColumn { name, kind: Kind::Time, unit: Unit::Time, doc, read }
+    LedgerColumn { name, kind: Kind::Time, unit: Unit::Time, is_later: false, doc, read }
 }
 
 const fn text(name: &'static str, doc: &'static str, read: Read) -> LedgerColumn {
-    LedgerColumn { name, kind: Kind::Text, unit: Unit::None, doc, read }
+    LedgerColumn { name, kind: Kind::Text, unit: Unit::None, is_later: false, doc, read }
+}
+
+/// The same of columns that came later.
+const fn later([packets, bytes]: [LedgerColumn; 2]) -> [LedgerColumn; 2] {
+    [LedgerColumn { is_later: true, ..packets }, LedgerColumn { is_later: true, ..bytes }]
 }
 
 /// How much.
-static COUNTED: [[LedgerColumn; 2]; 12] = [
+static COUNTED: [[LedgerColumn; 2]; 13] = [
     counted!("seen_packets", "seen_bytes", "Every packet that the probe met.", |account| account.seen),
     counted!("exported_packets", "exported_bytes", "In records that an output has taken.", |account| account
         .exported),
@@ -150,6 +161,12 @@ static COUNTED: [[LedgerColumn; 2]; 12] = [
         "No output was there any more.",
         |account| lost(account, Cause::SinkClosed)
     ),
+    later(counted!(
+        "lost_agent_killed_packets",
+        "lost_agent_killed_bytes",
+        "Held by an agent that did not stop in order.",
+        |account| lost(account, Cause::AgentKilled)
+    )),
 ];
 
 impl LedgerWindow {
@@ -162,20 +179,32 @@ impl LedgerWindow {
     pub fn between((start, end): (u64, u64), before: Option<&Account>, now: &Account) -> Option<Self> {
         let nothing = Account::new(Arc::clone(&now.interface), now.direction, now.layer);
         let before = before.unwrap_or(&nothing);
-        let mut added = now.clone();
-        added.seen -= before.seen;
-        added.exported -= before.exported;
-        added.filtered -= before.filtered;
-        added.sampled_out -= before.sampled_out;
-        for (cause, count) in &before.lost {
-            *added.lost.entry(*cause).or_default() -= *count;
-        }
         let has_happened = now.seen != before.seen
             || now.exported != before.exported
             || now.held != before.held
             || now.lost != before.lost;
-        has_happened.then_some(Self { start, end, added })
+        has_happened.then(|| Self { start, end, added: added(before, now) })
     }
+
+    /// The same where something is still held, too: what becomes of that is not said yet.
+    pub fn open((start, end): (u64, u64), before: Option<&Account>, now: &Account) -> Option<Self> {
+        let is_held = now.held != Count::default();
+        let waiting = || Self { start, end, added: added(before.unwrap_or(now), now) };
+        Self::between((start, end), before, now).or_else(|| is_held.then(waiting))
+    }
+}
+
+/// What has come to an account since.
+fn added(before: &Account, now: &Account) -> Account {
+    let mut added = now.clone();
+    added.seen -= before.seen;
+    added.exported -= before.exported;
+    added.filtered -= before.filtered;
+    added.sampled_out -= before.sampled_out;
+    for (cause, count) in &before.lost {
+        *added.lost.entry(*cause).or_default() -= *count;
+    }
+    added
 }
 
 #[cfg(test)]
@@ -220,6 +249,14 @@ mod tests {
         ];
         assert_eq!(numbers(&window), expected);
         assert_eq!(LedgerWindow::between((2, 3), Some(&now), &now), None);
+    }
+
+    #[test]
+    fn an_open_window_has_what_is_held_though_nothing_happens() {
+        let (now, done) = (account(25, 15, 4), account(25, 25, 0));
+        let window = LedgerWindow::open((2, 3), Some(&now), &now).expect("something is held");
+        assert_eq!(numbers(&window), [("held_packets", 6)]);
+        assert_eq!(LedgerWindow::open((2, 3), Some(&done), &done), None);
     }
 
     #[test]

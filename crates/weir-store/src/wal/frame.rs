@@ -21,7 +21,7 @@ const LIMIT: usize = 256 << 20;
 
 /// Makes frames; what it needs for that is kept from one to the next.
 #[derive(Default)]
-pub(super) struct Framer {
+pub(crate) struct Framer {
     plain: Vec<u8>,
     packed: Vec<u8>,
 }
@@ -60,7 +60,7 @@ fn checksum(log: u64, lengths: &[u8], payload: &[u8]) -> u64 {
 }
 
 /// What comes next in a log.
-pub(super) enum Next {
+pub(crate) enum Next {
     /// A batch, and the length of its frame.
     Batch(RecordBatch, usize),
     /// Something of this length that is no frame any more; a frame comes after it.
@@ -70,7 +70,7 @@ pub(super) enum Next {
 }
 
 /// Reads what `bytes` begin with.
-pub(super) fn read(log: u64, bytes: &[u8]) -> Next {
+pub(crate) fn read(log: u64, bytes: &[u8]) -> Next {
     if let Some((batch, length)) = intact(log, bytes) {
         return Next::Batch(batch, length);
     }

@@ -4,6 +4,8 @@
 
 mod frame;
 
+pub(crate) use frame::{Framer, Next, read as read_frame};
+
 use crate::error::On;
 use crate::keeper::{House, retry};
 use crate::segment::sync_directory;
@@ -12,7 +14,6 @@ use crate::table::Table;
 use crate::version::SchemaVersion;
 use crate::{Error, Result};
 use arrow_array::RecordBatch;
-use frame::{Framer, Next};
 use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
@@ -186,7 +187,7 @@ impl Opened {
         }
         let (version, mut rest) = begun(&bytes, &self.path)?;
         loop {
-            let read = match frame::read(self.number, rest) {
+            let read = match read_frame(self.number, rest) {
                 Next::Batch(batch, length) => {
                     found.batches.push(version.update(table, batch)?);
                     length

@@ -8,14 +8,14 @@ use crate::history::of_agent;
 use crate::run::arguments::{DataDir, DiskFull};
 use crate::view::Nowhere;
 use anyhow::Result;
-use diary::{Diary, Wanted};
+use diary::{Diary, Volumes, Wanted};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 use weir_agent::{Books, Closing, Outlet, Sink};
 use weir_record::{EventKind, FlowRecord};
-use weir_store::{Keeper, Opened, Retention, Table, WhenFull, Writer, flow_batch};
+use weir_store::{Keeper, OpenLedger, Opened, Retention, Table, WhenFull, Writer, flow_batch};
 use windows::Windows;
 
 /// The store's directory, opened, and what it says later.
@@ -42,14 +42,14 @@ pub struct Beside {
 }
 
 impl Beside {
-    /// Keeps what the ledger says, if a minute is over.
+    /// Keeps what the ledger says if a minute is over, and until then writes it down, should nobody come to end the minute.
     pub fn look(&mut self, books: &Books) {
-        self.diary.add(self.windows.due(books));
+        self.diary.add(self.windows.look(books));
     }
 
     /// Keeps what it says at last, and writes everything.
     pub fn finish(mut self, books: &Books) {
-        self.diary.add(self.windows.end(books));
+        self.diary.add(self.windows.close(books));
         self.diary.finish();
     }
 }
@@ -116,13 +116,16 @@ fn open_in(directory: &Path, arguments: &Arguments) -> Result<OpenedHistory> {
     let Some(flows) = writers.iter().position(|(table, _)| table.name == Table::flows().name) else {
         return Ok(OpenedHistory { remarks, ..OpenedHistory::default() });
     };
-    let (_, writer) = writers.swap_remove(flows);
+    let (_, mut writer) = writers.swap_remove(flows);
+    let (mut open, windows) = (OpenLedger::beside(&mut writer), Windows::new());
+    // From now on there is word of this agent, whenever it is killed.
+    remarks.extend(open.write(windows.nothing()).err().map(|error| error.to_string()));
     let wanted =
         (!kinds.is_empty()).then(|| Wanted { settings: settings(arguments.clone()), kinds: kinds.clone() });
-    let (diary, said) = Diary::begin(writers, wanted, Arc::clone(&keeper), tell)?;
+    let (diary, said) = Diary::begin(Volumes { tables: writers, open }, wanted, Arc::clone(&keeper), tell)?;
     remarks.extend(said);
     let kept = Kept { writer, _keeper: keeper };
-    let beside = Beside { diary, windows: Windows::new() };
+    let beside = Beside { diary, windows };
     let history = Some(History { kept, told, beside });
     Ok(OpenedHistory { history, directory: Some(directory.to_path_buf()), remarks })
 }
@@ -165,6 +168,10 @@ pub fn beside(printed: Option<Outlet>, history: Option<History>) -> Result<Runni
 impl Sink for Kept {
     fn name(&self) -> &'static str {
         "history"
+    }
+
+    fn keeps(&self) -> bool {
+        true
     }
 
     fn write(&mut self, records: &[FlowRecord]) -> io::Result<()> {

@@ -1,5 +1,6 @@
 //! What is kept beside flow records, on a thread of its own: events, what is missing of them, and the ledger.
 
+use super::windows::Page;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -7,7 +8,7 @@ use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
 use weir_agent::{Settings, Told, Tracer, unix_now};
 use weir_record::{EventKind, LedgerWindow, Lost, Value};
-use weir_store::{Keeper, Rows, Table, Writer};
+use weir_store::{Keeper, OpenLedger, OpenWindows, Rows, Table, Writer};
 
 /// How often it is asked what has happened.
 const GLANCE: Duration = Duration::from_millis(250);
@@ -22,9 +23,15 @@ pub struct Wanted {
     pub kinds: Vec<&'static EventKind>,
 }
 
-/// The near end: windows of the ledger go in, and at the end everything is written.
+/// What it is written in: tables, and what is open of the ledger.
+pub struct Volumes {
+    pub tables: Vec<(&'static Table, Writer)>,
+    pub open: OpenLedger,
+}
+
+/// The near end: pages of the ledger go in, and at the end everything is written.
 pub struct Diary {
-    windows: Sender<Vec<LedgerWindow>>,
+    pages: Sender<Page>,
     thread: JoinHandle<()>,
 }
 
@@ -34,12 +41,12 @@ impl Diary {
     /// # Errors
     /// The kernel refuses to tell of events.
     pub fn begin(
-        tables: Vec<(&'static Table, Writer)>,
+        volumes: Volumes,
         wanted: Option<Wanted>,
         keeper: Arc<Keeper>,
         tell: Sender<String>,
     ) -> anyhow::Result<(Self, Vec<String>)> {
-        let (windows, inbox) = channel();
+        let (pages, inbox) = channel();
         let (ready, is_ready) = channel();
         let begin = move || {
             let opened = wanted.map(|wanted| Tracer::open(&wanted.settings, &wanted.kinds)).transpose();
@@ -48,27 +55,25 @@ impl Diary {
                 Err(error) => return drop(ready.send(Err(error))),
             };
             let _ = ready.send(Ok(remarks));
-            Scribe::new(tables, tracer, tell).write(&inbox);
+            Scribe::new(volumes, tracer, tell).write(&inbox);
             drop(keeper);
         };
         let thread = Builder::new().name("weir-diary".into()).spawn(begin)?;
         match is_ready.recv() {
-            Ok(remarks) => Ok((Self { windows, thread }, remarks?)),
+            Ok(remarks) => Ok((Self { pages, thread }, remarks?)),
             Err(_) => anyhow::bail!("cannot keep events: their thread has ended"),
         }
     }
 
-    /// Has these windows written.
-    pub fn add(&self, windows: Vec<LedgerWindow>) {
-        if !windows.is_empty() {
-            // A scribe that has ended has said why.
-            let _ = self.windows.send(windows);
-        }
+    /// Has a page written.
+    pub fn add(&self, page: Page) {
+        // A scribe that has ended has said why.
+        let _ = self.pages.send(page);
     }
 
     /// Writes all that is left.
     pub fn finish(self) {
-        drop(self.windows);
+        drop(self.pages);
         let _ = self.thread.join();
     }
 }
@@ -93,26 +98,30 @@ impl Growing {
 
 struct Scribe {
     tables: HashMap<&'static str, Growing>,
+    open: OpenLedger,
     tracer: Option<Tracer>,
     tell: Sender<String>,
     settled: Instant,
     /// What could not be written and was not spoken of yet, and when that was last done.
     unspoken: (usize, Option<Instant>),
+    /// When it was last said that what is open could not be written.
+    said_open: Option<Instant>,
 }
 
 impl Scribe {
-    fn new(tables: Vec<(&'static Table, Writer)>, tracer: Option<Tracer>, tell: Sender<String>) -> Self {
+    fn new(volumes: Volumes, tracer: Option<Tracer>, tell: Sender<String>) -> Self {
         let growing = |(table, writer): (&'static Table, Writer)| {
             (table.name, Growing { table, writer, rows: Rows::new(table) })
         };
-        let tables = tables.into_iter().map(growing).collect();
-        Self { tables, tracer, tell, settled: Instant::now(), unspoken: (0, None) }
+        let tables = volumes.tables.into_iter().map(growing).collect();
+        let (open, settled, unspoken, said_open) = (volumes.open, Instant::now(), (0, None), None);
+        Self { tables, open, tracer, tell, settled, unspoken, said_open }
     }
 
-    fn write(mut self, inbox: &Receiver<Vec<LedgerWindow>>) {
+    fn write(mut self, inbox: &Receiver<Page>) {
         loop {
             match inbox.recv_timeout(if self.tracer.is_some() { GLANCE } else { SETTLE }) {
-                Ok(windows) => self.keep_windows(&windows),
+                Ok(page) => self.take(page, inbox),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => break,
             }
@@ -128,13 +137,41 @@ impl Scribe {
                 let _ = self.tell.send(format!("history of {}: {error}", growing.table.name));
             }
         }
+        if let Err(error) = self.open.finish() {
+            let _ = self.tell.send(error.to_string());
+        }
     }
 
-    fn keep_windows(&mut self, windows: &[LedgerWindow]) {
-        if let Some(ledger) = self.tables.get_mut(Table::ledger().name) {
-            for window in windows {
+    /// Where several pages wait, what is open is that of the last.
+    fn take(&mut self, page: Page, inbox: &Receiver<Page>) {
+        let mut latest = page;
+        for next in inbox.try_iter() {
+            let passed = std::mem::replace(&mut latest, next);
+            if !passed.ended.is_empty() {
+                self.keep(passed);
+            }
+        }
+        self.keep(latest);
+    }
+
+    /// What is open is written first: it has the windows that ended until they last, and the next one does not.
+    fn keep(&mut self, page: Page) {
+        if let Some(open) = page.open {
+            self.keep_open(open);
+        }
+        if let Some(ledger) = self.tables.get_mut(Table::ledger().name).filter(|_| !page.ended.is_empty()) {
+            for window in &page.ended {
                 ledger.rows.push(LedgerWindow::columns().map(|column| (column.read)(window)));
             }
+            self.settle();
+        }
+    }
+
+    fn keep_open(&mut self, open: OpenWindows) {
+        let Err(error) = self.open.write(open) else { return };
+        if self.said_open.is_none_or(|last| last.elapsed() >= SAY_EVERY) {
+            let _ = self.tell.send(format!("the open minute of the ledger: {error}"));
+            self.said_open = Some(Instant::now());
         }
     }
 

@@ -4,14 +4,23 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 use weir_agent::{Books, unix_now};
 use weir_record::{Account, AccountIdentity, LedgerWindow};
+use weir_store::OpenWindows;
 
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// What the accounts were when the last window ended.
+/// What accounts were when the last window ended.
 pub struct Windows {
     before: BTreeMap<AccountIdentity, Account>,
     since: Instant,
     start: u64,
+}
+
+/// The ledger as it is.
+pub struct Page {
+    /// The windows that have just ended, if a minute is over.
+    pub ended: Vec<LedgerWindow>,
+    /// Those, and the ones that are open; none at the end.
+    pub open: Option<OpenWindows>,
 }
 
 impl Windows {
@@ -20,15 +29,32 @@ impl Windows {
         Self { before: BTreeMap::new(), since: Instant::now(), start: unix_now() }
     }
 
-    /// The windows that have just ended, if a minute is over.
-    pub fn due(&mut self, books: &Books) -> Vec<LedgerWindow> {
-        if self.since.elapsed() < MINUTE { Vec::new() } else { self.end(books) }
+    /// What is open before anything was seen.
+    pub fn nothing(&self) -> OpenWindows {
+        OpenWindows { times: (self.start, self.start), windows: Vec::new(), records: 0 }
+    }
+
+    /// As it is now.
+    pub fn look(&mut self, books: &Books) -> Page {
+        let ended = if self.since.elapsed() < MINUTE { Vec::new() } else { self.end(books) };
+        let times = (self.start, unix_now().max(self.start));
+        let now = by_identity(books.kept_accounts().map(|account| account.into_owned()));
+        let open = now
+            .iter()
+            .filter_map(|(identity, account)| LedgerWindow::open(times, self.before.get(identity), account));
+        let windows = ended.iter().cloned().chain(open).collect();
+        Page { ended, open: Some(OpenWindows { times, windows, records: books.kept_records() }) }
+    }
+
+    /// As it is at last.
+    pub fn close(&mut self, books: &Books) -> Page {
+        Page { ended: self.end(books), open: None }
     }
 
     /// The windows up to now, of all accounts in which something has happened.
-    pub fn end(&mut self, books: &Books) -> Vec<LedgerWindow> {
+    fn end(&mut self, books: &Books) -> Vec<LedgerWindow> {
         let end = unix_now().max(self.start);
-        let now = by_identity(books);
+        let now = by_identity(books.accounts().cloned());
         let windows = now.iter().filter_map(|(identity, account)| {
             LedgerWindow::between((self.start, end), self.before.get(identity), account)
         });
@@ -39,12 +65,10 @@ impl Windows {
 }
 
 /// Of interfaces that went a thousand interfaces ago only the sum is left, which belongs to none.
-fn by_identity(books: &Books) -> BTreeMap<AccountIdentity, Account> {
+fn by_identity(accounts: impl Iterator<Item = Account>) -> BTreeMap<AccountIdentity, Account> {
     let mut all: BTreeMap<AccountIdentity, Account> = BTreeMap::new();
-    for account in books.accounts().filter(|account| !account.interface.netns.is_empty()) {
-        all.entry(account.identity())
-            .and_modify(|known| *known += account)
-            .or_insert_with(|| account.clone());
+    for account in accounts.filter(|account| !account.interface.netns.is_empty()) {
+        all.entry(account.identity()).and_modify(|known| *known += &account).or_insert(account);
     }
     all
 }
