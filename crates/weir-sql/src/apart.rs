@@ -37,7 +37,7 @@ const PARTS: usize = 1;
 
 /// Asks a history, each time in a process of its own. The program must have [`serve`] answer where its first argument
 /// is [`NAME`].
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Apart {
     directory: PathBuf,
     memory: usize,
@@ -49,12 +49,17 @@ impl Apart {
         Self { directory: directory.to_owned(), memory }
     }
 
-    /// Hands the answer on, and says what was read for it. Segments that turn out to be damaged are left out, and named
+    /// Hands the answer on until it is unwanted, and says what was read for it. Segments that turn out to be damaged are left out, and named
     /// in the report, unless a part of the answer was handed on by then.
     ///
     /// # Errors
     /// The statement makes no sense, needs too much memory, is not wanted any more; or the answer could not be handed on.
-    pub fn ask(&self, statement: &Statement, answer: &mut dyn Answer) -> Result<Report> {
+    pub fn ask(
+        &self,
+        statement: &Statement,
+        answer: &mut dyn Answer,
+        is_unwanted: impl Fn() -> bool,
+    ) -> Result<Report> {
         let request = Request::new(statement, self.memory);
         let mut query = Query::start(&self.directory, &request).map_err(Error::Start)?;
         let mut handed = Handed { answer, has_begun: false };
@@ -63,7 +68,7 @@ impl Apart {
             // However fast rows come.
             if glance.elapsed() >= GLANCE {
                 glance = Instant::now();
-                if handed.answer.is_unwanted() {
+                if is_unwanted() {
                     return Err(Error::Interrupted);
                 }
             }

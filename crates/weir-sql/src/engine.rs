@@ -54,9 +54,6 @@ pub trait Answer {
 
     /// What is left out of the rows that follow, since it is damaged.
     fn without(&mut self, _damaged: &str) {}
-
-    /// Whether nobody wants it any more.
-    fn is_unwanted(&self) -> bool;
 }
 
 /// Asks a store.

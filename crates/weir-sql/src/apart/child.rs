@@ -92,11 +92,6 @@ impl Answer for Told {
         // Who does not read this does not read what follows, either.
         let _ = Frame::Without(damaged.to_owned()).write(&mut self.0);
     }
-
-    /// Then it is killed.
-    fn is_unwanted(&self) -> bool {
-        false
-    }
 }
 
 /// The same rows, so many at a time that they are no larger than can be told.

@@ -6,9 +6,7 @@ use crate::sql::Lines;
 use serde_json::{Value, json};
 use std::io::{self, Write};
 use std::sync::Arc;
-use weir_server::{
-    Asks, Body, Endpoint, Load, Media, Method, Parameter, Problem, Reply, Request, Watch, Who,
-};
+use weir_server::{Asks, Body, Endpoint, Load, Media, Method, Parameter, Problem, Reply, Request, Who};
 use weir_sql::arrow::array::RecordBatch;
 use weir_sql::arrow::datatypes::SchemaRef;
 use weir_sql::{Answer, Apart, Error, Statement};
@@ -99,25 +97,6 @@ fn problem(error: Error) -> Problem {
 }
 
 /// All rows, as they come.
-struct Streamed<'r> {
-    lines: Lines<&'r mut Reply>,
-    watch: Watch,
-}
-
-impl Answer for Streamed<'_> {
-    fn begin(&mut self, schema: &SchemaRef) -> io::Result<()> {
-        self.lines.begin(schema)
-    }
-
-    fn rows(&mut self, rows: &RecordBatch) -> io::Result<()> {
-        self.lines.rows(rows)
-    }
-
-    fn is_unwanted(&self) -> bool {
-        self.watch.is_unwanted()
-    }
-}
-
 fn stream<'r>(
     engine: &Apart,
     statement: &Statement,
@@ -125,13 +104,13 @@ fn stream<'r>(
     form: fn(&'r mut Reply) -> Lines<&'r mut Reply>,
 ) -> Result<(), Problem> {
     let watch = reply.watch();
-    let mut answer = Streamed { lines: form(reply), watch: watch.clone() };
-    let report = match engine.ask(statement, &mut answer) {
+    let mut lines = form(reply);
+    let report = match engine.ask(statement, &mut lines, || watch.is_unwanted()) {
         Ok(report) => report,
         Err(Error::Interrupted | Error::Answer(_)) => return Err(watch.stopped()),
         Err(error) => return Err(problem(error)),
     };
-    answer.lines.end().map_err(|_| watch.stopped())?;
+    lines.end().map_err(|_| watch.stopped())?;
     // What is missing at the end of a stream nobody would notice.
     if report.damaged.is_empty() { Ok(()) } else { Err(Problem::failed(without(&report.damaged).join("; "))) }
 }
@@ -150,7 +129,6 @@ struct Few {
     has_more: bool,
     is_full: bool,
     left_out: Vec<String>,
-    watch: Watch,
 }
 
 impl Answer for Few {
@@ -175,10 +153,6 @@ impl Answer for Few {
     fn without(&mut self, damaged: &str) {
         self.left_out.push(damaged.into());
     }
-
-    fn is_unwanted(&self) -> bool {
-        self.watch.is_unwanted()
-    }
 }
 
 fn page(engine: &Apart, statement: &Statement, reply: &mut Reply, limit: usize) -> Result<(), Problem> {
@@ -189,9 +163,9 @@ fn page(engine: &Apart, statement: &Statement, reply: &mut Reply, limit: usize) 
         has_more: false,
         is_full: false,
         left_out: Vec::new(),
-        watch: reply.watch(),
     };
-    let damaged = match engine.ask(statement, &mut rows) {
+    let watch = reply.watch();
+    let damaged = match engine.ask(statement, &mut rows, || watch.is_unwanted()) {
         Ok(report) => report.damaged,
         Err(Error::Answer(_)) if rows.is_full => {
             return Err(Problem::too_much(

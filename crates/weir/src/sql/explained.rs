@@ -2,7 +2,6 @@
 
 use super::shown::Format;
 use crate::output::json_line;
-use crate::stop::Stop;
 use crate::table::{Align, QUIET, TITLE, render, room};
 use crate::text;
 use serde_json::json;
@@ -12,19 +11,15 @@ use weir_sql::arrow::datatypes::SchemaRef;
 use weir_sql::{Answer, Fate, Report, SegmentReport, TableReport};
 
 /// The answer is counted, not shown.
-pub struct Unshown<'s>(pub &'s Stop);
+pub struct Unshown;
 
-impl Answer for Unshown<'_> {
+impl Answer for Unshown {
     fn begin(&mut self, _: &SchemaRef) -> io::Result<()> {
         Ok(())
     }
 
     fn rows(&mut self, _: &RecordBatch) -> io::Result<()> {
         Ok(())
-    }
-
-    fn is_unwanted(&self) -> bool {
-        self.0.is_due()
     }
 }
 

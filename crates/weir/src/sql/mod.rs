@@ -119,12 +119,12 @@ fn answer(
     stop: &Stop,
 ) -> std::result::Result<bool, Error> {
     let report = if arguments.explain {
-        let report = engine.ask(statement, &mut explained::Unshown(stop))?;
+        let report = engine.ask(statement, &mut explained::Unshown, || stop.is_due())?;
         explained::print(&report, arguments.output).map_err(Error::Answer)?;
         report
     } else {
-        let mut shown = shown::Shown::new(arguments.output, stop);
-        let asked = engine.ask(statement, &mut shown);
+        let mut shown = shown::Shown::new(arguments.output);
+        let asked = engine.ask(statement, &mut shown, || stop.is_due());
         // What has come of an answer that fails later is shown, too.
         let ended = shown.end().map_err(Error::Answer);
         let report = asked?;

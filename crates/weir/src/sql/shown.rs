@@ -2,7 +2,6 @@
 
 use super::rows::Rows;
 use crate::output::of_csv;
-use crate::stop::Stop;
 use crate::table::Align;
 use clap::ValueEnum;
 use csv::Writer;
@@ -32,10 +31,7 @@ pub enum Format {
 const TIME: &str = "%Y-%m-%dT%H:%M:%S%.9fZ";
 
 /// An answer on standard output.
-pub struct Shown<'s> {
-    out: Out,
-    stop: &'s Stop,
-}
+pub struct Shown(Out);
 
 enum Out {
     Table(Rows),
@@ -60,26 +56,6 @@ impl<W: Write> Lines<W> {
         Self::Csv(Box::new(Writer::from_writer(out)), false)
     }
 
-    /// Its columns.
-    pub fn begin(&mut self, schema: &SchemaRef) -> io::Result<()> {
-        match self {
-            Self::Csv(out, is_titled) if !*is_titled => {
-                *is_titled = true;
-                out.write_record(schema.fields().iter().map(|field| field.name())).map_err(of_csv)
-            }
-            Self::Csv(..) | Self::Json(_) => Ok(()),
-        }
-    }
-
-    /// Some rows.
-    pub fn rows(&mut self, rows: &RecordBatch) -> io::Result<()> {
-        let rows = &in_utc(rows).map_err(io::Error::other)?;
-        match self {
-            Self::Json(out) => json(out, rows),
-            Self::Csv(out, _) => cells(rows, |cells| out.write_record(cells).map_err(of_csv)),
-        }
-    }
-
     /// That was all.
     pub fn end(&mut self) -> io::Result<()> {
         match self {
@@ -89,29 +65,48 @@ impl<W: Write> Lines<W> {
     }
 }
 
-impl<'s> Shown<'s> {
-    /// In this format, until it is time to stop.
-    pub fn new(format: Format, stop: &'s Stop) -> Self {
-        let out = match format {
+impl<W: Write> Answer for Lines<W> {
+    fn begin(&mut self, schema: &SchemaRef) -> io::Result<()> {
+        match self {
+            Self::Csv(out, is_titled) if !*is_titled => {
+                *is_titled = true;
+                out.write_record(schema.fields().iter().map(|field| field.name())).map_err(of_csv)
+            }
+            Self::Csv(..) | Self::Json(_) => Ok(()),
+        }
+    }
+
+    fn rows(&mut self, rows: &RecordBatch) -> io::Result<()> {
+        let rows = &in_utc(rows).map_err(io::Error::other)?;
+        match self {
+            Self::Json(out) => json(out, rows),
+            Self::Csv(out, _) => cells(rows, |cells| out.write_record(cells).map_err(of_csv)),
+        }
+    }
+}
+
+impl Shown {
+    /// In this format.
+    pub fn new(format: Format) -> Self {
+        Self(match format {
             Format::Table => Out::Table(Rows::default()),
             Format::Json => Out::Lines(Lines::json(io::stdout())),
             Format::Csv => Out::Lines(Lines::csv(io::stdout())),
-        };
-        Self { out, stop }
+        })
     }
 
     /// That was all.
     pub fn end(self) -> io::Result<()> {
-        match self.out {
+        match self.0 {
             Out::Table(mut table) => table.end(),
             Out::Lines(mut lines) => lines.end(),
         }
     }
 }
 
-impl Answer for Shown<'_> {
+impl Answer for Shown {
     fn begin(&mut self, schema: &SchemaRef) -> io::Result<()> {
-        match &mut self.out {
+        match &mut self.0 {
             Out::Table(table) => {
                 let is_number = |place: usize| schema.field(place).data_type().is_numeric();
                 let align = |place| if is_number(place) { Align::Right } else { Align::Left };
@@ -124,14 +119,10 @@ impl Answer for Shown<'_> {
     }
 
     fn rows(&mut self, rows: &RecordBatch) -> io::Result<()> {
-        match &mut self.out {
+        match &mut self.0 {
             Out::Table(table) => cells(&in_utc(rows).map_err(io::Error::other)?, |cells| table.push(cells)),
             Out::Lines(lines) => lines.rows(rows),
         }
-    }
-
-    fn is_unwanted(&self) -> bool {
-        self.stop.is_due()
     }
 }
 
