@@ -135,13 +135,16 @@ pub(crate) struct Opened {
 pub(crate) fn move_in(table: &Path) -> Result<()> {
     let (directory, before) = (table.join(DIRECTORY), table.join(BEFORE));
     fs::create_dir_all(&directory).on("create", &directory)?;
+    if !before.is_dir() {
+        return Ok(());
+    }
     for path in entries(&before)? {
         if let Some(number) = number_of(&path) {
             fs::rename(&path, path_of(table, number)).on("move", &path)?;
         }
     }
     sync_directory(&directory)?;
-    // It is not there, or something else is in it: that is told of with all that is strange.
+    // Something else may be in it: that is told of with all that is strange.
     let _ = fs::remove_dir(before);
     Ok(())
 }
