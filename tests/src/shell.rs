@@ -24,6 +24,12 @@ impl Drop for Shell {
     }
 }
 
+/// Whether there is a process of this kind, as pgrep knows them.
+pub fn is_running(kind: &[&str]) -> bool {
+    let pgrep = Command::new("pgrep").args(kind).stdout(Stdio::null()).status();
+    pgrep.expect("pgrep is there").success()
+}
+
 /// Runs `script` with bash.
 pub fn shell(namespace: &Namespace, script: &str) -> Shell {
     let mut command = Command::new("bash");

@@ -5,7 +5,6 @@ use serde_json::Value;
 use std::collections::BTreeSet;
 use std::io::Read;
 use std::net::{TcpStream, UdpSocket};
-use std::process::{Command, Stdio};
 use std::thread::{scope, sleep};
 use std::time::Duration;
 use weir_tests::agent::Agent;
@@ -17,7 +16,7 @@ use weir_tests::http::{Response, curl, curl_as};
 use weir_tests::inject::Injector;
 use weir_tests::pair::{INTERFACE, LEFT, Pair, RIGHT};
 use weir_tests::python::python;
-use weir_tests::shell::shell;
+use weir_tests::shell::{is_running, shell};
 use weir_tests::witness::settled;
 use weir_tests::{TICKS, wait_for};
 
@@ -313,23 +312,13 @@ fn root_a_query_has_its_time_its_memory_and_its_turn() {
     wait_for("nobody works for those who have gone", PATIENCE, || {
         let before = worked();
         sleep(Duration::from_millis(500));
-        (worked() - before < 15 && !has_children(agent.pid())).then_some(())
+        (worked() - before < 15 && !is_running(&["-P", &agent.pid().to_string()])).then_some(())
     });
     // Who says nothing is sent away.
     let mut silent = pair.left.enter(|| TcpStream::connect("127.0.0.1:7979")).expect("a connection");
     silent.set_read_timeout(Some(PATIENCE)).expect("a time");
     assert_eq!(silent.read(&mut [0; 64]).expect("an end"), 0);
     agent.stop().assert_books();
-}
-
-fn has_children(process: u32) -> bool {
-    let parent = process.to_string();
-    Command::new("pgrep")
-        .args(["-P", &parent])
-        .stdout(Stdio::null())
-        .status()
-        .expect("pgrep is there")
-        .success()
 }
 
 #[test]

@@ -20,6 +20,7 @@ use weir_tests::iperf::iperf;
 use weir_tests::output::Count;
 use weir_tests::pair::{INTERFACE, LEFT, LEFT_IPV6, Pair, RIGHT, RIGHT_IPV6};
 use weir_tests::python::python;
+use weir_tests::shell::is_running;
 use weir_tests::terminal::Terminal;
 use weir_tests::wait_for;
 
@@ -391,13 +392,7 @@ fn root_an_answer_ends_when_it_is_told_to() {
 
 /// Whether a process answers a question about the history in there.
 fn is_answered(folder: &Folder) -> bool {
-    let words = format!("sql-query {}", folder.path("history"));
-    Command::new("pgrep")
-        .args(["-f", &words])
-        .stdout(Stdio::null())
-        .status()
-        .expect("pgrep is there")
-        .success()
+    is_running(&["-f", &format!("sql-query {}", folder.path("history"))])
 }
 
 /// Nobody is left to kill it.
