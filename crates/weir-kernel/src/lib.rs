@@ -6,6 +6,7 @@
 
 mod attach;
 mod batch;
+mod cell;
 pub mod clock;
 mod drop_reasons;
 mod error;
@@ -14,6 +15,7 @@ mod grace;
 pub mod layout;
 mod object;
 pub mod packet_socket;
+mod pinned;
 pub mod privilege;
 mod ring;
 mod socket_drops;
@@ -27,10 +29,12 @@ pub use attach::{
     Attachment, Direction, Filter, Hook, Position, attach, attach_somehow, is_tcx_missing, sweep,
 };
 pub use batch::{After, Batch};
+pub use cell::NUMBERS;
 pub use drop_reasons::{drop_reasons, tracepoint_arguments};
 pub use error::{Error, Result};
 pub use grace::GracePeriod;
 pub use object::{Loaded, Opened, memory_of};
+pub use pinned::{BPFFS, Pin, Pinned, mount_bpffs, try_pin};
 pub use ring::Ring;
 pub use socket_drops::socket_drops;
 pub use socket_filter::{Instruction, filter_socket};

@@ -2,12 +2,13 @@
 
 use crate::error::from_libbpf;
 use crate::window::Words;
-use crate::{Error, Pod, RUN_BY_HAND, Result};
+use crate::{Error, Pin, Pod, RUN_BY_HAND, Result};
 use libbpf_rs::btf::{Btf, types::DataSec};
 use libbpf_rs::{AsRawLibbpf, MapCore, MapFlags, MapMut, ObjectBuilder, ProgramMut};
 use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::path::Path;
 use std::sync::atomic::{AtomicU32, AtomicU64};
 
 /// Where the variables of a data section lie: name → offset.
@@ -185,6 +186,16 @@ impl Loaded {
             }
             _ => Ok(()),
         }
+    }
+
+    /// Gives a map a name in bpffs: it is there as long as that, whatever becomes of this process.
+    ///
+    /// # Errors
+    /// There is no such map, no bpffs, or the name is taken.
+    pub fn pin(&mut self, name: &str, path: &Path) -> Result<Pin> {
+        let pinned = self.find_map_mut(name)?.pin(path);
+        pinned.map_err(|e| from_libbpf(format!("cannot pin map {name} to {}", path.display()), &e))?;
+        Ok(Pin::new(path))
     }
 
     fn find_map_mut(&mut self, name: &str) -> Result<MapMut<'_>> {

@@ -23,16 +23,25 @@ const CAP_SYS_ADMIN: u32 = 21;
 
 /// Those of [`NEEDED`] that this process does not have.
 pub fn missing_capabilities() -> Vec<Capability> {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    missing_in(&status)
+    missing_in(&own_status())
+}
+
+/// Whether this process may mount file systems.
+pub fn can_mount() -> bool {
+    effective_in(&own_status()) >> CAP_SYS_ADMIN & 1 == 1
+}
+
+fn own_status() -> String {
+    std::fs::read_to_string("/proc/self/status").unwrap_or_default()
+}
+
+fn effective_in(status: &str) -> u64 {
+    let hex = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
+    hex.and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok()).unwrap_or(0)
 }
 
 fn missing_in(status: &str) -> Vec<Capability> {
-    let effective = status
-        .lines()
-        .find_map(|line| line.strip_prefix("CapEff:"))
-        .and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok())
-        .unwrap_or(0);
+    let effective = effective_in(status);
     let has = |bit: u32| effective >> bit & 1 == 1;
     let by_admin = |bit: u32| bit != 12 && has(CAP_SYS_ADMIN);
     NEEDED.into_iter().filter(|needed| !has(needed.bit) && !by_admin(needed.bit)).collect()
