@@ -12,7 +12,7 @@ const CHUNK: usize = 16 * 1024;
 pub trait Visitor {
     /// What one CPU has counted of one flow.
     fn flow(&mut self, seen: Seen<'_>);
-    /// What one CPU has seen and lost at one observation point.
+    /// What all CPUs have seen and lost at one observation point.
     fn cell(&mut self, point: u16, cell: &LedgerCell);
 }
 
@@ -44,9 +44,14 @@ impl Left {
     }
 }
 
-pub(super) fn drain(loaded: &Loaded, layout: &Layout, left: Left, visitor: &mut impl Visitor) -> Result<()> {
+/// Where the parts of this generation begin.
+pub(super) fn first_part(layout: &Layout, left: &Left) -> usize {
+    ((left.epoch & 1) * layout.cpus) as usize
+}
+
+pub(super) fn drain(loaded: &Loaded, layout: &Layout, left: &Left, visitor: &mut impl Visitor) -> Result<()> {
     let generation = left.epoch & 1;
-    let first = (generation * layout.cpus) as usize;
+    let first = first_part(layout, left);
     for cpu in 0..layout.cpus {
         let mut state = part_state(loaded, layout, generation, cpu)?;
         for state in state.iter_mut().filter(|state| state.used > 0) {
@@ -54,7 +59,7 @@ pub(super) fn drain(loaded: &Loaded, layout: &Layout, left: Left, visitor: &mut 
             (state.used, state.hand) = (0, 0);
         }
     }
-    drain_ledger(loaded, layout, first, visitor)
+    Ok(())
 }
 
 /// The state of a CPU's part, by itself: the packets of now may write to what lies beside it.
@@ -102,22 +107,4 @@ fn drain_part(
 
 fn is_ipv6(entry: &FlowEntry) -> bool {
     u32::from(entry.link) & LINK_IPV6 != 0
-}
-
-fn drain_ledger(
-    loaded: &Loaded,
-    layout: &Layout,
-    first_part: usize,
-    visitor: &mut impl Visitor,
-) -> Result<()> {
-    let points = layout.points as usize;
-    let range = first_part * points..(first_part + layout.cpus as usize) * points;
-    let mut cells: Window<LedgerCell> = Window::new(loaded.map("ledger")?, range)?;
-    for (index, cell) in cells.iter_mut().enumerate() {
-        if *cell != LedgerCell::default() {
-            visitor.cell((index % points) as u16, cell);
-            *cell = LedgerCell::default();
-        }
-    }
-    Ok(())
 }

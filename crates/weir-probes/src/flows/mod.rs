@@ -6,23 +6,27 @@
 mod digest;
 mod drain;
 mod layout;
+mod ledger;
 pub mod rules;
 mod ticks;
 
 pub use digest::Digester;
 pub use drain::{Left, Seen, Visitor};
 pub use layout::{Demand, Layout, TooSmall};
+pub use ledger::{Cells, left};
 pub use ticks::{Clock, Ticks};
 
 use crate::Programs;
 use crate::dns::{Dns, Ports};
+use ledger::Ledger;
 use rules::{Compiled, Published, Rates};
 use std::os::fd::AsRawFd;
+use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 use weir_kernel::{
-    Direction, GracePeriod, HandshakeEvent, InterfaceEntry, InterfaceKey, Loaded, Opened, PartState, Result,
-    Ring, SpillRecord,
+    Direction, GracePeriod, HandshakeEvent, InterfaceEntry, InterfaceKey, Loaded, Opened, PartState, Pin,
+    Result, Ring, SpillRecord,
 };
 
 static OBJECT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/flows.bpf.o"));
@@ -106,6 +110,7 @@ pub struct Flows {
     epoch: u32,
     seed: u64,
     rules: Box<Published>,
+    ledger: Ledger,
 }
 
 impl Flows {
@@ -132,7 +137,18 @@ impl Flows {
         let handshakes = Ring::new(&loaded, "handshakes")?;
         let programs = Programs::of(&loaded, PROGRAMS)?;
         let rules = Box::new(Published::new());
-        Ok(Self { loaded, programs, layout, grace, spill, handshakes, epoch: 0, seed, rules })
+        Ok(Self {
+            loaded,
+            programs,
+            layout,
+            grace,
+            spill,
+            handshakes,
+            epoch: 0,
+            seed,
+            rules,
+            ledger: Ledger::default(),
+        })
     }
 
     /// The sizes it was loaded with.
@@ -252,7 +268,21 @@ impl Flows {
     /// # Errors
     /// A map cannot be read.
     pub fn drain(&mut self, left: Left, visitor: &mut impl Visitor) -> Result<()> {
-        drain::drain(&self.loaded, &self.layout, left, visitor)
+        drain::drain(&self.loaded, &self.layout, &left, visitor)?;
+        self.ledger.drain(&self.loaded, &self.layout, &left, visitor)
+    }
+
+    /// What was read of the kernel half of the ledger since the start.
+    pub fn ledger_read(&self) -> Cells {
+        self.ledger.read()
+    }
+
+    /// Has the kernel half of the ledger outlive this process, under this name.
+    ///
+    /// # Errors
+    /// There is no bpffs there, or the name is taken.
+    pub fn pin_ledger(&mut self, path: &Path) -> Result<Pin> {
+        self.loaded.pin("ledger", path)
     }
 
     /// Hands out at most `limit` of the aggregates that left the flow hash early. How many there were.
