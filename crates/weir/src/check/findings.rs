@@ -3,7 +3,7 @@
 use std::fs;
 use weir_kernel::feature::{self, Map, NoOp};
 use weir_kernel::privilege::{has_btf, missing_capabilities, online_cpus};
-use weir_kernel::{Error, GracePeriod, Result, stats};
+use weir_kernel::{Error, GracePeriod, Result, stats, try_pin};
 use weir_probes::dns::{self, Dns};
 use weir_probes::drops::{self, Drops};
 use weir_probes::flows::{self, Demand, Flows, Layout};
@@ -73,6 +73,8 @@ pub struct Findings {
     /// What looks at how TCP fares.
     pub tcp: Tried,
     pub statistics: Tried,
+    /// Whether maps can outlive the agent.
+    pub bpffs: Tried,
     /// The kernel keeps its memory from root too, and so from programs.
     pub is_confidential: bool,
 }
@@ -116,6 +118,7 @@ impl Findings {
             drops: try_probe(Drops::attach(), ("drops", drops::OBJECT), &[drops::PROGRAM]),
             tcp: try_probe(Tcp::attach(), ("TCP", tcp::OBJECT), &[&tcp::PROGRAMS[..], &[tcp::NOW]].concat()),
             statistics: stats::Statistics::enable().map(drop).map_err(Refusal::from),
+            bpffs: try_pin().map_err(Refusal::from),
             is_confidential: fs::read_to_string("/sys/kernel/security/lockdown")
                 .is_ok_and(|text| text.contains("[confidentiality]")),
         }
@@ -139,6 +142,7 @@ impl Findings {
             ("dropped packets", &self.drops),
             ("TCP", &self.tcp),
             ("program statistics", &self.statistics),
+            ("bpffs", &self.bpffs),
         ];
         let functions = self.socket_functions.iter().map(|tried| ("socket fentry", tried));
         tried.into_iter().chain(functions).chain(programs).filter_map(|(name, tried)| {
@@ -223,6 +227,7 @@ impl Findings {
             drops: Ok(()),
             tcp: Ok(()),
             statistics: Ok(()),
+            bpffs: Ok(()),
             is_confidential: false,
         }
     }

@@ -23,6 +23,7 @@ pub fn features(found: &Findings) -> Vec<Feature> {
     features.extend(judge.who_talks());
     features.push(judge.optional("TCP (iter/tcp)", "5.9", "how TCP fares stays unknown", &found.tcp, LOAD));
     features.push(judge.statistics());
+    features.push(judge.bpffs());
     features
 }
 
@@ -205,6 +206,19 @@ impl Judge<'_> {
             }
             Ok(()) => feature,
         }
+    }
+
+    fn bpffs(&self) -> Feature {
+        let instead = "no count of a kill's last interval";
+        let feature = self.optional("ledger in bpffs", "4.4", instead, &self.found.bpffs, &["CAP_BPF"]);
+        let remedy = match (feature.status, &self.found.bpffs) {
+            (Status::No, Err(refusal)) if refusal.is_permission => {
+                "run as root: bpffs is not open to this user"
+            }
+            (Status::No, _) => "run as root, who may mount a bpffs, or: mount -t bpf bpf /sys/fs/bpf",
+            _ => return feature,
+        };
+        Feature { remedy: Some(remedy.into()), ..feature }
     }
 
     fn required(

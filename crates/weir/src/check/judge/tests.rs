@@ -70,6 +70,20 @@ fn who_talks_has_fall_backs_and_is_not_required() {
 }
 
 #[test]
+fn without_a_place_for_names_of_maps() {
+    let remedy = |bpffs| {
+        let features = features(&Findings { bpffs, ..Findings::perfect() });
+        assert!(verdict(&features).is_ok());
+        let feature = named(&features, "ledger in bpffs");
+        (feature.status, feature.remedy.clone())
+    };
+    assert_eq!(remedy(Ok(())), (Status::Yes, None));
+    let (status, mount) = remedy(Err(refused(false)));
+    assert!(status == Status::No && mount.is_some_and(|text| text.ends_with("mount -t bpf bpf /sys/fs/bpf")));
+    assert_eq!(remedy(Err(refused(true))).1, Some("run as root: bpffs is not open to this user".into()));
+}
+
+#[test]
 fn without_either_hook() {
     let found = Findings { tcx: Err(refused(false)), clsact: Some(false), ..Findings::perfect() };
     let verdict = verdict(&features(&found));
