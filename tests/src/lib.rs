@@ -8,6 +8,7 @@
 
 pub mod agent;
 pub mod api_server;
+pub mod bpffs;
 pub mod bridge;
 pub mod chdb;
 pub mod clients;

@@ -15,6 +15,7 @@ use crate::dns::load_flows;
 use crate::drops::Drops;
 use crate::identity::Identity;
 use crate::interfaces::{Inventory, Link};
+use crate::left;
 use crate::nat::Nat;
 use crate::policy::Selector;
 use crate::status::DrainWatch;
@@ -22,9 +23,10 @@ use crate::tcp::{self, Health};
 use crate::{Books, Control, Dedup, Error, HookChoice, Namespaces, Outlet, Result, Settings};
 use follow::Following;
 use recent::Recent;
+use std::path::Path;
 use std::time::{Duration, Instant};
 use weir_kernel::privilege::{has_btf, missing_capabilities, online_cpus};
-use weir_kernel::{Hook, LedgerCell, SpillRecord};
+use weir_kernel::{Hook, LedgerCell, Pin, SpillRecord};
 use weir_probes::dns::Ports;
 use weir_probes::flows::rules::Rates;
 use weir_probes::flows::{Demand, Digester, Flows, Layout, Seen, Ticks, Visitor, can_draw_by_content};
@@ -143,7 +145,8 @@ impl Agent {
     }
 
     /// Drains every interval until `stop` says so, then once more, and closes the books.
-    /// `control` answers what is asked meanwhile; `live` is shown the agent after each drain.
+    /// `control` answers what is asked meanwhile; `live` is shown the agent after each drain, and when interfaces have
+    /// come or gone.
     ///
     /// # Errors
     /// The kernel refuses what it allowed at start.
@@ -162,7 +165,7 @@ impl Agent {
             self.drops.relieve()?;
             let remarks = self.identity.remarks().into_iter().chain(self.drops.remark());
             remarks.for_each(|line| self.books.notice(line));
-            self.follow(&mut outlet)?;
+            let are_others = self.follow(&mut outlet)?;
             let now = Instant::now();
             if now >= next {
                 self.drain(&mut outlet)?;
@@ -170,6 +173,8 @@ impl Agent {
                 live(&mut self);
                 // A drain that took longer than the interval is not made up for.
                 next = (next + self.settings.interval).max(now);
+            } else if are_others {
+                live(&mut self);
             }
             if outlet.is_closed() {
                 break;
@@ -270,6 +275,19 @@ impl Agent {
             let rate = flows.rates(spill.epoch).of(spill.entry.rate);
             table.add(Counted { seen, digester, rate }, ticks);
         })?)
+    }
+
+    /// Has the next agent of the history in `directory` find what this one has seen, should this one be killed.
+    ///
+    /// # Errors
+    /// There is no bpffs, and none can be mounted; or it is not open to this process.
+    pub fn pin(&mut self, directory: &Path) -> Result<Pin> {
+        left::pin(&mut self.flows, directory)
+    }
+
+    /// What has to be written down with the books for that; see [`seen_since`](crate::seen_since).
+    pub fn mark(&self, pin: Option<&Pin>) -> String {
+        left::mark(pin, &self.flows, self.books.numbered())
     }
 
     /// How many conversations there are.

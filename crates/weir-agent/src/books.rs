@@ -142,22 +142,12 @@ impl Books {
         });
     }
 
-    /// Counts in what the probe has seen and lost on one CPU.
+    /// Counts in what the probe has seen and lost.
     pub fn see(&mut self, point: u16, cell: &LedgerCell) {
-        self.change(point, |account| {
-            account.seen += Count { packets: cell.seen_packets, bytes: cell.seen_bytes };
-            account.seen += Count { packets: cell.nested_packets, bytes: cell.nested_bytes };
-            account.filtered += Count { packets: cell.filtered_packets, bytes: cell.filtered_bytes };
-            account.filtered +=
-                Count { packets: cell.nested_filtered_packets, bytes: cell.nested_filtered_bytes };
-            account.sampled_out += Count { packets: cell.sampled_out_packets, bytes: cell.sampled_out_bytes };
-            account.sampled_out +=
-                Count { packets: cell.nested_sampled_out_packets, bytes: cell.nested_sampled_out_bytes };
-        });
-        let spill = Count { packets: cell.lost_spill_packets, bytes: cell.lost_spill_bytes };
-        self.lose(point, Cause::SpillRingFull, spill);
-        let nested = Count { packets: cell.lost_nested_packets, bytes: cell.lost_nested_bytes };
-        self.lose(point, Cause::NestedSpillRingFull, nested);
+        let Some(account) = self.accounts.get_mut(&point) else { return };
+        for (cause, count) in see(account, cell) {
+            self.lose(point, cause, count);
+        }
     }
 
     /// Notes that all cells of `epoch` have been read: nothing of it is ahead of them any more.
@@ -302,4 +292,19 @@ impl Books {
             change(account);
         }
     }
+}
+
+/// Counts in what the probe has seen; what it has lost, by cause.
+pub(crate) fn see(account: &mut Account, cell: &LedgerCell) -> [(Cause, Count); 2] {
+    let count = |packets, bytes| Count { packets, bytes };
+    account.seen += count(cell.seen_packets, cell.seen_bytes);
+    account.seen += count(cell.nested_packets, cell.nested_bytes);
+    account.filtered += count(cell.filtered_packets, cell.filtered_bytes);
+    account.filtered += count(cell.nested_filtered_packets, cell.nested_filtered_bytes);
+    account.sampled_out += count(cell.sampled_out_packets, cell.sampled_out_bytes);
+    account.sampled_out += count(cell.nested_sampled_out_packets, cell.nested_sampled_out_bytes);
+    [
+        (Cause::SpillRingFull, count(cell.lost_spill_packets, cell.lost_spill_bytes)),
+        (Cause::NestedSpillRingFull, count(cell.lost_nested_packets, cell.lost_nested_bytes)),
+    ]
 }

@@ -21,6 +21,7 @@ mod error;
 mod hellos;
 mod identity;
 mod interfaces;
+mod left;
 mod nat;
 #[cfg(test)]
 mod nested;
@@ -54,6 +55,7 @@ pub use identity::{
     SourceState, unix_now,
 };
 pub use interfaces::{KindRule, Namespaces, Selection};
+pub use left::{forget, seen_since};
 pub use nat::NatState;
 pub use outlet::{Closing, Outlet, Sink};
 pub use policy::Policy;

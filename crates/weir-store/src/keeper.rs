@@ -8,7 +8,7 @@ use crate::error::On;
 use crate::recovery::{aside, recover, recover_sums};
 use crate::store::{READERS, entries, segments};
 use crate::table::Table;
-use crate::{Error, Result, Writer, ledger};
+use crate::{Error, Result, Word, Writer, ledger};
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, Write};
 use std::os::unix::fs::DirBuilderExt;
@@ -93,6 +93,20 @@ impl Keeper {
         retention: Retention,
         tell: Tell,
     ) -> Result<Opened> {
+        Self::open_after(directory, tables, retention, tell, Word::NONE)
+    }
+
+    /// The same by somebody who understands the word that an agent leaves which is killed.
+    ///
+    /// # Errors
+    /// As those of `open`.
+    pub fn open_after(
+        directory: &Path,
+        tables: Vec<&'static Table>,
+        retention: Retention,
+        tell: Tell,
+        word: Word,
+    ) -> Result<Opened> {
         // Command lines and names are nobody else's business; a directory that is there stays as it is.
         DirBuilder::new().recursive(true).mode(0o700).create(directory).on("create", directory)?;
         let lock = take(directory)?;
@@ -101,7 +115,7 @@ impl Keeper {
         let tables = with_roll_ups(directory, tables);
         let (upkeep, unsummed) = (Mutex::new(()), AtomicUsize::new(0));
         let house = Arc::new(House { directory: directory.to_owned(), tables, retention, upkeep, unsummed });
-        let (mut writers, mut remarks) = (Vec::new(), ledger::close(directory)?);
+        let (mut writers, mut remarks) = (Vec::new(), ledger::close(directory, word)?);
         for table in &house.tables {
             if table.span.is_some() {
                 remarks.extend(recover_sums(directory, table)?);

@@ -37,7 +37,7 @@ mod writer;
 pub use error::{Error, Result};
 pub use flow_rows::{flow_batch, flow_rows};
 pub use keeper::{Keeper, Opened, Retention, Tell, WhenFull};
-pub use ledger::{OpenLedger, OpenWindows};
+pub use ledger::{OpenLedger, OpenWindows, Word};
 pub use predicate::KEY;
 pub use rows::{Rows, flow_records, value};
 pub use segment::{Known, Logs, Looked, Name, Question, Segment, SegmentFile, key_values};

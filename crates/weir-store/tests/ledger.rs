@@ -40,7 +40,7 @@ fn window(start: u64, end: u64, [seen, exported]: [u64; 2]) -> LedgerWindow {
 }
 
 fn open_windows(window: LedgerWindow, records: u64) -> OpenWindows {
-    OpenWindows { times: (window.start, window.end), windows: vec![window], records }
+    OpenWindows { times: (window.start, window.end), windows: vec![window], records, mark: String::new() }
 }
 
 /// The numbers of each row that are not 0.
@@ -135,7 +135,8 @@ fn what_was_acknowledged_since_is_exported_and_the_rest_is_lost() {
 fn records_of_packets_that_nobody_had_written_down_are_seen() {
     let folder = Folder::new("ledger");
     killed(folder.place(), |flows, _, open| {
-        open.write(OpenWindows { times: (NOON, NOON), windows: Vec::new(), records: 0 }).expect("written");
+        open.write(OpenWindows { times: (NOON, NOON), windows: Vec::new(), records: 0, mark: String::new() })
+            .expect("written");
         add(flows, &records(0..10));
     });
     open(folder.place());
@@ -154,7 +155,7 @@ fn a_minute_that_had_ended_is_there_once() {
             let mut next = window(NOON + 60 * SECOND, NOON + 60 * SECOND, [40, 0]);
             next.added.seen = Count::default();
             let (times, windows) = ((next.start, next.end), vec![ended.clone(), next]);
-            open.write(OpenWindows { times, windows, records: 10 }).expect("written");
+            open.write(OpenWindows { times, windows, records: 10, mark: String::new() }).expect("written");
             if had_lasted {
                 let mut rows = Rows::new(Table::ledger());
                 rows.push(LedgerWindow::columns().map(|column| (column.read)(&ended)));

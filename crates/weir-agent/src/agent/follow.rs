@@ -190,16 +190,17 @@ impl Agent {
         self.catch_up(Change::Uncertain, outlet)
     }
 
-    /// Lets go of interfaces that are gone, watches new ones.
-    pub(super) fn follow(&mut self, outlet: &mut Outlet) -> Result<()> {
+    /// Lets go of interfaces that are gone, watches new ones. Whether there were any.
+    pub(super) fn follow(&mut self, outlet: &mut Outlet) -> Result<bool> {
         let change = self.inventory.refresh()?;
         let remarks = self.nat.follow(&self.inventory, &mut self.table);
         remarks.into_iter().for_each(|remark| self.notice(remark));
         let Following { crowded, unreached, behind, doubt, .. } = self.following;
         if change == Change::None && !(crowded || unreached || behind || doubt) {
-            return Ok(());
+            return Ok(false);
         }
-        self.catch_up(change, outlet)
+        self.catch_up(change, outlet)?;
+        Ok(true)
     }
 
     /// Follows the observation domains. What was counted until now was counted in the old ones.

@@ -1,5 +1,6 @@
 //! What an agent that was killed has left open becomes rows of the ledger, with what it held as lost.
 
+use super::Word;
 use super::file::{self, Written};
 use super::marks::Place;
 use crate::compact::{Nulls, project};
@@ -25,7 +26,7 @@ type Point = (String, String, String, bool);
 ///
 /// # Errors
 /// Something cannot be read or written, or is from a later weir.
-pub(crate) fn close(store: &Path) -> Result<Vec<String>> {
+pub(crate) fn close(store: &Path, word: Word) -> Result<Vec<String>> {
     let directory = store.join(Table::ledger().name);
     let written = match file::read(&directory) {
         Ok(Some(written)) => written,
@@ -40,7 +41,14 @@ pub(crate) fn close(store: &Path) -> Result<Vec<String>> {
     let since = exported_since(store, written.place)?;
     let (start, end) = written.times;
     let there = starts_that_are_there(store, &written)?;
-    let mut closing = Closing { start, end, since, rows: Rows::new(Table::ledger()), lost: Count::default() };
+    let found = (word.seen_since)(store, &written.mark);
+    let is_known = found.is_some();
+    let mut came = BTreeMap::new();
+    for account in found.into_iter().flatten() {
+        came.entry(point_of_account(&account)).and_modify(|sum| *sum += &account).or_insert(account);
+    }
+    let (rows, lost) = (Rows::new(Table::ledger()), Count::default());
+    let mut closing = Closing { start, end, since, came, rows, lost };
     closing.take(&written.rows, &there)?;
     let (rows, lost) = closing.finish(&there)?;
     if rows.num_rows() > 0 {
@@ -48,22 +56,31 @@ pub(crate) fn close(store: &Path) -> Result<Vec<String>> {
         publish(Table::ledger(), &directory, number, &[rows], &mut BTreeSet::new())?;
     }
     file::remove(&directory)?;
+    (word.forget)(store, &written.mark);
     let lost = (!there.contains(&start)).then_some(lost);
-    Ok(vec![format!("{}: {}", directory.display(), told(lost, end))])
+    Ok(vec![format!("{}: {}", directory.display(), told(lost, end, is_known))])
+}
+
+fn point_of_account(account: &Account) -> Point {
+    let Account { interface, direction, layer, .. } = account;
+    (
+        interface.netns.to_string(),
+        interface.name.clone(),
+        direction.as_str().to_owned(),
+        *layer == Layer::Inner,
+    )
 }
 
 /// How much is not known where somebody had come so far before.
-fn told(lost: Option<Count>, end: u64) -> String {
+fn told(lost: Option<Count>, end: u64, is_known: bool) -> String {
     let when = Timestamp::from_nanosecond(end.into()).unwrap_or_default();
     let held = match lost {
         Some(Count { packets, bytes }) => format!("{packets} packets ({bytes} bytes) that it held are lost"),
         None => "what it held is lost".into(),
     };
     let cause = Cause::AgentKilled.as_str();
-    format!(
-        "the last agent did not stop in order: {held} ({cause} in the ledger); what came after {when:.0} was not \
-         counted"
-    )
+    let rest = if is_known { String::new() } else { format!("; what came after {when:.0} was not counted") };
+    format!("the last agent did not stop in order: {held} ({cause} in the ledger){rest}")
 }
 
 /// What was observed of the records that were acknowledged after the books were written down.
@@ -138,6 +155,8 @@ struct Closing {
     end: u64,
     /// What was exported that the books do not say yet.
     since: BTreeMap<Point, (Arc<Interface>, Count)>,
+    /// What was seen that the books do not say yet.
+    came: BTreeMap<Point, Account>,
     rows: Rows,
     lost: Count,
 }
@@ -166,14 +185,23 @@ impl Closing {
 
     /// What was held is lost, but for what is in records that came to last.
     fn close(&mut self, row: &mut [Value<'_>]) {
-        let since = point_of(row).and_then(|point| self.since.remove(&point));
-        let since = since.map_or(Count::default(), |(_, count)| count);
+        let point = point_of(row);
+        let came = point.as_ref().and_then(|point| self.came.remove(point));
+        let since =
+            point.and_then(|point| self.since.remove(&point)).map_or(Count::default(), |(_, count)| count);
+        if let Some(came) = &came {
+            add_all(row, came);
+        }
         for (unit, since) in [("packets", since.packets), ("bytes", since.bytes)] {
-            let held = take(row, "held", unit);
-            // What was in the ring before it was in the counters was seen, and so was what records have beyond what was held.
-            let seen = take(row, "ahead", unit).saturating_add(since.saturating_sub(held));
+            let (mut held, ahead) = (take(row, "held", unit), take(row, "ahead", unit));
+            // What was in the ring before it was in the counters was seen. They say so by now, if they are known.
+            match &came {
+                Some(came) => held = (held + of(kept(came), unit)).saturating_sub(ahead),
+                None => add_to(row, "seen", unit, ahead),
+            }
+            // So was what records have beyond what was held.
+            add_to(row, "seen", unit, since.saturating_sub(held));
             let lost = held.saturating_sub(since);
-            add_to(row, "seen", unit, seen);
             add_to(row, "exported", unit, since);
             add_to(row, "lost", unit, lost);
             add_to(row, "lost_agent_killed", unit, lost);
@@ -184,18 +212,66 @@ impl Closing {
 
     /// All rows, with those of accounts in which nothing had happened before; and what is lost.
     fn finish(mut self, there: &BTreeSet<u64>) -> Result<(RecordBatch, Count)> {
-        let since = if there.contains(&self.start) { BTreeMap::new() } else { self.since };
-        for ((.., direction, is_inner), (interface, count)) in since {
-            let Some(direction) = Direction::ALL.into_iter().find(|one| one.as_str() == direction) else {
-                continue;
-            };
-            let layer = if is_inner { Layer::Inner } else { Layer::Outer };
-            let mut added = Account::new(interface, direction, layer);
-            (added.seen, added.exported) = (count, count);
-            let window = LedgerWindow { start: self.start, end: self.end, added };
-            self.rows.push(LedgerWindow::columns().map(|column| (column.read)(&window)));
+        if !there.contains(&self.start) {
+            for (point, (interface, count)) in std::mem::take(&mut self.since) {
+                let Some(direction) = Direction::ALL.into_iter().find(|one| one.as_str() == point.2) else {
+                    continue;
+                };
+                let layer = if point.3 { Layer::Inner } else { Layer::Outer };
+                let account = || Account::new(interface, direction, layer);
+                self.came.entry(point).or_insert_with(account).exported += count;
+            }
+            for added in std::mem::take(&mut self.came).into_values() {
+                self.add(added);
+            }
         }
         Ok((self.rows.batch()?, self.lost))
+    }
+
+    /// An account in which nothing had happened before.
+    fn add(&mut self, mut added: Account) {
+        let (kept, exported) = (kept(&added), added.exported);
+        let more = |one: u64, other: u64| one.saturating_sub(other);
+        added.seen +=
+            Count { packets: more(exported.packets, kept.packets), bytes: more(exported.bytes, kept.bytes) };
+        let lost =
+            Count { packets: more(kept.packets, exported.packets), bytes: more(kept.bytes, exported.bytes) };
+        if added.seen == Count::default() {
+            return;
+        }
+        if lost != Count::default() {
+            added.lost.insert(Cause::AgentKilled, lost);
+            self.lost += lost;
+        }
+        let window = LedgerWindow { start: self.start, end: self.end, added };
+        self.rows.push(LedgerWindow::columns().map(|column| (column.read)(&window)));
+    }
+}
+
+/// What of it went into flows.
+fn kept(came: &Account) -> Count {
+    let mut kept = came.seen;
+    for out in [came.filtered, came.sampled_out].iter().chain(came.lost.values()) {
+        kept.packets = kept.packets.saturating_sub(out.packets);
+        kept.bytes = kept.bytes.saturating_sub(out.bytes);
+    }
+    kept
+}
+
+fn of(count: Count, unit: &str) -> u64 {
+    if unit == "packets" { count.packets } else { count.bytes }
+}
+
+/// What came later, in its columns.
+fn add_all(row: &mut [Value<'_>], came: &Account) {
+    for unit in ["packets", "bytes"] {
+        add_to(row, "seen", unit, of(came.seen, unit));
+        add_to(row, "filtered", unit, of(came.filtered, unit));
+        add_to(row, "sampled_out", unit, of(came.sampled_out, unit));
+        for (cause, count) in &came.lost {
+            add_to(row, "lost", unit, of(*count, unit));
+            add_to(row, &format!("lost_{}", cause.as_str()), unit, of(*count, unit));
+        }
     }
 }
 

@@ -23,6 +23,8 @@ const DRAFT: &str = ".open.tmp";
 const MAGIC: &[u8; 8] = b"WEIROPN1";
 /// The frame is of no log.
 const NO_LOG: u64 = 0;
+/// Beside these: what only who wrote it understands.
+const MARK: &str = "weir.open.mark";
 const KEYS: [&str; 4] = ["weir.open.start", "weir.open.end", "weir.open.log", "weir.open.rows"];
 
 /// What is in it.
@@ -34,6 +36,8 @@ pub(super) struct Written {
     pub times: (u64, u64),
     /// Up to where the logs of flow records are in them.
     pub place: Place,
+    /// What only the agent understands.
+    pub mark: String,
 }
 
 pub(super) fn path_of(directory: &Path) -> PathBuf {
@@ -55,10 +59,11 @@ pub(super) fn write(directory: &Path, written: Written) -> Result<()> {
 }
 
 fn bytes_of(written: Written) -> Result<Vec<u8>> {
-    let Written { rows, times: (start, end), place } = written;
+    let Written { rows, times: (start, end), place, mark } = written;
     let schema = rows.schema();
     let numbers = [start, end, place.log, place.rows].map(|number| number.to_string());
-    let said: HashMap<_, _> = KEYS.map(str::to_owned).into_iter().zip(numbers).collect();
+    let mut said: HashMap<_, _> = KEYS.map(str::to_owned).into_iter().zip(numbers).collect();
+    said.insert(MARK.into(), mark);
     let rows = rows.with_schema(Arc::new(schema.as_ref().clone().with_metadata(said)))?;
     let mut bytes = MAGIC.to_vec();
     Framer::default().add(NO_LOG, &rows, &mut bytes)?;
@@ -90,7 +95,8 @@ pub(super) fn read(directory: &Path) -> Result<Option<Written>> {
         Some(frame) => match read_frame(NO_LOG, frame) {
             Next::Batch(rows, length) if length == frame.len() => match said(&rows) {
                 Some([start, end, log, before]) => {
-                    Ok(Some(Written { rows, times: (start, end), place: Place { log, rows: before } }))
+                    let mark = rows.schema().metadata().get(MARK).cloned().unwrap_or_default();
+                    Ok(Some(Written { rows, times: (start, end), place: Place { log, rows: before }, mark }))
                 }
                 None => Err(damaged(path, "it does not say when it was written")),
             },
@@ -139,7 +145,7 @@ mod tests {
             rows.push(LedgerWindow::columns().map(|column| (column.read)(&window)));
         }
         let rows = rows.batch().expect("rows");
-        Written { rows, times: (10, 20), place: Place { log: 4, rows: 77 } }
+        Written { rows, times: (10, 20), place: Place { log: 4, rows: 77 }, mark: "a word".into() }
     }
 
     #[test]
@@ -150,6 +156,7 @@ mod tests {
             write(folder.place(), written(windows)).expect("written");
             let found = read(folder.place()).expect("intact").expect("there");
             assert_eq!((found.times, found.place), ((10, 20), Place { log: 4, rows: 77 }));
+            assert_eq!(found.mark, "a word");
             assert_eq!(found.rows.columns(), written(windows).rows.columns());
             assert_eq!(found.rows.num_rows(), windows);
         }

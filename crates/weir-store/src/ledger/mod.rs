@@ -16,8 +16,8 @@ pub(crate) use marks::Marks;
 use crate::table::Table;
 use crate::{Result, Rows, Writer};
 use file::Written;
-use std::path::PathBuf;
-use weir_record::LedgerWindow;
+use std::path::{Path, PathBuf};
+use weir_record::{Account, LedgerWindow};
 
 /// The ledger in the middle of a minute.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,6 +28,23 @@ pub struct OpenWindows {
     pub windows: Vec<LedgerWindow>,
     /// How many flow records had been acknowledged then, of all since the store was opened.
     pub records: u64,
+    /// What the agent has to know to say what was seen after this; see [`Word`].
+    pub mark: String,
+}
+
+/// Knows what was seen after an agent that was killed wrote its books down, by what it wrote with them and by the directory
+/// that it wrote to.
+#[derive(Clone, Copy)]
+pub struct Word {
+    /// What each account had more; none where nobody knows.
+    pub seen_since: fn(&Path, &str) -> Option<Vec<Account>>,
+    /// It is in books that last.
+    pub forget: fn(&Path, &str),
+}
+
+impl Word {
+    /// Nobody knows.
+    pub const NONE: Self = Self { seen_since: |_, _| None, forget: |_, _| {} };
 }
 
 impl OpenWindows {
@@ -35,7 +52,7 @@ impl OpenWindows {
     fn says(&self, other: &Self) -> bool {
         let of = |one: &Self| (one.times.0, one.records, one.windows.len());
         let mut pairs = self.windows.iter().zip(&other.windows);
-        of(self) == of(other) && pairs.all(|(one, other)| one.added == other.added)
+        of(self) == of(other) && self.mark == other.mark && pairs.all(|(one, other)| one.added == other.added)
     }
 }
 
@@ -67,8 +84,8 @@ impl OpenLedger {
         for window in &open.windows {
             self.rows.push(LedgerWindow::columns().map(|column| (column.read)(window)));
         }
-        let (times, place) = (open.times, self.marks.place(open.records));
-        file::write(&self.directory, Written { rows: self.rows.batch()?, times, place })?;
+        let (times, place, mark) = (open.times, self.marks.place(open.records), open.mark.clone());
+        file::write(&self.directory, Written { rows: self.rows.batch()?, times, place, mark })?;
         self.marks.noted(open.records)?;
         self.last = Some(open);
         Ok(())

@@ -1,6 +1,6 @@
 //! The history that is imported into.
 
-use crate::run::say;
+use crate::run::{WORD, say};
 use anyhow::{Result, anyhow};
 use std::io;
 use std::path::Path;
@@ -26,7 +26,8 @@ impl Kept {
     /// An agent writes there, or it cannot be used.
     pub fn open(directory: &Path) -> Result<Self> {
         let retention = Retention { when_full: WhenFull::Stop, ..Retention::default() };
-        let opened = Keeper::open(directory, vec![Table::flows()], retention, Box::new(|line| say(&line)));
+        let tell = Box::new(|line: String| say(&line));
+        let opened = Keeper::open_after(directory, vec![Table::flows()], retention, tell, WORD);
         let Opened { mut writers, remarks, keeper } = opened.map_err(refused)?;
         remarks.iter().for_each(|remark| say(remark));
         let writer = writers.pop().ok_or_else(|| anyhow!("the history has no table of flows"))?;

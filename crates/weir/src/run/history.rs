@@ -13,10 +13,14 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
-use weir_agent::{Books, Closing, Outlet, Sink};
+use weir_agent::{Agent, Books, Closing, Outlet, Sink, forget, seen_since};
+use weir_kernel::Pin;
 use weir_record::{EventKind, FlowRecord};
-use weir_store::{Keeper, OpenLedger, Opened, Retention, Table, WhenFull, Writer, flow_batch};
+use weir_store::{Keeper, OpenLedger, Opened, Retention, Table, WhenFull, Word, Writer, flow_batch};
 use windows::Windows;
+
+/// How to understand what an agent has left that was killed.
+pub const WORD: Word = Word { seen_since, forget };
 
 /// The store's directory, opened, and what it says later.
 pub struct History {
@@ -39,12 +43,14 @@ pub struct OpenedHistory {
 pub struct Beside {
     diary: Diary,
     windows: Windows,
+    /// Dropped last: until then the next agent knows what this one saw.
+    pin: Option<Pin>,
 }
 
 impl Beside {
     /// Keeps what the ledger says if a minute is over, and until then writes it down, should nobody come to end the minute.
-    pub fn look(&mut self, books: &Books) {
-        self.diary.add(self.windows.look(books));
+    pub fn look(&mut self, agent: &Agent) {
+        self.diary.add(self.windows.look(agent.books(), agent.mark(self.pin.as_ref())));
     }
 
     /// Keeps what it says at last, and writes everything.
@@ -65,15 +71,15 @@ struct Kept {
 ///
 /// # Errors
 /// It was asked for, and another agent writes there, or the directory cannot be used.
-pub fn open(arguments: &Arguments) -> Result<OpenedHistory> {
+pub fn open(arguments: &Arguments, agent: &mut Agent) -> Result<OpenedHistory> {
     match &arguments.data_dir {
         Some(DataDir::Nowhere) => Ok(OpenedHistory::default()),
-        Some(DataDir::Directory(directory)) => open_in(directory, arguments),
-        None => usual(arguments),
+        Some(DataDir::Directory(directory)) => open_in(directory, arguments, agent),
+        None => usual(arguments, agent),
     }
 }
 
-fn usual(arguments: &Arguments) -> Result<OpenedHistory> {
+fn usual(arguments: &Arguments, agent: &mut Agent) -> Result<OpenedHistory> {
     let without = |remark| Ok(OpenedHistory { remarks: vec![remark], ..OpenedHistory::default() });
     let Some(directory) = of_agent() else {
         return without(
@@ -81,7 +87,7 @@ fn usual(arguments: &Arguments) -> Result<OpenedHistory> {
                 .into(),
         );
     };
-    match open_in(&directory, arguments) {
+    match open_in(&directory, arguments, agent) {
         Ok(mut opened) => {
             let kept = format!("records are kept in {}; --data-dir none keeps none", directory.display());
             opened.remarks.insert(0, kept);
@@ -92,7 +98,7 @@ fn usual(arguments: &Arguments) -> Result<OpenedHistory> {
     }
 }
 
-fn open_in(directory: &Path, arguments: &Arguments) -> Result<OpenedHistory> {
+fn open_in(directory: &Path, arguments: &Arguments, agent: &mut Agent) -> Result<OpenedHistory> {
     let retention = Retention {
         age: Some(arguments.keep),
         age_1m: Some(arguments.keep_1m),
@@ -107,8 +113,8 @@ fn open_in(directory: &Path, arguments: &Arguments) -> Result<OpenedHistory> {
     let say_later = tell.clone();
     let kinds = &arguments.keep_events;
     let tables = tables(directory, kinds);
-    let opened =
-        Keeper::open(directory, tables.clone(), retention, Box::new(move |line| drop(say_later.send(line))));
+    let tell_later = Box::new(move |line| drop(say_later.send(line)));
+    let opened = Keeper::open_after(directory, tables.clone(), retention, tell_later, WORD);
     let Opened { writers, mut remarks, keeper } = opened?;
     let keeper = Arc::new(keeper);
     let written = tables.into_iter().filter(|table| table.span.is_none());
@@ -119,15 +125,21 @@ fn open_in(directory: &Path, arguments: &Arguments) -> Result<OpenedHistory> {
     let (_, mut writer) = writers.swap_remove(flows);
     let (mut open, windows) = (OpenLedger::beside(&mut writer), Windows::new());
     // From now on there is word of this agent, whenever it is killed.
-    remarks.extend(open.write(windows.nothing()).err().map(|error| error.to_string()));
+    let pin = agent.pin(directory).map_err(|error| remarks.push(unknown(&error))).ok();
+    let nothing = windows.nothing(agent.mark(pin.as_ref()));
+    remarks.extend(open.write(nothing).err().map(|error| error.to_string()));
     let wanted =
         (!kinds.is_empty()).then(|| Wanted { settings: settings(arguments.clone()), kinds: kinds.clone() });
     let (diary, said) = Diary::begin(Volumes { tables: writers, open }, wanted, Arc::clone(&keeper), tell)?;
     remarks.extend(said);
     let kept = Kept { writer, _keeper: keeper };
-    let beside = Beside { diary, windows };
+    let beside = Beside { diary, windows, pin };
     let history = Some(History { kept, told, beside });
     Ok(OpenedHistory { history, directory: Some(directory.to_path_buf()), remarks })
+}
+
+fn unknown(error: &weir_agent::Error) -> String {
+    format!("should this agent be killed, what it saw after its last interval will be in no ledger: {error}")
 }
 
 /// Those that are written, and those that were: what is old goes there, too.

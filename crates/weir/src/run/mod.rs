@@ -14,6 +14,7 @@ use crate::text;
 use crate::view::{LiveView, Rows, print_balance};
 use anyhow::Result;
 use history::OpenedHistory;
+pub use history::WORD;
 use std::io::{ErrorKind, IsTerminal, Write};
 use std::path::Path;
 use std::process::ExitCode;
@@ -36,9 +37,9 @@ pub fn run(sources: Sources, configuration: Configuration) -> Result<ExitCode> {
         Some(view) => view.foot(),
         None => Box::new(|line| say(&line)),
     };
-    let (agent, start) = Agent::attach(settings(arguments), notify)?;
+    let (mut agent, start) = Agent::attach(settings(arguments), notify)?;
     // What is said next is that all is there.
-    let OpenedHistory { history, directory, remarks } = history::open(&configuration.arguments)?;
+    let OpenedHistory { history, directory, remarks } = history::open(&configuration.arguments, &mut agent)?;
     let OpenedApi { server, remark } =
         api::open(&configuration.arguments, instance.as_ref().ok(), directory)?;
     announce(&start, instance.as_ref());
@@ -59,7 +60,7 @@ pub fn run(sources: Sources, configuration: Configuration) -> Result<ExitCode> {
     let show = |agent: &mut Agent| {
         told.try_iter().for_each(|line| agent.notice(line));
         if let Some(beside) = &mut beside {
-            beside.look(agent.books());
+            beside.look(agent);
         }
         if let Some(view) = &view {
             view.show(agent);

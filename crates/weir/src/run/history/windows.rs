@@ -30,12 +30,12 @@ impl Windows {
     }
 
     /// What is open before anything was seen.
-    pub fn nothing(&self) -> OpenWindows {
-        OpenWindows { times: (self.start, self.start), windows: Vec::new(), records: 0 }
+    pub fn nothing(&self, mark: String) -> OpenWindows {
+        OpenWindows { times: (self.start, self.start), windows: Vec::new(), records: 0, mark }
     }
 
-    /// As it is now.
-    pub fn look(&mut self, books: &Books) -> Page {
+    /// As it is now; `mark` is what has to be written down with it.
+    pub fn look(&mut self, books: &Books, mark: String) -> Page {
         let ended = if self.since.elapsed() < MINUTE { Vec::new() } else { self.end(books) };
         let times = (self.start, unix_now().max(self.start));
         let now = by_identity(books.kept_accounts().map(|account| account.into_owned()));
@@ -43,7 +43,7 @@ impl Windows {
             .iter()
             .filter_map(|(identity, account)| LedgerWindow::open(times, self.before.get(identity), account));
         let windows = ended.iter().cloned().chain(open).collect();
-        Page { ended, open: Some(OpenWindows { times, windows, records: books.kept_records() }) }
+        Page { ended, open: Some(OpenWindows { times, windows, records: books.kept_records(), mark }) }
     }
 
     /// As it is at last.
