@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 /// Where bpffs is on every host that has one.
 pub const BPFFS: &str = "/sys/fs/bpf";
 
-/// The name of a map. It goes with this, unless the process is killed.
+/// The name of a map, which stays until somebody takes it away: whoever ends in disorder does not.
 #[derive(Debug)]
 pub struct Pin(PathBuf);
 
@@ -27,11 +27,11 @@ impl Pin {
     pub fn path(&self) -> &Path {
         &self.0
     }
-}
 
-impl Drop for Pin {
-    fn drop(&mut self) {
-        let _ = fs::remove_file(&self.0);
+    /// Takes it away; the map goes with its last user.
+    pub fn remove(self) {
+        // Whoever has taken it away before has done the same.
+        let _ = fs::remove_file(self.0);
     }
 }
 
@@ -110,6 +110,6 @@ pub fn try_pin() -> Result<()> {
     let mut map = created.map_err(|e| from_libbpf("map refused", &e))?;
     let path = Path::new(BPFFS).join(format!("weir-try-{}", std::process::id()));
     map.pin(&path).map_err(|e| from_libbpf(format!("cannot pin a map to {}", path.display()), &e))?;
-    drop(Pin::new(&path));
+    Pin::new(&path).remove();
     Ok(())
 }

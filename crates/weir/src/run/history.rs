@@ -43,7 +43,7 @@ pub struct OpenedHistory {
 pub struct Beside {
     diary: Diary,
     windows: Windows,
-    /// Dropped last: until then the next agent knows what this one saw.
+    /// Taken away when all is written: until then the next agent knows what this one saw.
     pin: Option<Pin>,
 }
 
@@ -57,6 +57,9 @@ impl Beside {
     pub fn finish(mut self, books: &Books) {
         self.diary.add(self.windows.close(books));
         self.diary.finish();
+        if let Some(pin) = self.pin {
+            pin.remove();
+        }
     }
 }
 
