@@ -217,19 +217,24 @@ impl Books {
         self.kept.records
     }
 
-    /// All accounts as they would be if there were no sink but the history: what that has is exported.
-    pub fn kept_accounts(&self) -> impl Iterator<Item = Cow<'_, Account>> {
+    /// The accounts of observation points that there are as they would be if there were no sink but the history: what
+    /// that has is exported.
+    pub fn kept_numbered(&self) -> impl Iterator<Item = (u16, Cow<'_, Account>)> {
         let unbooked = |point: &u16| self.kept.unbooked.get(point);
-        let open = self.accounts.iter().map(move |(point, account)| match unbooked(point) {
-            None => Cow::Borrowed(account),
+        self.accounts.iter().map(move |(point, account)| match unbooked(point) {
+            None => (*point, Cow::Borrowed(account)),
             Some(count) => {
                 let mut account = account.clone();
                 account.held -= *count;
                 account.exported += *count;
-                Cow::Owned(account)
+                (*point, Cow::Owned(account))
             }
-        });
-        self.closed.accounts().map(Cow::Borrowed).chain(open)
+        })
+    }
+
+    /// The accounts of interfaces that are gone.
+    pub fn closed_accounts(&self) -> impl Iterator<Item = &Account> {
+        self.closed.accounts()
     }
 
     /// What a sink is given at the end.
