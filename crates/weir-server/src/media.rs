@@ -24,13 +24,30 @@ fn fits(range: &str, media: &str) -> bool {
     match range.strip_suffix('*') {
         Some("*/") => true,
         Some(kind) => media.starts_with(kind),
-        None => range == media,
+        // What else is said of a type is about its form; who wants it takes any.
+        None => media.split(';').next() == Some(range),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_version_is_not_asked_for() {
+        let offered =
+            ["text/plain; version=0.0.4", "application/openmetrics-text; version=1.0.0; charset=utf-8"];
+        for (accept, place) in [
+            ("*/*", Some(0)),
+            ("text/plain", Some(0)),
+            (
+                "application/openmetrics-text;version=1.0.0;q=0.8,text/plain;version=0.0.4;q=0.5,*/*;q=0.1",
+                Some(1),
+            ),
+        ] {
+            assert_eq!(choose(accept, &offered), place, "{accept}");
+        }
+    }
 
     #[test]
     fn what_is_liked_most_is_chosen() {
