@@ -15,6 +15,7 @@ mod flows;
 mod history;
 mod import;
 mod json;
+mod metrics;
 mod options;
 mod output;
 mod records;

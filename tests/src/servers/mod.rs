@@ -2,6 +2,7 @@
 
 pub mod nginx;
 pub mod postgres;
+pub mod prometheus;
 pub mod redis;
 pub mod unbound;
 

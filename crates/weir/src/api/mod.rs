@@ -7,6 +7,7 @@ mod diff;
 mod flows;
 mod index;
 mod live;
+mod metrics;
 mod page;
 mod question;
 mod schemas;
@@ -177,6 +178,7 @@ fn endpoints(place: Place, memory: u64) -> Vec<Endpoint> {
     #[cfg(not(feature = "sql"))]
     let _ = memory;
     endpoints.extend(state::endpoints(&place));
+    endpoints.push(metrics::endpoint(&place));
     index::add(endpoints)
 }
 

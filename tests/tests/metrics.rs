@@ -1,0 +1,161 @@
+//! What the agent says of itself to Prometheus: held against `ip -s link`, promtool and a real server.
+
+use serde_json::Value;
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+use weir_tests::agent::Agent;
+use weir_tests::flood::Flood;
+use weir_tests::folder::Folder;
+use weir_tests::history::keeping;
+use weir_tests::http::{curl, curl_as};
+use weir_tests::inject::Injector;
+use weir_tests::pair::{INTERFACE, Pair};
+use weir_tests::servers::prometheus::{Prometheus, promtool};
+use weir_tests::wait_for;
+use weir_tests::witness::settled;
+
+const ADDRESS: &str = "127.0.0.1:7979";
+const URL: &str = "http://127.0.0.1:7979/metrics";
+const FLOOD: Flood = Flood { packets: 20_000, flows: 1_000, mark: 1 };
+const OPEN: &str =
+    "Accept: application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5,*/*;q=0.1";
+/// Another user of this host: Prometheus seldom runs as root.
+const NOBODY: [&str; 4] = ["setpriv", "--reuid", "65534", "--clear-groups"];
+
+fn pair() -> Pair {
+    let pair = Pair::new();
+    pair.left.ip("link set lo up");
+    pair
+}
+
+fn agent(pair: &Pair, folder: &Folder) -> Agent {
+    keeping(pair, folder, &["--listen", ADDRESS, "--idle-timeout", "1s"])
+}
+
+/// As whoever asks for nothing is given them.
+fn metrics(pair: &Pair) -> String {
+    let response = curl_as(&pair.left, &NOBODY, &[URL]);
+    assert_eq!(response.status, 200, "{response:?}");
+    response.body
+}
+
+/// Each name that has a series.
+fn names(metrics: &str) -> BTreeSet<&str> {
+    let lines = metrics.lines().filter(|line| !line.starts_with('#'));
+    lines.filter_map(|line| line.split(['{', ' ']).next()).collect()
+}
+
+/// Both forms are what their kind wants, and say the same.
+#[test]
+fn root_both_forms_are_well_made() {
+    let (pair, folder) = (pair(), Folder::new("metrics"));
+    let agent = agent(&pair, &folder);
+    let text = metrics(&pair);
+    let (is_content, said) = promtool(&["check", "metrics"], &text);
+    assert!(is_content && said.is_empty(), "{said}\n{text}");
+
+    let open = curl(&pair.left, &["-H", OPEN, URL]);
+    assert!(open.status == 200 && open.body.ends_with("# EOF\n"), "{open:?}");
+    assert_eq!(names(&open.body), names(&text));
+    let head = curl(&pair.left, &["-H", OPEN, "-o", "/dev/null", "-w", "%{content_type}\n%{http_code}", URL]);
+    assert!(head.body.contains("application/openmetrics-text; version=1.0.0"), "{head:?}");
+    agent.stop();
+}
+
+/// What the server has is what the wire says, in packets and in bytes.
+#[test]
+fn root_a_server_has_what_the_wire_says() {
+    let (pair, folder) = (pair(), Folder::new("metrics"));
+    let before = settled(&pair.left, INTERFACE);
+    let agent = agent(&pair, &folder);
+    let prometheus = Prometheus::start(&pair.left, ADDRESS);
+    FLOOD.send(&Injector::open(&pair.left, INTERFACE));
+    let after = settled(&pair.left, INTERFACE);
+    let of = |unit: &str, direction: &str| {
+        format!(
+            "weir_seen_{unit}_total{{interface=\"{INTERFACE}\",direction=\"{direction}\",decapsulated=\"false\"}}"
+        )
+    };
+    for (direction, before, after) in [("egress", before.tx, after.tx), ("ingress", before.rx, after.rx)] {
+        prometheus.wait_for(&of("packets", direction), (after.packets - before.packets) as f64);
+        prometheus.wait_for(&of("bytes", direction), (after.bytes - before.bytes) as f64);
+    }
+    prometheus.wait_for("up", 1.0);
+    // All flows end, and the history has them.
+    prometheus.wait_for("sum(weir_held_packets)", 0.0);
+    prometheus.wait_for("sum(weir_seen_packets_total) - sum(weir_exported_packets_total)", 0.0);
+    prometheus.wait_for("min(weir_ledger_balanced)", 1.0);
+    let written = prometheus.query("weir_sink_written_records_total{sink=\"history\"}");
+    assert!(written.len() == 1 && written[0].1 >= FLOOD.flows as f64, "{written:?}");
+    agent.stop();
+    prometheus.wait_for("up", 0.0);
+}
+
+/// What comes with Weir asks for nothing that is not there.
+#[test]
+fn root_rules_are_about_what_there_is() {
+    let rules = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/prometheus/");
+    for file in fs::read_dir(rules).expect("rules").map(|entry| entry.expect("a file").path()) {
+        let what = if is_test(&file) { ["test", "rules"] } else { ["check", "rules"] };
+        let (is_content, said) = promtool(&[&what[..], &[&file.display().to_string()]].concat(), "");
+        assert!(is_content, "{}: {said}", file.display());
+    }
+    let (pair, folder) = (pair(), Folder::new("metrics"));
+    let agent = agent(&pair, &folder);
+    let text = metrics(&pair);
+    let described: BTreeSet<_> = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next())
+        .chain(["up"])
+        .collect();
+    let asked = fs::read_to_string(format!("{rules}alerts.yml")).expect("rules");
+    let asked: BTreeSet<_> = asked
+        .split(|one: char| !one.is_ascii_alphanumeric() && one != '_')
+        .filter(|word| word.starts_with("weir_"))
+        .collect();
+    assert!(asked.len() > 5, "{asked:?}");
+    let unknown: Vec<_> = asked.difference(&described).collect();
+    assert!(unknown.is_empty(), "{unknown:?} are no metrics");
+    agent.stop();
+}
+
+fn is_test(file: &Path) -> bool {
+    file.file_name().is_some_and(|name| name.to_string_lossy().ends_with(".test.yml"))
+}
+
+/// Each is what `weir status` says it is.
+#[test]
+fn root_numbers_are_those_of_the_status() {
+    let (pair, folder) = (pair(), Folder::new("metrics"));
+    let agent = agent(&pair, &folder);
+    FLOOD.send(&Injector::open(&pair.left, INTERFACE));
+    settled(&pair.left, INTERFACE);
+    let status = || curl(&pair.left, &["http://127.0.0.1:7979/api/v1/status"]).json();
+    let told = |status: &Value, path: &str| {
+        status.pointer(path).and_then(Value::as_f64).unwrap_or_else(|| panic!("no {path}: {status}"))
+    };
+    wait_for("all flows have ended", Duration::from_secs(20), || {
+        (told(&status(), "/sinks/0/written_records") >= FLOOD.flows as f64).then_some(())
+    });
+    // What goes on meanwhile only grows.
+    let (before, text, after) = (status(), metrics(&pair), status());
+    for (name, path) in [
+        ("weir_uptime_seconds", "/uptime_seconds"),
+        ("weir_drains_total", "/drains/count"),
+        ("weir_kernel_entries", "/kernel/entries"),
+        ("weir_kernel_memory_bytes", "/kernel/memory_bytes"),
+        ("process_cpu_seconds_total", "/cost/cpu_seconds"),
+    ] {
+        let series = text.lines().filter(|line| line.split(['{', ' ']).next() == Some(name));
+        let numbers = series.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok());
+        let number: f64 = numbers.sum();
+        let (least, most) = (told(&before, path), told(&after, path));
+        assert!(
+            least <= number && number <= most && most > 0.0,
+            "{name}: {number}, {path}: {least} to {most}"
+        );
+    }
+    agent.stop();
+}
