@@ -264,6 +264,34 @@ fn root_an_interface_that_came_since_the_last_interval_is_known() {
     check(&directory);
 }
 
+/// What the history has answered since the last drain is booked when somebody asks for the status. What is written down
+/// then, because an interface has come, says as much of the logs.
+#[test]
+fn root_what_was_booked_between_two_drains_is_exported_once() {
+    let (_bpffs, pair, folder) = (Bpffs::mounted(), Pair::new(), Folder::new("killed"));
+    let (injector, directory) = (Injector::open(&pair.left, INTERFACE), folder.place().join("history"));
+    let ends = ["--interval", "5s", "--idle-timeout", "100ms", "--active-timeout", "100ms"];
+    let first = agent_of(&pair, &directory, &[&["-i", "*0"], &ends[..]].concat());
+    let before = settled(&pair.left, INTERFACE);
+    Flood { packets: 20_000, flows: 2_000, mark: 1 }.send(&injector);
+    let after = settled(&pair.left, INTERFACE);
+    let exported = |status: &Value| -> Option<u64> {
+        Some(status["ledger"].as_array()?.iter().filter_map(|one| one["exported_packets"].as_u64()).sum())
+    };
+    wait_for("it is exported", Duration::from_secs(20), || {
+        (exported(&status(&first)?)? >= after.tx.packets - before.tx.packets).then_some(())
+    });
+    pair.left.ip("link add late0 type veth peer name late1");
+    wait_for("it is watched", Duration::from_secs(3), || {
+        status(&first)?["interfaces"].to_string().contains("late0").then_some(())
+    });
+    // The file is written by another thread.
+    sleep(Duration::from_millis(300));
+    first.kill();
+    agent(&pair, &directory, &[]).stop();
+    check(&directory);
+}
+
 /// A copy of a history is not the history: what the kernel has for that is left alone.
 #[test]
 fn root_a_copy_of_a_history_takes_nothing_from_it() {

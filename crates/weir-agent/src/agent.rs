@@ -165,21 +165,22 @@ impl Agent {
             self.drops.relieve()?;
             let remarks = self.identity.remarks().into_iter().chain(self.drops.remark());
             remarks.for_each(|line| self.books.notice(line));
-            let are_others = self.follow(&mut outlet)?;
+            self.follow(&mut outlet)?;
             let now = Instant::now();
-            if now >= next {
+            let is_due = now >= next;
+            if is_due {
                 self.drain(&mut outlet)?;
                 self.drains.add(now);
-                live(&mut self);
                 // A drain that took longer than the interval is not made up for.
                 next = (next + self.settings.interval).max(now);
-            } else if are_others {
-                live(&mut self);
             }
             if outlet.is_closed() {
                 break;
             }
             control.attend(&mut self, &mut outlet);
+            if self.following.are_others() || is_due {
+                live(&mut self);
+            }
             // The interval may be shorter now.
             next = next.min(Instant::now() + self.settings.interval);
         }
@@ -243,14 +244,19 @@ impl Agent {
         table.expire(now, |ending| exit.take(ending));
         self.retire(outlet);
         outlet.send(&mut self.books);
-        outlet.collect(&mut self.books);
+        self.collect(outlet);
         let accounts = self.identity.accounts().chain(self.health.accounts()).chain(self.drops.account());
         let accounts = accounts.chain(self.nat.account(&self.table));
         self.books.set_probes(accounts.collect());
-        self.books.set_kept(outlet.kept());
         self.books.audit();
         self.books.speak();
         Ok(())
+    }
+
+    /// Books what the sinks have answered. What the history has changes in the same moment: what is written down says both.
+    fn collect(&mut self, outlet: &mut Outlet) {
+        outlet.collect(&mut self.books);
+        self.books.set_kept(outlet.kept());
     }
 
     /// More records than the ring can hold: what was in it at the time of the call has been read.

@@ -5,7 +5,7 @@ mod closed;
 use crate::Closing;
 use closed::Closed;
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use weir_kernel::LedgerCell;
@@ -43,7 +43,8 @@ pub struct Kept {
 pub struct Books {
     accounts: BTreeMap<u16, Account>,
     closed: Closed,
-    free: BTreeSet<u16>,
+    /// Those that were given back last are taken last: what is written down of the ledger may still know their old owner.
+    free: VecDeque<u16>,
     /// What came through the spill ring of each of two epochs, before the drain that says it was seen.
     ahead: [BTreeMap<u16, Count>; 2],
     unspoken: BTreeMap<(u16, Cause), Unspoken>,
@@ -76,7 +77,7 @@ impl Books {
 
     /// Opens two accounts for an interface. The number of the first; none where the probe's ledger is full.
     pub fn open(&mut self, interface: &Arc<Interface>, layer: Layer) -> Option<u16> {
-        let point = self.free.pop_first()?;
+        let point = self.free.pop_front()?;
         for (number, direction) in [(point, Direction::Ingress), (point + 1, Direction::Egress)] {
             self.accounts.insert(number, Account::new(Arc::clone(interface), direction, layer));
         }
@@ -87,7 +88,7 @@ impl Books {
     pub fn cancel(&mut self, point: u16) {
         self.accounts.remove(&point);
         self.accounts.remove(&(point + 1));
-        self.free.insert(point);
+        self.free.push_back(point);
     }
 
     /// The interface has another name from now on.
@@ -103,7 +104,7 @@ impl Books {
         both.into_iter().flatten().for_each(|account| self.closed.add(account));
         // The number's next owner does not speak of these losses; the closed accounts keep them.
         self.unspoken.retain(|(number, _), _| *number != point && *number != point + 1);
-        self.free.insert(point);
+        self.free.push_back(point);
     }
 
     /// Whether anything of these two accounts is still on its way.

@@ -127,13 +127,22 @@ fn shortened(cell: &LedgerCell) -> Vec<u64> {
 /// What was seen after the agent of the history in `directory` wrote this down, until nobody saw any more: each account
 /// has that alone. None where nobody knows: there was no bpffs, or the host has started since. The account of an
 /// interface that had not been written down yet has no name.
-pub fn seen_since(directory: &Path, mark: &str) -> Option<Vec<Account>> {
-    let mark: Mark = serde_json::from_str(mark).ok().filter(|mark: &Mark| mark.version == VERSION)?;
-    let mut cells = left(&map_of(directory, &mark)?, mark.points).ok()?;
+///
+/// # Errors
+/// It is there, and not for this process.
+pub fn seen_since(directory: &Path, mark: &str) -> io::Result<Option<Vec<Account>>> {
+    let mark = serde_json::from_str(mark).ok().filter(|mark: &Mark| mark.version == VERSION);
+    let Some((mark, map)) = mark.and_then(|mark| map_of(directory, &mark).map(|map| (mark, map))) else {
+        return Ok(None);
+    };
+    if let Err(error) = fs::symlink_metadata(&map) {
+        return if error.kind() == io::ErrorKind::NotFound { Ok(None) } else { Err(error) };
+    }
+    let mut cells = left(&map, mark.points).map_err(|error| io::Error::other(error.to_string()))?;
     let mut accounts: Vec<_> =
         mark.places.iter().map(|place| came(place, cells.remove(&place.point).unwrap_or_default())).collect();
     accounts.extend(cells.into_iter().map(|(point, cell)| came(&Place { point, ..Place::default() }, cell)));
-    Some(accounts)
+    Ok(Some(accounts))
 }
 
 /// Takes what was left away: it is in books that last.
@@ -146,7 +155,7 @@ pub fn forget(directory: &Path, mark: &str) {
 fn map_of(directory: &Path, mark: &Mark) -> Option<PathBuf> {
     let time = mark.name.strip_prefix(&prefix(directory).ok()?)?;
     time.bytes().all(|byte| byte.is_ascii_digit()).then_some(())?;
-    Some(own_place().ok()?.join(&mark.name))
+    Some(Path::new(BPFFS).join(PLACE).join(&mark.name))
 }
 
 fn came(place: &Place, now: LedgerCell) -> Account {

@@ -60,7 +60,8 @@ pub enum Cause {
     SinkFailed,
     /// Output: the reader had seen enough and closed its end.
     SinkClosed,
-    /// Agent: it did not stop in order, and held them in memory. The next one books them in the history.
+    /// Agent: it did not stop in order, and held them in memory or had not read them yet. The next one books them in the
+    /// history.
     AgentKilled,
 }
 

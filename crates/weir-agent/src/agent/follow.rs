@@ -53,12 +53,19 @@ pub(super) struct Following {
     behind: bool,
     /// Notifications were lost.
     doubt: bool,
+    /// Accounts were opened, closed or renamed.
+    others: bool,
 }
 
 impl Following {
     /// Whether there is more to do, at once.
     pub(super) fn is_behind(&self) -> bool {
         self.behind
+    }
+
+    /// Whether accounts were opened, closed or renamed since this was last asked.
+    pub(super) fn are_others(&mut self) -> bool {
+        std::mem::take(&mut self.others)
     }
 
     /// The names of what is watched, and in how many network namespaces it is.
@@ -110,6 +117,7 @@ impl Agent {
                 let (interface, serial) = (Arc::clone(&link.interface), link.serial);
                 let watched = Watched { interface, serial, points, hung, since: Instant::now() };
                 self.following.watched.insert(link.id, watched);
+                self.following.others = true;
                 Ok(())
             }
             Err(error) => {
@@ -190,17 +198,16 @@ impl Agent {
         self.catch_up(Change::Uncertain, outlet)
     }
 
-    /// Lets go of interfaces that are gone, watches new ones. Whether there were any.
-    pub(super) fn follow(&mut self, outlet: &mut Outlet) -> Result<bool> {
+    /// Lets go of interfaces that are gone, watches new ones.
+    pub(super) fn follow(&mut self, outlet: &mut Outlet) -> Result<()> {
         let change = self.inventory.refresh()?;
         let remarks = self.nat.follow(&self.inventory, &mut self.table);
         remarks.into_iter().for_each(|remark| self.notice(remark));
         let Following { crowded, unreached, behind, doubt, .. } = self.following;
         if change == Change::None && !(crowded || unreached || behind || doubt) {
-            return Ok(false);
+            return Ok(());
         }
-        self.catch_up(change, outlet)?;
-        Ok(true)
+        self.catch_up(change, outlet)
     }
 
     /// Follows the observation domains. What was counted until now was counted in the old ones.
@@ -244,6 +251,7 @@ impl Agent {
                 watched.interface = Arc::clone(&link.interface);
                 let points = watched.points;
                 points.each().for_each(|point| self.books.rename(point, &link.interface));
+                self.following.others = true;
                 // Rules may mean it by its name.
                 if let Err(error) = self.admit(points, &link.interface) {
                     self.books.notice(format!("{}: rules know it by its old name: {error}", link.interface));

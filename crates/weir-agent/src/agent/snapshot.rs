@@ -14,7 +14,7 @@ impl Agent {
     /// Everything that can be said of the agent now; which instance it is, [`Control`](crate::Control) adds.
     pub fn status(&mut self, outlet: &mut Outlet) -> Status {
         // What the sink has taken since the last drain waits no more.
-        outlet.collect(&mut self.books);
+        self.collect(outlet);
         let layout = self.flows.layout();
         Status {
             instance: 0,

@@ -53,12 +53,13 @@ impl Ledger {
 
 /// Those in which there is something.
 fn sums(cells: &[LedgerCell], points: usize) -> Cells {
-    let mut sums = Cells::new();
-    let used = cells.iter().enumerate().filter(|(_, cell)| **cell != LedgerCell::default());
-    for (index, cell) in used {
-        *sums.entry((index % points) as u16).or_default() += cell;
+    let mut sums = vec![LedgerCell::default(); points];
+    for part in cells.chunks(points) {
+        let used = sums.iter_mut().zip(part).filter(|(_, cell)| **cell != LedgerCell::default());
+        used.for_each(|(sum, cell)| *sum += cell);
     }
-    sums
+    let used = (0..).zip(sums).filter(|(_, sum)| *sum != LedgerCell::default());
+    used.collect()
 }
 
 /// What the cells have that an agent has left under this name, where it told so many points apart.

@@ -164,7 +164,7 @@ static COUNTED: [[LedgerColumn; 2]; 13] = [
     later(counted!(
         "lost_agent_killed_packets",
         "lost_agent_killed_bytes",
-        "Held by an agent that did not stop in order.",
+        "Held by an agent that did not stop in order, or not read by it any more.",
         |account| lost(account, Cause::AgentKilled)
     )),
 ];

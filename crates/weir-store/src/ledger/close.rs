@@ -4,6 +4,7 @@ use super::Word;
 use super::file::{self, Written};
 use super::marks::Place;
 use crate::compact::{Nulls, project};
+use crate::error::On;
 use crate::recovery::{aside, last_number, publish};
 use crate::rows::{flow_records, value};
 use crate::store::Store;
@@ -41,7 +42,7 @@ pub(crate) fn close(store: &Path, word: Word) -> Result<Vec<String>> {
     let since = exported_since(store, written.place)?;
     let (start, end) = written.times;
     let there = starts_that_are_there(store, &written)?;
-    let found = (word.seen_since)(store, &written.mark);
+    let found = (word.seen_since)(store, &written.mark).on("close", &file::path_of(&directory))?;
     let is_known = found.is_some();
     let mut came = BTreeMap::new();
     for account in found.into_iter().flatten() {
@@ -218,6 +219,9 @@ impl Closing {
                     continue;
                 };
                 let layer = if point.3 { Layer::Inner } else { Layer::Outer };
+                if !self.came.contains_key(&point) {
+                    self.name(&point, count);
+                }
                 let account = || Account::new(interface, direction, layer);
                 self.came.entry(point).or_insert_with(account).exported += count;
             }
@@ -226,6 +230,16 @@ impl Closing {
             }
         }
         Ok((self.rows.batch()?, self.lost))
+    }
+
+    /// What was seen at an interface that nobody had written down yet is in an account without a name, unless a record
+    /// knows it.
+    fn name(&mut self, (_, _, direction, _): &Point, count: Count) {
+        let nameless = (String::new(), String::new(), direction.clone(), false);
+        if let Some(account) = self.came.get_mut(&nameless) {
+            account.seen.packets = account.seen.packets.saturating_sub(count.packets);
+            account.seen.bytes = account.seen.bytes.saturating_sub(count.bytes);
+        }
     }
 
     /// An account in which nothing had happened before.

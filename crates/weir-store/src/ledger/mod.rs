@@ -16,6 +16,7 @@ pub(crate) use marks::Marks;
 use crate::table::Table;
 use crate::{Result, Rows, Writer};
 use file::Written;
+use std::io;
 use std::path::{Path, PathBuf};
 use weir_record::{Account, LedgerWindow};
 
@@ -36,15 +37,15 @@ pub struct OpenWindows {
 /// that it wrote to.
 #[derive(Clone, Copy)]
 pub struct Word {
-    /// What each account had more; none where nobody knows.
-    pub seen_since: fn(&Path, &str) -> Option<Vec<Account>>,
+    /// What each account had more; none where nobody knows, an error where another may.
+    pub seen_since: fn(&Path, &str) -> io::Result<Option<Vec<Account>>>,
     /// It is in books that last.
     pub forget: fn(&Path, &str),
 }
 
 impl Word {
     /// Nobody knows.
-    pub const NONE: Self = Self { seen_since: |_, _| None, forget: |_, _| {} };
+    pub const NONE: Self = Self { seen_since: |_, _| Ok(None), forget: |_, _| {} };
 }
 
 impl OpenWindows {

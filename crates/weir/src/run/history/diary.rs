@@ -121,9 +121,14 @@ impl Scribe {
     fn write(mut self, inbox: &Receiver<Page>) {
         loop {
             match inbox.recv_timeout(if self.tracer.is_some() { GLANCE } else { SETTLE }) {
-                Ok(page) => self.take(page, inbox),
+                Ok(page) => {
+                    if self.take(page, inbox) {
+                        break;
+                    }
+                }
                 Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => break,
+                // The agent ends in disorder: the next one closes what is open.
+                Err(RecvTimeoutError::Disconnected) => return,
             }
             self.hear();
             if self.settled.elapsed() >= SETTLE {
@@ -142,8 +147,8 @@ impl Scribe {
         }
     }
 
-    /// Where several pages wait, what is open is that of the last.
-    fn take(&mut self, page: Page, inbox: &Receiver<Page>) {
+    /// Where several pages wait, what is open is that of the last. Whether it was the last of all.
+    fn take(&mut self, page: Page, inbox: &Receiver<Page>) -> bool {
         let mut latest = page;
         for next in inbox.try_iter() {
             let passed = std::mem::replace(&mut latest, next);
@@ -151,7 +156,9 @@ impl Scribe {
                 self.keep(passed);
             }
         }
+        let is_last = latest.open.is_none();
         self.keep(latest);
+        is_last
     }
 
     /// What is open is written first: it has the windows that ended until they last, and the next one does not.

@@ -88,8 +88,10 @@ impl Standing {
         Self { open: open.map(|(point, account)| (point, account.into_owned())).collect(), closed }
     }
 
-    /// Has accounts go by the names that they have `now`: what was counted under another is not counted again.
+    /// Has accounts go by the names that they have `now`: what was counted under another is not counted again. What has
+    /// become part of a sum by now has no name any more.
     fn rename(&mut self, now: &Self) {
+        self.closed.retain(|identity, _| now.closed.contains_key(identity));
         let id = |interface: &Interface| (Arc::clone(&interface.netns), interface.index);
         for (point, account) in &mut self.open {
             if let Some(now) = now.open.get(point)
