@@ -145,8 +145,7 @@ impl Agent {
     }
 
     /// Drains every interval until `stop` says so, then once more, and closes the books.
-    /// `control` answers what is asked meanwhile; `live` is shown the agent after each drain, and when interfaces have
-    /// come or gone.
+    /// `control` answers what is asked meanwhile; `live` is shown the agent at each moment.
     ///
     /// # Errors
     /// The kernel refuses what it allowed at start.
@@ -155,7 +154,7 @@ impl Agent {
         mut outlet: Outlet,
         mut control: Control,
         mut stop: impl FnMut() -> bool,
-        mut live: impl FnMut(&mut Self),
+        mut live: impl FnMut(&mut Self, Moment),
     ) -> Result<Report> {
         let mut next = Instant::now() + self.settings.interval;
         while !stop() {
@@ -178,8 +177,11 @@ impl Agent {
                 break;
             }
             control.attend(&mut self, &mut outlet);
-            if self.following.are_others() || is_due {
-                live(&mut self);
+            let are_others = self.following.are_others();
+            if is_due {
+                live(&mut self, Moment::Drained);
+            } else if are_others {
+                live(&mut self, Moment::Followed);
             }
             // The interval may be shorter now.
             next = next.min(Instant::now() + self.settings.interval);
@@ -315,6 +317,15 @@ impl Agent {
     pub fn books(&self) -> &Books {
         &self.books
     }
+}
+
+/// What an agent that runs has just done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Moment {
+    /// Read what the kernel had counted.
+    Drained,
+    /// Opened, closed or renamed accounts, between two drains.
+    Followed,
 }
 
 /// Where a drain's findings go.

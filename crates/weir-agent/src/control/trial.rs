@@ -22,7 +22,7 @@ fn run(instance: Instance, wanted: Vec<Settings>, over: &AtomicBool) {
     let reload = move || wanted.next().ok_or_else(|| "no configuration any more".into());
     let control = Control::new(Box::new(reload), || false).listen(instance).expect("a thread");
     let outlet = Outlet::new(Nowhere).expect("a thread");
-    agent.run(outlet, control, || over.load(Ordering::Relaxed), |_| {}).expect("it runs");
+    agent.run(outlet, control, || over.load(Ordering::Relaxed), |_, _| {}).expect("it runs");
 }
 
 /// Ends the agent when the test ends, also where it fails.

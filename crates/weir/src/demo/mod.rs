@@ -142,7 +142,7 @@ impl Demo {
                 true
             }
         };
-        let redraw = |agent: &mut Agent| {
+        let redraw = |agent: &mut Agent, _| {
             if let Some(view) = &view {
                 view.show(agent);
             }

@@ -18,7 +18,7 @@ pub use history::WORD;
 use std::io::{ErrorKind, IsTerminal, Write};
 use std::path::Path;
 use std::process::ExitCode;
-use weir_agent::{Agent, Control, Instance, Notify, Outlet, Reload, Report, Start};
+use weir_agent::{Agent, Control, Instance, Moment, Notify, Outlet, Reload, Report, Start};
 use weir_kernel::Hook;
 
 /// Runs the agent until it is told to stop.
@@ -57,12 +57,12 @@ pub fn run(sources: Sources, configuration: Configuration) -> Result<ExitCode> {
         Output::Table | Output::None => None,
     };
     let history::Running { outlet, told, mut beside } = history::beside(printed, history)?;
-    let show = |agent: &mut Agent| {
+    let show = |agent: &mut Agent, moment| {
         told.try_iter().for_each(|line| agent.notice(line));
         if let Some(beside) = &mut beside {
             beside.look(agent);
         }
-        if let Some(view) = &view {
+        if let Some(view) = view.as_ref().filter(|_| moment == Moment::Drained) {
             view.show(agent);
         }
     };

@@ -9,7 +9,7 @@ use anyhow::{Result, anyhow};
 use std::cell::Cell;
 use std::convert::Infallible;
 use std::process::ExitCode;
-use weir_agent::{Agent, Control, Error, Namespaces, Notify, Outlet, Settings};
+use weir_agent::{Agent, Control, Error, Moment, Namespaces, Notify, Outlet, Settings};
 
 /// `instead` says why no agent could be asked, if one runs.
 pub fn run(arguments: &Arguments, stop: &Stop, instead: Option<String>) -> Result<ExitCode> {
@@ -25,14 +25,14 @@ pub fn run(arguments: &Arguments, stop: &Stop, instead: Option<String>) -> Resul
     let mut listener = Listener::new(board.clone(), &agent.flows(FIRST));
     let outlet = Outlet::new(Nowhere)?;
     let control = Control::new(Box::new(|| Err("weir top has no configuration".into())), || false);
-    let mut hear = |agent: &mut Agent| {
+    let mut hear = |agent: &mut Agent, _| {
         let Ok(_) = listener.hear(|wanted| Ok::<_, Infallible>(agent.flows(wanted)));
     };
     if arguments.once {
         let is_done = Cell::new(false);
-        let count = |agent: &mut Agent| {
-            hear(agent);
-            is_done.set(true);
+        let count = |agent: &mut Agent, moment| {
+            hear(agent, moment);
+            is_done.set(is_done.get() || moment == Moment::Drained);
         };
         agent.run(outlet, control, || is_done.get() || stop.is_due(), count)?;
         return once::print(arguments, &board);
