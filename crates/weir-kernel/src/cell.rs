@@ -7,88 +7,43 @@ use std::ops::AddAssign;
 /// Numbers in a cell.
 pub const NUMBERS: usize = 16;
 
-impl LedgerCell {
-    /// All its numbers, in their order.
-    pub fn numbers(&self) -> [u64; NUMBERS] {
-        let Self {
-            seen_packets,
-            seen_bytes,
-            filtered_packets,
-            filtered_bytes,
-            sampled_out_packets,
-            sampled_out_bytes,
-            lost_spill_packets,
-            lost_spill_bytes,
-            nested_packets,
-            nested_bytes,
-            nested_filtered_packets,
-            nested_filtered_bytes,
-            nested_sampled_out_packets,
-            nested_sampled_out_bytes,
-            lost_nested_packets,
-            lost_nested_bytes,
-        } = *self;
-        [
-            seen_packets,
-            seen_bytes,
-            filtered_packets,
-            filtered_bytes,
-            sampled_out_packets,
-            sampled_out_bytes,
-            lost_spill_packets,
-            lost_spill_bytes,
-            nested_packets,
-            nested_bytes,
-            nested_filtered_packets,
-            nested_filtered_bytes,
-            nested_sampled_out_packets,
-            nested_sampled_out_bytes,
-            lost_nested_packets,
-            lost_nested_bytes,
-        ]
-    }
+macro_rules! numbers {
+    ($($field:ident,)*) => {
+        impl LedgerCell {
+            /// All its numbers, in their order.
+            pub fn numbers(&self) -> [u64; NUMBERS] {
+                let Self { $($field),* } = *self;
+                [$($field),*]
+            }
 
-    /// One with these numbers.
-    pub fn of(
-        [
-            seen_packets,
-            seen_bytes,
-            filtered_packets,
-            filtered_bytes,
-            sampled_out_packets,
-            sampled_out_bytes,
-            lost_spill_packets,
-            lost_spill_bytes,
-            nested_packets,
-            nested_bytes,
-            nested_filtered_packets,
-            nested_filtered_bytes,
-            nested_sampled_out_packets,
-            nested_sampled_out_bytes,
-            lost_nested_packets,
-            lost_nested_bytes,
-        ]: [u64; NUMBERS],
-    ) -> Self {
-        Self {
-            seen_packets,
-            seen_bytes,
-            filtered_packets,
-            filtered_bytes,
-            sampled_out_packets,
-            sampled_out_bytes,
-            lost_spill_packets,
-            lost_spill_bytes,
-            nested_packets,
-            nested_bytes,
-            nested_filtered_packets,
-            nested_filtered_bytes,
-            nested_sampled_out_packets,
-            nested_sampled_out_bytes,
-            lost_nested_packets,
-            lost_nested_bytes,
+            /// One with these numbers.
+            pub fn of([$($field),*]: [u64; NUMBERS]) -> Self {
+                Self { $($field),* }
+            }
         }
-    }
+    };
+}
 
+numbers! {
+    seen_packets,
+    seen_bytes,
+    filtered_packets,
+    filtered_bytes,
+    sampled_out_packets,
+    sampled_out_bytes,
+    lost_spill_packets,
+    lost_spill_bytes,
+    nested_packets,
+    nested_bytes,
+    nested_filtered_packets,
+    nested_filtered_bytes,
+    nested_sampled_out_packets,
+    nested_sampled_out_bytes,
+    lost_nested_packets,
+    lost_nested_bytes,
+}
+
+impl LedgerCell {
     /// What was added since it was `before`.
     pub fn since(&self, before: &Self) -> Self {
         let (now, before) = (self.numbers(), before.numbers());

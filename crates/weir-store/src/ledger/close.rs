@@ -16,11 +16,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 use weir_record::{
-    Account, Cause, Count, Direction, Interface, Kind, Layer, LedgerWindow, Observation, Value,
+    Account, AccountIdentity, Cause, Count, Direction, Interface, Kind, Layer, LedgerWindow, Observation,
+    Value,
 };
-
-/// Network namespace, interface, direction, and whether it is what tunnels carry: an account by its words.
-type Point = (String, String, String, bool);
 
 /// Closes the open windows, before anything is done with the logs; what a person should know. Whoever is killed while
 /// doing so has either written a row or not, and what was written is not written again.
@@ -46,7 +44,7 @@ pub(crate) fn close(store: &Path, word: Word) -> Result<Vec<String>> {
     let is_known = found.is_some();
     let mut came = BTreeMap::new();
     for account in found.into_iter().flatten() {
-        came.entry(point_of_account(&account)).and_modify(|sum| *sum += &account).or_insert(account);
+        came.entry(account.identity()).and_modify(|sum| *sum += &account).or_insert(account);
     }
     let (rows, lost) = (Rows::new(Table::ledger()), Count::default());
     let mut closing = Closing { start, end, since, came, rows, lost };
@@ -62,16 +60,6 @@ pub(crate) fn close(store: &Path, word: Word) -> Result<Vec<String>> {
     Ok(vec![format!("{}: {}", directory.display(), told(lost, end, is_known))])
 }
 
-fn point_of_account(account: &Account) -> Point {
-    let Account { interface, direction, layer, .. } = account;
-    (
-        interface.netns.to_string(),
-        interface.name.clone(),
-        direction.as_str().to_owned(),
-        *layer == Layer::Inner,
-    )
-}
-
 /// How much is not known where somebody had come so far before.
 fn told(lost: Option<Count>, end: u64, is_known: bool) -> String {
     let when = Timestamp::from_nanosecond(end.into()).unwrap_or_default();
@@ -85,7 +73,7 @@ fn told(lost: Option<Count>, end: u64, is_known: bool) -> String {
 }
 
 /// What was observed of the records that were acknowledged after the books were written down.
-fn exported_since(store: &Path, place: Place) -> Result<BTreeMap<Point, (Arc<Interface>, Count)>> {
+fn exported_since(store: &Path, place: Place) -> Result<BTreeMap<AccountIdentity, (Arc<Interface>, Count)>> {
     let mut sums = BTreeMap::new();
     let flows = Table::flows();
     for log in wal::open_all(&store.join(flows.name))?.into_iter().filter(|log| log.number >= place.log) {
@@ -111,15 +99,10 @@ fn exported_since(store: &Path, place: Place) -> Result<BTreeMap<Point, (Arc<Int
     Ok(sums)
 }
 
-fn add(sums: &mut BTreeMap<Point, (Arc<Interface>, Count)>, one: &Observation) {
+fn add(sums: &mut BTreeMap<AccountIdentity, (Arc<Interface>, Count)>, one: &Observation) {
     let Observation { interface, direction, layer, count, .. } = one;
-    let point = (
-        interface.netns.to_string(),
-        interface.name.clone(),
-        direction.as_str().to_owned(),
-        *layer == Layer::Inner,
-    );
-    let (latest, sum) = sums.entry(point).or_insert_with(|| (Arc::clone(interface), Count::default()));
+    let identity = (Arc::clone(&interface.netns), interface.name.clone(), *direction, *layer);
+    let (latest, sum) = sums.entry(identity).or_insert_with(|| (Arc::clone(interface), Count::default()));
     *latest = Arc::clone(interface);
     *sum += *count;
 }
@@ -155,9 +138,9 @@ struct Closing {
     start: u64,
     end: u64,
     /// What was exported that the books do not say yet.
-    since: BTreeMap<Point, (Arc<Interface>, Count)>,
+    since: BTreeMap<AccountIdentity, (Arc<Interface>, Count)>,
     /// What was seen that the books do not say yet.
-    came: BTreeMap<Point, Account>,
+    came: BTreeMap<AccountIdentity, Account>,
     rows: Rows,
     lost: Count,
 }
@@ -186,10 +169,11 @@ impl Closing {
 
     /// What was held is lost, but for what is in records that came to last.
     fn close(&mut self, row: &mut [Value<'_>]) {
-        let point = point_of(row);
-        let came = point.as_ref().and_then(|point| self.came.remove(point));
-        let since =
-            point.and_then(|point| self.since.remove(&point)).map_or(Count::default(), |(_, count)| count);
+        let identity = identity_of(row);
+        let came = identity.as_ref().and_then(|identity| self.came.remove(identity));
+        let since = identity
+            .and_then(|identity| self.since.remove(&identity))
+            .map_or(Count::default(), |(_, count)| count);
         if let Some(came) = &came {
             add_all(row, came);
         }
@@ -214,16 +198,13 @@ impl Closing {
     /// All rows, with those of accounts in which nothing had happened before; and what is lost.
     fn finish(mut self, there: &BTreeSet<u64>) -> Result<(RecordBatch, Count)> {
         if !there.contains(&self.start) {
-            for (point, (interface, count)) in std::mem::take(&mut self.since) {
-                let Some(direction) = Direction::ALL.into_iter().find(|one| one.as_str() == point.2) else {
-                    continue;
-                };
-                let layer = if point.3 { Layer::Inner } else { Layer::Outer };
-                if !self.came.contains_key(&point) {
-                    self.name(&point, count);
+            for (identity, (interface, count)) in std::mem::take(&mut self.since) {
+                let (.., direction, layer) = identity;
+                if !self.came.contains_key(&identity) {
+                    self.name(direction, count);
                 }
                 let account = || Account::new(interface, direction, layer);
-                self.came.entry(point).or_insert_with(account).exported += count;
+                self.came.entry(identity).or_insert_with(account).exported += count;
             }
             for added in std::mem::take(&mut self.came).into_values() {
                 self.add(added);
@@ -234,8 +215,8 @@ impl Closing {
 
     /// What was seen at an interface that nobody had written down yet is in an account without a name, unless a record
     /// knows it.
-    fn name(&mut self, (_, _, direction, _): &Point, count: Count) {
-        let nameless = (String::new(), String::new(), direction.clone(), false);
+    fn name(&mut self, direction: Direction, count: Count) {
+        let nameless = ("".into(), String::new(), direction, Layer::Outer);
         if let Some(account) = self.came.get_mut(&nameless) {
             account.seen.packets = account.seen.packets.saturating_sub(count.packets);
             account.seen.bytes = account.seen.bytes.saturating_sub(count.bytes);
@@ -297,13 +278,16 @@ fn place_of(name: &str) -> Option<usize> {
     Table::ledger().columns.iter().position(|column| column.name == name)
 }
 
-fn point_of(row: &[Value<'_>]) -> Option<Point> {
+fn identity_of(row: &[Value<'_>]) -> Option<AccountIdentity> {
     let text = |name| match row.get(place_of(name)?)? {
-        Value::Text(text) => Some(text.to_string()),
+        Value::Text(text) => Some(text),
         _ => None,
     };
+    let direction =
+        Direction::ALL.into_iter().find(|one| Some(one.as_str()) == text("direction").map(|text| &**text))?;
     let is_inner = matches!(row.get(place_of("decapsulated")?)?, Value::Flag(true));
-    Some((text("netns")?, text("interface")?, text("direction")?, is_inner))
+    let layer = if is_inner { Layer::Inner } else { Layer::Outer };
+    Some((text("netns")?.as_ref().into(), text("interface")?.to_string(), direction, layer))
 }
 
 fn number<'r, 'v>(row: &'r mut [Value<'v>], name: &str, unit: &str) -> Option<&'r mut Value<'v>> {

@@ -4,7 +4,7 @@ use super::{Place, for_anyone, say, text};
 use crate::metrics::{self, Point};
 use crate::status::asked;
 use std::sync::Arc;
-use weir_agent::{Answer, Request as Question, Status, ask};
+use weir_agent::{Answer, Status};
 use weir_server::{Endpoint, Load, Problem, Reply, Request};
 
 pub fn endpoint(place: &Arc<Place>) -> Endpoint {
@@ -22,10 +22,7 @@ pub fn endpoint(place: &Arc<Place>) -> Endpoint {
 }
 
 fn state(place: &Place) -> Result<Status<Point>, Problem> {
-    let Some(socket) = &place.socket else {
-        return Err(Problem::not_now("the agent has no control socket, and cannot be asked"));
-    };
-    let line = ask(socket, Question::Status).map_err(|error| Problem::not_now(error.to_string()))?;
+    let (socket, line) = place.status()?;
     match asked::<Point>(socket, &line) {
         Ok(Answer::Status(status)) => Ok(*status),
         Ok(_) => Err(Problem::failed("the agent answers something else")),

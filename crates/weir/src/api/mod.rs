@@ -24,9 +24,9 @@ use serde_json::json;
 use std::fs;
 use std::io::{self, Write};
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use weir_agent::{Instance, owner};
+use weir_agent::{Instance, Request as Question, ask, owner};
 use weir_server::{Access, Asks, Endpoint, Load, Media, Method, Problem, Reply, Server, Token, Who};
 
 /// The first agent's port; the second one has the next, and so on.
@@ -48,6 +48,15 @@ impl Place {
         let asker = Asker::elsewhere(move || watch.is_unwanted());
         Sources::of_agent(self.data_dir.as_deref(), self.socket.as_deref(), asker)
             .map_err(|error| Problem::not_now(format!("{error:#}")))
+    }
+
+    /// What the agent says of its state, on a line; and where it was asked.
+    fn status(&self) -> Result<(&Path, String), Problem> {
+        let Some(socket) = &self.socket else {
+            return Err(Problem::not_now("the agent has no control socket, and cannot be asked"));
+        };
+        let line = ask(socket, Question::Status).map_err(|error| Problem::not_now(error.to_string()))?;
+        Ok((socket, line))
     }
 
     /// The agent itself, without what it keeps.

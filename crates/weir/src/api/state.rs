@@ -3,7 +3,7 @@
 use super::{JSON, Place, TEXT, for_anyone, say, text};
 use serde_json::json;
 use std::sync::Arc;
-use weir_agent::{Request as Question, Wanted, ask, ask_flows};
+use weir_agent::{Wanted, ask_flows};
 use weir_server::{Endpoint, Load, Media, Problem, Reply, Request, Who};
 
 pub fn endpoints(place: &Arc<Place>) -> [Endpoint; 3] {
@@ -17,10 +17,7 @@ pub fn endpoints(place: &Arc<Place>) -> [Endpoint; 3] {
         say(reply, "ready\n")
     };
     let state = move |_: &Request, reply: &mut Reply| {
-        let Some(socket) = &other.socket else {
-            return Err(Problem::not_now("the agent has no control socket, and cannot be asked"));
-        };
-        let line = ask(socket, Question::Status).map_err(|error| Problem::not_now(error.to_string()))?;
+        let (_, line) = other.status()?;
         say(reply, &format!("{line}\n"))
     };
     let status = Media { name: JSON, schema: json!({"type": "object"}) };

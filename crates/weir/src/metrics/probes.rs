@@ -1,7 +1,7 @@
 //! What is known beside packets, and what was missed of it.
 
 use super::Point;
-use super::families::{Families, Labels, about, packets};
+use super::families::{Families, Labels, about, one, packets};
 use std::fmt;
 use weir_agent::Status;
 
@@ -61,26 +61,26 @@ fn memories(status: &Status<Point>) -> Numbers<5> {
 
 fn dns(status: &Status<Point>, families: &mut Families<'_>) -> fmt::Result {
     let messages = &status.identity.names.messages;
-    let of = |number| [(Labels::new(), number)];
-    families.counter(about("weir_dns_messages", "DNS messages that were read"), of(messages.dns_messages))?;
+    families
+        .counter(about("weir_dns_messages", "DNS messages that were read"), one(messages.dns_messages))?;
     families.counter(
         about("weir_dns_answers", "DNS answers to questions that were seen"),
-        of(messages.dns_answers),
+        one(messages.dns_answers),
     )?;
     families.counter(
         about("weir_dns_timeouts", "DNS questions that nobody answered"),
-        of(messages.dns_timeouts),
+        one(messages.dns_timeouts),
     )?;
     let malformed = about("weir_dns_malformed_messages", "DNS messages that make no sense");
-    families.counter(malformed, of(messages.malformed_dns_messages))
+    families.counter(malformed, one(messages.malformed_dns_messages))
 }
 
 /// What the host threw away, in the kernel's own words.
 fn drops(status: &Status<Point>, families: &mut Families<'_>) -> fmt::Result {
     let drops = &status.drops;
-    let reasons = drops.reasons.iter().map(|one| {
-        let labels = vec![("source", one.source.clone()), ("reason", one.reason.clone())];
-        (labels, one.packets)
+    let reasons = drops.reasons.iter().map(|dropped| {
+        let labels = vec![("source", dropped.source.clone()), ("reason", dropped.reason.clone())];
+        (labels, dropped.packets)
     });
     families.counter(
         about("weir_dropped", "Packets that the host threw away, by reason").of(packets()),
@@ -88,5 +88,5 @@ fn drops(status: &Status<Point>, families: &mut Families<'_>) -> fmt::Result {
     )?;
     let uncounted =
         about("weir_drops_uncounted", "Packets thrown away while another was being counted").of(packets());
-    families.counter(uncounted, [(Labels::new(), drops.lost_packets)])
+    families.counter(uncounted, one(drops.lost_packets))
 }
