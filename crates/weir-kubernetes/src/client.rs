@@ -2,7 +2,6 @@
 
 use crate::access::{Access, Answers, Credentials};
 use crate::error::Failure;
-use crate::pace::around;
 use crate::resource::Resource;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -12,6 +11,7 @@ use std::time::Duration;
 use ureq::http::Response;
 use ureq::tls::{Certificate, ClientCert, PemItem, PrivateKey, RootCerts, TlsConfig, parse_pem};
 use ureq::{Agent, Body};
+use weir_record::around;
 
 const CONNECT: Duration = Duration::from_secs(5);
 const ANSWER: Duration = Duration::from_secs(30);

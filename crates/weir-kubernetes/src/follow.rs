@@ -4,7 +4,6 @@ use crate::access::{Access, Answers};
 use crate::client::{Client, Stop};
 use crate::error::Failure;
 use crate::objects::{Facts, Maker, Metadata, Node, Object, PodElsewhere, PodHere, ServiceObject, Slice};
-use crate::pace::{Pace, around};
 use crate::resource::Resource;
 use crate::words::{Words, bounded};
 use serde::Deserialize;
@@ -14,6 +13,7 @@ use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 use std::thread;
 use std::time::Duration;
+use weir_record::{Pace, around};
 
 /// A kubelet cannot be watched.
 const ASK_AGAIN: Duration = Duration::from_secs(10);
@@ -134,13 +134,13 @@ impl<T: Object> Follower<T> {
                 Err(Stop::Closed) => return,
                 Err(Stop::Gone) => {
                     version.clear();
-                    follower.pace.next()
+                    follower.pace.wait()
                 }
                 Err(Stop::Failed(failure)) => {
                     if follower.tell(News::Failed(failure)).is_err() {
                         return;
                     }
-                    follower.pace.next()
+                    follower.pace.wait()
                 }
             };
             (follower.shared.rest)(wait);
@@ -161,7 +161,7 @@ impl<T: Object> Follower<T> {
             return Ok(around(ASK_AGAIN));
         }
         let heard = self.watch(&client, version)?;
-        Ok(if heard { Duration::ZERO } else { self.pace.next() })
+        Ok(if heard { Duration::ZERO } else { self.pace.wait() })
     }
 
     /// All objects, page by page. Where that leads to.

@@ -15,7 +15,6 @@ mod follow;
 mod knowledge;
 mod kubeconfig;
 mod objects;
-mod pace;
 mod register;
 mod resource;
 mod state;

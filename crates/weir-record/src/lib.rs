@@ -17,6 +17,7 @@ mod interface;
 mod ledger;
 mod moved;
 mod name;
+mod pace;
 mod process;
 mod protocol;
 mod read;
@@ -44,6 +45,7 @@ pub use ledger::{
 };
 pub use moved::Moved;
 pub use name::{Name, NameOrigin, Place};
+pub use pace::{Pace, around};
 pub use process::{Container, Process, Runtime};
 pub use protocol::{protocol_name, protocol_names, protocol_number, protocol_text};
 pub use tcp::{TcpEnd, TcpState};

@@ -21,7 +21,7 @@ impl Default for Pace {
 
 impl Pace {
     /// How long to wait now.
-    pub fn next(&mut self) -> Duration {
+    pub fn wait(&mut self) -> Duration {
         let wait = around(self.next);
         self.next = (2 * self.next).min(LONGEST);
         wait
@@ -42,7 +42,7 @@ mod tests {
     #[test]
     fn grows_to_an_end() {
         let mut pace = Pace::default();
-        let waits: Vec<_> = (0..12).map(|_| pace.next()).collect();
+        let waits: Vec<_> = (0..12).map(|_| pace.wait()).collect();
         assert!(waits[0] <= FIRST * 3 / 2 && waits[0] >= FIRST / 2, "{waits:?}");
         assert!(waits[11] <= LONGEST * 3 / 2 && waits[11] >= LONGEST / 2, "{waits:?}");
     }
