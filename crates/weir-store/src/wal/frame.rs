@@ -20,7 +20,7 @@ const HEADER: usize = 20;
 const LIMIT: usize = 256 << 20;
 
 /// Makes frames; what it needs for that is kept from one to the next.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub(crate) struct Framer {
     plain: Vec<u8>,
     packed: Vec<u8>,

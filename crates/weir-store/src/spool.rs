@@ -1,0 +1,505 @@
+//! What waits for somebody who does not take it now: records in files, in the order in which they came.
+//!
+//! ```text
+//! DIR/17.spool: "WEIRSPL1" | how far it was taken, u64 little-endian | frames as in logs
+//! ```
+//! Frames are only ever added. What was taken is only noted, in place: after a loss of power that may be an older note, and
+//! what was taken since comes once more.
+
+use crate::compact::{Nulls, project};
+use crate::error::On;
+use crate::rows::flow_records;
+use crate::segment::sync_directory;
+use crate::store::entries;
+use crate::table::Table;
+use crate::wal::{Framer, Next, read_frame};
+use crate::{Error, Result, flow_batch};
+use std::collections::VecDeque;
+use std::fs::{self, File, OpenOptions};
+use std::io::ErrorKind;
+use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use weir_record::FlowRecord;
+
+const MAGIC: &[u8; 8] = b"WEIRSPL1";
+/// That, and how far it was taken.
+const HEADER: u64 = 16;
+/// The number that the first file has; those before are for what has to come before others.
+const FIRST: u64 = 1 << 32;
+/// A file that is longer gets no more frames: it goes once all of it was taken.
+const LONG: u64 = 4 << 20;
+
+/// A queue of records on disk.
+#[derive(Debug)]
+pub struct Spool {
+    directory: PathBuf,
+    /// What all files may be long together.
+    capacity: u64,
+    files: VecDeque<Part>,
+    /// The last one, while it grows.
+    tail: Option<File>,
+    /// The first one, while it is taken.
+    head: Option<Vec<u8>>,
+    framer: Framer,
+    /// Whether something was added since the last [`sync`](Self::sync).
+    is_dirty: bool,
+    damaged: u64,
+}
+
+/// One file.
+#[derive(Debug)]
+struct Part {
+    number: u64,
+    length: u64,
+    taken: u64,
+    /// Records of each frame that was not taken.
+    frames: VecDeque<u32>,
+}
+
+impl Spool {
+    /// Opens it, or begins one. What a former owner has left comes first.
+    ///
+    /// # Errors
+    /// The directory cannot be made, or a file not be read.
+    pub fn open(directory: &Path, capacity: u64) -> Result<Self> {
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(directory).on("create", directory)?;
+        directory.parent().map_or(Ok(()), sync_directory)?;
+        let mut spool = Self {
+            directory: directory.to_owned(),
+            capacity,
+            files: VecDeque::new(),
+            tail: None,
+            head: None,
+            framer: Framer::default(),
+            is_dirty: false,
+            damaged: 0,
+        };
+        let mut numbers: Vec<_> = entries(directory)?.iter().filter_map(|path| number_of(path)).collect();
+        numbers.sort_unstable();
+        for number in numbers {
+            spool.find(number)?;
+        }
+        Ok(spool)
+    }
+
+    /// Looks what is in a file that is there already.
+    fn find(&mut self, number: u64) -> Result<()> {
+        let path = path_of(&self.directory, number);
+        let bytes = fs::read(&path).on("read", &path)?;
+        let (wanted, length) = (taken(&bytes).unwrap_or(HEADER), bytes.len() as u64);
+        let mut part = Part { number, length, taken: HEADER, frames: VecDeque::new() };
+        let mut at = HEADER;
+        loop {
+            // A note that leads to the middle of a frame is none.
+            if at == wanted {
+                (part.taken, part.frames) = (at, VecDeque::new());
+            }
+            match read_frame(number, bytes.get(at as usize..).unwrap_or_default()) {
+                Next::Batch(batch, length) => {
+                    part.frames.push_back(batch.num_rows() as u32);
+                    at += length as u64;
+                }
+                // How many records it had it does not say: one at least.
+                Next::Damaged(length) => (self.damaged, at) = (self.damaged + 1, at + length as u64),
+                // The rest was never finished: whoever gave it was not told that it is here.
+                Next::End => break,
+            }
+        }
+        if part.frames.is_empty() {
+            return fs::remove_file(&path).on("remove", &path);
+        }
+        self.files.push_back(part);
+        Ok(())
+    }
+
+    /// Records that wait.
+    pub fn records(&self) -> u64 {
+        self.files.iter().flat_map(|part| &part.frames).map(|records| u64::from(*records)).sum()
+    }
+
+    /// What all files are long together.
+    pub fn bytes(&self) -> u64 {
+        self.files.iter().map(|part| part.length).sum()
+    }
+
+    /// What they may be long.
+    pub fn capacity(&self) -> u64 {
+        self.capacity
+    }
+
+    /// Records that could not be read back, and so are gone.
+    pub fn damaged(&self) -> u64 {
+        self.damaged
+    }
+
+    /// Whether nothing waits.
+    pub fn is_empty(&self) -> bool {
+        self.files.iter().all(|part| part.frames.is_empty())
+    }
+
+    /// Adds records, all or none: false where there is no room for them.
+    ///
+    /// # Errors
+    /// They cannot be written.
+    pub fn add(&mut self, records: &[FlowRecord]) -> Result<bool> {
+        if records.is_empty() {
+            return Ok(true);
+        }
+        if self.files.back().is_none_or(|part| part.length >= LONG) {
+            self.sync()?;
+            self.tail = None;
+        }
+        let number = match (&self.tail, self.files.back()) {
+            (Some(_), Some(part)) => part.number,
+            (_, last) => last.map_or(FIRST, |part| part.number + 1),
+        };
+        let mut frame = Vec::new();
+        self.framer.add(number, &flow_batch(records)?, &mut frame)?;
+        if self.bytes() + frame.len() as u64 > self.capacity {
+            return Ok(false);
+        }
+        self.append(number, &frame)?;
+        if let Some(part) = self.files.back_mut() {
+            part.length += frame.len() as u64;
+            part.frames.push_back(records.len() as u32);
+        }
+        self.is_dirty = true;
+        Ok(true)
+    }
+
+    /// Adds records before all others, however much there is. They last.
+    ///
+    /// # Errors
+    /// They cannot be written.
+    pub fn add_first(&mut self, records: &[FlowRecord]) -> Result<()> {
+        if records.is_empty() {
+            return Ok(());
+        }
+        let number = self.files.front().map_or(FIRST, |part| part.number) - 1;
+        let mut bytes = [&MAGIC[..], &HEADER.to_le_bytes()].concat();
+        self.framer.add(number, &flow_batch(records)?, &mut bytes)?;
+        let path = path_of(&self.directory, number);
+        let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&path);
+        let file = file.on("create", &path)?;
+        file.write_all_at(&bytes, 0).and_then(|()| file.sync_data()).on("write", &path)?;
+        sync_directory(&self.directory)?;
+        let (length, frames) = (bytes.len() as u64, VecDeque::from([records.len() as u32]));
+        self.files.push_front(Part { number, length, taken: HEADER, frames });
+        self.head = None;
+        Ok(())
+    }
+
+    /// Writes a frame to the file of this number, which may have to be begun.
+    fn append(&mut self, number: u64, frame: &[u8]) -> Result<()> {
+        let path = path_of(&self.directory, number);
+        if self.tail.is_none() {
+            let mut options = OpenOptions::new();
+            let file = options.write(true).create(true).truncate(true).mode(0o600).open(&path);
+            let file = file.on("create", &path)?;
+            file.write_all_at(&[&MAGIC[..], &HEADER.to_le_bytes()].concat(), 0).on("write", &path)?;
+            sync_directory(&self.directory)?;
+            self.files.push_back(Part { number, length: HEADER, taken: HEADER, frames: VecDeque::new() });
+            self.tail = Some(file);
+        }
+        let length = self.files.back().map_or(HEADER, |part| part.length);
+        let Some(file) = &self.tail else { return Ok(()) };
+        // Where it fails, the next one is written over what there is of this one.
+        file.write_all_at(frame, length).on("write", &path)
+    }
+
+    /// Makes last what was added.
+    ///
+    /// # Errors
+    /// It cannot be.
+    pub fn sync(&mut self) -> Result<()> {
+        if let (true, Some(file), Some(part)) = (self.is_dirty, &self.tail, self.files.back()) {
+            file.sync_data().on("write", &path_of(&self.directory, part.number))?;
+        }
+        self.is_dirty = false;
+        Ok(())
+    }
+
+    /// The records that were added first of those that wait. They stay until they are [taken](Self::take).
+    ///
+    /// # Errors
+    /// They cannot be read now.
+    pub fn first(&mut self) -> Result<Option<Vec<FlowRecord>>> {
+        loop {
+            let Some(part) = self.files.front() else { return Ok(None) };
+            if part.frames.is_empty() {
+                self.remove_first()?;
+                continue;
+            }
+            let path = path_of(&self.directory, part.number);
+            if self.files.len() == 1 && self.tail.is_some() {
+                // What is taken does not grow any more.
+                self.sync()?;
+                self.tail = None;
+            }
+            let (number, taken) = match self.files.front() {
+                Some(part) => (part.number, part.taken),
+                None => return Ok(None),
+            };
+            if self.head.is_none() {
+                match fs::read(&path) {
+                    // Somebody has taken it away.
+                    Err(error) if error.kind() == ErrorKind::NotFound => self.lose_first(),
+                    read => self.head = Some(read.on("read", &path)?),
+                }
+            }
+            let bytes = self.head.as_deref().and_then(|bytes| bytes.get(taken as usize..));
+            match read_frame(number, bytes.unwrap_or_default()) {
+                Next::Batch(batch, _) => {
+                    let whole = project(Table::flows().schema(), &batch, &mut Nulls::default())?;
+                    let records: Vec<_> = flow_records(&whole).flatten().collect();
+                    self.damaged += (batch.num_rows() - records.len()) as u64;
+                    return Ok(Some(records));
+                }
+                Next::Damaged(length) => self.skip(length as u64),
+                Next::End => self.lose_first(),
+            }
+        }
+    }
+
+    /// What lies there cannot be read; the frames after it can.
+    fn skip(&mut self, length: u64) {
+        let Some(part) = self.files.front_mut() else { return };
+        let after = self.head.as_deref().and_then(|bytes| bytes.get((part.taken + length) as usize..));
+        let left = frames_in(part.number, after.unwrap_or_default());
+        while part.frames.len() > left {
+            self.damaged += u64::from(part.frames.pop_front().unwrap_or(0));
+        }
+        part.taken += length;
+    }
+
+    /// Nothing of what is left of the first file can be read.
+    fn lose_first(&mut self) {
+        if let Some(part) = self.files.front_mut() {
+            self.damaged += part.frames.drain(..).map(u64::from).sum::<u64>();
+        }
+    }
+
+    /// The [first](Self::first) ones are where they should be.
+    ///
+    /// # Errors
+    /// That cannot be noted: after a restart they come once more.
+    pub fn take(&mut self) -> Result<()> {
+        let Some(part) = self.files.front_mut() else { return Ok(()) };
+        let bytes = self.head.as_deref().and_then(|bytes| bytes.get(part.taken as usize..));
+        if let Next::Batch(_, length) = read_frame(part.number, bytes.unwrap_or_default()) {
+            part.taken += length as u64;
+            part.frames.pop_front();
+        }
+        if part.frames.is_empty() {
+            return self.remove_first();
+        }
+        let path = path_of(&self.directory, part.number);
+        let file = OpenOptions::new().write(true).open(&path).on("open", &path)?;
+        file.write_all_at(&part.taken.to_le_bytes(), MAGIC.len() as u64).on("write", &path)
+    }
+
+    fn remove_first(&mut self) -> Result<()> {
+        self.head = None;
+        let Some(part) = self.files.pop_front() else { return Ok(()) };
+        if self.files.is_empty() {
+            self.tail = None;
+        }
+        let path = path_of(&self.directory, part.number);
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(error).on("remove", &path),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn frames_in(number: u64, mut bytes: &[u8]) -> usize {
+    let mut frames = 0;
+    loop {
+        match read_frame(number, bytes) {
+            Next::Batch(_, length) => (frames, bytes) = (frames + 1, &bytes[length..]),
+            Next::Damaged(length) => bytes = &bytes[length..],
+            Next::End => return frames,
+        }
+    }
+}
+
+fn path_of(directory: &Path, number: u64) -> PathBuf {
+    directory.join(format!("{number}.spool"))
+}
+
+fn number_of(path: &Path) -> Option<u64> {
+    path.file_name()?.to_str()?.strip_suffix(".spool")?.parse().ok()
+}
+
+/// How far a file was taken.
+fn taken(bytes: &[u8]) -> Option<u64> {
+    let header = bytes.strip_prefix(MAGIC)?.get(..8)?;
+    Some(u64::from_le_bytes(header.try_into().ok()?))
+}
+
+impl From<Error> for std::io::Error {
+    fn from(error: Error) -> Self {
+        let kind = match &error {
+            Error::File { source, .. } => source.kind(),
+            _ => std::io::ErrorKind::Other,
+        };
+        Self::new(kind, error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use weir_filter::generate;
+    use weir_tests::folder::Folder;
+
+    const ROOM: u64 = 1 << 30;
+
+    /// What of a record is compared: it tells them apart.
+    fn ids(records: &[FlowRecord]) -> Vec<u64> {
+        let mut ids: Vec<_> = records.iter().map(|record| record.flow_id).collect();
+        ids.sort_unstable();
+        ids
+    }
+
+    fn record(number: u64) -> FlowRecord {
+        use proptest::strategy::ValueTree;
+        let mut runner = proptest::test_runner::TestRunner::deterministic();
+        let mut record = generate::records().new_tree(&mut runner).expect("a record").current();
+        record.flow_id = number;
+        record
+    }
+
+    fn path(folder: &Folder) -> PathBuf {
+        folder.path("spool").into()
+    }
+
+    fn all(spool: &mut Spool) -> Vec<u64> {
+        let mut all = Vec::new();
+        while let Some(records) = spool.first().expect("it can be read") {
+            all.extend(ids(&records));
+            spool.take().expect("it can be noted");
+        }
+        all
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 40, ..ProptestConfig::default() })]
+        /// Whatever is added and taken in whatever order, and however often it is opened anew: it comes out in the order
+        /// in which it went in, each once.
+        #[test]
+        fn first_in_first_out(steps in prop::collection::vec((0_u8..4, prop::collection::vec(generate::records(), 1..4)), 1..30)) {
+            let folder = Folder::new("spool");
+            let mut spool = Spool::open(&path(&folder), ROOM).expect("a spool");
+            let mut expected = VecDeque::new();
+            for (what, records) in steps {
+                match what {
+                    0 | 1 => {
+                        prop_assert!(spool.add(&records).expect("it can be written"));
+                        expected.push_back(ids(&records));
+                    }
+                    2 => {
+                        let first = spool.first().expect("it can be read");
+                        prop_assert_eq!(first.as_deref().map(ids), expected.pop_front());
+                        spool.take().expect("it can be noted");
+                    }
+                    _ => {
+                        drop(spool);
+                        spool = Spool::open(&path(&folder), ROOM).expect("a spool");
+                    }
+                }
+                let waiting: usize = expected.iter().map(Vec::len).sum();
+                prop_assert_eq!(spool.records(), waiting as u64);
+                prop_assert_eq!(spool.is_empty(), waiting == 0);
+            }
+            prop_assert_eq!(all(&mut spool), Vec::from(expected).concat());
+            prop_assert_eq!(fs::read_dir(path(&folder)).expect("there").count(), 0);
+        }
+
+        /// Wherever it is cut off and whatever is written over it: it opens, and what comes out went in.
+        #[test]
+        fn damage_takes_what_it_hits(cut in 0_usize..4000, flip in 16_usize..4000) {
+            let folder = Folder::new("spool");
+            let mut spool = Spool::open(&path(&folder), ROOM).expect("a spool");
+            let records: Vec<_> = (0..6).map(record).collect();
+            for one in &records {
+                spool.add(std::slice::from_ref(one)).expect("it can be written");
+            }
+            drop(spool);
+            let file = path(&folder).join("4294967296.spool");
+            let mut bytes = fs::read(&file).expect("there");
+            let (cut, length) = (bytes.len().saturating_sub(cut), bytes.len());
+            bytes[flip % length] ^= 0x55;
+            bytes.truncate(cut);
+            fs::write(&file, bytes).expect("written");
+            let mut spool = Spool::open(&path(&folder), ROOM).expect("a spool");
+            let found = all(&mut spool);
+            let known = ids(&records);
+            prop_assert!(found.iter().all(|id| known.contains(id)));
+            prop_assert!(spool.add(&records).expect("it goes on"));
+            prop_assert_eq!(all(&mut spool).len(), 6);
+        }
+    }
+
+    #[test]
+    fn no_more_than_there_is_room_for() {
+        let folder = Folder::new("spool");
+        let mut spool = Spool::open(&path(&folder), 20_000).expect("a spool");
+        let count = (0..100).take_while(|number| spool.add(&[record(*number)]).expect("written")).count();
+        assert!((1..100).contains(&count), "{count}");
+        assert!(spool.bytes() <= 20_000);
+        assert_eq!(spool.records(), count as u64);
+        assert_eq!(all(&mut spool).len(), count);
+        assert!(spool.add(&[record(1)]).expect("written"));
+    }
+
+    /// What was read but not taken comes again.
+    #[test]
+    fn taken_is_what_was_taken() {
+        let folder = Folder::new("spool");
+        let mut spool = Spool::open(&path(&folder), ROOM).expect("a spool");
+        for number in 0..3 {
+            spool.add(&[record(number)]).expect("written");
+        }
+        spool.first().expect("read");
+        spool.take().expect("noted");
+        spool.first().expect("read");
+        drop(spool);
+        let mut spool = Spool::open(&path(&folder), ROOM).expect("a spool");
+        assert_eq!(all(&mut spool), [1, 2]);
+    }
+
+    /// What comes before others does, after a restart, too.
+    #[test]
+    fn some_come_first() {
+        let folder = Folder::new("spool");
+        let mut spool = Spool::open(&path(&folder), ROOM).expect("a spool");
+        spool.add(&[record(3)]).expect("written");
+        spool.first().expect("read");
+        spool.add_first(&[record(2)]).expect("written");
+        spool.add_first(&[record(1)]).expect("written");
+        spool.add(&[record(4)]).expect("written");
+        drop(spool);
+        let mut spool = Spool::open(&path(&folder), ROOM).expect("a spool");
+        assert_eq!(all(&mut spool), [1, 2, 3, 4]);
+        spool.add_first(&[record(5)]).expect("written");
+        assert_eq!(all(&mut spool), [5]);
+    }
+
+    /// Damage while it waits is counted, to the record.
+    #[test]
+    fn damage_is_counted() {
+        let folder = Folder::new("spool");
+        let mut spool = Spool::open(&path(&folder), ROOM).expect("a spool");
+        for number in 0..3 {
+            spool.add(&[record(number), record(number + 10)]).expect("written");
+        }
+        let file = path(&folder).join("4294967296.spool");
+        let mut bytes = fs::read(&file).expect("there");
+        bytes[40] ^= 1;
+        fs::write(&file, bytes).expect("written");
+        assert_eq!(all(&mut spool).len(), 4);
+        assert_eq!(spool.damaged(), 2);
+    }
+}
