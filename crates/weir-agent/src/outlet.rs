@@ -8,15 +8,35 @@ use crate::{Books, Kept, Result, SinkState};
 use lane::{Batch, Done, Lane};
 use std::collections::BTreeMap;
 use std::io;
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
-use weir_record::{Account, Cause, FlowRecord, ProbeAccount};
+use weir_filter::Filter;
+use weir_record::{Account, Cause, FlowRecord, PeerState, ProbeAccount};
 
 /// Where records go. Called from a thread of its own; may block.
 pub trait Sink: Send + 'static {
     /// What `weir status` calls it.
-    fn name(&self) -> &'static str;
+    fn name(&self) -> &str;
+
+    /// How it stands with the program that it sends to, where it sends to one; looked at from other threads.
+    fn peer(&self) -> Option<Arc<Mutex<PeerState>>> {
+        None
+    }
+
+    /// Whether it has more to do as soon as nothing waits.
+    fn is_behind(&self) -> bool {
+        false
+    }
+
+    /// Which records it wants: only these are counted as its own; all without.
+    fn filter(&self) -> Option<Filter> {
+        None
+    }
+
+    /// Does what nobody waits for, once all that was sent is settled; called about once a second, and at once again
+    /// where it [is behind](Self::is_behind).
+    fn go_on(&mut self) {}
 
     /// Whether it is the history: what that has is known even if nobody comes to book it.
     fn keeps(&self) -> bool {
@@ -278,7 +298,7 @@ pub(crate) struct Nowhere;
 
 #[cfg(test)]
 impl Sink for Nowhere {
-    fn name(&self) -> &'static str {
+    fn name(&self) -> &str {
         "nowhere"
     }
 

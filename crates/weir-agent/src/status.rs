@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize, Serializer};
 use std::io;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
-use weir_record::{Account, Count, FlowRecord, Statement};
+use weir_record::{Account, Count, FlowRecord, PeerState, Statement};
 
 /// Everything that an agent says of itself. `L` is an entry of the ledger: the agent writes
 /// [`Statement`]s, and who reads them takes from them what it needs.
@@ -127,6 +127,9 @@ pub struct SinkState {
     pub lost: Count,
     /// The last thing that went wrong.
     pub last_error: Option<String>,
+    /// How it stands with the program that it sends to, where it sends to one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peer: Option<PeerState>,
 }
 
 impl SinkState {
@@ -143,14 +146,19 @@ impl SinkState {
             lost_records,
             lost,
             last_error,
+            peer: None,
         }
     }
 
     /// Counts in a batch that was sent.
-    pub(crate) fn add(&mut self, batch: &[FlowRecord], error: Option<&io::Error>) {
+    pub(crate) fn add<'r>(
+        &mut self,
+        batch: impl Iterator<Item = &'r FlowRecord> + Clone,
+        error: Option<&io::Error>,
+    ) {
         match error {
             None => {
-                self.written_records += batch.len() as u64;
+                self.written_records += batch.clone().count() as u64;
                 self.written += counted(batch);
             }
             Some(error) => {
@@ -161,14 +169,14 @@ impl SinkState {
     }
 
     /// Counts in a batch that it does not have.
-    pub(crate) fn lose(&mut self, batch: &[FlowRecord]) {
-        self.lost_records += batch.len() as u64;
+    pub(crate) fn lose<'r>(&mut self, batch: impl Iterator<Item = &'r FlowRecord> + Clone) {
+        self.lost_records += batch.clone().count() as u64;
         self.lost += counted(batch);
     }
 }
 
 /// What records count, both directions, each packet once.
-fn counted(records: &[FlowRecord]) -> Count {
+fn counted<'r>(records: impl Iterator<Item = &'r FlowRecord>) -> Count {
     let mut sum = Count::default();
     for record in records {
         sum += Count { packets: record.packets, bytes: record.bytes };

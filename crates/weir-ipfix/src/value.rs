@@ -4,6 +4,7 @@ use crate::element::Type;
 use crate::wire::put_variable;
 use std::borrow::Cow;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::LazyLock;
 use weir_record::{Direction, Field, FlowEndReason, Id, Kind, Value, protocol_number, protocol_text};
 
 const SECOND: u64 = 1_000_000_000;
@@ -112,12 +113,14 @@ pub fn of_field<'v>(field: &Field, value: Value<'v>) -> Option<Value<'v>> {
 }
 
 /// The words for which numbers stand, and the number of the first.
-fn words(field: &Field) -> (u64, Vec<&'static str>) {
+fn words(field: &Field) -> (u64, &'static [&'static str]) {
+    static DIRECTIONS: LazyLock<[&str; 2]> = LazyLock::new(|| Direction::ALL.map(Direction::as_str));
+    static REASONS: LazyLock<[&str; 5]> = LazyLock::new(|| FlowEndReason::ALL.map(FlowEndReason::as_str));
     match field.name {
-        "direction" => (0, Direction::ALL.map(Direction::as_str).to_vec()),
-        "biflow_direction" => (0, vec!["arbitrary", "initiator"]),
-        "flow_end_reason" => (1, FlowEndReason::ALL.map(FlowEndReason::as_str).to_vec()),
-        _ => (0, Vec::new()),
+        "direction" => (0, &*DIRECTIONS),
+        "biflow_direction" => (0, &["arbitrary", "initiator"]),
+        "flow_end_reason" => (1, &*REASONS),
+        _ => (0, &[]),
     }
 }
 

@@ -18,6 +18,7 @@ mod ledger;
 mod moved;
 mod name;
 mod pace;
+mod peer;
 mod process;
 mod protocol;
 mod read;
@@ -46,6 +47,7 @@ pub use ledger::{
 pub use moved::Moved;
 pub use name::{Name, NameOrigin, Place};
 pub use pace::{Pace, around};
+pub use peer::{PeerCondition, PeerState};
 pub use process::{Container, Process, Runtime};
 pub use protocol::{protocol_name, protocol_names, protocol_number, protocol_text};
 pub use tcp::{TcpEnd, TcpState};

@@ -32,7 +32,7 @@ struct Beside<'a> {
 }
 
 impl Sink for JsonLines {
-    fn name(&self) -> &'static str {
+    fn name(&self) -> &str {
         "json"
     }
 

@@ -174,7 +174,7 @@ impl Rows {
 }
 
 impl Sink for Rows {
-    fn name(&self) -> &'static str {
+    fn name(&self) -> &str {
         "table"
     }
 
@@ -205,7 +205,7 @@ fn average(record: &FlowRecord) -> (u64, Duration) {
 pub struct Nowhere;
 
 impl Sink for Nowhere {
-    fn name(&self) -> &'static str {
+    fn name(&self) -> &str {
         "none"
     }
 

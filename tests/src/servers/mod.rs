@@ -1,5 +1,6 @@
 //! Servers as Debian has them, each of a test's own: in its namespace, with its files in a folder that goes with it.
 
+pub mod nfcapd;
 pub mod nginx;
 pub mod postgres;
 pub mod prometheus;

@@ -3,11 +3,12 @@
 use super::{Closing, QUEUE, Sink, cause_of};
 use crate::{Error, Result, SinkState};
 use std::io;
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, TryRecvError, channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
-use weir_record::{Cause, FlowRecord};
+use weir_filter::Filter;
+use weir_record::{Cause, FlowRecord, PeerState};
 
 /// How often a sink that is sent nothing may look after what it has.
 const IDLE: Duration = Duration::from_secs(1);
@@ -35,17 +36,20 @@ pub(super) struct Lane {
     thread: JoinHandle<()>,
     queued: usize,
     state: SinkState,
+    peer: Option<Arc<Mutex<PeerState>>>,
+    filter: Option<Filter>,
     keeps: bool,
 }
 
 impl Lane {
     /// Starts `sink` on a thread of its own, the one of this number.
     pub fn start(sink: impl Sink, number: usize, outbox: Sender<Done>) -> Result<Self> {
-        let (state, keeps) = (SinkState::new(sink.name(), QUEUE), sink.keeps());
+        let (state, keeps, peer) = (SinkState::new(sink.name(), QUEUE), sink.keeps(), sink.peer());
+        let filter = sink.filter();
         let (orders, inbox) = channel();
         let far = Far { sink, number, outbox, unsettled: Vec::new(), is_broken: false };
         let thread = Builder::new().name("weir-sink".into()).spawn(move || far.serve(&inbox));
-        Ok(Self { orders, thread: thread.map_err(Error::Thread)?, queued: 0, state, keeps })
+        Ok(Self { orders, thread: thread.map_err(Error::Thread)?, queued: 0, state, peer, filter, keeps })
     }
 
     /// Whether its sink is the history.
@@ -73,13 +77,13 @@ impl Lane {
 
     /// Counts a batch that is not sent.
     pub fn lose(&mut self, batch: &[FlowRecord]) {
-        self.state.lose(batch);
+        self.state.lose(wanted(self.filter.as_ref(), batch));
     }
 
     /// Counts in what has become of a batch that was sent.
     pub fn book(&mut self, batch: &[FlowRecord], outcome: &io::Result<()>) {
         self.queued -= batch.len();
-        self.state.add(batch, outcome.as_ref().err());
+        self.state.add(wanted(self.filter.as_ref(), batch), outcome.as_ref().err());
     }
 
     /// Sends the final accounts, after the last batch.
@@ -94,8 +98,18 @@ impl Lane {
 
     /// What has become of the records so far, with `open` that are not sent yet.
     pub fn state(&self, open: usize) -> SinkState {
-        SinkState { queued_records: (self.queued + open) as u64, ..self.state.clone() }
+        let queued_records = (self.queued + open) as u64;
+        let peer = self.peer.as_ref().map(|peer| peer.lock().unwrap_or_else(PoisonError::into_inner).clone());
+        SinkState { queued_records, peer, ..self.state.clone() }
     }
+}
+
+/// Those of a batch that a sink has asked for.
+fn wanted<'b>(
+    filter: Option<&'b Filter>,
+    batch: &'b [FlowRecord],
+) -> impl Iterator<Item = &'b FlowRecord> + Clone {
+    batch.iter().filter(move |record| filter.is_none_or(|filter| filter.matches(record)))
 }
 
 /// The far end: what the thread has.
@@ -116,7 +130,9 @@ impl<S: Sink> Far<S> {
                 Err(TryRecvError::Disconnected) => return,
                 Err(TryRecvError::Empty) => {
                     self.settle();
-                    match inbox.recv_timeout(IDLE) {
+                    self.sink.go_on();
+                    let idle = if self.sink.is_behind() { Duration::ZERO } else { IDLE };
+                    match inbox.recv_timeout(idle) {
                         Ok(order) => order,
                         Err(RecvTimeoutError::Timeout) => continue,
                         Err(RecvTimeoutError::Disconnected) => return,

@@ -12,7 +12,7 @@ struct Probe {
 }
 
 impl Sink for Probe {
-    fn name(&self) -> &'static str {
+    fn name(&self) -> &str {
         "probe"
     }
 

@@ -1,12 +1,15 @@
 //! Records become messages.
 
-use super::layout::{Presence, Shape, lay, template};
+use super::layout::{Shape, lay, template};
 use super::message::Message;
 use super::types;
-use crate::element::{Written, written};
+use crate::element::{Written, known, written};
 use crate::wire::{FIRST_TEMPLATE, MESSAGE_HEADER, OPTIONS_TEMPLATES, SET_HEADER, TEMPLATES};
 use std::collections::HashMap;
-use weir_record::{Field, FlowRecord};
+use weir_record::{Element, Field, FlowRecord};
+
+/// octetDeltaCount.
+const OCTETS: u16 = 1;
 
 /// A record that fits in no message, or needs one template too many.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -18,21 +21,29 @@ pub struct TooLarge {
     pub most: usize,
 }
 
-/// Makes messages of records. A template stands before the first record that needs it, once: for connections that lose
-/// nothing, and for files.
+/// Makes messages of records. A template stands before the first record that needs it, and once more after each
+/// [`renew`](Encoder::renew), for those who may have lost it.
 #[derive(Debug)]
 pub struct Encoder {
     fields: Vec<Written>,
     domain: u32,
     most: usize,
+    /// A message of several records is no longer than this.
+    usual: usize,
     time: u32,
     /// Records of data in all messages before.
     sequence: u32,
-    templates: HashMap<Box<Shape>, u16>,
+    templates: HashMap<Shape, Template>,
     message: Message,
-    /// Of the record at hand.
-    shape: Vec<Presence>,
+    /// The record at hand.
     data: Vec<u8>,
+}
+
+/// A template's number, and whether it was said since it was last asked for.
+#[derive(Debug, Clone, Copy)]
+struct Template {
+    id: u16,
+    is_told: bool,
 }
 
 impl Encoder {
@@ -42,11 +53,11 @@ impl Encoder {
             fields: written().to_vec(),
             domain,
             most: most.into(),
+            usual: most.into(),
             time: 0,
             sequence: 0,
             templates: HashMap::new(),
             message: Message::empty(),
-            shape: Vec::new(),
             data: Vec::new(),
         }
     }
@@ -56,6 +67,36 @@ impl Encoder {
     pub fn of(mut self, fields: &[&Field]) -> Self {
         self.fields.retain(|written| fields.iter().any(|field| field.name == written.field.name));
         self
+    }
+
+    /// Says bytes once more, as octetDeltaCount (1) and of the reverse direction: the same number, of the link layer, for
+    /// collectors that know no layer2OctetDeltaCount. Comes after [`of`](Self::of).
+    #[must_use]
+    pub fn with_octets(mut self) -> Self {
+        let octets = |field: &Field| match field.name {
+            "bytes" => known(0, OCTETS),
+            "reverse_bytes" => known(Element::REVERSE, OCTETS),
+            _ => None,
+        };
+        // Beside the other one, not at the end: nfcapd loses its way behind texts that it does not know.
+        let twice = |written: Written| {
+            let more = octets(written.field).map(|known| Written { usual: known, other: known, ..written });
+            [Some(written), more].into_iter().flatten()
+        };
+        self.fields = self.fields.into_iter().flat_map(twice).collect();
+        self
+    }
+
+    /// Messages of so many bytes as a rule: only one that cannot be shorter, since a single record is as long, is longer.
+    #[must_use]
+    pub fn usually(mut self, bytes: usize) -> Self {
+        self.usual = bytes.min(self.most);
+        self
+    }
+
+    /// Says every template again, each before the next record that needs it.
+    pub fn renew(&mut self) {
+        self.templates.values_mut().for_each(|template| template.is_told = false);
     }
 
     /// Whether a field has an element.
@@ -85,17 +126,23 @@ impl Encoder {
     /// # Errors
     /// It fits in no message: it is left out.
     pub fn add(&mut self, record: &FlowRecord) -> Result<Vec<Vec<u8>>, TooLarge> {
-        lay(&self.fields, record, &mut self.shape, &mut self.data);
+        let shape = lay(&self.fields, record, &mut self.data);
         self.fits_alone(self.data.len())?;
         let mut full = Vec::new();
-        let id = match self.templates.get(&self.shape[..]) {
-            Some(id) => *id,
+        let known = self.templates.get_mut(&shape);
+        let id = match known.map(|template| (template.id, std::mem::replace(&mut template.is_told, true))) {
+            Some((id, true)) => id,
+            Some((id, false)) => {
+                let template = template(&self.fields, shape, id);
+                full.extend(self.put(TEMPLATES, &template));
+                id
+            }
             None => {
                 let id = self.next_template()?;
-                let template = template(&self.fields, &self.shape, id);
+                let template = template(&self.fields, shape, id);
                 self.fits_alone(template.len())?;
                 full.extend(self.put(TEMPLATES, &template));
-                self.templates.insert(self.shape.clone().into(), id);
+                self.templates.insert(shape, Template { id, is_told: true });
                 id
             }
         };
@@ -113,7 +160,7 @@ impl Encoder {
     /// Adds what fits in a message: where it does not fit in this one, that is handed out.
     fn put(&mut self, set: u16, record: &[u8]) -> Option<Vec<u8>> {
         let length = self.message.len() + self.message.cost(set, record.len());
-        let full = if length > self.most { self.end() } else { None };
+        let full = if length > self.usual { self.end() } else { None };
         self.message.put(set, record);
         full
     }
@@ -122,6 +169,17 @@ impl Encoder {
     fn next_template(&self) -> Result<u16, TooLarge> {
         let next = usize::from(FIRST_TEMPLATE) + 1 + self.templates.len();
         u16::try_from(next).map_err(|_| TooLarge { needed: next, most: self.most })
+    }
+
+    /// Records of data in all messages that were handed out.
+    pub fn sequence(&self) -> u32 {
+        self.sequence
+    }
+
+    /// What was handed out since there were so many was not sent, and what is in the message is not wanted any more.
+    pub fn go_back(&mut self, sequence: u32) {
+        (self.sequence, self.message) = (sequence, Message::empty());
+        self.renew();
     }
 
     /// Ends the message, where there is anything in it.

@@ -6,57 +6,88 @@
 use crate::element::{Known, Type, Written};
 use crate::value::put;
 use crate::wire::{ENTERPRISE_BIT, FIRST_TEMPLATE};
+use smallvec::SmallVec;
 use weir_record::{Element, FlowRecord, Value};
 
 /// Elements of our own whose numbers differ in these bits only are a group.
-const GROUP: u16 = 0x1f;
+const GROUP_BITS: u16 = 5;
+
+/// Those of a record: as many as there are fields find room without an allocation.
+type Values<'r> = SmallVec<[Value<'r>; MOST_FIELDS]>;
+
+/// There is room for so many.
+const MOST_FIELDS: usize = 256;
 
 /// Which fields are there, and how each is written.
-pub type Shape = [Presence];
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Presence {
-    Absent,
-    Usual,
-    Other,
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub struct Shape {
+    usual: Bits,
+    /// As of IPv6, or of egress, where there is another element for that.
+    other: Bits,
 }
 
-/// Says what there is of a record in `shape`, and appends it to `data`.
-pub fn lay(fields: &[Written], record: &FlowRecord, shape: &mut Vec<Presence>, data: &mut Vec<u8>) {
-    shape.clear();
-    data.clear();
-    let values: Vec<_> = fields.iter().map(|written| (written.field.read)(record)).collect();
-    let there = |group| {
-        let of_group =
-            fields.iter().zip(&values).filter(move |(written, _)| self::group(written) == Some(group));
-        of_group.clone().any(|(_, value)| *value != Value::Absent)
-    };
-    // Fields of a group follow each other.
-    let mut last = (None, false);
-    for (written, value) in fields.iter().zip(&values) {
-        let group = group(written);
-        if group != last.0 {
-            last = (group, group.is_some_and(there));
-        }
-        let presence = match value {
-            Value::Absent if written.usual.kind == Type::Text && last.1 => Presence::Usual,
-            Value::Absent => Presence::Absent,
-            value if is_other(written, record, value) => Presence::Other,
-            _ => Presence::Usual,
-        };
-        if let Some(known) = presence.element(written) {
-            put(data, known.kind, written.field, value);
-        }
-        shape.push(presence);
+/// One for each field.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+struct Bits([u128; MOST_FIELDS / 128]);
+
+impl Bits {
+    fn set(&mut self, at: usize) {
+        self.0[at / 128] |= 1 << (at % 128);
+    }
+
+    fn has(self, at: usize) -> bool {
+        self.0[at / 128] >> (at % 128) & 1 == 1
     }
 }
 
-fn group(written: &Written) -> Option<u16> {
-    let Element { enterprise, id, .. } = written.usual.element;
-    (enterprise == Element::OWN).then_some(id & !GROUP)
+impl Shape {
+    fn elements(self, fields: &[Written]) -> impl Iterator<Item = &'static Known> {
+        fields.iter().enumerate().filter_map(move |(at, written)| match at {
+            at if self.usual.has(at) => Some(written.usual),
+            at if self.other.has(at) => Some(written.other),
+            _ => None,
+        })
+    }
 }
 
-/// Whether it is of IPv6, or of egress, and there is another element for that.
+/// Says what there is of a record, and leaves it in `data`.
+pub fn lay(fields: &[Written], record: &FlowRecord, data: &mut Vec<u8>) -> Shape {
+    data.clear();
+    let mut groups = 0;
+    let values: Values<'_> = fields
+        .iter()
+        .map(|written| {
+            let value = (written.field.read)(record);
+            groups |= if matches!(value, Value::Absent) { 0 } else { group(written) };
+            value
+        })
+        .collect();
+    let mut shape = Shape::default();
+    for (at, (written, value)) in fields.iter().zip(&values).enumerate() {
+        let is_absent = matches!(value, Value::Absent);
+        if is_absent && (written.usual.kind != Type::Text || groups & group(written) == 0) {
+            continue;
+        }
+        let has_other = !std::ptr::eq(written.usual, written.other);
+        let known = if has_other && !is_absent && is_other(written, record, value) {
+            shape.other.set(at);
+            written.other
+        } else {
+            shape.usual.set(at);
+            written.usual
+        };
+        put(data, known.kind, written.field, value);
+    }
+    shape
+}
+
+/// A bit of its own for each group; none for what is in none.
+fn group(written: &Written) -> u64 {
+    let Element { enterprise, id, .. } = written.usual.element;
+    if enterprise == Element::OWN { 1 << (id >> GROUP_BITS) } else { 0 }
+}
+
+/// Whether it is of IPv6, or of egress.
 fn is_other(written: &Written, record: &FlowRecord, value: &Value<'_>) -> bool {
     match (written.field.name, value) {
         (_, Value::Address(address)) => address.is_ipv6(),
@@ -65,20 +96,9 @@ fn is_other(written: &Written, record: &FlowRecord, value: &Value<'_>) -> bool {
     }
 }
 
-impl Presence {
-    fn element(self, written: &Written) -> Option<&'static Known> {
-        match self {
-            Self::Absent => None,
-            Self::Usual => Some(written.usual),
-            Self::Other => Some(written.other),
-        }
-    }
-}
-
 /// The template of this shape (RFC 7011, section 3.4.1).
-pub fn template(fields: &[Written], shape: &Shape, id: u16) -> Vec<u8> {
-    let elements: Vec<_> =
-        fields.iter().zip(shape).filter_map(|(written, presence)| presence.element(written)).collect();
+pub fn template(fields: &[Written], shape: Shape, id: u16) -> Vec<u8> {
+    let elements: Vec<_> = shape.elements(fields).collect();
     let mut template = Vec::with_capacity(4 + 8 * elements.len());
     debug_assert!(id >= FIRST_TEMPLATE);
     template.extend(id.to_be_bytes());
@@ -96,5 +116,19 @@ pub fn put_specifier(out: &mut Vec<u8>, enterprise: u32, id: u16, length: u16) {
     out.extend(length.to_be_bytes());
     if enterprise != 0 {
         out.extend(enterprise.to_be_bytes());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::element::written;
+
+    #[test]
+    fn there_is_a_bit_for_each_field_and_each_group() {
+        // Two more than there are, for the bytes that are written twice.
+        assert!(written().len() + 2 <= MOST_FIELDS, "{}", written().len());
+        let own = written().iter().filter(|written| written.usual.element.enterprise == Element::OWN);
+        assert!(own.clone().all(|written| written.usual.element.id >> GROUP_BITS < 64));
     }
 }

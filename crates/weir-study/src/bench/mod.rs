@@ -6,6 +6,7 @@
 mod agent;
 mod client;
 mod drain;
+mod export;
 mod generator;
 mod identity;
 mod iperf;
@@ -59,6 +60,8 @@ enum What {
     Store,
     /// Questions to the history, beside DuckDB
     Query,
+    /// Records a second into what exporters send
+    Export,
     /// All of these
     All,
 }
@@ -140,6 +143,9 @@ fn run(arguments: &Arguments) -> Result<()> {
     }
     if wants(What::Query) {
         query::run(effort, &mut report)?;
+    }
+    if wants(What::Export) {
+        export::run(effort, &mut report)?;
     }
     if let Some(path) = &arguments.json {
         let text = serde_json::to_string_pretty(&report.to_json())?;

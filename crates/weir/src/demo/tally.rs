@@ -94,7 +94,7 @@ impl<S: Sink> Overheard<S> {
 }
 
 impl<S: Sink> Sink for Overheard<S> {
-    fn name(&self) -> &'static str {
+    fn name(&self) -> &str {
         self.inner.name()
     }
 

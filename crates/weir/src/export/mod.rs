@@ -1,6 +1,7 @@
 //! `weir export`: what was kept, as a file that others read.
 
 mod target;
+mod trial;
 
 use crate::history::{self, Conditions, Sources};
 use crate::output;
@@ -8,7 +9,7 @@ use crate::records::{Column, Format, Shows, named, ordered, read_for};
 use crate::run::say;
 use crate::stop::Stop;
 use anyhow::{Result, bail};
-use clap::Args;
+use clap::{Args, Subcommand};
 use jiff::Zoned;
 use std::io::{self, ErrorKind};
 use std::path::PathBuf;
@@ -18,7 +19,11 @@ use weir_store::Question;
 
 /// Flags of `weir export`.
 #[derive(Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
+
     /// Where to: a file, whole or not at all; standard output without this, or with -
     file: Option<PathBuf>,
 
@@ -46,6 +51,13 @@ pub struct Arguments {
     data_dir: Option<PathBuf>,
 }
 
+/// What else it can do.
+#[derive(Subcommand)]
+enum Command {
+    /// Send one record to one of the agent's exporters, and say what came back
+    Test(trial::Arguments),
+}
+
 /// What is asked for.
 struct Asked {
     format: Format,
@@ -70,6 +82,9 @@ impl Asked {
 
 /// Writes what was asked for.
 pub fn run(arguments: &Arguments) -> Result<ExitCode> {
+    if let Some(Command::Test(arguments)) = &arguments.command {
+        return trial::run(arguments);
+    }
     let asked = match Asked::of(arguments) {
         Ok(asked) => asked,
         Err(mistake) => {

@@ -7,7 +7,7 @@ use prometheus_client::encoding::DescriptorEncoder;
 use prometheus_client::registry::Unit;
 use std::fmt;
 use weir_agent::{SinkState, Status};
-use weir_record::Count;
+use weir_record::{Count, PeerCondition, PeerState};
 
 /// One look at it.
 #[derive(Debug)]
@@ -23,6 +23,7 @@ impl Collector for Agent {
         ledger(&status.ledger, &mut families)?;
         kernel(status, &mut families)?;
         sinks(&status.sinks, &mut families)?;
+        peers(&status.sinks, &mut families)?;
         probes::encode(status, &mut families)?;
         cost(status, &mut families)
     }
@@ -129,6 +130,46 @@ fn sinks(sinks: &[SinkState], families: &mut Families<'_>) -> fmt::Result {
     let failing =
         about("weir_sink_has_failed", "Whether an output has ever refused records: why is in weir status");
     families.gauge(failing, number(|sink| u64::from(sink.last_error.is_some())))
+}
+
+/// Of sinks that send to another program.
+fn peers(sinks: &[SinkState], families: &mut Families<'_>) -> fmt::Result {
+    type Number = fn(&PeerState) -> u64;
+    let number = |of: Number| {
+        let peers = sinks.iter().filter_map(|sink| Some((sink, sink.peer.as_ref()?)));
+        peers.map(move |(sink, peer)| (vec![("sink", sink.name.clone())], of(peer)))
+    };
+    let grows: [(About, Number); 6] = [
+        (about("weir_exporter_delivered_records", "Records that the peer was given"), |peer| {
+            peer.delivered_records
+        }),
+        (
+            about("weir_exporter_resent_records", "Records that were sent again after a connection broke"),
+            |peer| peer.resent_records,
+        ),
+        (about("weir_exporter_filtered_records", "Records that its own filter left out"), |peer| {
+            peer.filtered_records
+        }),
+        (about("weir_exporter_refused_records", "Records that the peer refused for good: lost"), |peer| {
+            peer.refused_records
+        }),
+        (
+            about("weir_exporter_damaged_records", "Records that its spool could not give back: lost"),
+            |peer| peer.damaged_records,
+        ),
+        (about("weir_exporter_failures", "How often a connection broke, or could not be had"), |peer| {
+            peer.failures
+        }),
+    ];
+    grows.into_iter().try_for_each(|(about, of)| families.counter(about, number(of)))?;
+    let connected = about("weir_exporter_connected", "Whether the peer takes what it is sent");
+    families.gauge(connected, number(|peer| u64::from(peer.condition == PeerCondition::Connected)))?;
+    let waits = about("weir_exporter_spooled_records", "Records that wait on disk");
+    families.gauge(waits, number(|peer| peer.spooled_records))?;
+    let taken = about("weir_exporter_spool", "What these take").of(Unit::Bytes);
+    families.gauge(taken, number(|peer| peer.spooled_bytes))?;
+    let room = about("weir_exporter_spool_capacity", "What they may take").of(Unit::Bytes);
+    families.gauge(room, number(|peer| peer.spool_capacity_bytes))
 }
 
 /// By the names that Prometheus has for every process, where it has any.

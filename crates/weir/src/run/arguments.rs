@@ -12,6 +12,7 @@ use weir_agent::{
     ContainerSettings, Dedup, HookChoice, Joining, KindRule, KubernetesOptions, KubernetesSource, Label,
     Naming, Policy, Runtimes, Selection, Settings,
 };
+use weir_export::Target;
 use weir_filter::{Filter, Rule};
 use weir_kernel::Position;
 use weir_probes::flows::Clock;
@@ -176,6 +177,14 @@ pub struct Arguments {
     /// When the disk is full: let the oldest records go, or stop writing until there is room
     #[arg(long, value_name = "WAY", default_value = "drop-oldest", help_heading = "History")]
     pub(super) disk_full: DiskFull,
+
+    /// Send records there, too: ipfix+udp://HOST:PORT, ipfix+tcp://, syslog+udp://, syslog+tcp://, https://URL, unix:PATH, file:PATH; with ?filter=EXPR, ?fields=LIST and more, see docs/exporters.md
+    #[arg(long, value_name = "URL", help_heading = "Export")]
+    pub(crate) export: Vec<Target>,
+
+    /// What may wait on disk for each of them while it is away; 0 for nothing
+    #[arg(long, value_name = "SIZE", default_value = "1GiB", value_parser = options::size, help_heading = "Export")]
+    pub(super) spool_bytes: u64,
 
     /// Answer questions over HTTP there, or nowhere; without this on 127.0.0.1:7979, the second agent of a host on 7980, and so on
     #[arg(long, value_name = "ADDRESS:PORT|none", value_parser = options::listen, help_heading = "HTTP")]

@@ -181,7 +181,7 @@ pub fn beside(printed: Option<Outlet>, history: Option<History>) -> Result<Runni
 }
 
 impl Sink for Kept {
-    fn name(&self) -> &'static str {
+    fn name(&self) -> &str {
         "history"
     }
 

@@ -1,6 +1,7 @@
 //! `weir run`: the agent.
 
 mod arguments;
+mod exports;
 mod history;
 
 pub use arguments::{Arguments, Listen, Output, settings, settings_with};
@@ -40,10 +41,11 @@ pub fn run(sources: Sources, configuration: Configuration) -> Result<ExitCode> {
     let (mut agent, start) = Agent::attach(settings(arguments), notify)?;
     // What is said next is that all is there.
     let OpenedHistory { history, directory, remarks } = history::open(&configuration.arguments, &mut agent)?;
+    let exports = exports::open(&configuration.arguments, directory.as_deref())?;
     let OpenedApi { server, remark } =
         api::open(&configuration.arguments, instance.as_ref().ok(), directory)?;
     announce(&start, instance.as_ref());
-    remarks.iter().chain(&remark).for_each(|remark| say(remark));
+    remarks.iter().chain(&exports.remarks).chain(&remark).for_each(|remark| say(remark));
     if let Some(file) = &configuration.file {
         say(&format!("configured by {}", file.display()));
     }
@@ -56,9 +58,10 @@ pub fn run(sources: Sources, configuration: Configuration) -> Result<ExitCode> {
         Output::Table if !on_terminal => Some(Outlet::new(Rows::new(columns))?),
         Output::Table | Output::None => None,
     };
+    let (printed, said) = exports.beside(printed)?;
     let history::Running { outlet, told, mut beside } = history::beside(printed, history)?;
     let show = |agent: &mut Agent, moment| {
-        told.try_iter().for_each(|line| agent.notice(line));
+        told.try_iter().chain(said.try_iter()).for_each(|line| agent.notice(line));
         if let Some(beside) = &mut beside {
             beside.look(agent);
         }
@@ -71,7 +74,7 @@ pub fn run(sources: Sources, configuration: Configuration) -> Result<ExitCode> {
     if let Some(beside) = beside {
         beside.finish(&report.books);
     }
-    told.try_iter().for_each(|line| say(&line));
+    told.try_iter().chain(said.try_iter()).for_each(|line| say(&line));
     if view.is_some() {
         let _ = writeln!(std::io::stderr()); // leave the line where the terminal echoes ^C
     }
@@ -99,11 +102,12 @@ fn control(instance: Option<Instance>, reload: Reload, hangup: Hangup) -> Result
 }
 
 /// What is decided once, when the agent starts, beside its own settings.
-const FIXED: [&str; 14] = [
+const FIXED: [&str; 16] = [
     "api_token_file",
     "data_dir",
     "disk_full",
     "duration",
+    "export",
     "keep",
     "keep_1h",
     "keep_1m",
@@ -114,6 +118,7 @@ const FIXED: [&str; 14] = [
     "query_memory",
     "query_timeout",
     "socket",
+    "spool_bytes",
 ];
 
 /// Reads flags, environment and file again.

@@ -1,7 +1,7 @@
 //! What there is to say of an agent, a line each.
 
 use super::screen::Totals;
-use super::{containers, drops, kubernetes};
+use super::{containers, drops, exporters, kubernetes};
 use crate::table::{self, ALARM, QUIET};
 use crate::text;
 use std::time::Duration;
@@ -18,7 +18,10 @@ pub fn facts(status: &Status<Totals>) -> Vec<(&'static str, String)> {
         ("flow table", flow_table(status)),
         ("drains", drains(status)),
     ];
-    let sinks = status.sinks.iter().map(|sink| ("sink", self::sink(sink)));
+    let sinks = status
+        .sinks
+        .iter()
+        .flat_map(|sink| [("sink", self::sink(sink))].into_iter().chain(exporters::lines(sink)));
     let containers = containers::line(&status.identity.containers).map(|fact| ("containers", fact));
     let rest = [
         ("programs", programs(status)),

@@ -2,6 +2,7 @@
 
 mod containers;
 mod drops;
+mod exporters;
 mod facts;
 mod kubernetes;
 mod screen;

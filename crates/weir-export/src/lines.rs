@@ -1,0 +1,127 @@
+//! JSON over sockets: a line for each record, or a message of syslog (RFC 5424) around it.
+
+use crate::json::Fields;
+use crate::link::{Link, Transport, named};
+use crate::peer::{Peer, Sent, Silence};
+use jiff::Timestamp;
+use std::io::{self, Write};
+use std::time::Duration;
+use weir_record::FlowRecord;
+
+/// What is handed over at once.
+const CHUNK: usize = 64 * 1024;
+/// As in [`ipfix`](crate::ipfix).
+const ON_THE_WAY: usize = 4 << 20;
+const LATE: Duration = Duration::from_millis(2500);
+
+/// How one record is told from the next.
+#[derive(Debug, Clone)]
+pub enum Framing {
+    /// A line each.
+    Lines,
+    /// Messages of syslog: by datagrams, or each after its length (RFC 6587, section 3.4.1).
+    Syslog {
+        /// What they say of the host and the process.
+        origin: String,
+    },
+}
+
+/// Whoever reads them.
+pub struct Lines {
+    transport: Transport,
+    framing: Framing,
+    fields: Fields,
+    link: Option<Link>,
+    buffer: Vec<u8>,
+    message: Vec<u8>,
+}
+
+impl Framing {
+    /// Syslog of this host and process. The facility is local0, the severity informational.
+    pub fn syslog() -> Self {
+        let host = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok());
+        let host = host.filter(|host| host.bytes().all(|byte| byte.is_ascii_graphic()));
+        let host = host.unwrap_or_else(|| "-".into());
+        Self::Syslog { origin: format!("{host} weir {} flow -", std::process::id()) }
+    }
+}
+
+impl Lines {
+    /// There, of these fields, or all.
+    pub fn new(transport: Transport, framing: Framing, fields: Fields) -> Self {
+        Self { transport, framing, fields, link: None, buffer: Vec::new(), message: Vec::new() }
+    }
+
+    fn put_all(&mut self, link: &mut Link, records: &[FlowRecord]) -> io::Result<usize> {
+        self.buffer.clear();
+        let (is_datagrams, mut bytes) = (self.transport.is_datagrams(), 0);
+        for record in records {
+            frame(&self.framing, &self.fields, is_datagrams, record, &mut self.message, &mut self.buffer)?;
+            if is_datagrams || self.buffer.len() >= CHUNK {
+                bytes += self.buffer.len();
+                link.put(&self.buffer)?;
+                self.buffer.clear();
+            }
+        }
+        if !self.buffer.is_empty() {
+            bytes += self.buffer.len();
+            link.put(&self.buffer)?;
+        }
+        Ok(bytes)
+    }
+}
+
+fn frame(
+    framing: &Framing,
+    fields: &Fields,
+    is_datagram: bool,
+    record: &FlowRecord,
+    message: &mut Vec<u8>,
+    out: &mut Vec<u8>,
+) -> io::Result<()> {
+    let Framing::Syslog { origin } = framing else {
+        fields.put(out, record)?;
+        out.push(b'\n');
+        return Ok(());
+    };
+    message.clear();
+    let end = Timestamp::from_nanosecond(record.end.into()).unwrap_or_default();
+    write!(message, "<134>1 {end:.6} {origin} ")?;
+    fields.put(message, record)?;
+    if !is_datagram {
+        write!(out, "{} ", message.len())?;
+    }
+    out.extend_from_slice(message);
+    Ok(())
+}
+
+impl Peer for Lines {
+    fn connect(&mut self) -> io::Result<()> {
+        self.disconnect();
+        self.link = Some(self.transport.connect()?);
+        Ok(())
+    }
+
+    fn send(&mut self, records: &[FlowRecord]) -> io::Result<Sent> {
+        let mut link = self.link.take().ok_or(io::ErrorKind::NotConnected)?;
+        let sent = self.put_all(&mut link, records);
+        self.link = Some(link);
+        let bytes = sent.map_err(|error| named("cannot send to", &self.transport, &error))?;
+        Ok(Sent { bytes, ..Sent::default() })
+    }
+
+    fn look(&mut self) -> io::Result<()> {
+        let seen = self.link.as_mut().map_or(Ok(()), Link::look);
+        seen.map_err(|error| named("cannot send to", &self.transport, &error))
+    }
+
+    fn disconnect(&mut self) {
+        if let Some(link) = self.link.take() {
+            link.close();
+        }
+    }
+
+    fn silence(&self) -> Silence {
+        if self.transport.is_datagrams() { Silence::Time(LATE) } else { Silence::Bytes(ON_THE_WAY) }
+    }
+}

@@ -1,0 +1,223 @@
+//! A connection: datagrams, or a stream.
+
+use nix::sys::socket::{
+    AddressFamily, SockFlag, SockType, UnixAddr, connect, getsockopt, setsockopt, socket, sockopt,
+};
+use std::fmt;
+use std::io::{self, ErrorKind, Write};
+use std::net::{Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpStream, ToSocketAddrs, UdpSocket};
+use std::os::fd::AsRawFd;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::thread;
+use std::time::Duration;
+
+/// To look a name up, to connect, and to write: longer is as good as never.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// Headers of IP and UDP before a message.
+const HEADERS: [usize; 2] = [28, 48];
+/// What lies at most in our own kernel: it may be lost with the connection.
+const SEND_BUFFER: usize = 256 * 1024;
+/// What a datagram can hold at all.
+pub const LARGEST_DATAGRAM: usize = 65_507;
+
+/// A host and a port.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// A name or an address; one of IPv6 without brackets.
+    pub host: String,
+    /// Its port.
+    pub port: u16,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.host.contains(':') {
+            true => write!(out, "[{}]:{}", self.host, self.port),
+            false => write!(out, "{}:{}", self.host, self.port),
+        }
+    }
+}
+
+/// How to get there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Transport {
+    /// Datagrams.
+    Udp(Place),
+    /// A stream over the network.
+    Tcp(Place),
+    /// A stream on this host.
+    Unix(PathBuf),
+}
+
+impl fmt::Display for Transport {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Udp(place) | Self::Tcp(place) => place.fmt(out),
+            Self::Unix(path) => path.display().fmt(out),
+        }
+    }
+}
+
+/// One that stands.
+#[derive(Debug)]
+pub enum Link {
+    /// Datagrams to one address.
+    Datagrams(UdpSocket),
+    /// Over the network.
+    Stream(TcpStream),
+    /// On this host.
+    Local(UnixStream),
+}
+
+impl Transport {
+    /// Connects, and says where in what goes wrong.
+    pub fn connect(&self) -> io::Result<Link> {
+        let link = match self {
+            Self::Udp(place) => each(place, datagrams).map(Link::Datagrams),
+            Self::Tcp(place) => each(place, stream).map(Link::Stream),
+            Self::Unix(path) => local(path).map(Link::Local),
+        };
+        link.map_err(|error| named("cannot connect to", self, &error))
+    }
+
+    /// Whether it loses without a word.
+    pub fn is_datagrams(&self) -> bool {
+        matches!(self, Self::Udp(_))
+    }
+}
+
+/// An error, with what it was and where.
+pub fn named(what: &str, place: &impl fmt::Display, error: &io::Error) -> io::Error {
+    // A write that has waited for too long says to try again.
+    let why = match error.kind() {
+        ErrorKind::WouldBlock | ErrorKind::TimedOut => "it takes nothing for 5 s".into(),
+        ErrorKind::UnexpectedEof => "it has closed the connection".into(),
+        _ => error.to_string(),
+    };
+    io::Error::new(error.kind(), format!("{what} {place}: {why}"))
+}
+
+/// Of the addresses of a host the first that will do.
+fn each<T>(place: &Place, connect: impl Fn(SocketAddr) -> io::Result<T>) -> io::Result<T> {
+    let mut last = io::Error::new(ErrorKind::NotFound, "the name has no address");
+    for address in resolve(place)? {
+        match connect(address) {
+            Ok(connected) => return Ok(connected),
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
+}
+
+/// The addresses of a host. A resolver that does not answer keeps a thread, not us.
+fn resolve(place: &Place) -> io::Result<Vec<SocketAddr>> {
+    let wanted = (place.host.clone(), place.port);
+    let (tell, told) = channel();
+    thread::Builder::new().name("weir-resolve".into()).spawn(move || {
+        let _ = tell.send(wanted.to_socket_addrs().map(Iterator::collect));
+    })?;
+    match told.recv_timeout(PATIENCE) {
+        Ok(found) => found,
+        Err(RecvTimeoutError::Timeout) => {
+            Err(io::Error::new(ErrorKind::HostUnreachable, "DNS does not answer"))
+        }
+        Err(RecvTimeoutError::Disconnected) => Err(io::Error::other("its name cannot be looked up")),
+    }
+}
+
+fn datagrams(address: SocketAddr) -> io::Result<UdpSocket> {
+    let any: SocketAddr = match address {
+        SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
+        SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
+    };
+    let socket = UdpSocket::bind(any)?;
+    socket.connect(address)?;
+    socket.set_write_timeout(Some(PATIENCE))?;
+    Ok(socket)
+}
+
+fn stream(address: SocketAddr) -> io::Result<TcpStream> {
+    let stream = TcpStream::connect_timeout(&address, PATIENCE)?;
+    setsockopt(&stream, sockopt::SndBuf, &SEND_BUFFER)?;
+    stream.set_write_timeout(Some(PATIENCE))?;
+    // A batch is written as a whole.
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}
+
+/// Does not wait for a listener whose queue is full: it is away.
+fn local(path: &Path) -> io::Result<UnixStream> {
+    let flags = SockFlag::SOCK_NONBLOCK | SockFlag::SOCK_CLOEXEC;
+    let socket = socket(AddressFamily::Unix, SockType::Stream, flags, None)?;
+    connect(socket.as_raw_fd(), &UnixAddr::new(path)?)?;
+    let stream = UnixStream::from(socket);
+    setsockopt(&stream, sockopt::SndBuf, &SEND_BUFFER)?;
+    stream.set_nonblocking(false)?;
+    stream.set_write_timeout(Some(PATIENCE))?;
+    Ok(stream)
+}
+
+impl Link {
+    /// Sends one datagram, or some of a stream.
+    pub fn put(&mut self, bytes: &[u8]) -> io::Result<()> {
+        match self {
+            Self::Datagrams(socket) => socket.send(bytes).map(drop),
+            Self::Stream(stream) => stream.write_all(bytes),
+            Self::Local(stream) => stream.write_all(bytes),
+        }
+    }
+
+    /// Whether somebody is there still. Of what a peer says in return nothing is of interest.
+    pub fn look(&mut self) -> io::Result<()> {
+        match self {
+            Self::Datagrams(socket) => socket.take_error()?.map_or(Ok(()), Err),
+            Self::Stream(stream) => {
+                stream.set_nonblocking(true)?;
+                let seen = drained(stream);
+                stream.set_nonblocking(false)?;
+                // Of a reset that follows an end in order only the end is read.
+                stream.take_error()?.map_or(seen, Err)
+            }
+            Self::Local(stream) => {
+                stream.set_nonblocking(true)?;
+                let seen = drained(stream);
+                stream.set_nonblocking(false)?;
+                seen
+            }
+        }
+    }
+
+    /// As much as a datagram may have in order not to be cut into pieces on its way, as far as that is known.
+    pub fn whole_datagram(&self) -> Option<usize> {
+        let Self::Datagrams(socket) = self else { return None };
+        let is_v6 = socket.peer_addr().is_ok_and(|address| address.is_ipv6());
+        // What the kernel does not tell for IPv6 is the least that it may be.
+        let mtu = if is_v6 { 1280 } else { getsockopt(socket, sockopt::IpMtu).ok()?.try_into().ok()? };
+        Some(usize::saturating_sub(mtu, HEADERS[usize::from(is_v6)]).clamp(512, LARGEST_DATAGRAM))
+    }
+
+    /// Nothing more comes.
+    pub fn close(self) {
+        let _ = match self {
+            Self::Datagrams(_) => Ok(()),
+            Self::Stream(stream) => stream.shutdown(Shutdown::Write),
+            Self::Local(stream) => stream.shutdown(Shutdown::Write),
+        };
+    }
+}
+
+/// Reads what there is: nothing is to come as a rule, and the end when it closes.
+fn drained(stream: &mut impl io::Read) -> io::Result<()> {
+    let mut nobody_reads = [0; 4096];
+    for _ in 0..64 {
+        match stream.read(&mut nobody_reads) {
+            Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
+            Ok(_) => {}
+            Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,58 @@
+//! What every peer is spoken to by.
+
+use std::io;
+use std::time::Duration;
+use weir_record::FlowRecord;
+
+/// What came of sending.
+#[derive(Debug, Clone, Default)]
+pub struct Sent {
+    /// What was sent.
+    pub bytes: usize,
+    /// Records that will never be taken, however often they are sent.
+    pub refused: u64,
+    /// Why.
+    pub why: Option<String>,
+    /// What it answered, for people.
+    pub answer: Option<String>,
+}
+
+/// What a peer says of what it was sent, and so what of it may be lost with the connection.
+#[derive(Debug, Clone, Copy)]
+pub enum Silence {
+    /// It says when it has a batch.
+    None,
+    /// Nothing, and as many bytes may be on their way to it.
+    Bytes(usize),
+    /// Nothing; that it is away is heard this much later at most.
+    Time(Duration),
+}
+
+/// A program that records are sent to. What blocks gives up after some seconds.
+pub trait Peer: Send {
+    /// Connects anew. Whatever was said before is forgotten.
+    ///
+    /// # Errors
+    /// It cannot be reached.
+    fn connect(&mut self) -> io::Result<()>;
+
+    /// Sends these, all of them or an error; then some may have arrived.
+    ///
+    /// # Errors
+    /// The connection is of no use any more.
+    fn send(&mut self, records: &[FlowRecord]) -> io::Result<Sent>;
+
+    /// Looks whether it is still there, while nothing is sent.
+    ///
+    /// # Errors
+    /// It is not: `UnexpectedEof` where it has closed in order, and so has read everything.
+    fn look(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
+    /// Closes the connection, where there is one.
+    fn disconnect(&mut self) {}
+
+    /// What it says of what it was sent.
+    fn silence(&self) -> Silence;
+}
