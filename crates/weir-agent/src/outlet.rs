@@ -151,6 +151,17 @@ impl Outlet {
         Ok(self)
     }
 
+    /// Starts a sink beside those that there are, if there are any: see [`new`](Self::new) and [`and`](Self::and).
+    ///
+    /// # Errors
+    /// There is no thread to be had.
+    pub fn with(outlet: Option<Self>, sink: impl Sink) -> Result<Self> {
+        match outlet {
+            Some(outlet) => outlet.and(sink),
+            None => Self::new(sink),
+        }
+    }
+
     /// Adds a record to the batch; a full batch is sent.
     pub fn push(&mut self, record: FlowRecord, books: &mut Books) {
         self.open_batch.push(record);

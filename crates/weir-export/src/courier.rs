@@ -95,18 +95,13 @@ impl Courier {
         if is_first && self.deliver(&wanted) {
             return Ok(());
         }
-        let added = match &mut self.spool {
-            Some(spool) => spool.add(&wanted).map_err(io::Error::other),
-            None => Err(io::Error::other(self.away())),
-        };
+        let Some(spool) = &mut self.spool else { return Err(io::Error::other(self.away())) };
+        // Never a broken pipe: that is a reader who has seen enough.
+        let has_room = spool.add(&wanted).map_err(io::Error::other);
         self.look_at_spool();
-        match added {
-            Ok(true) => Ok(()),
-            Ok(false) => {
-                Err(io::Error::other(format!("the spool of {} is full; {}", self.name, self.away())))
-            }
-            // Never a broken pipe: that is a reader who has seen enough.
-            Err(error) => Err(io::Error::other(error)),
+        match has_room? {
+            true => Ok(()),
+            false => Err(io::Error::other(format!("the spool of {} is full; {}", self.name, self.away()))),
         }
     }
 

@@ -1,10 +1,11 @@
 //! IPFIX (RFC 7011), over datagrams and streams.
 
-use crate::link::{LARGEST_DATAGRAM, Link, Transport, named};
+use crate::link::{LARGEST_DATAGRAM, Link, Transport};
 use crate::peer::{Peer, Sent, Silence};
+use jiff::Timestamp;
 use std::io;
 use std::thread;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 use weir_ipfix::Encoder;
 use weir_record::{Field, FlowRecord};
 
@@ -13,10 +14,6 @@ use weir_record::{Field, FlowRecord};
 const TEMPLATES_EVERY: (Duration, u32) = (Duration::from_secs(30), 50);
 /// How soon it is heard that nobody takes datagrams there.
 const REFUSAL: Duration = Duration::from_millis(100);
-/// By then it is, if the agent is to hear of it at all.
-const LATE: Duration = Duration::from_millis(2500);
-/// What lies at most in the buffers between a stream's ends, where the far end reads at all.
-const ON_THE_WAY: usize = 4 << 20;
 
 /// A collector.
 pub struct Ipfix {
@@ -56,10 +53,6 @@ impl Ipfix {
         encoder.renew();
         encoder.set_time(now());
         encoder
-    }
-
-    fn failed(&self, error: &io::Error) -> io::Error {
-        named("cannot send to", &self.transport, error)
     }
 }
 
@@ -107,11 +100,11 @@ impl Peer for Ipfix {
         let mut open = Open { link, since: Instant::now(), messages: 0 };
         let types = encoder.types();
         self.encoder = Some(encoder);
-        open.put(types).map_err(|error| self.failed(&error))?;
+        open.put(types).map_err(|error| self.transport.cut_off(&error))?;
         if self.transport.is_datagrams() {
             // Where nobody listens that is heard at once: before anything is sent that matters.
             thread::sleep(REFUSAL);
-            open.link.look().map_err(|error| self.failed(&error))?;
+            open.link.look().map_err(|error| self.transport.cut_off(&error))?;
         }
         self.open = Some(open);
         Ok(())
@@ -121,13 +114,12 @@ impl Peer for Ipfix {
         let (Some(open), Some(encoder)) = (&mut self.open, &mut self.encoder) else {
             return Err(io::ErrorKind::NotConnected.into());
         };
-        let sent = open.send(encoder, records);
-        sent.map_err(|error| self.failed(&error))
+        open.send(encoder, records).map_err(|error| self.transport.cut_off(&error))
     }
 
     fn look(&mut self) -> io::Result<()> {
         let seen = self.open.as_mut().map_or(Ok(()), |open| open.link.look());
-        seen.map_err(|error| self.failed(&error))
+        seen.map_err(|error| self.transport.cut_off(&error))
     }
 
     fn disconnect(&mut self) {
@@ -137,12 +129,11 @@ impl Peer for Ipfix {
     }
 
     fn silence(&self) -> Silence {
-        if self.transport.is_datagrams() { Silence::Time(LATE) } else { Silence::Bytes(ON_THE_WAY) }
+        self.transport.silence()
     }
 }
 
 /// Seconds since the epoch, as far as 32 bits go.
 fn now() -> u32 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u32::try_from(now.as_secs()).unwrap_or(u32::MAX)
+    u32::try_from(Timestamp::now().as_second()).unwrap_or(u32::MAX)
 }

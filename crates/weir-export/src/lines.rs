@@ -1,18 +1,14 @@
 //! JSON over sockets: a line for each record, or a message of syslog (RFC 5424) around it.
 
 use crate::json::Fields;
-use crate::link::{Link, Transport, named};
+use crate::link::{Link, Transport};
 use crate::peer::{Peer, Sent, Silence};
 use jiff::Timestamp;
 use std::io::{self, Write};
-use std::time::Duration;
 use weir_record::FlowRecord;
 
 /// What is handed over at once.
 const CHUNK: usize = 64 * 1024;
-/// As in [`ipfix`](crate::ipfix).
-const ON_THE_WAY: usize = 4 << 20;
-const LATE: Duration = Duration::from_millis(2500);
 
 /// How one record is told from the next.
 #[derive(Debug, Clone)]
@@ -54,45 +50,35 @@ impl Lines {
 
     fn put_all(&mut self, link: &mut Link, records: &[FlowRecord]) -> io::Result<usize> {
         self.buffer.clear();
-        let (is_datagrams, mut bytes) = (self.transport.is_datagrams(), 0);
-        for record in records {
-            frame(&self.framing, &self.fields, is_datagrams, record, &mut self.message, &mut self.buffer)?;
-            if is_datagrams || self.buffer.len() >= CHUNK {
+        let (room, mut bytes) = (if self.transport.is_datagrams() { 1 } else { CHUNK }, 0);
+        for (at, record) in records.iter().enumerate() {
+            self.frame(record)?;
+            if self.buffer.len() >= room || at + 1 == records.len() {
                 bytes += self.buffer.len();
                 link.put(&self.buffer)?;
                 self.buffer.clear();
             }
         }
-        if !self.buffer.is_empty() {
-            bytes += self.buffer.len();
-            link.put(&self.buffer)?;
-        }
         Ok(bytes)
     }
-}
 
-fn frame(
-    framing: &Framing,
-    fields: &Fields,
-    is_datagram: bool,
-    record: &FlowRecord,
-    message: &mut Vec<u8>,
-    out: &mut Vec<u8>,
-) -> io::Result<()> {
-    let Framing::Syslog { origin } = framing else {
-        fields.put(out, record)?;
-        out.push(b'\n');
-        return Ok(());
-    };
-    message.clear();
-    let end = Timestamp::from_nanosecond(record.end.into()).unwrap_or_default();
-    write!(message, "<134>1 {end:.6} {origin} ")?;
-    fields.put(message, record)?;
-    if !is_datagram {
-        write!(out, "{} ", message.len())?;
+    /// Appends a record to what is handed over next.
+    fn frame(&mut self, record: &FlowRecord) -> io::Result<()> {
+        let Framing::Syslog { origin } = &self.framing else {
+            self.fields.put(&mut self.buffer, record)?;
+            self.buffer.push(b'\n');
+            return Ok(());
+        };
+        self.message.clear();
+        let end = Timestamp::from_nanosecond(record.end.into()).unwrap_or_default();
+        write!(self.message, "<134>1 {end:.6} {origin} ")?;
+        self.fields.put(&mut self.message, record)?;
+        if !self.transport.is_datagrams() {
+            write!(self.buffer, "{} ", self.message.len())?;
+        }
+        self.buffer.extend_from_slice(&self.message);
+        Ok(())
     }
-    out.extend_from_slice(message);
-    Ok(())
 }
 
 impl Peer for Lines {
@@ -106,13 +92,13 @@ impl Peer for Lines {
         let mut link = self.link.take().ok_or(io::ErrorKind::NotConnected)?;
         let sent = self.put_all(&mut link, records);
         self.link = Some(link);
-        let bytes = sent.map_err(|error| named("cannot send to", &self.transport, &error))?;
+        let bytes = sent.map_err(|error| self.transport.cut_off(&error))?;
         Ok(Sent { bytes, ..Sent::default() })
     }
 
     fn look(&mut self) -> io::Result<()> {
         let seen = self.link.as_mut().map_or(Ok(()), Link::look);
-        seen.map_err(|error| named("cannot send to", &self.transport, &error))
+        seen.map_err(|error| self.transport.cut_off(&error))
     }
 
     fn disconnect(&mut self) {
@@ -122,6 +108,6 @@ impl Peer for Lines {
     }
 
     fn silence(&self) -> Silence {
-        if self.transport.is_datagrams() { Silence::Time(LATE) } else { Silence::Bytes(ON_THE_WAY) }
+        self.transport.silence()
     }
 }

@@ -1,7 +1,10 @@
 //! A connection: datagrams, or a stream.
 
+use crate::peer::Silence;
+use nix::errno::Errno;
 use nix::sys::socket::{
-    AddressFamily, SockFlag, SockType, UnixAddr, connect, getsockopt, setsockopt, socket, sockopt,
+    AddressFamily, MsgFlags, SockFlag, SockType, UnixAddr, connect, getsockopt, recv, setsockopt, socket,
+    sockopt,
 };
 use std::fmt;
 use std::io::{self, ErrorKind, Write};
@@ -17,6 +20,10 @@ use std::time::Duration;
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Headers of IP and UDP before a message.
 const HEADERS: [usize; 2] = [28, 48];
+/// By then it is heard that nobody takes datagrams there, if it is heard at all.
+const LATE: Duration = Duration::from_millis(2500);
+/// What lies at most in the buffers between a stream's ends, where the far end reads at all.
+const ON_THE_WAY: usize = 4 << 20;
 /// What lies at most in our own kernel: it may be lost with the connection.
 const SEND_BUFFER: usize = 256 * 1024;
 /// What a datagram can hold at all.
@@ -86,10 +93,20 @@ impl Transport {
     pub fn is_datagrams(&self) -> bool {
         matches!(self, Self::Udp(_))
     }
+
+    /// What is heard from there of what was sent: nothing, whatever is spoken.
+    pub fn silence(&self) -> Silence {
+        if self.is_datagrams() { Silence::Time(LATE) } else { Silence::Bytes(ON_THE_WAY) }
+    }
+
+    /// That nothing more can be sent there.
+    pub fn cut_off(&self, error: &io::Error) -> io::Error {
+        named("cannot send to", self, error)
+    }
 }
 
 /// An error, with what it was and where.
-pub fn named(what: &str, place: &impl fmt::Display, error: &io::Error) -> io::Error {
+fn named(what: &str, place: &impl fmt::Display, error: &io::Error) -> io::Error {
     // A write that has waited for too long says to try again.
     let why = match error.kind() {
         ErrorKind::WouldBlock | ErrorKind::TimedOut => "it takes nothing for 5 s".into(),
@@ -174,18 +191,11 @@ impl Link {
         match self {
             Self::Datagrams(socket) => socket.take_error()?.map_or(Ok(()), Err),
             Self::Stream(stream) => {
-                stream.set_nonblocking(true)?;
                 let seen = drained(stream);
-                stream.set_nonblocking(false)?;
                 // Of a reset that follows an end in order only the end is read.
                 stream.take_error()?.map_or(seen, Err)
             }
-            Self::Local(stream) => {
-                stream.set_nonblocking(true)?;
-                let seen = drained(stream);
-                stream.set_nonblocking(false)?;
-                seen
-            }
+            Self::Local(stream) => drained(stream),
         }
     }
 
@@ -209,14 +219,14 @@ impl Link {
 }
 
 /// Reads what there is: nothing is to come as a rule, and the end when it closes.
-fn drained(stream: &mut impl io::Read) -> io::Result<()> {
+fn drained(stream: &impl AsRawFd) -> io::Result<()> {
     let mut nobody_reads = [0; 4096];
     for _ in 0..64 {
-        match stream.read(&mut nobody_reads) {
+        match recv(stream.as_raw_fd(), &mut nobody_reads, MsgFlags::MSG_DONTWAIT) {
             Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
             Ok(_) => {}
-            Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
-            Err(error) => return Err(error),
+            Err(Errno::EAGAIN) => return Ok(()),
+            Err(error) => return Err(error.into()),
         }
     }
     Ok(())

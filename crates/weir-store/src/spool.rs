@@ -6,6 +6,9 @@
 //! Frames are only ever added. What was taken is only noted, in place: after a loss of power that may be an older note, and
 //! what was taken since comes once more.
 
+#[cfg(test)]
+mod tests;
+
 use crate::compact::{Nulls, project};
 use crate::error::On;
 use crate::rows::flow_records;
@@ -13,7 +16,7 @@ use crate::segment::sync_directory;
 use crate::store::entries;
 use crate::table::Table;
 use crate::wal::{Framer, Next, read_frame};
-use crate::{Error, Result, flow_batch};
+use crate::{Result, flow_batch};
 use std::collections::VecDeque;
 use std::fs::{self, File, OpenOptions};
 use std::io::ErrorKind;
@@ -40,6 +43,8 @@ pub struct Spool {
     tail: Option<File>,
     /// The first one, while it is taken.
     head: Option<Vec<u8>>,
+    /// How long the frame is that was read last.
+    first: usize,
     framer: Framer,
     /// Whether something was added since the last [`sync`](Self::sync).
     is_dirty: bool,
@@ -70,6 +75,7 @@ impl Spool {
             files: VecDeque::new(),
             tail: None,
             head: None,
+            first: 0,
             framer: Framer::default(),
             is_dirty: false,
             damaged: 0,
@@ -176,35 +182,38 @@ impl Spool {
             return Ok(());
         }
         let number = self.files.front().map_or(FIRST, |part| part.number) - 1;
-        let mut bytes = [&MAGIC[..], &HEADER.to_le_bytes()].concat();
-        self.framer.add(number, &flow_batch(records)?, &mut bytes)?;
-        let path = path_of(&self.directory, number);
-        let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&path);
-        let file = file.on("create", &path)?;
-        file.write_all_at(&bytes, 0).and_then(|()| file.sync_data()).on("write", &path)?;
-        sync_directory(&self.directory)?;
-        let (length, frames) = (bytes.len() as u64, VecDeque::from([records.len() as u32]));
+        let mut frame = Vec::new();
+        self.framer.add(number, &flow_batch(records)?, &mut frame)?;
+        let file = self.begin(number)?;
+        let written = file.write_all_at(&frame, HEADER).and_then(|()| file.sync_data());
+        written.on("write", &path_of(&self.directory, number))?;
+        let (length, frames) = (HEADER + frame.len() as u64, VecDeque::from([records.len() as u32]));
         self.files.push_front(Part { number, length, taken: HEADER, frames });
-        self.head = None;
+        (self.head, self.first) = (None, 0);
         Ok(())
     }
 
     /// Writes a frame to the file of this number, which may have to be begun.
     fn append(&mut self, number: u64, frame: &[u8]) -> Result<()> {
-        let path = path_of(&self.directory, number);
         if self.tail.is_none() {
-            let mut options = OpenOptions::new();
-            let file = options.write(true).create(true).truncate(true).mode(0o600).open(&path);
-            let file = file.on("create", &path)?;
-            file.write_all_at(&[&MAGIC[..], &HEADER.to_le_bytes()].concat(), 0).on("write", &path)?;
-            sync_directory(&self.directory)?;
+            let file = self.begin(number)?;
             self.files.push_back(Part { number, length: HEADER, taken: HEADER, frames: VecDeque::new() });
             self.tail = Some(file);
         }
         let length = self.files.back().map_or(HEADER, |part| part.length);
         let Some(file) = &self.tail else { return Ok(()) };
         // Where it fails, the next one is written over what there is of this one.
-        file.write_all_at(frame, length).on("write", &path)
+        file.write_all_at(frame, length).on("write", &path_of(&self.directory, number))
+    }
+
+    /// A file of this number, with nothing in it.
+    fn begin(&self, number: u64) -> Result<File> {
+        let path = path_of(&self.directory, number);
+        let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&path);
+        let file = file.on("create", &path)?;
+        file.write_all_at(&[&MAGIC[..], &HEADER.to_le_bytes()].concat(), 0).on("write", &path)?;
+        sync_directory(&self.directory)?;
+        Ok(file)
     }
 
     /// Makes last what was added.
@@ -249,7 +258,8 @@ impl Spool {
             }
             let bytes = self.head.as_deref().and_then(|bytes| bytes.get(taken as usize..));
             match read_frame(number, bytes.unwrap_or_default()) {
-                Next::Batch(batch, _) => {
+                Next::Batch(batch, length) => {
+                    self.first = length;
                     let whole = project(Table::flows().schema(), &batch, &mut Nulls::default())?;
                     let records: Vec<_> = flow_records(&whole).flatten().collect();
                     self.damaged += (batch.num_rows() - records.len()) as u64;
@@ -284,12 +294,10 @@ impl Spool {
     /// # Errors
     /// That cannot be noted: after a restart they come once more.
     pub fn take(&mut self) -> Result<()> {
-        let Some(part) = self.files.front_mut() else { return Ok(()) };
-        let bytes = self.head.as_deref().and_then(|bytes| bytes.get(part.taken as usize..));
-        if let Next::Batch(_, length) = read_frame(part.number, bytes.unwrap_or_default()) {
-            part.taken += length as u64;
-            part.frames.pop_front();
-        }
+        let length = std::mem::take(&mut self.first);
+        let Some(part) = self.files.front_mut().filter(|_| length > 0) else { return Ok(()) };
+        part.taken += length as u64;
+        part.frames.pop_front();
         if part.frames.is_empty() {
             return self.remove_first();
         }
@@ -335,171 +343,4 @@ fn number_of(path: &Path) -> Option<u64> {
 fn taken(bytes: &[u8]) -> Option<u64> {
     let header = bytes.strip_prefix(MAGIC)?.get(..8)?;
     Some(u64::from_le_bytes(header.try_into().ok()?))
-}
-
-impl From<Error> for std::io::Error {
-    fn from(error: Error) -> Self {
-        let kind = match &error {
-            Error::File { source, .. } => source.kind(),
-            _ => std::io::ErrorKind::Other,
-        };
-        Self::new(kind, error)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-    use weir_filter::generate;
-    use weir_tests::folder::Folder;
-
-    const ROOM: u64 = 1 << 30;
-
-    /// What of a record is compared: it tells them apart.
-    fn ids(records: &[FlowRecord]) -> Vec<u64> {
-        let mut ids: Vec<_> = records.iter().map(|record| record.flow_id).collect();
-        ids.sort_unstable();
-        ids
-    }
-
-    fn record(number: u64) -> FlowRecord {
-        use proptest::strategy::ValueTree;
-        let mut runner = proptest::test_runner::TestRunner::deterministic();
-        let mut record = generate::records().new_tree(&mut runner).expect("a record").current();
-        record.flow_id = number;
-        record
-    }
-
-    fn path(folder: &Folder) -> PathBuf {
-        folder.path("spool").into()
-    }
-
-    fn all(spool: &mut Spool) -> Vec<u64> {
-        let mut all = Vec::new();
-        while let Some(records) = spool.first().expect("it can be read") {
-            all.extend(ids(&records));
-            spool.take().expect("it can be noted");
-        }
-        all
-    }
-
-    proptest! {
-        #![proptest_config(ProptestConfig { cases: 40, ..ProptestConfig::default() })]
-        /// Whatever is added and taken in whatever order, and however often it is opened anew: it comes out in the order
-        /// in which it went in, each once.
-        #[test]
-        fn first_in_first_out(steps in prop::collection::vec((0_u8..4, prop::collection::vec(generate::records(), 1..4)), 1..30)) {
-            let folder = Folder::new("spool");
-            let mut spool = Spool::open(&path(&folder), ROOM).expect("a spool");
-            let mut expected = VecDeque::new();
-            for (what, records) in steps {
-                match what {
-                    0 | 1 => {
-                        prop_assert!(spool.add(&records).expect("it can be written"));
-                        expected.push_back(ids(&records));
-                    }
-                    2 => {
-                        let first = spool.first().expect("it can be read");
-                        prop_assert_eq!(first.as_deref().map(ids), expected.pop_front());
-                        spool.take().expect("it can be noted");
-                    }
-                    _ => {
-                        drop(spool);
-                        spool = Spool::open(&path(&folder), ROOM).expect("a spool");
-                    }
-                }
-                let waiting: usize = expected.iter().map(Vec::len).sum();
-                prop_assert_eq!(spool.records(), waiting as u64);
-                prop_assert_eq!(spool.is_empty(), waiting == 0);
-            }
-            prop_assert_eq!(all(&mut spool), Vec::from(expected).concat());
-            prop_assert_eq!(fs::read_dir(path(&folder)).expect("there").count(), 0);
-        }
-
-        /// Wherever it is cut off and whatever is written over it: it opens, and what comes out went in.
-        #[test]
-        fn damage_takes_what_it_hits(cut in 0_usize..4000, flip in 16_usize..4000) {
-            let folder = Folder::new("spool");
-            let mut spool = Spool::open(&path(&folder), ROOM).expect("a spool");
-            let records: Vec<_> = (0..6).map(record).collect();
-            for one in &records {
-                spool.add(std::slice::from_ref(one)).expect("it can be written");
-            }
-            drop(spool);
-            let file = path(&folder).join("4294967296.spool");
-            let mut bytes = fs::read(&file).expect("there");
-            let (cut, length) = (bytes.len().saturating_sub(cut), bytes.len());
-            bytes[flip % length] ^= 0x55;
-            bytes.truncate(cut);
-            fs::write(&file, bytes).expect("written");
-            let mut spool = Spool::open(&path(&folder), ROOM).expect("a spool");
-            let found = all(&mut spool);
-            let known = ids(&records);
-            prop_assert!(found.iter().all(|id| known.contains(id)));
-            prop_assert!(spool.add(&records).expect("it goes on"));
-            prop_assert_eq!(all(&mut spool).len(), 6);
-        }
-    }
-
-    #[test]
-    fn no_more_than_there_is_room_for() {
-        let folder = Folder::new("spool");
-        let mut spool = Spool::open(&path(&folder), 20_000).expect("a spool");
-        let count = (0..100).take_while(|number| spool.add(&[record(*number)]).expect("written")).count();
-        assert!((1..100).contains(&count), "{count}");
-        assert!(spool.bytes() <= 20_000);
-        assert_eq!(spool.records(), count as u64);
-        assert_eq!(all(&mut spool).len(), count);
-        assert!(spool.add(&[record(1)]).expect("written"));
-    }
-
-    /// What was read but not taken comes again.
-    #[test]
-    fn taken_is_what_was_taken() {
-        let folder = Folder::new("spool");
-        let mut spool = Spool::open(&path(&folder), ROOM).expect("a spool");
-        for number in 0..3 {
-            spool.add(&[record(number)]).expect("written");
-        }
-        spool.first().expect("read");
-        spool.take().expect("noted");
-        spool.first().expect("read");
-        drop(spool);
-        let mut spool = Spool::open(&path(&folder), ROOM).expect("a spool");
-        assert_eq!(all(&mut spool), [1, 2]);
-    }
-
-    /// What comes before others does, after a restart, too.
-    #[test]
-    fn some_come_first() {
-        let folder = Folder::new("spool");
-        let mut spool = Spool::open(&path(&folder), ROOM).expect("a spool");
-        spool.add(&[record(3)]).expect("written");
-        spool.first().expect("read");
-        spool.add_first(&[record(2)]).expect("written");
-        spool.add_first(&[record(1)]).expect("written");
-        spool.add(&[record(4)]).expect("written");
-        drop(spool);
-        let mut spool = Spool::open(&path(&folder), ROOM).expect("a spool");
-        assert_eq!(all(&mut spool), [1, 2, 3, 4]);
-        spool.add_first(&[record(5)]).expect("written");
-        assert_eq!(all(&mut spool), [5]);
-    }
-
-    /// Damage while it waits is counted, to the record.
-    #[test]
-    fn damage_is_counted() {
-        let folder = Folder::new("spool");
-        let mut spool = Spool::open(&path(&folder), ROOM).expect("a spool");
-        for number in 0..3 {
-            spool.add(&[record(number), record(number + 10)]).expect("written");
-        }
-        let file = path(&folder).join("4294967296.spool");
-        let mut bytes = fs::read(&file).expect("there");
-        bytes[40] ^= 1;
-        fs::write(&file, bytes).expect("written");
-        assert_eq!(all(&mut spool).len(), 4);
-        assert_eq!(spool.damaged(), 2);
-    }
 }

@@ -83,13 +83,8 @@ impl Exports {
     /// # Errors
     /// There is no thread to be had.
     pub fn beside(self, printed: Option<Outlet>) -> Result<(Option<Outlet>, Receiver<String>)> {
-        let mut outlet = printed;
-        for export in self.exports {
-            outlet = Some(match outlet {
-                Some(outlet) => outlet.and(export)?,
-                None => Outlet::new(export)?,
-            });
-        }
+        let mut exports = self.exports.into_iter();
+        let outlet = exports.try_fold(printed, |outlet, export| Outlet::with(outlet, export).map(Some))?;
         Ok((outlet, self.told))
     }
 }

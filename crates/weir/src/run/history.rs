@@ -173,10 +173,7 @@ pub fn beside(printed: Option<Outlet>, history: Option<History>) -> Result<Runni
         let outlet = printed.map_or_else(|| Outlet::new(Nowhere), Ok)?;
         return Ok(Running { outlet, told: channel().1, beside: None });
     };
-    let outlet = match printed {
-        Some(printed) => printed.and(kept)?,
-        None => Outlet::new(kept)?,
-    };
+    let outlet = Outlet::with(printed, kept)?;
     Ok(Running { outlet, told, beside: Some(beside) })
 }
 
