@@ -273,7 +273,7 @@ impl Courier {
             Some(_) => "what it should have waits on disk",
             None => "what it should have is lost: there is no spool",
         };
-        (self.tell)(format!("{}: {}; {waits}", self.name, self.away()));
+        (self.tell)(format!("{}; {waits}", about(&self.name, &self.away())));
     }
 
     fn tell_back(&mut self) {
@@ -297,6 +297,11 @@ impl Courier {
     fn lock(&self) -> MutexGuard<'_, PeerState> {
         lock(&self.state)
     }
+}
+
+/// What is said of a peer of this name; a URL that says where it went wrong needs no other name.
+pub fn about(name: &str, what: &str) -> String {
+    if what.starts_with(name) { what.to_owned() } else { format!("{name}: {what}") }
 }
 
 /// What another thread was showing when it panicked is as good as before.

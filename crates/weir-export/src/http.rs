@@ -54,7 +54,10 @@ impl Http {
         if let Some(token) = token {
             request = request.header("Authorization", format!("Bearer {token}"));
         }
-        let response = request.send(body).map_err(|error| self.failed(error))?;
+        let response = request.send(body).map_err(|error| match error {
+            ureq::Error::Io(error) => self.failed(error),
+            error => self.failed(error),
+        })?;
         let status = response.status();
         // What else it says is of no interest; the connection can be used again once it was read.
         let _ = io::copy(&mut io::Read::take(response.into_body().into_reader(), 1 << 20), &mut io::sink());

@@ -21,6 +21,6 @@ mod link;
 mod peer;
 mod target;
 
-pub use courier::{Courier, Tell};
+pub use courier::{Courier, Tell, about};
 pub use peer::{Peer, Sent, Silence};
 pub use target::{Kind, Target};

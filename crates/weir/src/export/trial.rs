@@ -40,9 +40,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         Err(error) => {
-            let error = error.to_string();
-            let is_named = error.starts_with(&target.name);
-            say(&if is_named { error } else { format!("{}: {error}", target.name) });
+            say(&weir_export::about(&target.name, &error.to_string()));
             Ok(ExitCode::from(1))
         }
     }

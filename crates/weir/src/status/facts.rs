@@ -10,6 +10,8 @@ use weir_probes::flows::PROGRAMS;
 
 /// Room for a fact on an 80-column terminal.
 const FACT_WIDTH: usize = 66;
+/// As much of a sink's name is shown in any case.
+const SHORT_NAME: usize = 8;
 
 /// All of them, each with what it is called.
 pub fn facts(status: &Status<Totals>) -> Vec<(&'static str, String)> {
@@ -66,20 +68,22 @@ fn drains(status: &Status<Totals>) -> String {
 }
 
 fn sink(sink: &SinkState) -> String {
-    let mut line = format!(
-        "{}: {} records written, {} of {} queued, ",
-        sink.name,
+    let done = format!(
+        "{} records written, {} of {} queued, ",
         text::count(sink.written_records),
         text::count(sink.queued_records),
         text::count(sink.queue_capacity)
     );
-    let lost = text::grouped(sink.lost_records);
-    line.push_str(&match (&sink.last_error, sink.lost_records) {
-        (Some(error), _) => format!("{ALARM}{lost} lost: {error}{ALARM:#}"),
-        (None, 0) => "0 lost".into(),
-        (None, _) => format!("{ALARM}{lost} lost{ALARM:#}"),
-    });
-    line
+    let lost = format!("{} lost", text::grouped(sink.lost_records));
+    // A name may be a URL: what has become of the records goes first.
+    let room = FACT_WIDTH.saturating_sub(": ".len() + done.len() + lost.len());
+    let name = cut_to(sink.name.clone(), room.max(SHORT_NAME));
+    let lost = match (&sink.last_error, sink.lost_records) {
+        (Some(error), _) => format!("{ALARM}{lost}: {error}{ALARM:#}"),
+        (None, 0) => lost,
+        (None, _) => format!("{ALARM}{lost}{ALARM:#}"),
+    };
+    format!("{name}: {done}{lost}")
 }
 
 fn identity(status: &Status<Totals>) -> String {
@@ -211,10 +215,14 @@ fn policy(status: &Status<Totals>) -> String {
 
 /// As much of a fact as there is room for.
 pub fn cut(fact: String) -> String {
-    if table::width(&fact) <= FACT_WIDTH {
-        return fact;
+    cut_to(fact, FACT_WIDTH)
+}
+
+fn cut_to(text: String, width: usize) -> String {
+    if table::width(&text) <= width {
+        return text;
     }
-    format!("{}…", table::start(&fact, FACT_WIDTH - 1))
+    format!("{}…", table::start(&text, width - 1))
 }
 
 /// The agent may be another version's, or somebody else's program: any number is shown.
@@ -226,6 +234,17 @@ pub fn seconds(seconds: f64) -> String {
 mod tests {
     use super::*;
     use crate::status::screen::tests::status;
+
+    #[test]
+    fn a_sink_of_a_long_name_fits() {
+        let mut status = status(1, 5);
+        let sink = &mut status.sinks[0];
+        sink.name = "https://collector.example:8443/flows".into();
+        (sink.written_records, sink.queued_records) = (305, 0);
+        let line = super::sink(sink);
+        assert!(line.starts_with("https://") && line.ends_with(" 0 lost"), "{line}");
+        assert!(table::width(&line) <= FACT_WIDTH, "{line}");
+    }
 
     #[test]
     fn programs_have_a_price_where_they_are_timed() {
