@@ -1,0 +1,128 @@
+//! The parts of a URL.
+
+use super::{Kind, SCHEMES};
+use crate::file::Rotation;
+use crate::http::Address;
+use crate::link::{Place, Transport};
+use bytesize::ByteSize;
+use std::path::PathBuf;
+use ureq::http::Uri;
+use weir_filter::Filter;
+use weir_ipfix::Encoder;
+use weir_record::{FIELDS, Field};
+
+const ROTATION: Rotation = Rotation { bytes: 100 << 20, keep: 5 };
+
+/// What stands after the question mark.
+pub(super) struct Options(Vec<(String, String)>);
+
+impl Options {
+    pub(super) fn of(query: &str) -> Self {
+        Self(form_urlencoded::parse(query.as_bytes()).into_owned().collect())
+    }
+
+    pub(super) fn take(&mut self, name: &str) -> Option<String> {
+        let at = self.0.iter().position(|(known, _)| known == name)?;
+        Some(self.0.remove(at).1)
+    }
+
+    /// What nobody has asked for is the server's, where there is one, and else a mistake.
+    pub(super) fn rest(self, mut kind: Kind) -> Result<Kind, String> {
+        match (&mut kind, self.0.first()) {
+            (_, None) => {}
+            (Kind::Http(address), Some(_)) => {
+                let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(&self.0).finish();
+                address.url = format!("{}?{query}", address.url);
+            }
+            (_, Some((name, _))) => {
+                return Err(format!("there is no option {name}: docs/exporters.md lists them"));
+            }
+        }
+        Ok(kind)
+    }
+}
+
+/// The authority of a URL that has no path.
+pub(super) fn transport(base: &str, port: u16) -> Result<Transport, String> {
+    let uri = uri(base)?;
+    if !["", "/"].contains(&uri.path()) {
+        return Err(format!("{base}: a host and a port, and nothing behind them"));
+    }
+    let host = uri.host().unwrap_or("").trim_matches(['[', ']']).to_owned();
+    let place = Place { host, port: uri.port_u16().unwrap_or(port) };
+    Ok(if base.split(':').next().is_some_and(|scheme| scheme.ends_with("+udp")) {
+        Transport::Udp(place)
+    } else {
+        Transport::Tcp(place)
+    })
+}
+
+fn uri(base: &str) -> Result<Uri, String> {
+    let uri: Uri = base.parse().map_err(|_| format!("{base} is no URL: write it like {SCHEMES}"))?;
+    match uri.authority() {
+        // It would be in the process's arguments, in logs and in this message.
+        Some(authority) if authority.as_str().contains('@') => {
+            Err("a password does not belong in a URL: put a token in a file, token_file=PATH".into())
+        }
+        Some(authority) if !authority.host().is_empty() => Ok(uri),
+        _ => Err(format!("{base}: there is no host in it")),
+    }
+}
+
+pub(super) fn path(base: &str) -> Result<PathBuf, String> {
+    let path = base.split_once(':').map_or("", |(_, path)| path);
+    let path = path.strip_prefix("//").unwrap_or(path);
+    if path.is_empty() || path.ends_with('/') {
+        return Err(format!("{base}: there is no name of a file in it"));
+    }
+    Ok(path.into())
+}
+
+pub(super) fn address(base: &str, options: &mut Options) -> Result<Address, String> {
+    let uri = uri(base)?;
+    let token = options.take("token_file").map(PathBuf::from);
+    if token.is_some() && uri.scheme_str() == Some("http") && !is_loopback(&uri) {
+        return Err("a token is not sent in the clear: use https".into());
+    }
+    let authorities = options.take("ca_file").map(PathBuf::from);
+    Ok(Address { url: base.to_owned(), token, authorities })
+}
+
+fn is_loopback(uri: &Uri) -> bool {
+    let host = uri.host().unwrap_or("").trim_matches(['[', ']']);
+    host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+pub(super) fn rotation(options: &mut Options) -> Result<Rotation, String> {
+    let size = |text: String| text.parse::<ByteSize>().map(|size| size.as_u64());
+    let bytes = options.take("rotate").map_or(Ok(ROTATION.bytes), size);
+    let bytes = bytes.ok().filter(|bytes| *bytes > 0).ok_or("rotate: a size, like 100MiB")?;
+    let keep = options.take("keep").map_or(Ok(ROTATION.keep), |text| number("keep", &text))?;
+    if keep > 1000 {
+        return Err("keep: 1000 files at most".into());
+    }
+    Ok(Rotation { bytes, keep })
+}
+
+pub(super) fn number(name: &str, text: &str) -> Result<u32, String> {
+    text.parse().map_err(|_| format!("{name}: '{text}' is no whole number"))
+}
+
+pub(super) fn filter(text: &str) -> Result<Filter, String> {
+    text.parse().map_err(|mistake| format!("filter: {mistake}"))
+}
+
+pub(super) fn fields(text: &str, kind: &Kind) -> Result<Vec<&'static Field>, String> {
+    let named = |name: &str| {
+        let field = FIELDS.iter().find(|field| field.name == name.trim());
+        let field =
+            field.ok_or_else(|| format!("fields: there is no field {name}: docs/fields.md lists them"))?;
+        match kind {
+            Kind::Ipfix(..) if !Encoder::is_written(field) => {
+                Err(format!("fields: {name} has no element in IPFIX"))
+            }
+            _ => Ok(field),
+        }
+    };
+    text.split(',').map(named).collect()
+}

@@ -1,0 +1,93 @@
+use super::*;
+use crate::link::Place;
+use proptest::prelude::*;
+
+fn target(text: &str) -> Target {
+    text.parse().unwrap_or_else(|mistake| panic!("{text}: {mistake}"))
+}
+
+fn mistake(text: &str) -> String {
+    text.parse::<Target>().map(drop).expect_err(text)
+}
+
+#[test]
+fn places() {
+    let place = |text: &str| match target(text).kind {
+        Kind::Ipfix(transport, _) | Kind::Syslog(transport) | Kind::Unix(transport) => transport,
+        other => panic!("{other:?}"),
+    };
+    let at = |host: &str, port| Place { host: host.into(), port };
+    assert_eq!(place("ipfix+udp://collector:9995"), Transport::Udp(at("collector", 9995)));
+    assert_eq!(place("ipfix+tcp://[fd00::1]"), Transport::Tcp(at("fd00::1", 4739)));
+    assert_eq!(place("syslog+udp://127.0.0.1/"), Transport::Udp(at("127.0.0.1", 514)));
+    assert_eq!(place("unix:/run/x.sock"), Transport::Unix("/run/x.sock".into()));
+    assert_eq!(place("unix:///run/x.sock"), Transport::Unix("/run/x.sock".into()));
+    assert_eq!(at("fd00::1", 1).to_string(), "[fd00::1]:1");
+}
+
+#[test]
+fn options_of_all() {
+    let asked = target(
+        "ipfix+udp://c?name=noc&domain=7&filter=protocol == 'tcp' and port == 443&fields=flow_id,bytes",
+    );
+    assert!(matches!(asked.kind, Kind::Ipfix(_, 7)));
+    assert_eq!((asked.name.as_str(), asked.directory().as_str()), ("noc", "to-noc"));
+    assert_eq!(
+        asked.filter.map(|filter| filter.to_string()).as_deref(),
+        Some("protocol == tcp and port == 443")
+    );
+    assert_eq!(asked.fields.iter().map(|field| field.name).collect::<Vec<_>>(), ["flow_id", "bytes"]);
+    let plain = target("ipfix+tcp://10.0.0.1:4739");
+    assert_eq!(
+        (plain.name.as_str(), plain.directory().as_str()),
+        ("ipfix+tcp://10.0.0.1:4739", "to-ipfix+tcp___10.0.0.1_4739")
+    );
+}
+
+#[test]
+fn files_and_servers() {
+    let Kind::File(path, rotation) = target("file:/var/log/f.json?rotate=1MiB&keep=2").kind else { panic!() };
+    assert_eq!((path, rotation), ("/var/log/f.json".into(), Rotation { bytes: 1 << 20, keep: 2 }));
+    let Kind::Http(address) = target("https://in.example/x?source=weir&token_file=/t&ca_file=/ca").kind
+    else {
+        panic!()
+    };
+    assert_eq!(address.url, "https://in.example/x?source=weir");
+    assert_eq!((address.token, address.authorities), (Some("/t".into()), Some("/ca".into())));
+}
+
+#[test]
+fn mistakes() {
+    for (text, part) in [
+        ("", "weir exports to"),
+        ("kafka://b/t", "weir exports to"),
+        ("ipfix+udp://", "no URL"),
+        ("ipfix+udp://:4739", "no host"),
+        ("ipfix+udp://h/path", "nothing behind"),
+        ("ipfix+udp://h?colour=red", "no option colour"),
+        ("ipfix+udp://h?domain=x", "no whole number"),
+        ("ipfix+udp://h?fields=byts", "no field byts"),
+        ("ipfix+udp://h?fields=community_id", "no element"),
+        ("ipfix+udp://h?filter=prt == 3", "filter: "),
+        ("https://u:p@h/", "a password does not belong"),
+        ("http://h/?token_file=/t", "use https"),
+        ("file:", "no name of a file"),
+        ("file:/var/log/?keep=1", "no name of a file"),
+        ("file:/x?rotate=0", "a size"),
+        ("file:/x?keep=-1", "no whole number"),
+    ] {
+        let said = mistake(text);
+        assert!(said.contains(part), "{text}: {said}");
+        assert!(!said.contains("u:p"), "{said}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn anything_is_a_target_or_a_mistake(text in "(ipfix\\+udp://|file:|https://|unix:)?\\PC{0,40}(\\?\\PC{0,40})?") {
+        if let Ok(target) = text.parse::<Target>() {
+            let directory = target.directory();
+            prop_assert!(directory.len() < 256 && !directory.contains('/'), "{}", directory);
+        }
+    }
+}
