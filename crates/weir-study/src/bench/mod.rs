@@ -16,6 +16,7 @@ mod packet;
 mod query;
 mod reference;
 mod report;
+mod stall;
 mod store;
 mod throughput;
 mod web;
@@ -62,7 +63,9 @@ enum What {
     Query,
     /// Records a second into what exporters send
     Export,
-    /// All of these
+    /// A collector that hangs for ten minutes, and one that does not
+    Stall,
+    /// All of these but the last one
     All,
 }
 
@@ -81,6 +84,8 @@ pub struct Effort {
     pub turn: Duration,
     /// Drains per measurement of the agent.
     pub drains: u32,
+    /// For how long a collector hangs.
+    pub stall: Duration,
 }
 
 impl Effort {
@@ -91,6 +96,7 @@ impl Effort {
         turns: 11,
         turn: Duration::from_secs(2),
         drains: 10,
+        stall: Duration::from_secs(600),
     };
     const QUICK: Self = Self {
         rounds: 3,
@@ -99,6 +105,7 @@ impl Effort {
         turns: 3,
         turn: Duration::from_secs(1),
         drains: 3,
+        stall: Duration::from_secs(10),
     };
 }
 
@@ -146,6 +153,9 @@ fn run(arguments: &Arguments) -> Result<()> {
     }
     if wants(What::Export) {
         export::run(effort, &mut report)?;
+    }
+    if arguments.what == What::Stall {
+        stall::run(effort, &mut report)?;
     }
     if let Some(path) = &arguments.json {
         let text = serde_json::to_string_pretty(&report.to_json())?;
