@@ -17,6 +17,7 @@ mod conversations;
 mod decode;
 mod dns;
 mod drops;
+mod durations;
 mod error;
 mod hellos;
 mod identity;
@@ -49,6 +50,7 @@ pub use control::{
 pub use conversations::{Dedup, Joining, LiveFlow};
 pub use dns::DnsState;
 pub use drops::{DropReason, DropsState};
+pub use durations::Durations;
 pub use error::{Error, Result};
 pub use identity::{
     Arguments, ContainerSettings, ContainersState, IdentityState, Label, NamesState, Naming, Runtimes,

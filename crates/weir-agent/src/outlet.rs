@@ -29,6 +29,11 @@ pub trait Sink: Send + 'static {
         false
     }
 
+    /// Whether records leave by it. What only adds them up leaves it to the others whether they are exported or lost.
+    fn is_output(&self) -> bool {
+        true
+    }
+
     /// Which records it wants: only these are counted as its own; all without.
     fn filter(&self) -> Option<Filter> {
         None
@@ -196,7 +201,8 @@ impl Outlet {
             };
             match sent {
                 Ok(()) => pending.left += 1,
-                Err(cause) => pending.answer(Err(cause)),
+                Err(cause) if lane.is_output() => pending.answer(Err(cause)),
+                Err(_) => {}
             }
         }
         self.pending.insert(number, pending);
@@ -213,12 +219,14 @@ impl Outlet {
     fn book(&mut self, done: Done, books: &mut Books) {
         let Done { lane, batch, outcome } = done;
         if let Some(pending) = self.pending.get_mut(&batch) {
+            pending.left -= 1;
             if let Some(lane) = self.lanes.get_mut(lane) {
                 lane.book(&pending.batch, &outcome);
                 pending.is_kept |= lane.keeps() && outcome.is_ok();
+                if lane.is_output() {
+                    pending.answer(outcome.as_ref().copied().map_err(cause_of));
+                }
             }
-            pending.left -= 1;
-            pending.answer(outcome.as_ref().copied().map_err(cause_of));
         }
         if let Err(error) = outcome {
             self.is_closed |= cause_of(&error) == Cause::SinkClosed;

@@ -7,9 +7,9 @@ pub use state::DnsState;
 use crate::identity::address;
 use crate::interfaces::Inventory;
 use crate::posts::Posts;
-use crate::{Naming, Result};
+use crate::{Durations, Naming, Result};
 use std::net::SocketAddr;
-use weir_dns::{Exchanges, Message, Place, Seen, Segment, Streams, Told, Transport};
+use weir_dns::{Exchanges, Lookup, Message, Outcome, Place, Seen, Segment, Streams, Told, Transport};
 use weir_kernel::{Loaded, PayloadPart, clock};
 use weir_probes::dns::Ports;
 use weir_probes::flows::{Flows, InterfaceId, Layout};
@@ -51,6 +51,8 @@ struct Talk {
     malformed: u64,
     /// Those of which not all was copied.
     cut: u64,
+    /// How long answers took.
+    latency: Durations,
 }
 
 impl Dns {
@@ -66,6 +68,7 @@ impl Dns {
             read: 0,
             malformed: 0,
             cut: 0,
+            latency: Durations::default(),
         };
         let probe = weir_probes::dns::Dns::load(&naming.dns_ports)?;
         Ok(Self { probe, way: Way::Posts(Posts::new("DNS", naming.dns_place)), talk })
@@ -123,10 +126,16 @@ impl Dns {
     /// The kernel refuses to be read.
     pub fn hear(&mut self, told: &mut dyn FnMut(Told<'_>)) -> Result<()> {
         let Self { probe, talk, .. } = self;
+        let mut latency = talk.latency;
+        let told = &mut |one: Told<'_>| {
+            latency_of(&one).into_iter().for_each(|microseconds| latency.add(microseconds));
+            told(one);
+        };
         // Before the ring is read: an answer that came in time is in it.
         let now = clock::monotonic()?.as_nanos() as u64;
         probe.consume(AT_A_TIME, |message, bytes| talk.take(message, bytes, told))?;
         talk.exchanges.expire(now, told);
+        talk.latency = latency;
         Ok(())
     }
 
@@ -163,6 +172,14 @@ pub fn load_flows(layout: Layout) -> weir_kernel::Result<(Flows, Option<String>)
             Ok((flows, Some(format!("{BY_ITSELF}: {refusal}"))))
         }
         outcome => Ok((outcome?, None)),
+    }
+}
+
+/// How long it took, where it is an answer of which that is known.
+fn latency_of(told: &Told<'_>) -> Option<u64> {
+    match told {
+        Told::Lookup(Lookup { outcome: Outcome::Answered(reply), .. }) => Some(reply.latency? / 1000),
+        _ => None,
     }
 }
 

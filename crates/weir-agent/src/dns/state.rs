@@ -1,6 +1,7 @@
 //! What can be said of DNS.
 
 use super::Dns;
+use crate::Durations;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -14,6 +15,8 @@ pub struct DnsState {
     pub dns_messages: u64,
     /// Questions that were answered: each once.
     pub dns_answers: u64,
+    /// How long answers took, where one interface saw both.
+    pub dns_latency: Durations,
     /// Questions that nobody has answered in time.
     pub dns_timeouts: u64,
     /// Messages that the kernel's ring had no room for.
@@ -49,6 +52,7 @@ impl Dns {
             dns_interfaces: self.interfaces() as u64,
             dns_messages: talk.read,
             dns_answers: talk.exchanges.answered(),
+            dns_latency: talk.latency,
             dns_timeouts: talk.exchanges.unanswered(),
             lost_dns_messages: self.lost(),
             malformed_dns_messages: talk.malformed,

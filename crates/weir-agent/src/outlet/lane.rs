@@ -39,22 +39,29 @@ pub(super) struct Lane {
     peer: Option<Arc<Mutex<PeerState>>>,
     filter: Option<Filter>,
     keeps: bool,
+    is_output: bool,
 }
 
 impl Lane {
     /// Starts `sink` on a thread of its own, the one of this number.
     pub fn start(sink: impl Sink, number: usize, outbox: Sender<Done>) -> Result<Self> {
         let (state, keeps, peer) = (SinkState::new(sink.name(), QUEUE), sink.keeps(), sink.peer());
-        let filter = sink.filter();
+        let (filter, is_output) = (sink.filter(), sink.is_output());
         let (orders, inbox) = channel();
         let far = Far { sink, number, outbox, unsettled: Vec::new(), is_broken: false };
         let thread = Builder::new().name("weir-sink".into()).spawn(move || far.serve(&inbox));
-        Ok(Self { orders, thread: thread.map_err(Error::Thread)?, queued: 0, state, peer, filter, keeps })
+        let thread = thread.map_err(Error::Thread)?;
+        Ok(Self { orders, thread, queued: 0, state, peer, filter, keeps, is_output })
     }
 
     /// Whether its sink is the history.
     pub fn keeps(&self) -> bool {
         self.keeps
+    }
+
+    /// Whether records leave by it.
+    pub fn is_output(&self) -> bool {
+        self.is_output
     }
 
     /// Whether a batch of so many records has room.

@@ -36,6 +36,27 @@ impl Sink for Probe {
     }
 }
 
+/// Takes what it is sent, and only adds it up.
+struct Adder;
+
+impl Sink for Adder {
+    fn name(&self) -> &str {
+        "adder"
+    }
+
+    fn is_output(&self) -> bool {
+        false
+    }
+
+    fn write(&mut self, _records: &[FlowRecord]) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn finish(&mut self, _closing: &Closing) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 /// Books with one account, and a record of one packet there.
 fn books() -> (Books, u16, FlowRecord) {
     let mut books = Books::new(16, Box::new(drop));
@@ -97,14 +118,14 @@ fn a_slow_sink_loses_by_itself() {
 
 #[test]
 fn what_does_not_last_is_lost_once_no_sink_has_it() {
-    for (beside, exported) in [(None, 10), (Some(Probe::default()), 20)] {
+    type Beside = fn(Outlet) -> Result<Outlet>;
+    let cases: [(Beside, u64); 3] =
+        [(Ok, 10), (|outlet| outlet.and(Probe::default()), 20), (|outlet| outlet.and(Adder), 10)];
+    for (beside, exported) in cases {
         let failing = Probe::default();
         failing.failures.store(1, Ordering::Relaxed);
         let (mut books, point, record) = books();
-        let mut outlet = Outlet::new(failing).expect("a thread");
-        if let Some(other) = beside {
-            outlet = outlet.and(other).expect("a thread");
-        }
+        let mut outlet = Outlet::new(failing).and_then(beside).expect("threads");
         push(&mut outlet, &mut books, point, &record, 10);
         while outlet.states()[0].lost_records == 0 {
             outlet.collect(&mut books);
