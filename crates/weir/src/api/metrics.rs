@@ -1,4 +1,4 @@
-//! The agent's own state for Prometheus.
+//! The agent's own state and what the network does, for Prometheus.
 
 use super::{Place, for_anyone, say, text};
 use crate::metrics::{self, Point};
@@ -10,14 +10,20 @@ use weir_server::{Endpoint, Load, Problem, Reply, Request};
 pub fn endpoint(place: &Arc<Place>) -> Endpoint {
     let asked = Arc::clone(place);
     let metrics = move |_: &Request, reply: &mut Reply| {
-        let text = metrics::open(state(&asked)?).map_err(|error| Problem::failed(format!("{error:#}")))?;
+        let text = metrics::open(state(&asked)?, asked.network.as_ref())
+            .map_err(|error| Problem::failed(format!("{error:#}")))?;
         if reply.media() == metrics::OPEN { say(reply, &text) } else { say(reply, &metrics::classic(&text)) }
     };
     Endpoint {
         load: Load::Light,
         // The usual one is what everybody reads; Prometheus asks for the other.
         media: [metrics::CLASSIC, metrics::OPEN].map(text).into(),
-        ..for_anyone("/metrics", "The agent's own state, for Prometheus", text(metrics::CLASSIC), metrics)
+        ..for_anyone(
+            "/metrics",
+            "The agent's own state and what the network does, for Prometheus",
+            text(metrics::CLASSIC),
+            metrics,
+        )
     }
 }
 

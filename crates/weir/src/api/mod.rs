@@ -17,6 +17,7 @@ mod state;
 mod sums;
 
 use crate::history::{Asker, Sources};
+use crate::metrics::Network;
 use crate::run::{Arguments, Listen};
 use anyhow::{Context, Result};
 use nix::unistd::geteuid;
@@ -33,12 +34,14 @@ use weir_server::{Access, Asks, Endpoint, Load, Media, Method, Problem, Reply, S
 const PORT: u16 = 7979;
 
 /// Whom to ask.
-#[derive(Debug, Clone)]
+#[derive(Clone, Default)]
 pub struct Place {
     /// Where this agent keeps records.
     pub data_dir: Option<PathBuf>,
     /// Where it is reached itself.
     pub socket: Option<PathBuf>,
+    /// What it sums of the network.
+    pub network: Option<Network>,
 }
 
 impl Place {
@@ -61,13 +64,16 @@ impl Place {
 
     /// The agent itself, without what it keeps.
     fn agent(&self, reply: &Reply) -> Result<Sources, Problem> {
-        Self { data_dir: None, socket: self.socket.clone() }.sources(reply)
+        Self { data_dir: None, ..self.clone() }.sources(reply)
     }
 }
 
 /// What came of opening it.
+#[derive(Default)]
 pub struct OpenedApi {
     pub server: Option<Server>,
+    /// What it wants to be told, to say it to Prometheus.
+    pub network: Option<Network>,
     pub remark: Option<String>,
 }
 
@@ -83,13 +89,15 @@ pub fn open(
 ) -> Result<OpenedApi> {
     let number = instance.map_or(1, Instance::number);
     let address = match arguments.listen {
-        Some(Listen::Nowhere) => return Ok(OpenedApi { server: None, remark: None }),
+        Some(Listen::Nowhere) => return Ok(OpenedApi::default()),
         Some(Listen::At(address)) => address,
         None => usual(number),
     };
     let access = access(arguments)?;
     let is_closed = access.token.is_none() && !address.ip().is_loopback();
-    let place = Place { data_dir, socket: instance.map(|instance| instance.socket().to_path_buf()) };
+    let network = arguments.network();
+    let socket = instance.map(|instance| instance.socket().to_path_buf());
+    let place = Place { data_dir, socket, network: network.clone() };
     match Server::listen(address, endpoints(place, arguments.query_memory), access, arguments.query_timeout) {
         Ok(server) => {
             let url = format!("http://{}", server.address());
@@ -99,10 +107,10 @@ pub fn open(
                 }
                 false => format!("listening on {url}; --listen none listens nowhere"),
             };
-            Ok(OpenedApi { server: Some(server), remark: Some(remark) })
+            Ok(OpenedApi { server: Some(server), network, remark: Some(remark) })
         }
         Err(error) if arguments.listen.is_none() => {
-            Ok(OpenedApi { server: None, remark: Some(format!("no HTTP API: {error}")) })
+            Ok(OpenedApi { remark: Some(format!("no HTTP API: {error}")), ..OpenedApi::default() })
         }
         Err(error) => Err(error.into()),
     }
@@ -199,7 +207,7 @@ mod tests {
     #[test]
     fn the_committed_description_is_that_of_the_endpoints() {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/openapi.json");
-        let endpoints = endpoints(Place { data_dir: None, socket: None }, 0);
+        let endpoints = endpoints(Place::default(), 0);
         let described = format!("{:#}\n", index::describe(&endpoints));
         if std::env::var_os("WEIR_BLESS").is_some() {
             fs::write(path, &described).expect("docs/openapi.json can be written");

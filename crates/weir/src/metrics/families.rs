@@ -4,6 +4,7 @@ use prometheus_client::encoding::{DescriptorEncoder, EncodeCounterValue, EncodeG
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Unit;
 use std::fmt;
+use weir_agent::Durations;
 
 /// What tells one series of a family from the others.
 pub type Labels = Vec<(&'static str, String)>;
@@ -50,6 +51,25 @@ impl Families<'_> {
             match labels[..] {
                 [] => family.encode_counter::<Labels, V, u64>(&value, None)?,
                 _ => family.encode_family(&labels)?.encode_counter::<Labels, V, u64>(&value, None)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// How long things took.
+    pub fn histogram(
+        &mut self,
+        about: About,
+        series: impl IntoIterator<Item = (Labels, Durations)>,
+    ) -> fmt::Result {
+        let About { name, help, unit } = about;
+        let mut family = self.0.encode_descriptor(name, help, unit.as_ref(), MetricType::Histogram)?;
+        for (labels, durations) in series {
+            let sum = durations.sum_microseconds as f64 / 1e6;
+            let (count, classes) = (durations.count(), durations.classes().collect::<Vec<_>>());
+            match labels[..] {
+                [] => family.encode_histogram::<Labels>(sum, count, &classes, None)?,
+                _ => family.encode_family(&labels)?.encode_histogram::<Labels>(sum, count, &classes, None)?,
             }
         }
         Ok(())

@@ -1,4 +1,4 @@
-//! The agent's own state for Prometheus: the ledger to the packet, and what counting costs.
+//! For Prometheus: the agent's own state, the ledger to the packet and what counting costs; and what the network does.
 //!
 //! Names are those of `weir status -o json`, with `weir_` before them, and with the unit and `_total` where Prometheus
 //! wants them.
@@ -6,6 +6,7 @@
 mod agent;
 mod classic;
 mod families;
+mod network;
 mod probes;
 
 use anyhow::Result;
@@ -17,6 +18,7 @@ use weir_agent::Status;
 use weir_record::Count;
 
 pub use classic::classic;
+pub use network::{Labels, Network};
 
 /// What is taken from an entry of the ledger.
 #[derive(Debug, Deserialize)]
@@ -44,13 +46,16 @@ pub const OPEN: &str = "application/openmetrics-text; version=1.0.0; charset=utf
 /// What [`classic`] makes of it.
 pub const CLASSIC: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// All that is to be said of this state, in OpenMetrics.
+/// All that is to be said of this state, and of the network where that is summed, in OpenMetrics.
 ///
 /// # Errors
 /// It does not fit in memory.
-pub fn open(status: Status<Point>) -> Result<String> {
+pub fn open(status: Status<Point>, network: Option<&Network>) -> Result<String> {
     let mut registry = Registry::default();
     registry.register_collector(Box::new(agent::Agent(status)));
+    if let Some(network) = network {
+        registry.register_collector(Box::new(network.told()));
+    }
     let mut text = String::new();
     encode(&mut text, &registry)?;
     Ok(text)

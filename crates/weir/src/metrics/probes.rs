@@ -2,6 +2,7 @@
 
 use super::Point;
 use super::families::{Families, Labels, about, one, packets};
+use prometheus_client::registry::Unit;
 use std::fmt;
 use weir_agent::Status;
 
@@ -71,6 +72,8 @@ fn dns(status: &Status<Point>, families: &mut Families<'_>) -> fmt::Result {
         about("weir_dns_timeouts", "DNS questions that nobody answered"),
         one(messages.dns_timeouts),
     )?;
+    let latency = about("weir_dns_latency", "How long answers to DNS questions took").of(Unit::Seconds);
+    families.histogram(latency, one(messages.dns_latency))?;
     let malformed = about("weir_dns_malformed_messages", "DNS messages that make no sense");
     families.counter(malformed, one(messages.malformed_dns_messages))
 }

@@ -1,22 +1,22 @@
 //! The flags of `weir run`, and the settings that they make.
 
+mod settings;
+
+use crate::metrics::{Labels, Network};
 use crate::options;
 use clap::builder::{PathBufValueParser, TypedValueParser};
-use clap::{Args, FromArgMatches, ValueEnum, ValueHint};
+use clap::{Args, ValueEnum, ValueHint};
 use glob::Pattern;
 use ipnet::IpNet;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
-use weir_agent::{
-    ContainerSettings, Dedup, HookChoice, Joining, KindRule, KubernetesOptions, KubernetesSource, Label,
-    Naming, Policy, Runtimes, Selection, Settings,
-};
+use weir_agent::{KindRule, KubernetesSource, Label, Runtimes};
 use weir_export::Target;
 use weir_filter::{Filter, Rule};
-use weir_kernel::Position;
-use weir_probes::flows::Clock;
 use weir_record::EventKind;
+
+pub use settings::{settings, settings_with};
 
 /// Flags of `weir run`.
 #[derive(Args, Clone)]
@@ -202,6 +202,23 @@ pub struct Arguments {
     #[arg(long, value_name = "SIZE", default_value = "512MiB", value_parser = options::size, help_heading = "HTTP")]
     pub(crate) query_memory: u64,
 
+    /// Count in /metrics what the network does, by these fields, as --sum-by has them; or none. Whoever reaches the port reads them
+    #[arg(
+        long,
+        value_name = "FIELD,…|none",
+        default_value = "interface,direction,protocol",
+        help_heading = "Metrics"
+    )]
+    metrics_by: Labels,
+
+    /// How many combinations of them are counted apart: the heaviest, and all others in one
+    #[arg(long, value_name = "COUNT", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=100_000), help_heading = "Metrics")]
+    metrics_series: u32,
+
+    /// A combination that has counted nothing for this long vanishes
+    #[arg(long, value_name = "TIME", default_value = "10m", value_parser = options::age, help_heading = "Metrics")]
+    metrics_grace: Duration,
+
     /// Stop after this long; on SIGINT or SIGTERM without this
     #[arg(long, value_name = "TIME", value_parser = options::duration, help_heading = "Output")]
     pub(super) duration: Option<Duration>,
@@ -309,83 +326,15 @@ pub enum Output {
     None,
 }
 
-/// The settings of `weir run` with these flags.
-pub fn settings_with(flags: &[&str]) -> Result<Settings, clap::Error> {
-    let command = Arguments::augment_args(clap::Command::new("run").no_binary_name(true));
-    Ok(settings(Arguments::from_arg_matches(&command.try_get_matches_from(flags)?)?))
-}
-
 impl Arguments {
+    /// What is summed for Prometheus, where anything is.
+    pub(crate) fn network(&self) -> Option<Network> {
+        let (labels, most) = (self.metrics_by.clone(), self.metrics_series as usize);
+        (!labels.is_none()).then(|| Network::new(labels, most, self.metrics_grace))
+    }
+
     /// Whether records are of both directions.
     pub(super) fn is_biflow(&self) -> bool {
         self.biflow == Switch::On
-    }
-}
-
-/// The settings that these flags make.
-pub fn settings(arguments: Arguments) -> Settings {
-    let hook = match arguments.hook {
-        HookName::Auto => HookChoice::Auto,
-        HookName::Tcx => HookChoice::Tcx,
-        HookName::Clsact => HookChoice::Clsact,
-    };
-    let position = match arguments.attach {
-        Place::Head => Position::Head,
-        Place::Tail => Position::Tail,
-    };
-    Settings {
-        namespaces: options::namespaces(arguments.all_netns, arguments.netns),
-        selection: Selection {
-            names: arguments.interface,
-            except: arguments.exclude_interface,
-            kinds: arguments.interface_kind,
-            addresses: arguments.interface_address,
-        },
-        hook,
-        position,
-        joining: Joining {
-            biflow: arguments.biflow == Switch::On,
-            dedup: match arguments.dedup {
-                DedupName::Off => Dedup::Off,
-                DedupName::First => Dedup::First,
-                DedupName::Outer => Dedup::Outer,
-                DedupName::Inner => Dedup::Inner,
-            },
-        },
-        decapsulate: arguments.decapsulate,
-        policy: Policy { rules: arguments.rule, filter: arguments.filter },
-        clock: match arguments.clock {
-            ClockName::Tick => Clock::Tick,
-            ClockName::Fine => Clock::Fine,
-        },
-        nat: arguments.nat == Switch::On,
-        drops: arguments.drops == Switch::On,
-        identity: arguments.identity == Switch::On,
-        processes: arguments.processes == Switch::On,
-        tcp: arguments.tcp == Switch::On,
-        arguments: match arguments.process_arguments {
-            0 => weir_agent::Arguments::Hidden,
-            most => weir_agent::Arguments::UpTo(most as usize),
-        },
-        naming: Naming {
-            dns: arguments.dns == Switch::On,
-            dns_ports: arguments.dns_port,
-            dns_timeout: arguments.dns_timeout,
-            dns_place: (hook, position),
-            hosts_file: arguments.hosts_file,
-            labels: arguments.label,
-            geoip: arguments.geoip,
-            reverse_dns: arguments.reverse_dns == Switch::On,
-        },
-        kubernetes: KubernetesOptions { source: arguments.kubernetes, node: arguments.kubernetes_node },
-        containers: ContainerSettings {
-            runtimes: arguments.container_runtimes,
-            labels: arguments.container_label,
-        },
-        interval: arguments.interval,
-        idle_timeout: arguments.idle_timeout,
-        active_timeout: arguments.active_timeout,
-        memory_budget: arguments.memory_budget,
-        max_flows: arguments.max_flows as usize,
     }
 }

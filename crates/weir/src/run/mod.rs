@@ -42,7 +42,7 @@ pub fn run(sources: Sources, configuration: Configuration) -> Result<ExitCode> {
     // What is said next is that all is there.
     let OpenedHistory { history, directory, remarks } = history::open(&configuration.arguments, &mut agent)?;
     let exports = exports::open(&configuration.arguments, directory.as_deref())?;
-    let OpenedApi { server, remark } =
+    let OpenedApi { server, network, remark } =
         api::open(&configuration.arguments, instance.as_ref().ok(), directory)?;
     announce(&start, instance.as_ref());
     remarks.iter().chain(&exports.remarks).chain(&remark).for_each(|remark| say(remark));
@@ -60,6 +60,7 @@ pub fn run(sources: Sources, configuration: Configuration) -> Result<ExitCode> {
     };
     let (printed, said) = exports.beside(printed)?;
     let history::Running { outlet, told, mut beside } = history::beside(printed, history)?;
+    let outlet = network.into_iter().try_fold(outlet, Outlet::and)?;
     let show = |agent: &mut Agent, moment| {
         told.try_iter().chain(said.try_iter()).for_each(|line| agent.notice(line));
         if let Some(beside) = &mut beside {
@@ -102,7 +103,7 @@ fn control(instance: Option<Instance>, reload: Reload, hangup: Hangup) -> Result
 }
 
 /// What is decided once, when the agent starts, beside its own settings.
-const FIXED: [&str; 16] = [
+const FIXED: [&str; 19] = [
     "api_token_file",
     "data_dir",
     "disk_full",
@@ -114,6 +115,9 @@ const FIXED: [&str; 16] = [
     "keep_bytes",
     "keep_events",
     "listen",
+    "metrics_by",
+    "metrics_grace",
+    "metrics_series",
     "output",
     "query_memory",
     "query_timeout",

@@ -1,0 +1,37 @@
+//! What a series is made of.
+
+use weir_agent::Durations;
+use weir_record::{FlowRecord, Moved};
+
+/// What records of one kind have counted together.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Sums {
+    pub records: u64,
+    pub moved: Moved,
+    /// TCP segments that were sent again, by the source and by the destination.
+    pub retransmitted: [u64; 2],
+    /// Round-trip times as the ends have them: at each record one, or two where both ends are here.
+    pub rtt: Durations,
+}
+
+impl Sums {
+    /// What a record adds, with the segments that were sent again since the one before it.
+    pub fn of(record: &FlowRecord, retransmitted: [u64; 2]) -> Self {
+        let mut rtt = Durations::default();
+        let ends = [&record.source, &record.destination].into_iter();
+        ends.filter_map(|end| end.tcp.as_ref()?.rtt).for_each(|microseconds| rtt.add(microseconds));
+        Self { records: 1, moved: Moved::of(record), retransmitted, rtt }
+    }
+
+    pub fn add(&mut self, more: &Self) {
+        self.records += more.records;
+        self.moved.add(more.moved);
+        self.retransmitted.iter_mut().zip(more.retransmitted).for_each(|(sum, more)| *sum += more);
+        self.rtt.add_all(&more.rtt);
+    }
+
+    /// Whether TCP has told anything.
+    pub fn is_of_tcp(&self) -> bool {
+        self.rtt.count() > 0 || self.retransmitted != [0, 0]
+    }
+}
