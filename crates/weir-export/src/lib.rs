@@ -10,11 +10,11 @@
 //! A connection that breaks may have swallowed what was sent last. What cannot be known to have arrived is sent once more:
 //! a receiver has each record at least once, and knows one that it has by `flow_id`, `start` and `end`.
 
+mod collector;
 mod courier;
 mod doubt;
 mod file;
 mod http;
-mod ipfix;
 mod json;
 mod lines;
 mod link;

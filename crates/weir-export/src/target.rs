@@ -6,10 +6,10 @@ mod options;
 #[cfg(test)]
 mod tests;
 
-use self::options::{Options, address, fields, filter, number, path, rotation, transport};
+use self::options::{Options, address, fields, filter, language, path, rotation, transport};
+use crate::collector::{Collector, Language};
 use crate::file::{Rotating, Rotation};
 use crate::http::{Address, Http};
-use crate::ipfix::Ipfix;
 use crate::json::Fields;
 use crate::lines::{Framing, Lines};
 use crate::link::Transport;
@@ -25,10 +25,11 @@ use weir_filter::Filter;
 use weir_record::{Addresses, Direction, Field, FlowKey, FlowRecord, Interface, InterfaceKind};
 
 /// The schemes, as they are told of.
-const SCHEMES: &str = "ipfix+udp://HOST:PORT, ipfix+tcp://HOST:PORT, syslog+udp://HOST:PORT, syslog+tcp://HOST:PORT, \
+const SCHEMES: &str = "ipfix+udp://HOST:PORT, ipfix+tcp://HOST:PORT, netflow9+udp://HOST:PORT, \
+                       netflow5+udp://HOST:PORT, syslog+udp://HOST:PORT, syslog+tcp://HOST:PORT, \
                        http://URL, https://URL, unix:PATH or file:PATH";
-/// IANA's for IPFIX, and the one that syslog has everywhere.
-const PORTS: [u16; 2] = [4739, 514];
+/// IANA's for IPFIX, and those that syslog and NetFlow have everywhere.
+const PORTS: [u16; 3] = [4739, 514, 2055];
 
 /// Where records go, and what of them.
 #[derive(Debug, Clone)]
@@ -47,8 +48,8 @@ pub struct Target {
 #[derive(Debug, Clone)]
 #[allow(private_interfaces)] // what is in it is this crate's affair
 pub enum Kind {
-    /// A collector of flows, with the observation domain that messages are of.
-    Ipfix(Transport, u32),
+    /// A collector of flows.
+    Collector(Transport, Language),
     /// Syslog.
     Syslog(Transport),
     /// JSON lines to a socket of this host.
@@ -64,8 +65,8 @@ impl Target {
     pub fn peer(&self) -> Box<dyn Peer> {
         let fields = Fields(self.fields.clone());
         match &self.kind {
-            Kind::Ipfix(transport, domain) => {
-                Box::new(Ipfix::new(transport.clone(), *domain, self.fields.clone()))
+            Kind::Collector(transport, language) => {
+                Box::new(Collector::new(transport.clone(), *language, self.fields.clone()))
             }
             Kind::Syslog(transport) => Box::new(Lines::new(transport.clone(), Framing::syslog(), fields)),
             Kind::Unix(transport) => Box::new(Lines::new(transport.clone(), Framing::Lines, fields)),
@@ -114,8 +115,10 @@ impl FromStr for Target {
         let scheme = base.split_once(':').map_or("", |(scheme, _)| scheme);
         let kind = match scheme {
             "ipfix+udp" | "ipfix+tcp" => {
-                let domain = options.take("domain").map_or(Ok(0), |text| number("domain", &text))?;
-                Kind::Ipfix(transport(base, PORTS[0])?, domain)
+                Kind::Collector(transport(base, PORTS[0])?, language(scheme, &mut options)?)
+            }
+            "netflow9+udp" | "netflow5+udp" => {
+                Kind::Collector(transport(base, PORTS[2])?, language(scheme, &mut options)?)
             }
             "syslog+udp" | "syslog+tcp" => Kind::Syslog(transport(base, PORTS[1])?),
             "unix" => Kind::Unix(Transport::Unix(path(base)?)),

@@ -281,6 +281,10 @@ pub fn elements_page() -> String {
         };
         let _ = writeln!(page, "| {element} | {} | {tells} |", kind.registered().0);
     }
+    page.push_str("\n## NetFlow 9\n\n| field | element |\n|---|---|\n");
+    for (Known { element, .. }, fields) in crate::netflow::elements() {
+        let _ = writeln!(page, "| `{}` | {element} |", fields.join("`, `"));
+    }
     page
 }
 

@@ -3,14 +3,16 @@
 //!
 //! A message is bytes: how it gets somewhere is the caller's affair. [`Encoder`] makes messages as long as they may be,
 //! [`Decoder`] takes them one by one; [`Writer`] and [`Reader`] do the same with files, which are messages one after
-//! the other.
+//! the other. [`NetFlow9`] and [`NetFlow5`] make messages for collectors that know no IPFIX.
 
 mod decode;
 mod element;
 mod encode;
+mod netflow;
 mod value;
 mod wire;
 
 pub use decode::{Cause, Decoder, Mistake, ReadError, Reader, Tally, is_ipfix};
 pub use element::elements_page;
-pub use encode::{Encoder, TooLarge, Writer};
+pub use encode::{Encode, Encoder, Refused, TooLarge, Writer};
+pub use netflow::{NetFlow5, NetFlow9};

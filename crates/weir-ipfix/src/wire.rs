@@ -4,6 +4,8 @@
 pub const VERSION: u16 = 10;
 /// Version, length, export time, sequence number, observation domain.
 pub const MESSAGE_HEADER: usize = 16;
+/// NetFlow 9 (RFC 3954, section 5.1): version, count, uptime, export time, sequence number, source id.
+pub const PACKET_HEADER: usize = 20;
 /// Its id and length.
 pub const SET_HEADER: usize = 4;
 /// The set that holds templates.
@@ -76,7 +78,16 @@ pub fn put_variable(out: &mut Vec<u8>, value: &[u8]) {
 
 /// Sets two bytes that are there already.
 pub fn set_u16(out: &mut [u8], at: usize, value: u16) {
-    if let Some(place) = out.get_mut(at..at + 2) {
-        place.copy_from_slice(&value.to_be_bytes());
+    set(out, at, value.to_be_bytes());
+}
+
+/// Sets four bytes that are there already.
+pub fn set_u32(out: &mut [u8], at: usize, value: u32) {
+    set(out, at, value.to_be_bytes());
+}
+
+fn set<const LENGTH: usize>(out: &mut [u8], at: usize, value: [u8; LENGTH]) {
+    if let Some(place) = out.get_mut(at..at + LENGTH) {
+        place.copy_from_slice(&value);
     }
 }

@@ -233,7 +233,9 @@ impl FlowKey {
 }
 
 impl Addresses {
-    fn reversed(self) -> Self {
+    /// Those of what comes back.
+    #[must_use]
+    pub fn reversed(self) -> Self {
         match self {
             Self::V4(source, destination) => Self::V4(destination, source),
             Self::V6(source, destination) => Self::V6(destination, source),

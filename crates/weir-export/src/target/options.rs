@@ -1,6 +1,7 @@
 //! The parts of a URL.
 
 use super::{Kind, SCHEMES};
+use crate::collector::Language;
 use crate::file::Rotation;
 use crate::http::Address;
 use crate::link::{Place, Transport};
@@ -8,7 +9,6 @@ use bytesize::ByteSize;
 use std::path::PathBuf;
 use ureq::http::Uri;
 use weir_filter::Filter;
-use weir_ipfix::Encoder;
 use weir_record::{FIELDS, Field};
 
 const ROTATION: Rotation = Rotation { bytes: 100 << 20, keep: 5 };
@@ -108,6 +108,20 @@ pub(super) fn number(name: &str, text: &str) -> Result<u32, String> {
     text.parse().map_err(|_| format!("{name}: '{text}' is no whole number"))
 }
 
+/// What a collector of this scheme is spoken to in.
+pub(super) fn language(scheme: &str, options: &mut Options) -> Result<Language, String> {
+    let domain = options.take("domain").map_or(Ok(0), |text| number("domain", &text))?;
+    Ok(match scheme {
+        "netflow5+udp" => Language::NetFlow5(
+            domain
+                .try_into()
+                .map_err(|_| format!("domain: {domain} is more than NetFlow 5 has room for: 65535"))?,
+        ),
+        "netflow9+udp" => Language::NetFlow9(domain),
+        _ => Language::Ipfix(domain),
+    })
+}
+
 pub(super) fn filter(text: &str) -> Result<Filter, String> {
     text.parse().map_err(|mistake| format!("filter: {mistake}"))
 }
@@ -118,8 +132,8 @@ pub(super) fn fields(text: &str, kind: &Kind) -> Result<Vec<&'static Field>, Str
         let field =
             field.ok_or_else(|| format!("fields: there is no field {name}: docs/fields.md lists them"))?;
         match kind {
-            Kind::Ipfix(..) if !Encoder::is_written(field) => {
-                Err(format!("fields: {name} has no element in IPFIX"))
+            Kind::Collector(_, language) => {
+                language.has(field).map(|()| field).map_err(|why| format!("fields: {name} {why}"))
             }
             _ => Ok(field),
         }

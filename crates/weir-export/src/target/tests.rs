@@ -13,12 +13,13 @@ fn mistake(text: &str) -> String {
 #[test]
 fn places() {
     let place = |text: &str| match target(text).kind {
-        Kind::Ipfix(transport, _) | Kind::Syslog(transport) | Kind::Unix(transport) => transport,
+        Kind::Collector(transport, _) | Kind::Syslog(transport) | Kind::Unix(transport) => transport,
         other => panic!("{other:?}"),
     };
     let at = |host: &str, port| Place { host: host.into(), port };
     assert_eq!(place("ipfix+udp://collector:9995"), Transport::Udp(at("collector", 9995)));
     assert_eq!(place("ipfix+tcp://[fd00::1]"), Transport::Tcp(at("fd00::1", 4739)));
+    assert_eq!(place("netflow9+udp://collector"), Transport::Udp(at("collector", 2055)));
     assert_eq!(place("syslog+udp://127.0.0.1/"), Transport::Udp(at("127.0.0.1", 514)));
     assert_eq!(place("unix:/run/x.sock"), Transport::Unix("/run/x.sock".into()));
     assert_eq!(place("unix:///run/x.sock"), Transport::Unix("/run/x.sock".into()));
@@ -30,7 +31,7 @@ fn options_of_all() {
     let asked = target(
         "ipfix+udp://c?name=noc&domain=7&filter=protocol == 'tcp' and port == 443&fields=flow_id,bytes",
     );
-    assert!(matches!(asked.kind, Kind::Ipfix(_, 7)));
+    assert!(matches!(asked.kind, Kind::Collector(_, Language::Ipfix(7))));
     assert_eq!((asked.name.as_str(), asked.directory().as_str()), ("noc", "to-noc"));
     assert_eq!(
         asked.filter.map(|filter| filter.to_string()).as_deref(),
@@ -42,6 +43,17 @@ fn options_of_all() {
         (plain.name.as_str(), plain.directory().as_str()),
         ("ipfix+tcp://10.0.0.1:4739", "to-ipfix+tcp___10.0.0.1_4739")
     );
+}
+
+#[test]
+fn collectors() {
+    let language = |text: &str| match target(text).kind {
+        Kind::Collector(_, language) => language,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(language("ipfix+tcp://c"), Language::Ipfix(0));
+    assert_eq!(language("netflow9+udp://c?domain=70000&fields=bytes,start"), Language::NetFlow9(70_000));
+    assert_eq!(language("netflow5+udp://c?domain=258"), Language::NetFlow5(0x102));
 }
 
 #[test]
@@ -68,6 +80,10 @@ fn mistakes() {
         ("ipfix+udp://h?domain=x", "no whole number"),
         ("ipfix+udp://h?fields=byts", "no field byts"),
         ("ipfix+udp://h?fields=community_id", "no element"),
+        ("netflow9+udp://h?fields=bytes,reverse_bytes", "reverse_bytes has no element in NetFlow 9"),
+        ("netflow5+udp://h?fields=bytes", "fixed fields"),
+        ("netflow5+udp://h?domain=65536", "65535"),
+        ("netflow9+tcp://h", "weir exports to"),
         ("ipfix+udp://h?filter=prt == 3", "filter: "),
         ("https://u:p@h/", "a password does not belong"),
         ("http://h/?token_file=/t", "use https"),

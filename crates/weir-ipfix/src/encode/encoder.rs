@@ -1,10 +1,12 @@
 //! Records become messages.
 
 use super::layout::{Shape, lay, template};
-use super::message::Message;
+use super::message::{Message, Outline};
 use super::types;
 use crate::element::{Written, known, written};
-use crate::wire::{FIRST_TEMPLATE, MESSAGE_HEADER, OPTIONS_TEMPLATES, SET_HEADER, TEMPLATES};
+use crate::wire::{
+    FIRST_TEMPLATE, MESSAGE_HEADER, OPTIONS_TEMPLATES, SET_HEADER, TEMPLATES, VERSION, set_u16, set_u32,
+};
 use std::collections::HashMap;
 use weir_record::{Element, Field, FlowRecord};
 
@@ -57,7 +59,7 @@ impl Encoder {
             time: 0,
             sequence: 0,
             templates: HashMap::new(),
-            message: Message::empty(),
+            message: Message::empty(Outline::IPFIX),
             data: Vec::new(),
         }
     }
@@ -90,8 +92,13 @@ impl Encoder {
     /// Messages of so many bytes as a rule: only one that cannot be shorter, since a single record is as long, is longer.
     #[must_use]
     pub fn usually(mut self, bytes: usize) -> Self {
-        self.usual = bytes.min(self.most);
+        self.set_usual(bytes);
         self
+    }
+
+    /// As [`usually`](Self::usually), of the messages from now on.
+    pub fn set_usual(&mut self, bytes: usize) {
+        self.usual = bytes.min(self.most);
     }
 
     /// Says every template again, each before the next record that needs it.
@@ -159,8 +166,7 @@ impl Encoder {
 
     /// Adds what fits in a message: where it does not fit in this one, that is handed out.
     fn put(&mut self, set: u16, record: &[u8]) -> Option<Vec<u8>> {
-        let length = self.message.len() + self.message.cost(set, record.len());
-        let full = if length > self.usual { self.end() } else { None };
+        let full = if self.message.len_with(set, record.len()) > self.usual { self.end() } else { None };
         self.message.put(set, record);
         full
     }
@@ -178,7 +184,7 @@ impl Encoder {
 
     /// What was handed out since there were so many was not sent, and what is in the message is not wanted any more.
     pub fn go_back(&mut self, sequence: u32) {
-        (self.sequence, self.message) = (sequence, Message::empty());
+        (self.sequence, self.message) = (sequence, Message::empty(Outline::IPFIX));
         self.renew();
     }
 
@@ -187,9 +193,15 @@ impl Encoder {
         if self.message.is_empty() {
             return None;
         }
-        let message = std::mem::replace(&mut self.message, Message::empty());
-        let (bytes, records) = message.end(self.time, self.sequence, self.domain);
-        self.sequence = self.sequence.wrapping_add(records);
+        let message = std::mem::replace(&mut self.message, Message::empty(Outline::IPFIX));
+        let (mut bytes, records) = message.end();
+        let length = u16::try_from(bytes.len()).unwrap_or(u16::MAX);
+        set_u16(&mut bytes, 0, VERSION);
+        set_u16(&mut bytes, 2, length);
+        for (at, value) in [(4, self.time), (8, self.sequence), (12, self.domain)] {
+            set_u32(&mut bytes, at, value);
+        }
+        self.sequence = self.sequence.wrapping_add(records.data);
         Some(bytes)
     }
 }

@@ -1,29 +1,49 @@
 //! A message on its way: sets are added as long as they fit.
 
-use crate::wire::{MESSAGE_HEADER, SET_HEADER, VERSION, set_u16};
+use crate::wire::{FIRST_TEMPLATE, MESSAGE_HEADER, PACKET_HEADER, SET_HEADER, set_u16};
+
+/// What sets stand in.
+#[derive(Debug, Clone, Copy)]
+pub struct Outline {
+    /// So many bytes before the first set.
+    header: usize,
+    /// Each set is a multiple of so many.
+    alignment: usize,
+}
+
+impl Outline {
+    /// Of IPFIX, which leaves open how long sets are.
+    pub const IPFIX: Self = Self { header: MESSAGE_HEADER, alignment: 1 };
+    /// Of NetFlow 9, whose sets should end at multiples of four (RFC 3954, section 5.3).
+    pub const NETFLOW9: Self = Self { header: PACKET_HEADER, alignment: 4 };
+}
 
 /// What has not been sent yet.
 #[derive(Debug)]
 pub struct Message {
+    outline: Outline,
     bytes: Vec<u8>,
     /// The set that the next record may be added to: its id, and where it begins.
     set: Option<(u16, usize)>,
-    /// Records of data in it.
-    records: u32,
+    records: Records,
+}
+
+/// How many records are in a message.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Records {
+    pub data: u32,
+    /// Those that say what others are.
+    pub templates: u32,
 }
 
 impl Message {
     /// One without anything in it.
-    pub fn empty() -> Self {
-        Self { bytes: vec![0; MESSAGE_HEADER], set: None, records: 0 }
+    pub fn empty(outline: Outline) -> Self {
+        Self { outline, bytes: vec![0; outline.header], set: None, records: Records::default() }
     }
 
     pub fn is_empty(&self) -> bool {
-        self.bytes.len() == MESSAGE_HEADER
-    }
-
-    pub fn len(&self) -> usize {
-        self.bytes.len()
+        self.bytes.len() == self.outline.header
     }
 
     /// Adds a record to a set of this id, and begins one where the last is another.
@@ -31,6 +51,7 @@ impl Message {
         let begin = match self.set {
             Some((id, begin)) if id == set => begin,
             _ => {
+                self.close();
                 let begin = self.bytes.len();
                 self.bytes.extend(set.to_be_bytes());
                 self.bytes.extend([0; 2]);
@@ -39,27 +60,44 @@ impl Message {
             }
         };
         self.bytes.extend(record);
+        self.measure(begin);
+        match set >= FIRST_TEMPLATE {
+            true => self.records.data += 1,
+            false => self.records.templates += 1,
+        }
+    }
+
+    /// The length of the set that begins there.
+    fn measure(&mut self, begin: usize) {
         let length = self.bytes.len() - begin;
         set_u16(&mut self.bytes, begin + 2, u16::try_from(length).unwrap_or(u16::MAX));
-        self.records += u32::from(set >= crate::wire::FIRST_TEMPLATE);
     }
 
-    /// How much longer it gets by such a record.
-    pub fn cost(&self, set: u16, record: usize) -> usize {
-        match self.set {
-            Some((id, _)) if id == set => record,
-            _ => SET_HEADER + record,
+    /// Nothing more comes into the last set.
+    fn close(&mut self) {
+        if let Some((_, begin)) = self.set.take() {
+            self.bytes.resize(self.aligned(self.bytes.len()), 0);
+            self.measure(begin);
         }
     }
 
-    /// Ends it: the bytes, and how many records of data are in it.
-    pub fn end(mut self, time: u32, sequence: u32, domain: u32) -> (Vec<u8>, u32) {
-        let length = u16::try_from(self.bytes.len()).unwrap_or(u16::MAX);
-        set_u16(&mut self.bytes, 0, VERSION);
-        set_u16(&mut self.bytes, 2, length);
-        for (at, value) in [(4, time), (8, sequence), (12, domain)] {
-            self.bytes[at..at + 4].copy_from_slice(&value.to_be_bytes());
-        }
+    /// How long it is with such a record in it.
+    pub fn len_with(&self, set: u16, record: usize) -> usize {
+        let length = match self.set {
+            Some((id, _)) if id == set => self.bytes.len() + record,
+            _ => self.aligned(self.bytes.len()) + SET_HEADER + record,
+        };
+        self.aligned(length)
+    }
+
+    /// Headers are multiples of it, too.
+    fn aligned(&self, length: usize) -> usize {
+        length.next_multiple_of(self.outline.alignment)
+    }
+
+    /// Ends it: the bytes, with room for the header, and what is in them.
+    pub fn end(mut self) -> (Vec<u8>, Records) {
+        self.close();
         (self.bytes, self.records)
     }
 }

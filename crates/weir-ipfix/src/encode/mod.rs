@@ -1,10 +1,14 @@
 //! Records in, messages out.
 
+mod contract;
 mod encoder;
 mod layout;
 mod message;
 mod types;
 mod writer;
 
+pub(crate) use self::layout::put_specifier;
+pub(crate) use self::message::{Message, Outline};
+pub use contract::{Encode, Refused};
 pub use encoder::{Encoder, TooLarge};
 pub use writer::Writer;

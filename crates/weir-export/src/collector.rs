@@ -1,4 +1,4 @@
-//! IPFIX (RFC 7011), over datagrams and streams.
+//! Collectors of flows: IPFIX (RFC 7011) over datagrams and streams, and NetFlow over datagrams.
 
 use crate::link::{LARGEST_DATAGRAM, Link, Transport};
 use crate::peer::{Peer, Sent, Silence};
@@ -6,23 +6,61 @@ use jiff::Timestamp;
 use std::io;
 use std::thread;
 use std::time::{Duration, Instant};
-use weir_ipfix::Encoder;
+use weir_ipfix::{Encode, Encoder, NetFlow5, NetFlow9};
 use weir_record::{Field, FlowRecord};
 
-/// How long a collector that was started anew has to wait for templates, where they may have been lost (section 8.4): so
-/// long, or so many messages.
+/// How long a collector that was started anew has to wait for templates, where they may have been lost (RFC 7011, section
+/// 8.4; RFC 3954, section 9): so long, or so many messages.
 const TEMPLATES_EVERY: (Duration, u32) = (Duration::from_secs(30), 50);
 /// How soon it is heard that nobody takes datagrams there.
 const REFUSAL: Duration = Duration::from_millis(100);
 
+/// What a collector is spoken to in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Language {
+    /// IPFIX, of an observation domain.
+    Ipfix(u32),
+    /// NetFlow 9, of a source id.
+    NetFlow9(u32),
+    /// NetFlow 5, of an engine: its type and its number.
+    NetFlow5(u16),
+}
+
+impl Language {
+    /// Whether it has a word for a field.
+    pub fn has(self, field: &Field) -> Result<(), &'static str> {
+        match self {
+            Self::Ipfix(_) if !Encoder::is_written(field) => Err("has no element in IPFIX"),
+            Self::NetFlow9(_) if !NetFlow9::is_written(field) => Err("has no element in NetFlow 9"),
+            Self::NetFlow5(_) => Err("cannot be chosen: NetFlow 5 has fixed fields"),
+            _ => Ok(()),
+        }
+    }
+
+    fn encoder(self, most: usize, fields: &[&Field]) -> Box<dyn Encode> {
+        match self {
+            Self::Ipfix(domain) => {
+                let encoder = Encoder::new(domain, u16::try_from(most).unwrap_or(u16::MAX));
+                let encoder = if fields.is_empty() { encoder } else { encoder.of(fields) };
+                Box::new(encoder.with_octets())
+            }
+            Self::NetFlow9(source_id) => {
+                let encoder = NetFlow9::new(source_id, most);
+                Box::new(if fields.is_empty() { encoder } else { encoder.of(fields) })
+            }
+            Self::NetFlow5(engine) => Box::new(NetFlow5::new(engine)),
+        }
+    }
+}
+
 /// A collector.
-pub struct Ipfix {
+pub struct Collector {
     transport: Transport,
-    domain: u32,
+    language: Language,
     fields: Vec<&'static Field>,
     open: Option<Open>,
     /// Datagrams go on with their numbers however often a socket is made.
-    encoder: Option<Encoder>,
+    encoder: Option<Box<dyn Encode>>,
 }
 
 struct Open {
@@ -32,23 +70,21 @@ struct Open {
     messages: u32,
 }
 
-impl Ipfix {
+impl Collector {
     /// There, of these fields, or all.
-    pub fn new(transport: Transport, domain: u32, fields: Vec<&'static Field>) -> Self {
-        Self { transport, domain, fields, open: None, encoder: None }
+    pub fn new(transport: Transport, language: Language, fields: Vec<&'static Field>) -> Self {
+        Self { transport, language, fields, open: None, encoder: None }
     }
 
-    fn begin(&mut self, link: &Link) -> Encoder {
+    fn begin(&mut self, link: &Link) -> Box<dyn Encode> {
         let is_new = !self.transport.is_datagrams();
         let kept = self.encoder.take().filter(|_| !is_new);
         let mut encoder = kept.unwrap_or_else(|| {
-            let most = if is_new { u16::MAX } else { LARGEST_DATAGRAM as u16 };
-            let encoder = Encoder::new(self.domain, most);
-            let encoder = if self.fields.is_empty() { encoder } else { encoder.of(&self.fields) };
-            encoder.with_octets()
+            let most = if is_new { u16::MAX.into() } else { LARGEST_DATAGRAM };
+            self.language.encoder(most, &self.fields)
         });
         if let Some(usual) = link.whole_datagram() {
-            encoder = encoder.usually(usual);
+            encoder.set_usual(usual);
         }
         encoder.renew();
         encoder.set_time(now());
@@ -67,7 +103,7 @@ impl Open {
         Ok(bytes)
     }
 
-    fn send(&mut self, encoder: &mut Encoder, records: &[FlowRecord]) -> io::Result<Sent> {
+    fn send(&mut self, encoder: &mut dyn Encode, records: &[FlowRecord]) -> io::Result<Sent> {
         let mut sent = Sent::default();
         encoder.set_time(now());
         let is_datagrams = matches!(self.link, Link::Datagrams(_));
@@ -76,8 +112,7 @@ impl Open {
             if is_datagrams && is_due {
                 (self.since, self.messages) = (Instant::now(), 0);
                 encoder.renew();
-                let types = encoder.types();
-                sent.bytes += self.put(types)?;
+                sent.bytes += self.put(encoder.preface())?;
             }
             let before = encoder.sequence();
             match encoder.add(record) {
@@ -92,15 +127,15 @@ impl Open {
     }
 }
 
-impl Peer for Ipfix {
+impl Peer for Collector {
     fn connect(&mut self) -> io::Result<()> {
         self.disconnect();
         let link = self.transport.connect()?;
         let mut encoder = self.begin(&link);
         let mut open = Open { link, since: Instant::now(), messages: 0 };
-        let types = encoder.types();
+        let preface = encoder.preface();
         self.encoder = Some(encoder);
-        open.put(types).map_err(|error| self.transport.cut_off(&error))?;
+        open.put(preface).map_err(|error| self.transport.cut_off(&error))?;
         if self.transport.is_datagrams() {
             // Where nobody listens that is heard at once: before anything is sent that matters.
             thread::sleep(REFUSAL);
@@ -114,7 +149,7 @@ impl Peer for Ipfix {
         let (Some(open), Some(encoder)) = (&mut self.open, &mut self.encoder) else {
             return Err(io::ErrorKind::NotConnected.into());
         };
-        open.send(encoder, records).map_err(|error| self.transport.cut_off(&error))
+        open.send(encoder.as_mut(), records).map_err(|error| self.transport.cut_off(&error))
     }
 
     fn look(&mut self) -> io::Result<()> {
