@@ -49,35 +49,36 @@ impl Nfcapd {
         ]);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let nfcapd = Self { server: command.spawn().expect("nfcapd is there"), directory, port };
-        let address = format!(":{port:04X} ");
-        wait_for("nfcapd listens", Duration::from_secs(10), || {
-            fs::read_to_string("/proc/net/udp").ok()?.contains(&address).then_some(())
-        });
+        wait_for("nfcapd listens", Duration::from_secs(10), || nfcapd.waiting().map(drop));
         nfcapd
     }
 
     /// Ends it in order, once it has read everything: what it has, in the order in which it came.
     pub fn stop(mut self) -> Vec<Flow> {
         let pid = nix::unistd::Pid::from_raw(self.server.id() as i32);
-        self.wait_until_read();
+        wait_for("nfcapd has read everything", Duration::from_secs(10), || {
+            (self.waiting()? == "00000000").then_some(())
+        });
         nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).expect("it runs");
         wait_for("nfcapd ends", Duration::from_secs(10), || self.server.try_wait().ok()?);
-        let nfdump =
-            Command::new("nfdump").env("TZ", "UTC").args(["-R", &self.directory, "-q", "-N", "-6", "-o", FORMAT]).output();
+        let nfdump = Command::new("nfdump")
+            .env("TZ", "UTC")
+            .args(["-R", &self.directory, "-q", "-N", "-6", "-o", FORMAT])
+            .output();
         let text = String::from_utf8(nfdump.expect("nfdump is there").stdout).expect("text");
         let lines =
             text.lines().map(|line| line.split(',').map(|word| word.trim().to_owned()).collect::<Flow>());
         lines.filter(|line| line.len() > 1).collect()
     }
 
-    /// What waits in the kernel is read by then.
-    fn wait_until_read(&self) {
-        let address = format!(":{:04X} ", self.port);
-        wait_for("nfcapd has read everything", Duration::from_secs(10), || {
-            let sockets = fs::read_to_string("/proc/net/udp").ok()?;
-            let socket = sockets.lines().find(|line| line.contains(&address))?;
-            socket.split_whitespace().nth(4)?.ends_with(":00000000").then_some(())
-        });
+    /// What the kernel has for it, as /proc/net/udp has that; none as long as nobody listens.
+    fn waiting(&self) -> Option<String> {
+        let sockets = fs::read_to_string("/proc/net/udp").ok()?;
+        let local = format!(":{:04X}", self.port);
+        let columns = sockets.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+        let of_it = |columns: &Vec<&str>| columns.get(1).is_some_and(|address| address.ends_with(&local));
+        let queues = columns.filter(of_it).find_map(|columns| columns.get(4).copied().map(String::from))?;
+        queues.split_once(':').map(|(_, received)| received.to_owned())
     }
 }
 

@@ -7,8 +7,8 @@ use weir_record::{
 };
 
 const MILLISECOND: u64 = 1_000_000;
-/// Seconds since the epoch: 2023-11-14. What is told of it is so far from now that only a clock of long ago can tell.
-pub fn seconds() -> u64 {
+
+fn seconds() -> u64 {
     std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970").as_secs()
 }
 
@@ -35,7 +35,7 @@ pub fn record(key: FlowKey, direction: Direction, [packets, bytes]: [u64; 2]) ->
     let end = seconds() * 1000 - 5250;
     let blank = FlowRecord::blank(Arc::new(interface), direction, key);
     let [start, end] = [end - 1007, end].map(|time| time * MILLISECOND + 999_999);
-    FlowRecord { packets, bytes, start, end, ..blank }
+    FlowRecord { packets, bytes, start, end, ttl: (60, 64), ..blank }
 }
 
 pub fn reverse([packets, bytes]: [u64; 2], tcp_flags: u16) -> Option<Reverse> {
@@ -58,7 +58,6 @@ pub fn records() -> Vec<FlowRecord> {
         tcp_flags: 0x11b,
         reverse: reverse([5, 7000], 0x1a),
         dscp: 46,
-        ttl: (60, 64),
         source: system(64_500),
         destination: system(4_200_000_000),
         ..record(key(v4, 6, Some((40_000, 443))), Egress, [10, 1500])
