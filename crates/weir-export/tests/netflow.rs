@@ -4,10 +4,14 @@ mod netflow_parts;
 
 use jiff::Timestamp;
 use netflow_parts::nfcapd::{Flow, Nfcapd};
-use netflow_parts::records::{key, record, records};
+use netflow_parts::records::{key, record, records, reverse};
 use netflow_parts::tshark::{dissected, received};
-use std::net::UdpSocket;
+use proptest::strategy::{Strategy, ValueTree};
+use proptest::test_runner::TestRunner;
+use std::collections::BTreeMap;
+use std::net::{IpAddr, UdpSocket};
 use weir_export::{Peer, Sent, Target};
+use weir_filter::generate;
 use weir_record::{Direction, FlowRecord};
 use weir_tests::folder::Folder;
 
@@ -108,6 +112,40 @@ fn a_collector_that_was_started_anew() {
     (3..=60).for_each(|port| drop(peer.send(&[flow(port)]).expect("sent")));
     let known = ports(third.stop());
     assert!(known.ends_with(&(52..=60).collect::<Vec<_>>()), "{known:?}");
+}
+
+/// Whatever the records, in whatever shapes: all flows between two ends add up.
+#[test]
+fn nfcapd_has_the_sums_of_records_at_random() {
+    let mut runner = TestRunner::deterministic();
+    let mut records: Vec<_> =
+        (0..1000).map(|_| generate::records().new_tree(&mut runner).expect("one").current()).collect();
+    for (number, record) in records.iter_mut().enumerate() {
+        // As far as packets can be: nobody has counted 2^64 bytes.
+        (record.packets, record.bytes) = (1 + record.packets % 1_000_000, record.bytes >> 24);
+        record.reverse = reverse([number as u64 % 7, number as u64 * 1000], 0).filter(|_| number % 3 > 0);
+    }
+    let mut wanted = BTreeMap::new();
+    for record in &records {
+        let Some((source, destination)) = record.key.addresses() else { continue };
+        add(&mut wanted, (source, destination), [record.packets, record.bytes]);
+        let back = record.reverse.map(|reverse| [reverse.count.packets, reverse.count.bytes]);
+        add(&mut wanted, (destination, source), back.unwrap_or_default());
+    }
+    let mut sums = BTreeMap::new();
+    for flow in &collected("netflow9+udp", &records).0 {
+        let [source, destination] = [0, 2].map(|at| flow[at].parse().expect("an address"));
+        let counts = [5, 6].map(|at| flow[at].parse().expect("a number"));
+        add(&mut sums, (source, destination), counts);
+    }
+    wanted.retain(|_, sum| *sum != [0, 0]);
+    sums.retain(|_, sum| *sum != [0, 0]);
+    assert_eq!(sums, wanted);
+}
+
+fn add(sums: &mut BTreeMap<(IpAddr, IpAddr), [u64; 2]>, ends: (IpAddr, IpAddr), counts: [u64; 2]) {
+    let sum = sums.entry(ends).or_default();
+    *sum = [sum[0] + counts[0], sum[1] + counts[1]];
 }
 
 /// What tshark has of these.

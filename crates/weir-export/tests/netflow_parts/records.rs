@@ -38,6 +38,7 @@ pub fn record(key: FlowKey, direction: Direction, [packets, bytes]: [u64; 2]) ->
     FlowRecord { packets, bytes, start, end, ttl: (60, 64), ..blank }
 }
 
+/// What came back.
 pub fn reverse([packets, bytes]: [u64; 2], tcp_flags: u16) -> Option<Reverse> {
     let count = Count { packets, bytes };
     Some(Reverse { count, tcp_flags, sampling_rate: 1, evidence: Evidence::Syn })
@@ -49,7 +50,7 @@ fn system(number: u32) -> End {
 }
 
 /// TCP both ways with all that there is; UDP of IPv6 one way; echo requests and replies of both families; a protocol
-/// without ports; one on a VLAN; one that says more than 32 bits can; ARP.
+/// without ports; one on a VLAN; one that says more than 32 bits can; ARP. All of the same time.
 pub fn records() -> Vec<FlowRecord> {
     use Direction::{Egress, Ingress};
     let v4 = ["192.0.2.1", "198.51.100.2"];
@@ -73,7 +74,8 @@ pub fn records() -> Vec<FlowRecord> {
     let on_vlan = record(key(v4, 47, None).with_vlan(Some(22)), Ingress, [1, 100]);
     let large = record(key(v4, 17, Some((1, 2))), Ingress, [9_000_000, 10_000_000_000]);
     let arp = FlowKey::Other { vlan: None, ethertype: 0x0806 };
-    vec![
+    let (start, end) = (tcp.start, tcp.end);
+    let records = [
         tcp,
         record(key(v6, 17, Some((1024, 53))), Ingress, [1, 80]),
         echo(v4, 1, 8),
@@ -82,5 +84,6 @@ pub fn records() -> Vec<FlowRecord> {
         on_vlan,
         large,
         record(arp, Ingress, [1, 42]),
-    ]
+    ];
+    records.map(|record| FlowRecord { start, end, ..record }).into()
 }

@@ -10,5 +10,3 @@ mod v9;
 
 pub use v5::NetFlow5;
 pub use v9::{NetFlow9, elements};
-
-use crate::encode::{Encode, Refused};

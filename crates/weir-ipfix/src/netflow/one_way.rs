@@ -1,6 +1,6 @@
 //! What NetFlow knows as a flow: packets of one direction.
 
-use super::Refused;
+use crate::encode::Refused;
 use std::net::IpAddr;
 use weir_record::{Addresses, Count, Direction, FlowKey, FlowRecord};
 

@@ -2,7 +2,7 @@
 
 use super::clock::Clock;
 use super::one_way::OneWay;
-use super::{Encode, Refused};
+use crate::encode::{Encode, Refused};
 use crate::wire::{set_u16, set_u32};
 use std::net::Ipv4Addr;
 use weir_record::{Addresses, Count, FlowRecord};

@@ -2,9 +2,8 @@
 
 use super::clock::Clock;
 use super::one_way::OneWay;
-use super::{Encode, Refused};
 use crate::element::{Known, known};
-use crate::encode::{Message, Outline, put_specifier};
+use crate::encode::{Encode, Message, Outline, Refused, put_specifier};
 use crate::wire::{FIRST_TEMPLATE, set_u16, set_u32};
 use std::collections::HashMap;
 use std::net::IpAddr;
