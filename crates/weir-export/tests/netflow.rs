@@ -90,6 +90,22 @@ fn nfcapd_has_version_5() {
     assert_eq!((sent.refused, sent.why.is_some()), (3, true));
 }
 
+/// Later than the whole second of its message, as flows that have just ended are; and of weeks ago, from a spool.
+#[test]
+fn nfcapd_has_the_times_of_what_has_just_ended_and_of_what_has_waited() {
+    let now = Timestamp::now().as_millisecond() as u64 * 1_000_000;
+    let flow = record(key(["192.0.2.1", "192.0.2.2"], 17, Some((1, 2))), Direction::Ingress, [1, 100]);
+    let weeks = 20 * 86_400 * 1_000_000_000;
+    for scheme in ["netflow9+udp", "netflow5+udp"] {
+        for end in [now + 999_000_000, now - weeks] {
+            let flow = FlowRecord { start: end - 1_001_000_000, end, ..flow.clone() };
+            let flows = collected(scheme, std::slice::from_ref(&flow)).0;
+            let times: Vec<_> = flows.iter().map(|flow| (flow[7].clone(), flow[8].clone())).collect();
+            assert_eq!(times, [(time(flow.start), time(flow.end))], "{scheme}");
+        }
+    }
+}
+
 /// One that was started anew has to learn the templates again: on a new connection at once, else before long.
 #[test]
 fn a_collector_that_was_started_anew() {

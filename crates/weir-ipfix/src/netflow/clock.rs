@@ -28,8 +28,8 @@ impl Clock {
         since.min(u64::from(MOST) * 1000) as u32
     }
 
-    /// What a header says: uptime, and seconds since the epoch. Not before the latest of what is told by it: a flow that
-    /// ends after its message was sent is taken for one of 49.7 days ago.
+    /// What a header says: uptime, and seconds since the epoch. Not before the latest of what is told by it: to readers that
+    /// reckon with a clock that begins anew, an uptime beyond the message's own is one of before that.
     pub fn header(self, now: u32, latest: u32) -> [u32; 2] {
         let seconds = now.saturating_sub(self.boot).min(MOST).max(latest.div_ceil(1000));
         [seconds * 1000, self.boot + seconds]
