@@ -243,7 +243,9 @@ impl Courier {
     fn lose(&mut self, error: &io::Error) {
         self.peer.disconnect();
         self.is_connected = false;
-        let was_quiet = self.seen.zip(self.doubt.last()).is_some_and(|(seen, last)| seen > last + READ);
+        // What is seen on one connection says nothing of the next.
+        let was_quiet =
+            self.seen.take().zip(self.doubt.last()).is_some_and(|(seen, last)| seen > last + READ);
         let has_read = error.kind() == io::ErrorKind::UnexpectedEof && was_quiet;
         match self.peer.silence() {
             Silence::Bytes(_) if has_read => self.doubt.clear(),

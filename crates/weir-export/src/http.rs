@@ -1,14 +1,15 @@
 //! JSON lines, posted to a URL. The answer says that they have arrived.
 
 use crate::json::Fields;
+use crate::login::Login;
 use crate::peer::{Peer, Sent, Silence};
-use std::fs;
+use crate::trust::{Security, Trust, said, said_at_all};
+use rustls::pki_types::CertificateDer;
 use std::io::{self, ErrorKind};
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
-use ureq::Agent;
-use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
+use ureq::tls::{Certificate, ClientCert, PrivateKey, RootCerts, TlsConfig};
+use ureq::{Agent, Timeout};
 use weir_record::FlowRecord;
 
 const CONNECT: Duration = Duration::from_secs(5);
@@ -16,9 +17,6 @@ const CONNECT: Duration = Duration::from_secs(5);
 const ANSWER: Duration = Duration::from_secs(5);
 /// What is posted at once: half of what nginx takes unless it is told otherwise.
 const LARGEST: usize = 512 * 1024;
-/// Where distributions keep the authorities that they trust.
-const AUTHORITIES: [&str; 3] =
-    ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem"];
 /// What will not get better by being sent again: it is the batch that is wrong, not the moment.
 const REFUSALS: [u16; 4] = [400, 413, 415, 422];
 
@@ -27,10 +25,10 @@ const REFUSALS: [u16; 4] = [400, 413, 415, 422];
 pub struct Address {
     /// The whole URL.
     pub url: String,
-    /// A file with a token that is sent along; read again at each connection.
-    pub token: Option<PathBuf>,
-    /// A file of authorities that are trusted instead of the system's.
-    pub authorities: Option<PathBuf>,
+    /// As whom; as nobody without.
+    pub login: Option<Login>,
+    /// Whom TLS trusts.
+    pub security: Security,
 }
 
 /// A server.
@@ -49,15 +47,12 @@ impl Http {
 
     /// Posts lines of so many records.
     fn post(&self, body: &[u8], records: u64, sent: &mut Sent) -> io::Result<()> {
-        let Some((agent, token)) = &self.agent else { return Err(ErrorKind::NotConnected.into()) };
+        let Some((agent, login)) = &self.agent else { return Err(ErrorKind::NotConnected.into()) };
         let mut request = agent.post(&self.address.url).header("Content-Type", "application/x-ndjson");
-        if let Some(token) = token {
-            request = request.header("Authorization", format!("Bearer {token}"));
+        if let Some(login) = login {
+            request = request.header("Authorization", login);
         }
-        let response = request.send(body).map_err(|error| match error {
-            ureq::Error::Io(error) => self.failed(error),
-            error => self.failed(error),
-        })?;
+        let response = request.send(body).map_err(|error| self.failed(why(&error)))?;
         let status = response.status();
         // What else it says is of no interest; the connection can be used again once it was read.
         let _ = io::copy(&mut io::Read::take(response.into_body().into_reader(), 1 << 20), &mut io::sink());
@@ -82,7 +77,7 @@ impl Http {
 
 impl Peer for Http {
     fn connect(&mut self) -> io::Result<()> {
-        let token = self.address.token.as_deref().map(token).transpose()?;
+        let login = self.address.login.as_ref().map(Login::header).transpose()?;
         let mut config = Agent::config_builder()
             .proxy(None)
             .max_redirects(0)
@@ -92,12 +87,9 @@ impl Peer for Http {
             .timeout_global(Some(ANSWER))
             .user_agent(concat!("weir/", env!("CARGO_PKG_VERSION")));
         if self.address.url.starts_with("https:") {
-            let tls = TlsConfig::builder()
-                .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::ring::default_provider()))
-                .root_certs(RootCerts::new_with_certs(&authorities(self.address.authorities.as_deref())?));
-            config = config.tls_config(tls.build());
+            config = config.tls_config(tls(&self.address.security.read()?)?);
         }
-        self.agent = Some((config.build().into(), token));
+        self.agent = Some((config.build().into(), login));
         Ok(())
     }
 
@@ -128,37 +120,27 @@ impl Peer for Http {
     }
 }
 
-fn token(path: &Path) -> io::Result<String> {
-    let text = read(path)?;
-    let token = text.trim();
-    if token.is_empty() || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Err(io::Error::other(format!("{} holds no token: one word, in one line", path.display())));
+/// What keeps us from an answer.
+fn why(error: &ureq::Error) -> String {
+    match error {
+        ureq::Error::Timeout(Timeout::Resolve) => "DNS does not answer".into(),
+        ureq::Error::Timeout(_) => format!("it does not answer within {} s", ANSWER.as_secs()),
+        ureq::Error::Io(error) => said_at_all(error),
+        ureq::Error::Rustls(error) => said(error),
+        error => error.to_string(),
     }
-    Ok(token.to_owned())
 }
 
-fn read(path: &Path) -> io::Result<String> {
-    fs::read_to_string(path)
-        .map_err(|error| io::Error::other(format!("cannot read {}: {error}", path.display())))
-}
-
-/// Those of a file, else those of the system.
-fn authorities(file: Option<&Path>) -> io::Result<Vec<Certificate<'static>>> {
-    let path = match file {
-        Some(file) => file,
-        None => AUTHORITIES.iter().map(Path::new).find(|path| path.exists()).ok_or_else(|| {
-            io::Error::other("this host trusts no authorities: name a file with ca_file=PATH")
-        })?,
-    };
-    let pem = read(path)?;
-    let found: Vec<_> = parse_pem(pem.as_bytes())
-        .filter_map(|item| match item {
-            Ok(PemItem::Certificate(certificate)) => Some(certificate),
-            _ => None,
-        })
-        .collect();
-    if found.is_empty() {
-        return Err(io::Error::other(format!("{} holds no certificate (PEM)", path.display())));
-    }
-    Ok(found)
+/// The same for who speaks HTTP. That the key fits was seen before: it would panic.
+fn tls(trust: &Trust) -> io::Result<TlsConfig> {
+    let owned = |der: &CertificateDer<'_>| Certificate::from_der(der).to_owned();
+    let all = |chain: &[CertificateDer<'_>]| chain.iter().map(owned).collect::<Vec<_>>();
+    let identity = trust.identity.as_ref().map(|(chain, key)| {
+        PrivateKey::from_pem(key).map(|key| ClientCert::new_with_certs(&all(chain), key))
+    });
+    Ok(TlsConfig::builder()
+        .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .root_certs(RootCerts::new_with_certs(&all(&trust.authorities)))
+        .client_cert(identity.transpose().map_err(|_| io::Error::other("no private key"))?)
+        .build())
 }

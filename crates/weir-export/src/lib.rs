@@ -18,8 +18,11 @@ mod http;
 mod json;
 mod lines;
 mod link;
+mod login;
 mod peer;
 mod target;
+mod tls;
+mod trust;
 
 pub use courier::{Courier, Tell, about};
 pub use peer::{Peer, Sent, Silence};

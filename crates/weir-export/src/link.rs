@@ -1,6 +1,8 @@
 //! A connection: datagrams, or a stream.
 
 use crate::peer::Silence;
+use crate::tls::Secured;
+use crate::trust::Security;
 use nix::errno::Errno;
 use nix::sys::socket::{
     AddressFamily, MsgFlags, SockFlag, SockType, UnixAddr, connect, getsockopt, recv, setsockopt, socket,
@@ -54,6 +56,8 @@ pub enum Transport {
     Udp(Place),
     /// A stream over the network.
     Tcp(Place),
+    /// The same within TLS.
+    Tls(Place, Security),
     /// A stream on this host.
     Unix(PathBuf),
 }
@@ -61,7 +65,7 @@ pub enum Transport {
 impl fmt::Display for Transport {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Udp(place) | Self::Tcp(place) => place.fmt(out),
+            Self::Udp(place) | Self::Tcp(place) | Self::Tls(place, _) => place.fmt(out),
             Self::Unix(path) => path.display().fmt(out),
         }
     }
@@ -74,6 +78,8 @@ pub enum Link {
     Datagrams(UdpSocket),
     /// Over the network.
     Stream(TcpStream),
+    /// Over the network, in TLS.
+    Secured(Box<Secured>),
     /// On this host.
     Local(UnixStream),
 }
@@ -84,6 +90,7 @@ impl Transport {
         let link = match self {
             Self::Udp(place) => each(place, datagrams).map(Link::Datagrams),
             Self::Tcp(place) => each(place, stream).map(Link::Stream),
+            Self::Tls(place, security) => secured(place, security).map(Box::new).map(Link::Secured),
             Self::Unix(path) => local(path).map(Link::Local),
         };
         link.map_err(|error| named("cannot connect to", self, &error))
@@ -164,6 +171,11 @@ fn stream(address: SocketAddr) -> io::Result<TcpStream> {
     Ok(stream)
 }
 
+fn secured(place: &Place, security: &Security) -> io::Result<Secured> {
+    let config = security.read()?.config;
+    each(place, |address| Secured::over(stream(address)?, &place.host, config.clone(), PATIENCE))
+}
+
 /// Does not wait for a listener whose queue is full: it is away.
 fn local(path: &Path) -> io::Result<UnixStream> {
     let flags = SockFlag::SOCK_NONBLOCK | SockFlag::SOCK_CLOEXEC;
@@ -182,6 +194,7 @@ impl Link {
         match self {
             Self::Datagrams(socket) => socket.send(bytes).map(drop),
             Self::Stream(stream) => stream.write_all(bytes),
+            Self::Secured(secured) => secured.put(bytes),
             Self::Local(stream) => stream.write_all(bytes),
         }
     }
@@ -195,6 +208,7 @@ impl Link {
                 // Of a reset that follows an end in order only the end is read.
                 stream.take_error()?.map_or(seen, Err)
             }
+            Self::Secured(secured) => secured.look(),
             Self::Local(stream) => drained(stream),
         }
     }
@@ -213,6 +227,10 @@ impl Link {
         let _ = match self {
             Self::Datagrams(_) => Ok(()),
             Self::Stream(stream) => stream.shutdown(Shutdown::Write),
+            Self::Secured(secured) => {
+                secured.close();
+                Ok(())
+            }
             Self::Local(stream) => stream.shutdown(Shutdown::Write),
         };
     }

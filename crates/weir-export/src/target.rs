@@ -6,7 +6,7 @@ mod options;
 #[cfg(test)]
 mod tests;
 
-use self::options::{Options, address, fields, filter, language, path, rotation, transport};
+use self::options::{Options, address, fields, filter, language, path, rotation, secured, transport};
 use crate::collector::{Collector, Language};
 use crate::file::{Rotating, Rotation};
 use crate::http::{Address, Http};
@@ -25,11 +25,11 @@ use weir_filter::Filter;
 use weir_record::{Addresses, Direction, Field, FlowKey, FlowRecord, Interface, InterfaceKind};
 
 /// The schemes, as they are told of.
-const SCHEMES: &str = "ipfix+udp://HOST:PORT, ipfix+tcp://HOST:PORT, netflow9+udp://HOST:PORT, \
-                       netflow5+udp://HOST:PORT, syslog+udp://HOST:PORT, syslog+tcp://HOST:PORT, \
-                       http://URL, https://URL, unix:PATH or file:PATH";
-/// IANA's for IPFIX, and those that syslog and NetFlow have everywhere.
-const PORTS: [u16; 3] = [4739, 514, 2055];
+const SCHEMES: &str = "ipfix+udp://HOST:PORT, ipfix+tcp://HOST:PORT, ipfix+tls://HOST:PORT, \
+                       netflow9+udp://HOST:PORT, netflow5+udp://HOST:PORT, syslog+udp://HOST:PORT, \
+                       syslog+tcp://HOST:PORT, syslog+tls://HOST:PORT, http://URL, https://URL, unix:PATH or file:PATH";
+/// IANA's for IPFIX, those that syslog and NetFlow have everywhere, and the one that syslog has within TLS (RFC 5425).
+const PORTS: [u16; 4] = [4739, 514, 2055, 6514];
 
 /// Where records go, and what of them.
 #[derive(Debug, Clone)]
@@ -117,10 +117,14 @@ impl FromStr for Target {
             "ipfix+udp" | "ipfix+tcp" => {
                 Kind::Collector(transport(base, PORTS[0])?, language(scheme, &mut options)?)
             }
+            "ipfix+tls" => {
+                Kind::Collector(secured(base, PORTS[0], &mut options)?, language(scheme, &mut options)?)
+            }
             "netflow9+udp" | "netflow5+udp" => {
                 Kind::Collector(transport(base, PORTS[2])?, language(scheme, &mut options)?)
             }
             "syslog+udp" | "syslog+tcp" => Kind::Syslog(transport(base, PORTS[1])?),
+            "syslog+tls" => Kind::Syslog(secured(base, PORTS[3], &mut options)?),
             "unix" => Kind::Unix(Transport::Unix(path(base)?)),
             "file" => Kind::File(path(base)?, rotation(&mut options)?),
             "http" | "https" => Kind::Http(address(base, &mut options)?),

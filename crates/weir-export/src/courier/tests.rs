@@ -15,6 +15,8 @@ struct World {
     /// Whether the connection is one of before it went away.
     is_connected: bool,
     room: usize,
+    /// What connecting and looking say while it is away.
+    away: Option<io::ErrorKind>,
 }
 
 #[derive(Clone, Default)]
@@ -30,7 +32,7 @@ impl Peer for Fake {
     fn connect(&mut self) -> io::Result<()> {
         let mut world = self.world();
         world.is_connected = world.is_up;
-        if world.is_up { Ok(()) } else { Err(io::ErrorKind::ConnectionRefused.into()) }
+        if world.is_up { Ok(()) } else { Err(world.away.unwrap_or(io::ErrorKind::ConnectionRefused).into()) }
     }
 
     fn send(&mut self, records: &[FlowRecord]) -> io::Result<Sent> {
@@ -220,4 +222,26 @@ fn a_peer_that_comes_and_goes_is_told_of_seldom() {
         told[0].contains("what it should have is lost") && told[1].contains("takes records again"),
         "{told:?}"
     );
+}
+
+/// A connection that was reset, and a peer that closes the next one before it has read anything.
+#[test]
+fn an_end_in_order_says_nothing_of_the_connection_before() {
+    let fake = Fake::default();
+    (fake.world().room, fake.world().is_up) = (100, true);
+    let mut courier = courier(&fake, None, 0);
+    courier.write(&[record(1)]).expect("taken");
+    std::thread::sleep(READ + Duration::from_millis(50));
+    courier.go_on();
+    let mut world = fake.world();
+    (world.is_up, world.is_connected, world.away) = (false, false, Some(io::ErrorKind::UnexpectedEof));
+    world.flying.clear();
+    drop(world);
+    for _ in 0..2 {
+        courier.go_on();
+        impatient(&mut courier);
+    }
+    fake.world().is_up = true;
+    courier.write(&[record(2)]).expect("taken");
+    assert_eq!(fake.world().flying, [1, 2]);
 }

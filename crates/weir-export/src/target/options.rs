@@ -5,6 +5,8 @@ use crate::collector::Language;
 use crate::file::Rotation;
 use crate::http::Address;
 use crate::link::{Place, Transport};
+use crate::login::Login;
+use crate::trust::{Identity, Security};
 use bytesize::ByteSize;
 use std::path::PathBuf;
 use ureq::http::Uri;
@@ -42,14 +44,9 @@ impl Options {
     }
 }
 
-/// The authority of a URL that has no path.
+/// Datagrams or a stream, as the scheme says.
 pub(super) fn transport(base: &str, port: u16) -> Result<Transport, String> {
-    let uri = uri(base)?;
-    if !["", "/"].contains(&uri.path()) {
-        return Err(format!("{base}: a host and a port, and nothing behind them"));
-    }
-    let host = uri.host().unwrap_or("").trim_matches(['[', ']']).to_owned();
-    let place = Place { host, port: uri.port_u16().unwrap_or(port) };
+    let place = place(base, port)?;
     Ok(if base.split(':').next().is_some_and(|scheme| scheme.ends_with("+udp")) {
         Transport::Udp(place)
     } else {
@@ -57,12 +54,38 @@ pub(super) fn transport(base: &str, port: u16) -> Result<Transport, String> {
     })
 }
 
+/// A stream within TLS.
+pub(super) fn secured(base: &str, port: u16, options: &mut Options) -> Result<Transport, String> {
+    Ok(Transport::Tls(place(base, port)?, security(options)?))
+}
+
+/// The authority of a URL that has no path.
+fn place(base: &str, port: u16) -> Result<Place, String> {
+    let uri = uri(base)?;
+    if !["", "/"].contains(&uri.path()) {
+        return Err(format!("{base}: a host and a port, and nothing behind them"));
+    }
+    let host = uri.host().unwrap_or("").trim_matches(['[', ']']).to_owned();
+    Ok(Place { host, port: uri.port_u16().unwrap_or(port) })
+}
+
+fn security(options: &mut Options) -> Result<Security, String> {
+    let mut file = |name| options.take(name).map(PathBuf::from);
+    let authorities = file("ca_file");
+    let identity = match (file("cert_file"), file("key_file")) {
+        (Some(certificate), Some(key)) => Some(Identity { certificate, key }),
+        (None, None) => None,
+        _ => return Err("cert_file and key_file: one is of no use without the other".into()),
+    };
+    Ok(Security { authorities, identity })
+}
+
 fn uri(base: &str) -> Result<Uri, String> {
     let uri: Uri = base.parse().map_err(|_| format!("{base} is no URL: write it like {SCHEMES}"))?;
     match uri.authority() {
         // It would be in the process's arguments, in logs and in this message.
         Some(authority) if authority.as_str().contains('@') => {
-            Err("a password does not belong in a URL: put a token in a file, token_file=PATH".into())
+            Err("a password does not belong in a URL: put it in a file, password_file=PATH, or a token, token_file=PATH".into())
         }
         Some(authority) if !authority.host().is_empty() => Ok(uri),
         _ => Err(format!("{base}: there is no host in it")),
@@ -80,12 +103,33 @@ pub(super) fn path(base: &str) -> Result<PathBuf, String> {
 
 pub(super) fn address(base: &str, options: &mut Options) -> Result<Address, String> {
     let uri = uri(base)?;
-    let token = options.take("token_file").map(PathBuf::from);
-    if token.is_some() && uri.scheme_str() == Some("http") && !is_loopback(&uri) {
-        return Err("a token is not sent in the clear: use https".into());
+    let (login, security) = (login(options)?, security(options)?);
+    let is_clear = uri.scheme_str() == Some("http");
+    if login.is_some() && is_clear && !is_loopback(&uri) {
+        return Err("a token or a password is not sent in the clear: use https".into());
     }
-    let authorities = options.take("ca_file").map(PathBuf::from);
-    Ok(Address { url: base.to_owned(), token, authorities })
+    if security != Security::default() && is_clear {
+        return Err("ca_file, cert_file and key_file are of TLS: use https".into());
+    }
+    Ok(Address { url: base.to_owned(), login, security })
+}
+
+/// A user alone may be an option of the server's.
+fn login(options: &mut Options) -> Result<Option<Login>, String> {
+    let token = options.take("token_file").map(PathBuf::from);
+    let password = options.take("password_file").map(PathBuf::from);
+    match (token, password) {
+        (Some(_), Some(_)) => Err("token_file and password_file: one of them".into()),
+        (Some(token), None) => Ok(Some(Login::Token(token))),
+        (None, Some(password)) => {
+            let user = options
+                .take("user")
+                .filter(|user| !user.contains(|letter: char| letter == ':' || letter.is_control()));
+            let user = user.ok_or("password_file: whose it is says user=NAME, without a colon")?;
+            Ok(Some(Login::Basic { user, password }))
+        }
+        (None, None) => Ok(None),
+    }
 }
 
 fn is_loopback(uri: &Uri) -> bool {

@@ -1,5 +1,7 @@
 use super::*;
 use crate::link::Place;
+use crate::login::Login;
+use crate::trust::{Identity, Security};
 use proptest::prelude::*;
 
 fn target(text: &str) -> Target {
@@ -24,6 +26,22 @@ fn places() {
     assert_eq!(place("unix:/run/x.sock"), Transport::Unix("/run/x.sock".into()));
     assert_eq!(place("unix:///run/x.sock"), Transport::Unix("/run/x.sock".into()));
     assert_eq!(at("fd00::1", 1).to_string(), "[fd00::1]:1");
+}
+
+#[test]
+fn within_tls() {
+    let Kind::Ipfix(Transport::Tls(place, security), 7) =
+        target("ipfix+tls://c?ca_file=/ca&cert_file=/c&key_file=/k&domain=7").kind
+    else {
+        panic!()
+    };
+    assert_eq!(place.to_string(), "c:4739");
+    let identity = Identity { certificate: "/c".into(), key: "/k".into() };
+    assert_eq!(security, Security { authorities: Some("/ca".into()), identity: Some(identity) });
+    let Kind::Syslog(Transport::Tls(place, security)) = target("syslog+tls://[fd00::1]").kind else {
+        panic!()
+    };
+    assert_eq!((place.to_string().as_str(), security), ("[fd00::1]:6514", Security::default()));
 }
 
 #[test]
@@ -65,7 +83,13 @@ fn files_and_servers() {
         panic!()
     };
     assert_eq!(address.url, "https://in.example/x?source=weir");
-    assert_eq!((address.token, address.authorities), (Some("/t".into()), Some("/ca".into())));
+    let security = Security { authorities: Some("/ca".into()), identity: None };
+    assert_eq!((address.login, address.security), (Some(Login::Token("/t".into())), security));
+    let Kind::Http(address) = target("http://[::1]:8123/?user=u&password_file=/p").kind else { panic!() };
+    assert_eq!(address.login, Some(Login::Basic { user: "u".into(), password: "/p".into() }));
+    assert_eq!(address.url, "http://[::1]:8123/");
+    let Kind::Http(address) = target("https://in.example/?user=u").kind else { panic!() };
+    assert_eq!((address.login, address.url.as_str()), (None, "https://in.example/?user=u"));
 }
 
 #[test]
@@ -87,6 +111,13 @@ fn mistakes() {
         ("ipfix+udp://h?filter=prt == 3", "filter: "),
         ("https://u:p@h/", "a password does not belong"),
         ("http://h/?token_file=/t", "use https"),
+        ("http://h/?user=u&password_file=/p", "use https"),
+        ("https://h/?password_file=/p", "user=NAME"),
+        ("https://h/?user=a:b&password_file=/p", "without a colon"),
+        ("https://h/?user=u&password_file=/p&token_file=/t", "one of them"),
+        ("http://127.0.0.1/?ca_file=/ca", "of TLS"),
+        ("syslog+tls://h?cert_file=/c", "no use without"),
+        ("ipfix+tcp://h?ca_file=/ca", "no option ca_file"),
         ("file:", "no name of a file"),
         ("file:/var/log/?keep=1", "no name of a file"),
         ("file:/x?rotate=0", "a size"),
