@@ -5,7 +5,8 @@ use crate::login::Login;
 use crate::peer::{Peer, Sent, Silence};
 use crate::trust::{Security, Trust, said, said_at_all};
 use rustls::pki_types::CertificateDer;
-use std::io::{self, ErrorKind};
+use std::fmt;
+use std::io::{self, ErrorKind, Read};
 use std::sync::Arc;
 use std::time::Duration;
 use ureq::tls::{Certificate, ClientCert, PrivateKey, RootCerts, TlsConfig};
@@ -20,8 +21,18 @@ const LARGEST: usize = 512 * 1024;
 /// What will not get better by being sent again: it is the batch that is wrong, not the moment.
 const REFUSALS: [u16; 4] = [400, 413, 415, 422];
 
+/// What nginx answers with 400, too, though no batch is wrong: by what its page says, and what that means.
+const CONNECTIONS: [(&str, &str); 3] = [
+    (
+        "No required SSL certificate",
+        "it wants a certificate from us: name one with cert_file=PATH and key_file=PATH",
+    ),
+    ("SSL certificate error", "it does not take our certificate"),
+    ("sent to HTTPS port", "there it speaks HTTPS"),
+];
+
 /// Where, and as whom.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Address {
     /// The whole URL.
     pub url: String,
@@ -29,6 +40,21 @@ pub struct Address {
     pub login: Option<Login>,
     /// Whom TLS trusts.
     pub security: Security,
+}
+
+impl Address {
+    /// What stands behind the question mark may be a secret of the server's.
+    fn shown(&self) -> &str {
+        self.url.split('?').next().unwrap_or_default()
+    }
+}
+
+impl fmt::Debug for Address {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { login, security, .. } = self;
+        let mut out = out.debug_struct("Address");
+        out.field("url", &self.shown()).field("login", login).field("security", security).finish()
+    }
 }
 
 /// A server.
@@ -54,10 +80,14 @@ impl Http {
         }
         let response = request.send(body).map_err(|error| self.failed(why(&error)))?;
         let status = response.status();
-        // What else it says is of no interest; the connection can be used again once it was read.
-        let _ = io::copy(&mut io::Read::take(response.into_body().into_reader(), 1 << 20), &mut io::sink());
+        // The connection can be used again once all that it says was read.
+        let mut page = Vec::new();
+        let _ = response.into_body().into_reader().take(1 << 20).read_to_end(&mut page);
         match status.as_u16() {
             200..=299 => sent.answer = Some(format!("the server answers {status}")),
+            400 if let Some(why) = wrong_connection(&page) => {
+                return Err(self.failed(format_args!("the server answers {status}: {why}")));
+            }
             code if REFUSALS.contains(&code) => {
                 sent.refused += records;
                 sent.why =
@@ -68,10 +98,8 @@ impl Http {
         Ok(())
     }
 
-    fn failed(&self, why: impl std::fmt::Display) -> io::Error {
-        // What stands behind the question mark may be a secret of the server's.
-        let url = self.address.url.split('?').next().unwrap_or_default();
-        io::Error::other(format!("{url}: {why}"))
+    fn failed(&self, why: impl fmt::Display) -> io::Error {
+        io::Error::other(format!("{}: {why}", self.address.shown()))
     }
 }
 
@@ -118,6 +146,11 @@ impl Peer for Http {
     fn silence(&self) -> Silence {
         Silence::None
     }
+}
+
+fn wrong_connection(page: &[u8]) -> Option<&'static str> {
+    let page = String::from_utf8_lossy(page);
+    CONNECTIONS.iter().find(|(says, _)| page.contains(says)).map(|(_, means)| *means)
 }
 
 /// What keeps us from an answer.

@@ -81,12 +81,13 @@ fn security(options: &mut Options) -> Result<Security, String> {
 }
 
 fn uri(base: &str) -> Result<Uri, String> {
+    let authority = base.split_once("//").and_then(|(_, rest)| rest.split('/').next());
+    // It would be in the process's arguments, in logs and in this message.
+    if authority.is_some_and(|authority| authority.contains('@')) {
+        return Err("a password does not belong in a URL: put it in a file, password_file=PATH, or a token, token_file=PATH".into());
+    }
     let uri: Uri = base.parse().map_err(|_| format!("{base} is no URL: write it like {SCHEMES}"))?;
     match uri.authority() {
-        // It would be in the process's arguments, in logs and in this message.
-        Some(authority) if authority.as_str().contains('@') => {
-            Err("a password does not belong in a URL: put it in a file, password_file=PATH, or a token, token_file=PATH".into())
-        }
         Some(authority) if !authority.host().is_empty() => Ok(uri),
         _ => Err(format!("{base}: there is no host in it")),
     }

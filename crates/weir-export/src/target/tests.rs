@@ -110,6 +110,8 @@ fn mistakes() {
         ("netflow9+tcp://h", "weir exports to"),
         ("ipfix+udp://h?filter=prt == 3", "filter: "),
         ("https://u:p@h/", "a password does not belong"),
+        ("https://u:p@h:x/", "a password does not belong"),
+        ("syslog+tls://u:p@h", "a password does not belong"),
         ("http://h/?token_file=/t", "use https"),
         ("http://h/?user=u&password_file=/p", "use https"),
         ("https://h/?password_file=/p", "user=NAME"),
@@ -127,6 +129,15 @@ fn mistakes() {
         assert!(said.contains(part), "{text}: {said}");
         assert!(!said.contains("u:p"), "{said}");
     }
+}
+
+/// What is passed on to a server may be a secret of its own.
+#[test]
+fn a_servers_own_options_are_not_shown() {
+    let target = target("https://in.example/x?key=s3cret&token_file=/t");
+    assert!(matches!(&target.kind, Kind::Http(address) if address.url.ends_with("?key=s3cret")));
+    let shown = format!("{target:?}");
+    assert!(shown.contains("in.example/x") && !shown.contains("s3cret"), "{shown}");
 }
 
 proptest! {

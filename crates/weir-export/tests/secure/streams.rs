@@ -18,13 +18,13 @@ use weir_tests::{ipfix, wait_for};
 
 const SOON: Duration = Duration::from_secs(30);
 
-fn courier(folder: &Folder, url: &str) -> Courier {
+pub fn courier(folder: &Folder, url: &str) -> Courier {
     let spool = Spool::open(folder.path("spool").as_ref(), 1 << 30).expect("a spool");
     Courier::new("x".into(), target(url).peer(), None, Some(spool), Box::new(drop))
 }
 
 /// Goes on until it is connected and nothing waits.
-fn settle(courier: &mut Courier) {
+pub fn settle(courier: &mut Courier) {
     wait_for("everything was sent", SOON, || {
         courier.settle().expect("it lasts");
         courier.go_on();
@@ -71,13 +71,13 @@ fn rsyslog_has_each_record_once() {
     assert!(said.contains("alert"), "{said}");
     let mut courier =
         courier(&folder, &format!("{url}&cert_file={}&key_file={}", client.certificate, client.key));
-    for batch in 0..20 {
+    for batch in 0..6 {
         courier.write(&records(batch * 500..(batch + 1) * 500)).expect("taken");
     }
     settle(&mut courier);
     courier.finish().expect("it lasts");
-    wait_for("all is written", SOON, || (daemon.received().lines().count() >= 10_000).then_some(()));
-    assert_eq!(count(&parsed(&daemon.stop())), once(0..10_000));
+    wait_for("all is written", SOON, || (daemon.received().lines().count() >= 3000).then_some(()));
+    assert_eq!(count(&parsed(&daemon.stop())), once(0..3000));
 }
 
 /// IPFIX to a server that is killed while records come, and started anew: both have each of them, and tshark reads both.
@@ -194,4 +194,20 @@ fn an_end_in_order_is_told_from_a_reset() {
         let is_in_order = error.kind() == std::io::ErrorKind::UnexpectedEof;
         assert_eq!(is_in_order, !is_stopped, "{error}");
     }
+}
+
+/// A peer that takes nothing more is given up on, as one without TLS is.
+#[test]
+fn a_peer_that_takes_nothing_is_given_up_on() {
+    let folder = Folder::new("secure");
+    let authority = Authority::new(&folder, "ours");
+    let server = Server::start(&folder, &authority.signs(&["127.0.0.1"]), &[]);
+    let url = format!("ipfix+tls://127.0.0.1:{}?ca_file={}", server.port, authority.file);
+    let mut peer = target(&url).peer();
+    peer.connect().expect("it is let in");
+    server.stop_reading();
+    let batch = records(0..5000);
+    let said = wait_for("it takes no more", SOON, || peer.send(&batch).err()).to_string();
+    assert!(said.contains("it takes nothing for 5 s"), "{said}");
+    peer.disconnect();
 }
