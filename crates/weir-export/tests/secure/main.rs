@@ -2,6 +2,7 @@
 //! rsyslog and nginx have it.
 
 mod authority;
+mod endings;
 mod flows;
 mod https;
 mod names;

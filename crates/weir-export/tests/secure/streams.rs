@@ -8,7 +8,6 @@ use crate::{mistake, target};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::fs;
-use std::thread::sleep;
 use std::time::Duration;
 use weir_export::Courier;
 use weir_record::PeerCondition;
@@ -16,7 +15,7 @@ use weir_store::Spool;
 use weir_tests::folder::Folder;
 use weir_tests::{ipfix, wait_for};
 
-const SOON: Duration = Duration::from_secs(30);
+pub const SOON: Duration = Duration::from_secs(30);
 
 pub fn courier(folder: &Folder, url: &str) -> Courier {
     let spool = Spool::open(folder.path("spool").as_ref(), 1 << 30).expect("a spool");
@@ -168,32 +167,6 @@ fn what_is_renewed_is_taken_up() {
     fs::rename(&new.certificate, &old.certificate).expect("a file");
     fs::rename(&new.key, &old.key).expect("a file");
     peer.connect().expect("it is let in");
-}
-
-/// What is seen of a peer while nothing is sent: that it is there, that it has closed in order, that it was killed.
-#[test]
-fn an_end_in_order_is_told_from_a_reset() {
-    let folder = Folder::new("secure");
-    let authority = Authority::new(&folder, "ours");
-    let certified = authority.signs(&["127.0.0.1"]);
-    for is_stopped in [false, true] {
-        let server = Server::start(&folder, &certified, &[]);
-        let url = format!("syslog+tls://127.0.0.1:{}?ca_file={}", server.port, authority.file);
-        let mut peer = target(&url).peer();
-        peer.connect().expect("it is let in");
-        peer.send(&records(0..1)).expect("taken");
-        wait_for("it is read", SOON, || (!server.received().is_empty()).then_some(()));
-        peer.look().expect("it is there");
-        if is_stopped {
-            server.stop_reading();
-            peer.send(&records(1..2)).expect("our kernel takes it");
-            sleep(Duration::from_millis(50));
-        }
-        server.kill();
-        let error = wait_for("its end is seen", SOON, || peer.look().err());
-        let is_in_order = error.kind() == std::io::ErrorKind::UnexpectedEof;
-        assert_eq!(is_in_order, !is_stopped, "{error}");
-    }
 }
 
 /// A peer that takes nothing more is given up on, as one without TLS is.
