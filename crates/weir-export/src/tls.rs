@@ -50,25 +50,24 @@ impl Secured {
 
     fn shake_hands(&mut self, deadline: Instant) -> io::Result<()> {
         while self.tls.is_handshaking() {
-            if self.tls.wants_write() {
-                self.tls.write_tls(&mut self.stream)?;
-                continue;
-            }
+            self.flush()?;
             let left = deadline.saturating_duration_since(Instant::now());
             // None at all would be for ever.
             self.stream.set_read_timeout(Some(left.max(Duration::from_millis(1))))?;
             if left.is_zero() {
                 return Err(ErrorKind::TimedOut.into());
             }
-            if self.tls.read_tls(&mut self.stream)? == 0 {
-                return Err(ErrorKind::UnexpectedEof.into());
+            match self.tls.read_tls(&mut self.stream) {
+                Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                read => drop(read?),
             }
             self.take_in()?;
         }
         self.flush()
     }
 
-    /// In TLS 1.3 we are through before our certificate was looked at (RFC 8446, section 4.6.2): what would be sent now
+    /// In TLS 1.3 we are through before our certificate was looked at (RFC 8446, section 4.4.4): what would be sent now
     /// is sent in vain if it is refused. Whoever does not refuse says something, too, as a rule: tickets.
     fn hear_refusal(&mut self, patience: Duration) -> io::Result<()> {
         if self.tls.protocol_version() == Some(ProtocolVersion::TLSv1_3) {
@@ -90,16 +89,22 @@ impl Secured {
 
     fn flush(&mut self) -> io::Result<()> {
         while self.tls.wants_write() {
-            self.tls.write_tls(&mut self.stream)?;
+            match self.tls.write_tls(&mut self.stream) {
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                written => drop(written?),
+            }
         }
         Ok(())
     }
 
-    /// Reads what there is, and does not wait: `UnexpectedEof` where the far end has read everything and closed.
+    /// Reads what there is, and waits for nothing but the end of a stream whose TLS has ended: `UnexpectedEof` where the far end has read everything and closed.
     pub fn look(&mut self) -> io::Result<()> {
-        let seen = self.drained();
-        // Of a reset that follows an end in order only the end is read.
-        self.stream.take_error()?.map_or(seen, Err)
+        match self.drained() {
+            // An alert says more than the reset that may follow it.
+            Err(error) if error.kind() != ErrorKind::UnexpectedEof => Err(error),
+            // Of a reset that follows an end in order only the end is read.
+            seen => self.stream.take_error()?.map_or(seen, Err),
+        }
     }
 
     fn drained(&mut self) -> io::Result<()> {

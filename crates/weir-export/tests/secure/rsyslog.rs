@@ -7,6 +7,7 @@ use std::fs;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 use weir_tests::folder::Folder;
+use weir_tests::netns::succeed;
 use weir_tests::shell::Shell;
 use weir_tests::wait_for;
 
@@ -34,9 +35,10 @@ impl Rsyslog {
             key = certified.key,
         );
         let configuration = folder.write("rsyslog.conf", configuration);
-        // A profile of AppArmor, which would not let it read these, goes by the path of the program.
+        // A profile of AppArmor, which would not let it read these, goes by the path of the program. Copied by another
+        // process: what another thread starts meanwhile would have it open for writing, and it could not be executed.
         let program = folder.path("rsyslogd");
-        fs::copy("/usr/sbin/rsyslogd", &program).expect("rsyslog is there");
+        succeed(Command::new("cp").args(["/usr/sbin/rsyslogd", &program]));
         let mut command = Command::new(program);
         command.args(["-n", "-i", "NONE", "-f", &configuration]).stdin(Stdio::null()).stderr(Stdio::null());
         let process = Shell(command.spawn().expect("rsyslog is there"));
