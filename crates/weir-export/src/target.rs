@@ -28,8 +28,12 @@ use weir_record::{Addresses, Direction, Field, FlowKey, FlowRecord, Interface, I
 const SCHEMES: &str = "ipfix+udp://HOST:PORT, ipfix+tcp://HOST:PORT, ipfix+tls://HOST:PORT, \
                        netflow9+udp://HOST:PORT, netflow5+udp://HOST:PORT, syslog+udp://HOST:PORT, \
                        syslog+tcp://HOST:PORT, syslog+tls://HOST:PORT, http://URL, https://URL, unix:PATH or file:PATH";
-/// IANA's for IPFIX, those that syslog and NetFlow have everywhere, and the one that syslog has within TLS (RFC 5425).
-const PORTS: [u16; 4] = [4739, 514, 2055, 6514];
+/// IANA's, without and within TLS.
+const IPFIX: [u16; 2] = [4739, 4740];
+/// The one that it has everywhere, and the one within TLS (RFC 5425).
+const SYSLOG: [u16; 2] = [514, 6514];
+/// No standard's, but everybody's.
+const NETFLOW: u16 = 2055;
 
 /// Where records go, and what of them.
 #[derive(Debug, Clone)]
@@ -115,16 +119,16 @@ impl FromStr for Target {
         let scheme = base.split_once(':').map_or("", |(scheme, _)| scheme);
         let kind = match scheme {
             "ipfix+udp" | "ipfix+tcp" => {
-                Kind::Collector(transport(base, PORTS[0])?, language(scheme, &mut options)?)
+                Kind::Collector(transport(base, IPFIX[0])?, language(scheme, &mut options)?)
             }
             "ipfix+tls" => {
-                Kind::Collector(secured(base, PORTS[0], &mut options)?, language(scheme, &mut options)?)
+                Kind::Collector(secured(base, IPFIX[1], &mut options)?, language(scheme, &mut options)?)
             }
             "netflow9+udp" | "netflow5+udp" => {
-                Kind::Collector(transport(base, PORTS[2])?, language(scheme, &mut options)?)
+                Kind::Collector(transport(base, NETFLOW)?, language(scheme, &mut options)?)
             }
-            "syslog+udp" | "syslog+tcp" => Kind::Syslog(transport(base, PORTS[1])?),
-            "syslog+tls" => Kind::Syslog(secured(base, PORTS[3], &mut options)?),
+            "syslog+udp" | "syslog+tcp" => Kind::Syslog(transport(base, SYSLOG[0])?),
+            "syslog+tls" => Kind::Syslog(secured(base, SYSLOG[1], &mut options)?),
             "unix" => Kind::Unix(Transport::Unix(path(base)?)),
             "file" => Kind::File(path(base)?, rotation(&mut options)?),
             "http" | "https" => Kind::Http(address(base, &mut options)?),

@@ -30,12 +30,12 @@ fn places() {
 
 #[test]
 fn within_tls() {
-    let Kind::Ipfix(Transport::Tls(place, security), 7) =
+    let Kind::Collector(Transport::Tls(place, security), Language::Ipfix(7)) =
         target("ipfix+tls://c?ca_file=/ca&cert_file=/c&key_file=/k&domain=7").kind
     else {
         panic!()
     };
-    assert_eq!(place.to_string(), "c:4739");
+    assert_eq!(place.to_string(), "c:4740");
     let identity = Identity { certificate: "/c".into(), key: "/k".into() };
     assert_eq!(security, Security { authorities: Some("/ca".into()), identity: Some(identity) });
     let Kind::Syslog(Transport::Tls(place, security)) = target("syslog+tls://[fd00::1]").kind else {
