@@ -4,6 +4,7 @@ use crate::authority::{Authority, Certified};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::fs;
+use std::net::TcpStream;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 use weir_tests::folder::Folder;
@@ -42,8 +43,10 @@ impl Rsyslog {
         let mut command = Command::new(program);
         command.args(["-n", "-i", "NONE", "-f", &configuration]).stdin(Stdio::null()).stderr(Stdio::null());
         let process = Shell(command.spawn().expect("rsyslog is there"));
+        // It knows its port before it listens there.
         let port = wait_for("rsyslog listens", Duration::from_secs(30), || {
-            fs::read_to_string(folder.path("port")).ok()?.trim().parse().ok()
+            let port = fs::read_to_string(folder.path("port")).ok()?.trim().parse().ok()?;
+            TcpStream::connect(("127.0.0.1", port)).ok().map(|_| port)
         });
         Self { process, port, out }
     }
