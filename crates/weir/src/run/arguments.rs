@@ -202,7 +202,7 @@ pub struct Arguments {
     #[arg(long, value_name = "SIZE", default_value = "512MiB", value_parser = options::size, help_heading = "HTTP")]
     pub(crate) query_memory: u64,
 
-    /// Count in /metrics what the network does, by these fields, as --sum-by has them; or none. Whoever reaches the port reads them
+    /// Count in /metrics what the network does, by these fields of docs/fields.md; or none. Whoever reaches the port reads them
     #[arg(
         long,
         value_name = "FIELD,…|none",
