@@ -43,7 +43,7 @@ lint: setup-test ## formats, clippy, shellcheck, the minimum Rust version
 
 generate: setup ## write the generated files anew; `make test` finds them out of date
 	WEIR_BLESS=1 $(cargo) test --release -p weir-kernel -p weir-record -p weir-ipfix -p weir --test twins --test fields --test elements --test configuration
-	WEIR_BLESS=1 $(cargo) test --release -p weir-study --lib schema
+	WEIR_BLESS=1 $(cargo) test --release -p weir-study -p weir-export --lib schema
 	WEIR_BLESS=1 $(cargo) test --release -p weir --bin weir description
 
 clean: ## remove what was built

@@ -13,7 +13,8 @@ pub fn python(program: &str, argument: &str) -> Vec<Value> {
     text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
 }
 
-fn interpreter() -> PathBuf {
+/// Where it is.
+pub fn interpreter() -> PathBuf {
     let path = binary().ancestors().nth(2).map(|target| target.join("python/bin/python3"));
     path.filter(|path| path.exists()).expect("scripts/setup test installs it")
 }

@@ -10,6 +10,8 @@
 //! A connection that breaks may have swallowed what was sent last. What cannot be known to have arrived is sent once more:
 //! a receiver has each record at least once, and knows one that it has by `flow_id`, `start` and `end`.
 
+mod clickhouse;
+mod client;
 mod collector;
 mod courier;
 mod doubt;

@@ -6,10 +6,14 @@ mod options;
 #[cfg(test)]
 mod tests;
 
-use self::options::{Options, address, fields, filter, language, path, rotation, secured, transport};
+use self::options::{
+    Options, address, clickhouse, fields, filter, language, path, rotation, secured, transport,
+};
+use crate::clickhouse::{ClickHouse, Place};
+use crate::client::Address;
 use crate::collector::{Collector, Language};
 use crate::file::{Rotating, Rotation};
-use crate::http::{Address, Http};
+use crate::http::Http;
 use crate::json::Fields;
 use crate::lines::{Framing, Lines};
 use crate::link::Transport;
@@ -27,7 +31,8 @@ use weir_record::{Addresses, Direction, Field, FlowKey, FlowRecord, Interface, I
 /// The schemes, as they are told of.
 const SCHEMES: &str = "ipfix+udp://HOST:PORT, ipfix+tcp://HOST:PORT, ipfix+tls://HOST:PORT, \
                        netflow9+udp://HOST:PORT, netflow5+udp://HOST:PORT, syslog+udp://HOST:PORT, \
-                       syslog+tcp://HOST:PORT, syslog+tls://HOST:PORT, http://URL, https://URL, unix:PATH or file:PATH";
+                       syslog+tcp://HOST:PORT, syslog+tls://HOST:PORT, http://URL, https://URL, \
+                       clickhouse://HOST:PORT/DATABASE, clickhouse+tls://HOST:PORT/DATABASE, unix:PATH or file:PATH";
 /// IANA's, without and within TLS.
 const IPFIX: [u16; 2] = [4739, 4740];
 /// The one that it has everywhere, and the one within TLS (RFC 5425).
@@ -60,6 +65,8 @@ pub enum Kind {
     Unix(Transport),
     /// JSON lines to a server.
     Http(Address),
+    /// Rows to ClickHouse.
+    ClickHouse(Address, Place),
     /// JSON lines to a file.
     File(PathBuf, Rotation),
 }
@@ -75,6 +82,9 @@ impl Target {
             Kind::Syslog(transport) => Box::new(Lines::new(transport.clone(), Framing::syslog(), fields)),
             Kind::Unix(transport) => Box::new(Lines::new(transport.clone(), Framing::Lines, fields)),
             Kind::Http(address) => Box::new(Http::new(address.clone(), fields)),
+            Kind::ClickHouse(address, place) => {
+                Box::new(ClickHouse::new(address.clone(), place.clone(), &self.fields))
+            }
             Kind::File(path, rotation) => Box::new(Rotating::new(path.clone(), *rotation, fields)),
         }
     }
@@ -132,6 +142,7 @@ impl FromStr for Target {
             "unix" => Kind::Unix(Transport::Unix(path(base)?)),
             "file" => Kind::File(path(base)?, rotation(&mut options)?),
             "http" | "https" => Kind::Http(address(base, &mut options)?),
+            "clickhouse" | "clickhouse+tls" => clickhouse(base, &mut options)?,
             _ => return Err(format!("weir exports to {SCHEMES}")),
         };
         let name = match options.take("name") {

@@ -18,6 +18,7 @@ mod columns;
 mod compact;
 mod error;
 mod flow_rows;
+mod flow_stream;
 mod keeper;
 mod ledger;
 mod observations;
@@ -37,6 +38,7 @@ mod writer;
 
 pub use error::{Error, Result};
 pub use flow_rows::{flow_batch, flow_rows};
+pub use flow_stream::FlowStream;
 pub use keeper::{Keeper, Opened, Retention, Tell, WhenFull};
 pub use ledger::{OpenLedger, OpenWindows, Word};
 pub use predicate::KEY;

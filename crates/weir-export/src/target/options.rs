@@ -1,9 +1,10 @@
 //! The parts of a URL.
 
 use super::{Kind, SCHEMES};
+use crate::clickhouse;
+use crate::client::Address;
 use crate::collector::Language;
 use crate::file::Rotation;
-use crate::http::Address;
 use crate::link::{Place, Transport};
 use crate::login::Login;
 use crate::trust::{Identity, Security};
@@ -115,6 +116,27 @@ pub(super) fn address(base: &str, options: &mut Options) -> Result<Address, Stri
     Ok(Address { url: base.to_owned(), login, security })
 }
 
+/// Its address over HTTP, and which database there.
+pub(super) fn clickhouse(base: &str, options: &mut Options) -> Result<Kind, String> {
+    let uri = uri(base)?;
+    let is_clear = uri.scheme_str() == Some("clickhouse");
+    let database = uri.path().trim_matches('/').to_owned();
+    if database.contains('/') {
+        return Err(format!("{base}: a database, and nothing behind it"));
+    }
+    let database = if database.is_empty() { clickhouse::DATABASE.to_owned() } else { database };
+    let creates = match options.take("create").as_deref() {
+        None | Some("yes") => true,
+        Some("no") => false,
+        Some(_) => return Err("create: yes or no".into()),
+    };
+    let (scheme, port) = if is_clear { ("http", 8123) } else { ("https", 8443) };
+    let host = uri.host().unwrap_or_default();
+    let port = uri.port_u16().unwrap_or(port);
+    let address = address(&format!("{scheme}://{host}:{port}/"), options)?;
+    Ok(Kind::ClickHouse(address, clickhouse::Place { database, creates }))
+}
+
 /// A user alone may be an option of the server's.
 fn login(options: &mut Options) -> Result<Option<Login>, String> {
     let token = options.take("token_file").map(PathBuf::from);
@@ -183,5 +205,13 @@ pub(super) fn fields(text: &str, kind: &Kind) -> Result<Vec<&'static Field>, Str
             _ => Ok(field),
         }
     };
-    text.split(',').map(named).collect()
+    let fields: Vec<_> = text.split(',').map(named).collect::<Result<_, _>>()?;
+    let is_there = |name: &&&str| fields.iter().any(|field| field.name == **name);
+    match kind {
+        Kind::ClickHouse(..) => match clickhouse::ALWAYS.iter().find(|name| !is_there(name)) {
+            Some(missing) => Err(format!("fields: without {missing} ClickHouse cannot tell records apart")),
+            None => Ok(fields),
+        },
+        _ => Ok(fields),
+    }
 }

@@ -1,0 +1,134 @@
+//! Who posts over HTTP, and as whom.
+
+use crate::login::Login;
+use crate::trust::{Security, Trust, said, said_at_all};
+use rustls::pki_types::CertificateDer;
+use std::fmt;
+use std::io::{self, ErrorKind, Read};
+use std::sync::Arc;
+use std::time::Duration;
+use ureq::http::StatusCode;
+use ureq::tls::{Certificate, ClientCert, PrivateKey, RootCerts, TlsConfig};
+use ureq::{Agent, Timeout};
+
+const CONNECT: Duration = Duration::from_secs(5);
+/// For a batch to be taken. Whoever needs longer is not waited for.
+const ANSWER: Duration = Duration::from_secs(5);
+
+/// Where, and as whom.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Address {
+    /// The whole URL.
+    pub url: String,
+    /// As whom; as nobody without.
+    pub login: Option<Login>,
+    /// Whom TLS trusts.
+    pub security: Security,
+}
+
+impl Address {
+    /// What stands behind the question mark may be a secret of the server's.
+    fn shown(&self) -> &str {
+        self.url.split('?').next().unwrap_or_default()
+    }
+}
+
+impl fmt::Debug for Address {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { login, security, .. } = self;
+        let mut out = out.debug_struct("Address");
+        out.field("url", &self.shown()).field("login", login).field("security", security).finish()
+    }
+}
+
+/// Posts to one server.
+pub struct Client {
+    address: Address,
+    open: Option<(Agent, Option<String>)>,
+}
+
+/// What is posted.
+pub struct Post<'b> {
+    /// What stands behind the server's URL.
+    pub query: &'b str,
+    /// What it is.
+    pub content_type: &'b str,
+    /// All of it.
+    pub body: &'b [u8],
+}
+
+impl Client {
+    /// Of this server.
+    pub fn new(address: Address) -> Self {
+        Self { address, open: None }
+    }
+
+    /// Reads the files anew that say who may be trusted, and who we are.
+    pub fn connect(&mut self) -> io::Result<()> {
+        let login = self.address.login.as_ref().map(Login::header).transpose()?;
+        let mut config = Agent::config_builder()
+            .proxy(None)
+            .max_redirects(0)
+            .http_status_as_error(false)
+            .timeout_resolve(Some(CONNECT))
+            .timeout_connect(Some(CONNECT))
+            .timeout_global(Some(ANSWER))
+            .user_agent(concat!("weir/", env!("CARGO_PKG_VERSION")));
+        if self.address.url.starts_with("https:") {
+            config = config.tls_config(tls(&self.address.security.read()?)?);
+        }
+        self.open = Some((config.build().into(), login));
+        Ok(())
+    }
+
+    /// Forgets all that was read.
+    pub fn disconnect(&mut self) {
+        self.open = None;
+    }
+
+    /// Posts, and gives what was answered, with as much of the text as is of use.
+    pub fn post(&self, post: &Post<'_>) -> io::Result<(StatusCode, Vec<u8>)> {
+        let Some((agent, login)) = &self.open else { return Err(ErrorKind::NotConnected.into()) };
+        let url = format!("{}{}", self.address.url, post.query);
+        let mut request = agent.post(url).header("Content-Type", post.content_type);
+        if let Some(login) = login {
+            request = request.header("Authorization", login);
+        }
+        let response = request.send(post.body).map_err(|error| self.failed(why(&error)))?;
+        let status = response.status();
+        // The connection can be used again once all that it says was read.
+        let mut page = Vec::new();
+        let _ = response.into_body().into_reader().take(1 << 20).read_to_end(&mut page);
+        Ok((status, page))
+    }
+
+    /// Says of whom it is.
+    pub fn failed(&self, why: impl fmt::Display) -> io::Error {
+        io::Error::other(format!("{}: {why}", self.address.shown()))
+    }
+}
+
+/// What keeps us from an answer.
+fn why(error: &ureq::Error) -> String {
+    match error {
+        ureq::Error::Timeout(Timeout::Resolve) => "DNS does not answer".into(),
+        ureq::Error::Timeout(_) => format!("it does not answer within {} s", ANSWER.as_secs()),
+        ureq::Error::Io(error) => said_at_all(error),
+        ureq::Error::Rustls(error) => said(error),
+        error => error.to_string(),
+    }
+}
+
+/// The same for who speaks HTTP. That the key fits was seen before: it would panic.
+fn tls(trust: &Trust) -> io::Result<TlsConfig> {
+    let owned = |der: &CertificateDer<'_>| Certificate::from_der(der).to_owned();
+    let all = |chain: &[CertificateDer<'_>]| chain.iter().map(owned).collect::<Vec<_>>();
+    let identity = trust.identity.as_ref().map(|(chain, key)| {
+        PrivateKey::from_pem(key).map(|key| ClientCert::new_with_certs(&all(chain), key))
+    });
+    Ok(TlsConfig::builder()
+        .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .root_certs(RootCerts::new_with_certs(&all(&trust.authorities)))
+        .client_cert(identity.transpose().map_err(|_| io::Error::other("no private key"))?)
+        .build())
+}
