@@ -51,6 +51,9 @@ pub mod wire;
 pub mod witness;
 pub mod workload;
 
+use std::iter;
+use std::net::TcpListener;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -67,4 +70,15 @@ pub fn wait_for<T>(what: &str, timeout: Duration, mut probe: impl FnMut() -> Opt
         assert!(Instant::now() < deadline, "{what}: not within {timeout:?}");
         sleep(Duration::from_millis(10));
     }
+}
+
+/// A port of the loopback that nobody has, and that no connection gets by chance.
+pub fn free_port() -> u16 {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let port = || {
+        let number = std::process::id().wrapping_mul(31).wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed));
+        10_000 + (number % 20_000) as u16
+    };
+    let is_free = |port: &u16| TcpListener::bind(("127.0.0.1", *port)).is_ok();
+    iter::repeat_with(port).take(1000).find(is_free).expect("a port")
 }

@@ -2,7 +2,8 @@
 
 use crate::agent::binary;
 use serde_json::Value;
-use std::path::PathBuf;
+use std::env;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Runs a program, which prints a line of JSON for each row.
@@ -13,8 +14,10 @@ pub fn python(program: &str, argument: &str) -> Vec<Value> {
     text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
 }
 
-/// Where it is.
+/// Where it is: beside what cargo builds, of which this test is a part.
 pub fn interpreter() -> PathBuf {
-    let path = binary().ancestors().nth(2).map(|target| target.join("python/bin/python3"));
-    path.filter(|path| path.exists()).expect("scripts/setup test installs it")
+    let test = env::current_exe().expect("a test has a path");
+    let place = |path: &Path, levels| Some(path.ancestors().nth(levels)?.join("python/bin/python3"));
+    let found = place(&test, 3).filter(|path| path.exists()).or_else(|| place(&binary(), 2));
+    found.filter(|path| path.exists()).expect("scripts/setup test installs it")
 }

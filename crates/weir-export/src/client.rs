@@ -1,13 +1,16 @@
 //! Who posts over HTTP, and as whom.
 
 use crate::login::Login;
+use crate::peer::Later;
 use crate::trust::{Security, Trust, said, said_at_all};
+use jiff::Timestamp;
+use jiff::fmt::rfc2822;
 use rustls::pki_types::CertificateDer;
 use std::fmt;
 use std::io::{self, ErrorKind, Read};
 use std::sync::Arc;
 use std::time::Duration;
-use ureq::http::StatusCode;
+use ureq::http::{HeaderMap, StatusCode, header};
 use ureq::tls::{Certificate, ClientCert, PrivateKey, RootCerts, TlsConfig};
 use ureq::{Agent, Timeout};
 
@@ -57,6 +60,16 @@ pub struct Post<'b> {
     pub body: &'b [u8],
 }
 
+/// What was answered.
+pub struct Reply {
+    /// How it went.
+    pub status: StatusCode,
+    /// How long it wants to be left alone.
+    pub wait: Option<Duration>,
+    /// As much of the text as is of use.
+    pub page: Vec<u8>,
+}
+
 impl Client {
     /// Of this server.
     pub fn new(address: Address) -> Self {
@@ -86,8 +99,8 @@ impl Client {
         self.open = None;
     }
 
-    /// Posts, and gives what was answered, with as much of the text as is of use.
-    pub fn post(&self, post: &Post<'_>) -> io::Result<(StatusCode, Vec<u8>)> {
+    /// Posts, and gives what was answered.
+    pub fn post(&self, post: &Post<'_>) -> io::Result<Reply> {
         let Some((agent, login)) = &self.open else { return Err(ErrorKind::NotConnected.into()) };
         let url = format!("{}{}", self.address.url, post.query);
         let mut request = agent.post(url).header("Content-Type", post.content_type);
@@ -96,10 +109,20 @@ impl Client {
         }
         let response = request.send(post.body).map_err(|error| self.failed(why(&error)))?;
         let status = response.status();
+        let wait = retry_after(response.headers(), Timestamp::now());
         // The connection can be used again once all that it says was read.
         let mut page = Vec::new();
         let _ = response.into_body().into_reader().take(1 << 20).read_to_end(&mut page);
-        Ok((status, page))
+        Ok(Reply { status, wait, page })
+    }
+
+    /// An answer of one that takes nothing now, and may have said until when.
+    pub fn not_now(&self, reply: &Reply, why: impl fmt::Display) -> io::Error {
+        let failed = self.failed(why);
+        match reply.wait {
+            Some(wait) => Later::error(wait, &failed),
+            None => failed,
+        }
     }
 
     /// Says of whom it is.
@@ -131,4 +154,34 @@ fn tls(trust: &Trust) -> io::Result<TlsConfig> {
         .root_certs(RootCerts::new_with_certs(&all(&trust.authorities)))
         .client_cert(identity.transpose().map_err(|_| io::Error::other("no private key"))?)
         .build())
+}
+
+/// How long it wants to be left alone (RFC 9110, section 10.2.3): seconds, or until a point in time.
+fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
+    let text = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim();
+    if let Ok(seconds) = text.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let until = rfc2822::parse(text).ok()?.timestamp();
+    Some(until.duration_since(now).try_into().unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wait(text: &str) -> Option<Duration> {
+        let now = "2026-01-02T03:04:05Z".parse().expect("a time");
+        let value = header::HeaderValue::from_str(text).expect("a value");
+        retry_after(&HeaderMap::from_iter([(header::RETRY_AFTER, value)]), now)
+    }
+
+    #[test]
+    fn both_kinds_of_retry_after() {
+        assert_eq!(wait("120"), Some(Duration::from_secs(120)));
+        assert_eq!(wait("Fri, 02 Jan 2026 03:05:05 GMT"), Some(Duration::from_secs(60)));
+        assert_eq!(wait("Fri, 02 Jan 2026 03:04:00 GMT"), Some(Duration::ZERO));
+        assert_eq!([wait("soon"), wait("-1"), wait("1.5"), wait("")], [None; 4]);
+        assert_eq!(retry_after(&HeaderMap::new(), Timestamp::UNIX_EPOCH), None);
+    }
 }

@@ -1,7 +1,7 @@
 //! Takes batches to a peer, in order; what it does not take now waits on disk.
 
 use crate::doubt::Doubt;
-use crate::peer::{Peer, Sent, Silence};
+use crate::peer::{Later, Peer, Sent, Silence};
 use std::borrow::Cow;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -251,7 +251,8 @@ impl Courier {
             Silence::Bytes(_) if has_read => self.doubt.clear(),
             _ => {}
         }
-        self.retry = Some(Instant::now() + self.pace.wait());
+        let wait = self.pace.wait().max(Later::wait(error).unwrap_or_default());
+        self.retry = Some(Instant::now() + wait);
         let mut state = lock(&self.state);
         state.condition = PeerCondition::Away;
         state.failures += 1;

@@ -1,5 +1,7 @@
 //! What every peer is spoken to by.
 
+use std::error::Error;
+use std::fmt;
 use std::io;
 use std::time::Duration;
 use weir_record::FlowRecord;
@@ -56,3 +58,33 @@ pub trait Peer: Send {
     /// What it says of what it was sent.
     fn silence(&self) -> Silence;
 }
+
+/// Nobody who asks for more time gets more: what waits for it takes room.
+const PATIENCE: Duration = Duration::from_secs(300);
+
+/// A peer that is there, and asks to be left alone for some time.
+#[derive(Debug)]
+pub struct Later {
+    wait: Duration,
+    why: String,
+}
+
+impl Later {
+    /// That long, because of this.
+    pub fn error(wait: Duration, why: &io::Error) -> io::Error {
+        io::Error::other(Self { wait: wait.min(PATIENCE), why: why.to_string() })
+    }
+
+    /// How long, where an error says so.
+    pub fn wait(error: &io::Error) -> Option<Duration> {
+        error.get_ref()?.downcast_ref().map(|later: &Self| later.wait)
+    }
+}
+
+impl fmt::Display for Later {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(&self.why)
+    }
+}
+
+impl Error for Later {}

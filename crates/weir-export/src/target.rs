@@ -7,16 +7,17 @@ mod options;
 mod tests;
 
 use self::options::{
-    Options, address, clickhouse, fields, filter, language, path, rotation, secured, transport,
+    Options, address, clickhouse, fields, filter, language, otlp, path, rotation, secured, transport,
 };
 use crate::clickhouse::{ClickHouse, Place};
 use crate::client::Address;
 use crate::collector::{Collector, Language};
 use crate::file::{Rotating, Rotation};
-use crate::http::Http;
+use crate::http::{Http, JsonLines};
 use crate::json::Fields;
 use crate::lines::{Framing, Lines};
 use crate::link::Transport;
+use crate::otlp::{Otlp, Resource};
 use crate::peer::{Peer, Silence};
 use std::io;
 use std::net::Ipv4Addr;
@@ -32,7 +33,8 @@ use weir_record::{Addresses, Direction, Field, FlowKey, FlowRecord, Interface, I
 const SCHEMES: &str = "ipfix+udp://HOST:PORT, ipfix+tcp://HOST:PORT, ipfix+tls://HOST:PORT, \
                        netflow9+udp://HOST:PORT, netflow5+udp://HOST:PORT, syslog+udp://HOST:PORT, \
                        syslog+tcp://HOST:PORT, syslog+tls://HOST:PORT, http://URL, https://URL, \
-                       clickhouse://HOST:PORT/DATABASE, clickhouse+tls://HOST:PORT/DATABASE, unix:PATH or file:PATH";
+                       otlp+http://HOST:PORT, otlp+https://HOST:PORT, clickhouse://HOST:PORT/DATABASE, \
+                       clickhouse+tls://HOST:PORT/DATABASE, unix:PATH or file:PATH";
 /// IANA's, without and within TLS.
 const IPFIX: [u16; 2] = [4739, 4740];
 /// The one that it has everywhere, and the one within TLS (RFC 5425).
@@ -67,6 +69,8 @@ pub enum Kind {
     Http(Address),
     /// Rows to ClickHouse.
     ClickHouse(Address, Place),
+    /// OTLP to a server, from this resource.
+    Otlp(Address, Resource),
     /// JSON lines to a file.
     File(PathBuf, Rotation),
 }
@@ -81,7 +85,11 @@ impl Target {
             }
             Kind::Syslog(transport) => Box::new(Lines::new(transport.clone(), Framing::syslog(), fields)),
             Kind::Unix(transport) => Box::new(Lines::new(transport.clone(), Framing::Lines, fields)),
-            Kind::Http(address) => Box::new(Http::new(address.clone(), fields)),
+            Kind::Http(address) => Box::new(Http::new(address.clone(), Box::new(JsonLines(fields)))),
+            Kind::Otlp(address, resource) => {
+                let body = Otlp::new(self.fields.clone(), resource.clone());
+                Box::new(Http::new(address.clone(), Box::new(body)))
+            }
             Kind::ClickHouse(address, place) => {
                 Box::new(ClickHouse::new(address.clone(), place.clone(), &self.fields))
             }
@@ -143,6 +151,7 @@ impl FromStr for Target {
             "file" => Kind::File(path(base)?, rotation(&mut options)?),
             "http" | "https" => Kind::Http(address(base, &mut options)?),
             "clickhouse" | "clickhouse+tls" => clickhouse(base, &mut options)?,
+            "otlp+http" | "otlp+https" => Kind::Otlp(otlp(base, &mut options)?, Resource::here()?),
             _ => return Err(format!("weir exports to {SCHEMES}")),
         };
         let name = match options.take("name") {

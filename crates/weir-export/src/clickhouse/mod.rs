@@ -58,13 +58,14 @@ impl ClickHouse {
     /// What it is asked stands in `query`, else in `body`.
     fn ask(&self, query: &str, body: &[u8]) -> io::Result<()> {
         let post = Post { query, content_type: "application/octet-stream", body };
-        let (status, page) = self.client.post(&post)?;
-        if status.is_success() {
+        let reply = self.client.post(&post)?;
+        if reply.status.is_success() {
             return Ok(());
         }
-        let page = String::from_utf8_lossy(&page);
+        let page = String::from_utf8_lossy(&reply.page);
         let said: String = page.lines().next().unwrap_or_default().chars().take(LONGEST).collect();
-        Err(self.client.failed(format_args!("it answers {status}: {}", said.trim())))
+        let why = format_args!("it answers {}: {}", reply.status, said.trim());
+        Err(self.client.not_now(&reply, why))
     }
 }
 

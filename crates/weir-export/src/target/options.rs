@@ -7,6 +7,7 @@ use crate::collector::Language;
 use crate::file::Rotation;
 use crate::link::{Place, Transport};
 use crate::login::Login;
+use crate::otlp;
 use crate::trust::{Identity, Security};
 use bytesize::ByteSize;
 use std::path::PathBuf;
@@ -33,7 +34,7 @@ impl Options {
     pub(super) fn rest(self, mut kind: Kind) -> Result<Kind, String> {
         match (&mut kind, self.0.first()) {
             (_, None) => {}
-            (Kind::Http(address), Some(_)) => {
+            (Kind::Http(address) | Kind::Otlp(address, _), Some(_)) => {
                 let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(&self.0).finish();
                 address.url = format!("{}?{query}", address.url);
             }
@@ -135,6 +136,16 @@ pub(super) fn clickhouse(base: &str, options: &mut Options) -> Result<Kind, Stri
     let port = uri.port_u16().unwrap_or(port);
     let address = address(&format!("{scheme}://{host}:{port}/"), options)?;
     Ok(Kind::ClickHouse(address, clickhouse::Place { database, creates }))
+}
+
+/// `otlp+http://HOST`, with OTLP's own port and path where there are none.
+pub(super) fn otlp(base: &str, options: &mut Options) -> Result<Address, String> {
+    let uri = uri(base)?;
+    let scheme = uri.scheme_str().and_then(|scheme| scheme.strip_prefix("otlp+")).unwrap_or_default();
+    let host = uri.host().unwrap_or_default();
+    let port = uri.port_u16().unwrap_or(otlp::PORT);
+    let path = Some(uri.path()).filter(|path| !["", "/"].contains(path)).unwrap_or(otlp::PATH);
+    address(&format!("{scheme}://{host}:{port}{path}"), options)
 }
 
 /// A user alone may be an option of the server's.

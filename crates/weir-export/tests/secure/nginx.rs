@@ -1,14 +1,13 @@
 //! nginx: who is let in and what they have posted, by its own logs.
 
 use crate::authority::{Authority, Certified};
-use crate::free_port;
 use std::fs;
 use std::net::TcpStream;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 use weir_tests::folder::Folder;
 use weir_tests::shell::Shell;
-use weir_tests::wait_for;
+use weir_tests::{free_port, wait_for};
 
 /// Behind `/basic` a password is asked for, behind `/token` a token, and behind `/certificate` nothing but TLS's own.
 const CONFIGURATION: &str = r#"

@@ -1,7 +1,6 @@
 //! `openssl s_server`: one connection at a time, what comes in clear into a file.
 
 use crate::authority::Certified;
-use crate::free_port;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::fs::{self, File};
@@ -10,7 +9,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 use weir_tests::folder::Folder;
 use weir_tests::shell::Shell;
-use weir_tests::wait_for;
+use weir_tests::{free_port, wait_for};
 
 pub struct Server {
     /// Killed on drop.
