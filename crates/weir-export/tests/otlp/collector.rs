@@ -1,6 +1,6 @@
 //! rotel in the middle: what it has understood it sends on, and google.protobuf reads that.
 
-use crate::flows::{self, any_records, attributes, count, once, record, records};
+use crate::flows::{self, any_records, attributes, count, full, once, record, records};
 use crate::rotel::Rotel;
 use crate::sink::Sink;
 use crate::{SOON, courier, go_on, peer};
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fs;
 use std::sync::Arc;
-use weir_record::{Count, End, Evidence, FlowRecord, Process, Reverse};
+use weir_record::{Count, Direction, End, Evidence, FlowRecord, Layer, Observation, Process, Reverse};
 use weir_tests::{free_port, wait_for};
 
 fn taken(sink: &Sink, count: usize) -> Vec<Value> {
@@ -30,13 +30,24 @@ fn told() -> FlowRecord {
         container: None,
         pod_uid: None,
     };
-    let count = Count { packets: 7, bytes: 9000 };
+    let (record, count) = (record(0xabc), Count { packets: 7, bytes: 9000 });
+    let observation = Observation {
+        point: 1,
+        interface: Arc::clone(&record.interface),
+        direction: Direction::Ingress,
+        layer: Layer::Inner,
+        vlan: Some(22),
+        translated: false,
+        reverse: true,
+        count,
+    };
     FlowRecord {
         source: End { process: Some(Arc::new(process)), ..End::default() },
         reverse: Some(Reverse { count, tcp_flags: 0x12, sampling_rate: 1, evidence: Evidence::Syn }),
+        observations: [observation].into_iter().collect(),
         dscp_seen: 0b101,
         fragmented: true,
-        ..record(0xabc)
+        ..record
     }
 }
 
@@ -46,7 +57,9 @@ fn a_collector_understands_every_field() {
     let (sink, port) = (Sink::start(), free_port());
     let rotel = Rotel::start(&sink.folder, "rotel.out", port, sink.port);
     let mut sent = any_records(500);
-    sent.push(told());
+    let (full, without) = full(&told());
+    assert_eq!(without, ["icmp_type", "icmp_code"], "TCP has none");
+    sent.push(full);
     let mut peer = peer(&format!("otlp+http://127.0.0.1:{port}"));
     let answer = peer.send(&sent).expect("taken");
     assert_eq!((answer.refused, answer.answer.as_deref()), (0, Some("the server answers 200 OK")));
@@ -99,6 +112,10 @@ fn a_log_record_in_full() {
             "weir.flow.bytes": 1500,
             "weir.flow.reverse.bytes": 9000,
             "weir.network.dscp.seen": [0, 2],
+            "weir.flow.observations": [{
+                "netns": "", "interface": "eth0", "interface_index": 2, "direction": "ingress", "decapsulated": true,
+                "vlan": 22, "translated": false, "reverse": true, "packets": 7, "bytes": 9000,
+            }],
             "weir.network.fragmented": true,
             "source.process.pid": 4242,
             "source.process.name": "nginx",
