@@ -178,7 +178,7 @@ pub struct Arguments {
     #[arg(long, value_name = "WAY", default_value = "drop-oldest", help_heading = "History")]
     pub(super) disk_full: DiskFull,
 
-    /// Send records there, too: ipfix+udp://HOST:PORT, ipfix+tcp://, ipfix+tls://, netflow9+udp://, netflow5+udp://, syslog+udp://, syslog+tcp://, syslog+tls://, https://URL, clickhouse://HOST/DATABASE, unix:PATH, file:PATH; with ?filter=EXPR, ?fields=LIST and more, see docs/exporters.md
+    /// Send records there, too: ipfix+udp://HOST:PORT, ipfix+tcp://, ipfix+tls://, netflow9+udp://, netflow5+udp://, syslog+udp://, syslog+tcp://, syslog+tls://, https://URL, otlp+http://HOST, clickhouse://HOST/DATABASE, unix:PATH, file:PATH; with ?filter=EXPR, ?fields=LIST and more, see docs/exporters.md
     #[arg(long, value_name = "URL", help_heading = "Export")]
     pub(crate) export: Vec<Target>,
 
