@@ -93,6 +93,21 @@ fn files_and_servers() {
 }
 
 #[test]
+fn collectors_of_opentelemetry() {
+    let address = |text: &str| match target(text).kind {
+        Kind::Otlp(address, _) => address,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(address("otlp+http://collector").url, "http://collector:4318/v1/logs");
+    assert_eq!(address("otlp+http://[fd00::1]:80/").url, "http://[fd00::1]:80/v1/logs");
+    let asked = address("otlp+https://o.example:443/in/logs?tenant=7&token_file=/t&ca_file=/ca");
+    assert_eq!(asked.url, "https://o.example:443/in/logs?tenant=7");
+    assert_eq!(asked.login, Some(Login::Token("/t".into())));
+    assert_eq!(asked.security.authorities, Some("/ca".into()));
+    assert_eq!(target("otlp+http://collector").name, "otlp+http://collector");
+}
+
+#[test]
 fn mistakes() {
     for (text, part) in [
         ("", "weir exports to"),
@@ -120,6 +135,10 @@ fn mistakes() {
         ("http://127.0.0.1/?ca_file=/ca", "of TLS"),
         ("syslog+tls://h?cert_file=/c", "no use without"),
         ("ipfix+tcp://h?ca_file=/ca", "no option ca_file"),
+        ("otlp+http://", "no URL"),
+        ("otlp+http://h:4318?token_file=/t", "use https"),
+        ("otlp+http://u:p@h", "a password does not belong"),
+        ("otlp+grpc://h", "weir exports to"),
         ("file:", "no name of a file"),
         ("file:/var/log/?keep=1", "no name of a file"),
         ("file:/x?rotate=0", "a size"),
