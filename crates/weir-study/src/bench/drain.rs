@@ -26,6 +26,8 @@ pub fn run(effort: Effort, report: &mut Report) -> Result<()> {
     let network = Network::new()?;
     let going_on = measure(&network, effort, FLOWS, &[])?;
     let new = measure(&network, effort, ALL_FLOWS, &["--idle-timeout", "1s"])?;
+    let unsummed = ["--idle-timeout", "1s", "--metrics-by", "none"];
+    let unsummed = measure(&network, effort, ALL_FLOWS, &unsummed)?;
     let row = |name: &str, value, target| Row { name: name.into(), value, ratio: None, target };
     report.add(Table {
         title: format!("drain, {FLOWS} flows per drain"),
@@ -34,6 +36,7 @@ pub fn run(effort: Effort, report: &mut Report) -> Result<()> {
         rows: vec![
             row("the same flows every time", going_on, Some(Target::AtMost(1.0))),
             row("new ones every time, the old ones ended and exported", new, None),
+            row("the same, and not summed for Prometheus (--metrics-by none)", unsummed, None),
         ],
         notes: vec![
             format!(
