@@ -125,6 +125,37 @@ fn is_test(file: &Path) -> bool {
     file.file_name().is_some_and(|name| name.to_string_lossy().ends_with(".test.yml"))
 }
 
+/// Each series is there once, and goes on, when an interface comes back under its name.
+#[test]
+fn root_an_interface_that_comes_back_has_no_second_series() {
+    let (pair, folder) = (pair(), Folder::new("metrics"));
+    let agent = keeping(&pair, &folder, &["--listen", ADDRESS, "--idle-timeout", "1s", "-i", "weirback"]);
+    // It asks for routers and groups by itself.
+    let sent = |least: f64| {
+        wait_for("it sends something", Duration::from_secs(20), || {
+            let text = metrics(&pair);
+            let series: Vec<_> = text
+                .lines()
+                .filter(|line| line.starts_with("weir_seen_packets_total") && line.contains("weirback"))
+                .filter(|line| line.contains("\"egress\""))
+                .collect();
+            assert!(series.len() <= 1, "{series:?}");
+            let (is_content, said) = promtool(&["check", "metrics"], &text);
+            assert!(is_content && said.is_empty(), "{said}");
+            series.first()?.rsplit(' ').next()?.parse().ok().filter(|packets| *packets > least)
+        })
+    };
+    let mut packets = 0.0;
+    for _ in 0..3 {
+        pair.left.ip("link add weirback type veth peer name weirpeer");
+        pair.left.ip("link set weirback up");
+        pair.left.ip("link set weirpeer up");
+        packets = sent(packets);
+        pair.left.ip("link del weirback");
+    }
+    agent.stop();
+}
+
 /// Each is what `weir status` says it is.
 #[test]
 fn root_numbers_are_those_of_the_status() {

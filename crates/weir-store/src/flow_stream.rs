@@ -13,7 +13,7 @@ use weir_record::{Field, FlowRecord};
 const HOST: &str = "host";
 
 /// Makes such streams, all of the same columns: those of the table of flows, or some of them, behind the name of a host.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct FlowStream {
     host: String,
     rows: SchemaRef,

@@ -133,9 +133,10 @@ impl Dns {
         };
         // Before the ring is read: an answer that came in time is in it.
         let now = clock::monotonic()?.as_nanos() as u64;
-        probe.consume(AT_A_TIME, |message, bytes| talk.take(message, bytes, told))?;
+        let consumed = probe.consume(AT_A_TIME, |message, bytes| talk.take(message, bytes, told));
         talk.exchanges.expire(now, told);
         talk.latency = latency;
+        consumed?;
         Ok(())
     }
 

@@ -6,7 +6,7 @@ use crate::client::{Address, Client, Post};
 use crate::peer::{Peer, Sent, Silence};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
-use weir_record::{Field, FlowRecord};
+use weir_record::{Field, FlowRecord, printable_start};
 use weir_store::FlowStream;
 
 /// Where records go, where no database is named.
@@ -15,8 +15,11 @@ pub const DATABASE: &str = "weir";
 pub const ALWAYS: [&str; 3] = ["flow_id", "start", "end"];
 /// Of what it says of a mistake.
 const LONGEST: usize = 300;
-/// What inserts want: an answer when all is done, in the views, too, and columns that a table does not have left out.
-const SETTINGS: &str = "wait_end_of_query=1&deduplicate_blocks_in_dependent_materialized_views=1&input_format_skip_unknown_fields=1";
+/// What inserts want: an answer when all is done, in the views, too, whatever a user's profile says of inserts; and columns
+/// that only one side has left out.
+const SETTINGS: &str = "wait_end_of_query=1&async_insert=0&insert_deduplicate=1\
+                        &deduplicate_blocks_in_dependent_materialized_views=1\
+                        &input_format_skip_unknown_fields=1&input_format_arrow_allow_missing_columns=1";
 
 /// In which database, and whether that is made where it is not there.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,6 +58,14 @@ impl ClickHouse {
         Ok(())
     }
 
+    /// The same for the same columns of the same records, in whatever order these come back from disk: an insert that is
+    /// repeated does nothing.
+    fn token(&self, records: &[FlowRecord]) -> String {
+        let ids = records.iter().map(|record| hash(&(record.flow_id, record.start, record.end)));
+        let sum = ids.fold(0_u64, u64::wrapping_add);
+        format!("weir-{:016x}-{sum:016x}-{}", hash(&self.stream), records.len())
+    }
+
     /// What it is asked stands in `query`, else in `body`.
     fn ask(&self, query: &str, body: &[u8]) -> io::Result<()> {
         let post = Post { query, content_type: "application/octet-stream", body };
@@ -63,8 +74,8 @@ impl ClickHouse {
             return Ok(());
         }
         let page = String::from_utf8_lossy(&reply.page);
-        let said: String = page.lines().next().unwrap_or_default().chars().take(LONGEST).collect();
-        let why = format_args!("it answers {}: {}", reply.status, said.trim());
+        let said = printable_start(page.lines().next().unwrap_or_default().trim(), LONGEST);
+        let why = format_args!("it answers {}: {said}", reply.status);
         Err(self.client.not_now(&reply, why))
     }
 }
@@ -81,7 +92,7 @@ impl Peer for ClickHouse {
         let table = format!("{}.{}", schema::quoted(&self.place.database), schema::TABLE);
         let query = form_urlencoded::Serializer::new(String::new())
             .append_pair("query", &format!("INSERT INTO {table} FORMAT ArrowStream"))
-            .append_pair("insert_deduplication_token", &token(records))
+            .append_pair("insert_deduplication_token", &self.token(records))
             .finish();
         let sent = self.ask(&format!("?{query}&{SETTINGS}"), &body);
         // Somebody may have dropped a table.
@@ -99,13 +110,8 @@ impl Peer for ClickHouse {
     }
 }
 
-/// The same for the same records, in whatever order they come back from disk: an insert that is repeated does nothing.
-fn token(records: &[FlowRecord]) -> String {
-    let number = |record: &FlowRecord| {
-        let mut hasher = DefaultHasher::new();
-        (record.flow_id, record.start, record.end).hash(&mut hasher);
-        hasher.finish()
-    };
-    let sum = records.iter().map(number).fold(0_u64, u64::wrapping_add);
-    format!("weir-{sum:016x}-{}", records.len())
+fn hash(value: &impl Hash) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    value.hash(&mut hasher);
+    hasher.finish()
 }

@@ -17,6 +17,9 @@ use weir_store::Spool;
 /// Where spools lie in the history's directory. Who reads all that lies there, as pandas does, passes such names over.
 const SPOOLS: &str = "_spool";
 
+/// What outputs are called that export nothing.
+const OWN: [&str; 5] = ["history", "json", "metrics", "none", "table"];
+
 /// All exporters.
 pub struct Exports {
     exports: Vec<Export>,
@@ -37,6 +40,9 @@ pub fn open(arguments: &Arguments, directory: Option<&Path>) -> Result<Exports> 
     let mut directories = BTreeSet::new();
     if let Some(twice) = targets.iter().find(|target| !directories.insert(target.directory())) {
         bail!("--export: two are called {}: give one of them another name, with ?name=NAME", twice.name);
+    }
+    if let Some(target) = targets.iter().find(|target| OWN.contains(&target.name.as_str())) {
+        bail!("--export: {} is what an output of Weir's own is called: give it another name", target.name);
     }
     let spools = directory.filter(|_| arguments.spool_bytes > 0).map(|directory| directory.join(SPOOLS));
     let mut exports = Vec::new();

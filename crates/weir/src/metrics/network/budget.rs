@@ -61,23 +61,30 @@ impl Budget {
         }
     }
 
-    /// Looks after who has a series, when it is time.
-    pub fn turn(&mut self, now: Instant) {
+    /// Counts what is called as the series for all others is.
+    pub fn add_to_others(&mut self, more: &Sums) {
+        self.other.add(more);
+    }
+
+    /// Looks after who has a series, when it is time; whether it was.
+    pub fn turn(&mut self, now: Instant) -> bool {
         if now.saturating_duration_since(self.turned) < self.grace.min(TURN) {
-            return;
+            return false;
         }
         self.turned = now;
         self.forget_idle(now);
-        while self.own.len() < self.most {
-            let Some((key, weight)) = self.candidates.take_heavier(0) else { break };
+        let mut heavy = self.candidates.ranked().into_iter();
+        for (key, weight) in heavy.by_ref().take(self.most - self.own.len()) {
             self.begin(key, weight, now);
         }
-        self.replace_light(now);
+        self.replace_light(heavy, now);
         self.own.values_mut().for_each(|series| series.weight /= 2);
         self.candidates.fade();
+        true
     }
 
     fn begin(&mut self, key: Arc<str>, weight: u64, now: Instant) {
+        self.candidates.remove(&key);
         self.own.insert(key, Series { sums: Sums::default(), weight, began: now, last: now });
     }
 
@@ -93,7 +100,7 @@ impl Budget {
     }
 
     /// Whoever has a series keeps it for the grace time, so that it is seen.
-    fn replace_light(&mut self, now: Instant) {
+    fn replace_light(&mut self, heavy: impl Iterator<Item = (Arc<str>, u64)>, now: Instant) {
         let mut old: Vec<_> = self
             .own
             .iter()
@@ -101,10 +108,10 @@ impl Budget {
             .map(|(key, series)| (series.weight, Arc::clone(key)))
             .collect();
         old.sort_unstable();
-        for (weight, key) in old {
-            let Some((heavier, its)) = self.candidates.take_heavier(weight.saturating_mul(HEAVIER)) else {
+        for ((weight, key), (heavier, its)) in old.into_iter().zip(heavy) {
+            if its <= weight.saturating_mul(HEAVIER) {
                 return;
-            };
+            }
             if let Some(series) = self.own.remove(&key) {
                 self.vanished.add(&series.sums);
             }

@@ -60,24 +60,20 @@ impl Candidates {
         })
     }
 
-    /// The heaviest that weighs more than `least` for certain, taken out.
-    pub fn take_heavier(&mut self, least: u64) -> Option<(Arc<str>, u64)> {
-        let mut best: Option<((u64, u64), u64)> = None;
-        for (place, name) in self.order.iter().rev() {
-            let beaten = best.map_or(least, |(_, certain)| certain);
-            // Nobody weighs more for certain than at most.
-            if place.0 <= beaten {
-                break;
-            }
-            let certain = self.weights.get(name).map_or(0, |weight| weight.most - weight.error);
-            if certain > beaten {
-                best = Some((*place, certain));
-            }
+    /// All of them with what they weigh for certain, the heaviest first.
+    pub fn ranked(&self) -> Vec<(Arc<str>, u64)> {
+        let certain = |weight: &Weight| weight.most - weight.error;
+        let mut ranked: Vec<_> =
+            self.weights.iter().map(|(name, weight)| (Arc::clone(name), certain(weight))).collect();
+        ranked.sort_unstable_by(|(one, its), (other, others)| others.cmp(its).then_with(|| one.cmp(other)));
+        ranked
+    }
+
+    /// Forgets one.
+    pub fn remove(&mut self, name: &str) {
+        if let Some(weight) = self.weights.remove(name) {
+            self.order.remove(&(weight.most, weight.serial));
         }
-        let (place, weight) = best?;
-        let name = self.order.remove(&place)?;
-        self.weights.remove(&name);
-        Some((name, weight))
     }
 
     /// What was counts half from now on.
@@ -122,16 +118,17 @@ mod tests {
     }
 
     #[test]
-    fn the_heaviest_goes_first_and_what_was_fades() {
+    fn the_heaviest_is_first_and_what_was_fades() {
         let mut candidates = Candidates::new(2);
         for (key, weight) in [("a", 10), ("b", 30), ("a", 4)] {
             candidates.add(key, weight);
         }
-        assert_eq!(candidates.take_heavier(30), None);
-        assert_eq!(candidates.take_heavier(29), Some(("b".into(), 30)));
+        assert_eq!(candidates.ranked(), [("b".into(), 30), ("a".into(), 14)]);
+        candidates.remove("b");
         candidates.fade();
-        assert_eq!(candidates.take_heavier(6), Some(("a".into(), 7)));
-        assert_eq!(candidates.take_heavier(0), None);
+        assert_eq!(candidates.ranked(), [("a".into(), 7)]);
+        candidates.add("a", 1);
+        assert_eq!((candidates.ranked(), candidates.order.len()), (vec![("a".into(), 8)], 1));
     }
 
     #[test]
@@ -139,7 +136,6 @@ mod tests {
         let mut candidates = Candidates::new(1);
         candidates.add("a", 100);
         candidates.add("b", 1);
-        assert_eq!(candidates.take_heavier(1), None);
-        assert_eq!(candidates.take_heavier(0), Some(("b".into(), 1)));
+        assert_eq!(candidates.ranked(), [("b".into(), 1)]);
     }
 }

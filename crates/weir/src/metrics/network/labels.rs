@@ -38,6 +38,11 @@ impl Labels {
         }
     }
 
+    /// Whether it is called as the series for all others.
+    pub fn is_other(key: &str) -> bool {
+        Self::values(key).all(|value| value == OTHER)
+    }
+
     /// The values of a key.
     pub fn values(key: &str) -> impl Iterator<Item = &str> {
         key.split(BETWEEN)

@@ -58,7 +58,11 @@ impl State {
         for record in records {
             self.labels.key_of(record, &mut self.key);
             let more = Sums::of(record, self.resent.since_last(record, now));
-            self.budget.add(&self.key, &more, now);
+            // Who is really called so shares its series.
+            match Labels::is_other(&self.key) {
+                true => self.budget.add_to_others(&more),
+                false => self.budget.add(&self.key, &more, now),
+            }
         }
     }
 }
@@ -79,8 +83,9 @@ impl Sink for Network {
 
     fn go_on(&mut self) {
         let (mut state, now) = (self.state(), Instant::now());
-        state.budget.turn(now);
-        state.resent.expire(now);
+        if state.budget.turn(now) {
+            state.resent.expire(now);
+        }
     }
 
     fn finish(&mut self, _closing: &Closing) -> io::Result<()> {

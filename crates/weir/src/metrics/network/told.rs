@@ -35,11 +35,7 @@ impl Told {
         let mut series: Vec<_> = own.iter().map(|(key, sums)| (labelled(key), *sums)).collect();
         if other != Sums::default() {
             let others: families::Labels = names.iter().map(|name| (*name, OTHER.to_owned())).collect();
-            // Who is really called so shares its series.
-            match series.iter_mut().find(|(labels, _)| *labels == others) {
-                Some((_, sums)) => sums.add(&other),
-                None => series.push((others, other)),
-            }
+            series.push((others, other));
         }
         Self { series, vanished: budget.vanished(), most: budget.most(), own: own.len() }
     }
