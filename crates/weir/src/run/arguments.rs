@@ -205,7 +205,7 @@ pub struct Arguments {
     /// Count in /metrics what the network does, by these fields of docs/fields.md; or none. Whoever reaches the port reads them
     #[arg(
         long,
-        value_name = "FIELD,…|none",
+        value_name = "FIELDS|none",
         default_value = "interface,direction,protocol",
         help_heading = "Metrics"
     )]
