@@ -130,7 +130,6 @@ fn is_test(file: &Path) -> bool {
 fn root_an_interface_that_comes_back_has_no_second_series() {
     let (pair, folder) = (pair(), Folder::new("metrics"));
     let agent = keeping(&pair, &folder, &["--listen", ADDRESS, "--idle-timeout", "1s", "-i", "weir*"]);
-    // It asks for routers and groups by itself.
     let sent = |least: f64| {
         wait_for("it sends something", Duration::from_secs(20), || {
             let text = metrics(&pair);
@@ -150,6 +149,9 @@ fn root_an_interface_that_comes_back_has_no_second_series() {
         pair.left.ip("link add weirback type veth peer name weirpeer");
         pair.left.ip("link set weirback up");
         pair.left.ip("link set weirpeer up");
+        pair.left.ip("address add 10.99.0.1/24 dev weirback");
+        // Nobody is there: it asks who is.
+        pair.left.run("sh", &["-c", "ping -c 3 -i 0.3 -W 1 10.99.0.2 || true"]);
         packets = sent(packets);
         pair.left.ip("link del weirback");
     }
