@@ -129,6 +129,11 @@ impl Books {
         self.closed.accounts().chain(self.accounts.values())
     }
 
+    /// The same, of each observation point one.
+    pub fn merged_accounts(&self) -> impl Iterator<Item = Account> {
+        closed::merged(self.accounts())
+    }
+
     /// Counts in what a level held of a flow.
     pub fn hold(&mut self, point: u16, count: Count) {
         self.change(point, |account| account.held += count);

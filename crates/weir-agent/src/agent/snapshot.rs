@@ -27,7 +27,7 @@ impl Agent {
                 Hook::Clsact => "clsact".into(),
             },
             interfaces: self.following.watched.values().map(watched).collect(),
-            ledger: self.books.accounts().cloned().map(Entry).collect(),
+            ledger: self.books.merged_accounts().map(Entry).collect(),
             kernel: KernelMaps {
                 memory_bytes: layout.bytes(),
                 entries_used: self.entries_used,

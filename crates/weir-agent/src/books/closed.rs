@@ -1,6 +1,8 @@
-//! Accounts of interfaces that are gone: kept until exit, in bounded memory.
+//! Accounts of interfaces that are gone: kept until exit, in bounded memory; and one with those of interfaces that have
+//! come back.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
+use std::collections::btree_map::{BTreeMap, Entry};
 use std::sync::Arc;
 use weir_record::{Account, AccountIdentity, Interface, InterfaceKind};
 
@@ -50,6 +52,19 @@ impl Closed {
     }
 }
 
+/// Of each observation point one account, with the interface of the last one: what comes back under its name goes on
+/// where it was.
+pub(super) fn merged<'a>(accounts: impl Iterator<Item = &'a Account>) -> impl Iterator<Item = Account> {
+    let mut merged = BTreeMap::<AccountIdentity, Account>::new();
+    for account in accounts {
+        match merged.entry(account.identity()) {
+            Entry::Vacant(place) => drop(place.insert(account.clone())),
+            Entry::Occupied(mut known) => *known.get_mut() += account,
+        }
+    }
+    merged.into_values()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -77,6 +92,19 @@ mod tests {
         assert_eq!(packets, u64::from(many) * 2 * 3);
         assert!(closed.accounts().all(Account::is_balanced));
         assert_eq!(closed.accounts().count(), APART + 2);
+    }
+
+    #[test]
+    fn one_that_is_there_again_has_one_account_with_what_it_had_before() {
+        let named = |name: &str, index| account(name.into(), index, Direction::Egress);
+        let mut unbalanced = named("a", 4);
+        unbalanced.seen.packets += 80;
+        let accounts = [named("a", 1), named("b", 2), named("a", 3), unbalanced];
+        let all: Vec<_> = merged(accounts.iter()).collect();
+        let [a, b] = &all[..] else { panic!("{all:?}") };
+        assert_eq!((a.seen.packets, a.exported.packets, a.is_balanced()), (89, 6, false));
+        assert_eq!((a.lost[&Cause::SinkFailed].bytes, a.interface.index), (300, 4));
+        assert_eq!((b.seen.packets, b.is_balanced()), (3, true));
     }
 
     #[test]
