@@ -16,6 +16,7 @@ mod collector;
 mod courier;
 mod doubt;
 mod file;
+mod host;
 mod http;
 mod json;
 mod lines;

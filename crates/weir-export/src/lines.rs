@@ -1,5 +1,6 @@
 //! JSON over sockets: a line for each record, or a message of syslog (RFC 5424) around it.
 
+use crate::host;
 use crate::json::Fields;
 use crate::link::{Link, Transport};
 use crate::peer::{Peer, Sent, Silence};
@@ -35,8 +36,7 @@ pub struct Lines {
 impl Framing {
     /// Syslog of this host and process. The facility is local0, the severity informational.
     pub fn syslog() -> Self {
-        let host = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok());
-        let host = host.filter(|host| host.bytes().all(|byte| byte.is_ascii_graphic()));
+        let host = host::name().filter(|host| host.bytes().all(|byte| byte.is_ascii_graphic()));
         let host = host.unwrap_or_else(|| "-".into());
         Self::Syslog { origin: format!("{host} weir {} flow -", std::process::id()) }
     }

@@ -3,6 +3,7 @@
 mod schema;
 
 use crate::client::{Address, Client, Post};
+use crate::host;
 use crate::peer::{Peer, Sent, Silence};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
@@ -42,8 +43,7 @@ pub struct ClickHouse {
 impl ClickHouse {
     /// There, of these fields, or all.
     pub fn new(address: Address, place: Place, fields: &[&'static Field]) -> Self {
-        let host = nix::unistd::gethostname().ok().map(|name| name.to_string_lossy().into_owned());
-        let stream = FlowStream::new(host.unwrap_or_default(), fields);
+        let stream = FlowStream::new(host::name().unwrap_or_default(), fields);
         Self { client: Client::new(address), place, stream, is_made: false }
     }
 

@@ -40,13 +40,12 @@ impl Resource {
 }
 
 fn host() -> BTreeMap<String, String> {
-    let name = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok());
     let id = fs::read_to_string("/etc/machine-id").ok().map(|id| id.trim().to_owned());
     let known = [
         ("service.name", Some("weir".into())),
         ("service.version", Some(env!("CARGO_PKG_VERSION").into())),
         ("os.type", Some("linux".into())),
-        ("host.name", name),
+        ("host.name", crate::host::name()),
         ("host.id", id),
     ];
     let known = known.into_iter().filter_map(|(name, value)| Some((name.into(), value?)));
