@@ -37,6 +37,18 @@ pub fn shell(namespace: &Namespace, script: &str) -> Shell {
     Shell(namespace.enter(|| command.spawn()).expect("bash is there"))
 }
 
+/// Takes connections at port 6010, and reads each to its end.
+pub fn reader(namespace: &Namespace) -> Shell {
+    let program = "import socket
+server = socket.create_server(('0.0.0.0', 6010))
+print('ready', flush=True)
+while True:
+    one, _ = server.accept()
+    while one.recv(65536): pass
+    one.close()";
+    python(namespace, "true", program, &[])
+}
+
 /// Runs a program of Python's until it is ready, in the place of a shell that has run `before`.
 pub fn python(namespace: &Namespace, before: &str, program: &str, arguments: &[&str]) -> Shell {
     assert!(!program.contains('"'), "it stands between these");

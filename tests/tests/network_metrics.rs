@@ -13,7 +13,7 @@ use weir_tests::inject::Injector;
 use weir_tests::pair::{INTERFACE, Pair, RIGHT};
 use weir_tests::servers::prometheus::{Prometheus, promtool};
 use weir_tests::servers::unbound::Unbound;
-use weir_tests::shell::python;
+use weir_tests::shell::reader;
 use weir_tests::wait_for;
 use weir_tests::witness::{nstat, settled};
 
@@ -123,18 +123,7 @@ fn root_a_budget_of_series_keeps_all_sums() {
 fn root_segments_that_were_sent_again_are_those_that_tcp_counts() {
     let watched = Watched::new();
     let pair = &watched.pair;
-    let _server = python(
-        &pair.right,
-        "true",
-        "import socket
-server = socket.create_server(('0.0.0.0', 6010))
-print('ready', flush=True)
-while True:
-    one, _ = server.accept()
-    while one.recv(65536): pass
-    one.close()",
-        &[],
-    );
+    let _server = reader(&pair.right);
     let rules = "add table ip weirt; add chain ip weirt in { type filter hook input priority 0; }; \
                  add rule ip weirt in tcp dport 6010 numgen inc mod 10 == 5 drop";
     pair.right.run("nft", &[rules]);

@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use weir_tests::agent::binary;
 use weir_tests::netns::Namespace;
 use weir_tests::pair::{LEFT, Pair, RIGHT};
-use weir_tests::shell::python;
+use weir_tests::shell::{python, reader};
 use weir_tests::terminal::Terminal;
 use weir_tests::trace::Trace;
 use weir_tests::witness::nstat;
@@ -146,18 +146,7 @@ fn root_retransmissions_are_those_that_the_kernel_counts() {
     pair.left.sysctl("net/ipv4/tcp_syn_retries", "1");
     // The counter below is of this end: what the server sends again is none of it.
     let trace = Trace::start(&pair.left, &["retransmit", "--filter", "source_address == 10.77.0.1"]);
-    let _server = python(
-        &pair.right,
-        "true",
-        "import socket
-server = socket.create_server(('0.0.0.0', 6010))
-print('ready', flush=True)
-while True:
-    one, _ = server.accept()
-    while one.recv(65536): pass
-    one.close()",
-        &[],
-    );
+    let _server = reader(&pair.right);
     let rules = "add table ip weirt; add chain ip weirt in { type filter hook input priority 0; }; \
                  add rule ip weirt in tcp dport 6011 drop; \
                  add rule ip weirt in tcp dport 6010 numgen inc mod 10 == 5 drop";

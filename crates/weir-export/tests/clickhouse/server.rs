@@ -1,13 +1,12 @@
 //! The engine, and what is in it.
 
 use serde_json::Value;
-use std::io::{BufRead, BufReader};
-use std::net::TcpListener;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 use weir_tests::folder::Folder;
 use weir_tests::python::interpreter;
-use weir_tests::wait_for;
+use weir_tests::shell::Shell;
+use weir_tests::{free_port, wait_for};
 
 const PROGRAM: &str = include_str!("server.py");
 
@@ -15,35 +14,23 @@ const PROGRAM: &str = include_str!("server.py");
 pub struct ClickHouse {
     folder: Folder,
     port: u16,
-    running: Option<Child>,
+    running: Option<Shell>,
 }
 
 impl ClickHouse {
     /// One that has nothing.
     pub fn new() -> Self {
-        let port = TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr());
         let folder = Folder::new("clickhouse");
         folder.write("server.py", PROGRAM);
-        Self { folder, port: port.expect("a port").port(), running: None }
+        Self { folder, port: free_port(), running: None }
     }
 
     /// Starts it, and waits until it answers.
     pub fn start(&mut self) {
         let mut command = Command::new(interpreter());
         command.args([&self.folder.path("server.py"), &self.port.to_string(), &self.folder.path("")]);
-        let mut child = command.stdout(Stdio::piped()).spawn().expect("Python starts");
-        let mut line = String::new();
-        let said = BufReader::new(child.stdout.take().expect("a pipe")).read_line(&mut line);
-        assert!(said.is_ok() && line == "ready\n", "{line}");
-        self.running = Some(child);
-    }
-
-    /// Kills it.
-    pub fn kill(&mut self) {
-        if let Some(mut child) = self.running.take() {
-            let _ = child.kill();
-            let _ = child.wait();
-        }
+        let child = command.stdout(Stdio::piped()).spawn().expect("Python starts");
+        self.running = Some(Shell(child).ready());
     }
 
     /// Makes it die at its next insert, once that is done.
@@ -56,7 +43,7 @@ impl ClickHouse {
         let mut child = self.running.take().expect("it was started");
         wait_for("it dies", Duration::from_secs(30), || {
             meanwhile();
-            child.try_wait().expect("it is ours")
+            child.0.try_wait().expect("it is ours")
         });
         std::fs::remove_file(self.folder.path("dies")).expect("it was told to die");
     }
@@ -91,11 +78,5 @@ impl ClickHouse {
     /// How often records are in a table that can be asked for it: of all rows, and with repeats replaced.
     pub fn rows(&self, database: &str) -> [u64; 2] {
         ["", "FINAL"].map(|all| self.number(&format!("(SELECT count() FROM {database}.flows {all})")))
-    }
-}
-
-impl Drop for ClickHouse {
-    fn drop(&mut self) {
-        self.kill();
     }
 }
