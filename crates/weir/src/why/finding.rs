@@ -4,7 +4,7 @@ use super::connection::{Connection, LISTEN, Pace, SYN_SENT, end, flow};
 use super::judge::{self, Case, Limit, Limiter};
 use super::target::Target;
 use super::words;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -45,9 +45,15 @@ impl Finding {
 pub fn all(watched: &Watched, target: &Target, interval: Duration) -> Vec<Finding> {
     let mut found: Vec<_> = failures(watched, target).collect();
     found.extend(overrun(watched, target, interval));
+    let attempts: HashSet<_> =
+        watched.failed.iter().filter(|failed| !failed.is_refusal).map(attempted).collect();
     let connections = Connection::all(watched).into_iter().filter_map(|one| {
         let flow = one.flow();
-        target.means(&one, &flow).then(|| connection(&one, flow, watched, interval))
+        // One more of those that failed, at the same place: the looks come upon it on its way.
+        let is_next = one.asker.is_some_and(judge::has_just_asked)
+            && attempts.contains(&(one.destination, one.source.ip()));
+        let is_meant = target.means(&one, &flow) && !is_next;
+        is_meant.then(|| connection(&one, flow, watched, interval))
     });
     let mut connections: Vec<_> = connections.collect();
     connections.sort_by_key(|one| (one.is_idle, std::cmp::Reverse(one.bytes_per_second)));
@@ -147,6 +153,12 @@ fn failures<'a>(watched: &'a Watched, target: &'a Target) -> impl Iterator<Item 
         let evidence = others.into_iter().chain(causes(watched, failed, destination, count)).collect();
         Some(Finding::sure(Subject::Attempts(count), flow, Limiter::Failure(failure), evidence))
     })
+}
+
+/// What was asked for, and from where.
+fn attempted(failed: &Failed) -> (SocketAddr, IpAddr) {
+    let (source, destination) = ends(failed);
+    (destination, source.ip())
 }
 
 /// Who asked, and who was asked: the end that refuses is the latter.

@@ -130,11 +130,21 @@ fn waiting(connection: &Connection<'_>, interval: Duration) -> Option<Vec<Limit>
     }
     let asker = connection.asker?;
     match asker.last.state {
-        SYN_SENT => Some(vec![sure(overrun.unwrap_or(Limiter::NoAnswer))]),
+        SYN_SENT => Some(vec![overrun.map_or_else(|| unanswered(asker), sure)]),
         // It believes to be connected; the last segment of the handshake was dropped where the queue is full.
         ESTABLISHED if connection.asked.is_none() => overrun.map(|limiter| vec![sure(limiter)]),
         _ => None,
     }
+}
+
+/// One that has only just asked may be answered yet.
+fn unanswered(asker: &WatchedSocket) -> Limit {
+    Limit { limiter: Limiter::NoAnswer, confidence: if has_just_asked(asker) { 0.5 } else { 1.0 } }
+}
+
+/// Whether its SYN went out once, since the first look.
+pub fn has_just_asked(socket: &WatchedSocket) -> bool {
+    socket.last.state == SYN_SENT && socket.first.is_none() && socket.last.retransmits == 0
 }
 
 fn by_sender(sender: &Side<'_>, receiver: Option<&Side<'_>>) -> Vec<Limit> {
@@ -153,26 +163,43 @@ fn by_sender(sender: &Side<'_>, receiver: Option<&Side<'_>>) -> Vec<Limit> {
     let path = (pace.busy - receive - send).max(0.0);
     let loss = (resent(pace) / LOSSY).min(1.0) * (1.0 - queueing(last));
     let narrow = narrowness(last, loss);
+    // Of the time in which something was on its way, too, it is the sender's own doing that it was no more.
+    let free = path * (1.0 - loss) * (1.0 - narrow);
+    let little = free * sparing(sender.socket);
     vec![
-        Limit { limiter: Limiter::Application, confidence: (1.0 - receive - send - path).max(0.0) },
         Limit { limiter: Limiter::ReceiverWindow, confidence: receive },
         Limit { limiter: Limiter::SendBuffer, confidence: send },
         Limit { limiter: Limiter::Loss, confidence: path * loss },
         Limit { limiter: Limiter::NarrowLink, confidence: path * (1.0 - loss) * narrow },
-        Limit { limiter: Limiter::CongestionWindow, confidence: path * (1.0 - loss) * (1.0 - narrow) },
+        Limit { limiter: Limiter::CongestionWindow, confidence: free - little },
+        Limit { limiter: Limiter::Application, confidence: (1.0 - receive - send - path).max(0.0) + little },
     ]
 }
 
-/// In how many of the looks the send buffer was as good as full, with nothing left in it to send, although more could
-/// have been on its way. Who waits for room is woken when a third of it is free.
+/// In how many of the looks the send buffer was as good as full, although more could have been on its way. Who waits
+/// for room is woken when a third of it is free.
 fn crowded(socket: &WatchedSocket) -> f64 {
-    let is_crowded = |look: &TcpLook| {
-        let allowed = u64::from(look.congestion_window) * u64::from(look.segment_size);
-        let room = u64::from(look.send_buffer) * 2 / 3;
-        u64::from(look.send_memory) >= room && look.unsent == 0 && u64::from(look.unacknowledged) < allowed
-    };
+    in_looks(socket, |look| is_sparing(look) && look.send_memory >= look.send_buffer / 3 * 2)
+}
+
+/// In how many of the looks the sender had given all it has, and more could have been on its way.
+pub fn sparing(socket: &WatchedSocket) -> f64 {
+    in_looks(socket, is_sparing)
+}
+
+/// Who asks and waits for the answer before it asks again is always busy and never held back.
+fn is_sparing(look: &TcpLook) -> bool {
+    waiting_bytes(look.unsent) == 0 && u64::from(look.unacknowledged) < allowed(look)
+}
+
+/// How many bytes the congestion window lets be on their way.
+pub fn allowed(look: &TcpLook) -> u64 {
+    u64::from(look.congestion_window) * u64::from(look.segment_size)
+}
+
+fn in_looks(socket: &WatchedSocket, is_so: impl Fn(&TcpLook) -> bool) -> f64 {
     let looks = || socket.first.iter().chain([&socket.last]);
-    looks().filter(|look| is_crowded(look)).count() as f64 / looks().count() as f64
+    looks().filter(|look| is_so(look)).count() as f64 / looks().count() as f64
 }
 
 /// The share of segments that were sent again.
@@ -267,7 +294,16 @@ mod tests {
     }
 
     fn of_sender(last: TcpLook) -> (Limiter, f64) {
-        let asker = socket(TcpLook { state: ESTABLISHED, unsent: last.unsent, ..TcpLook::default() }, last);
+        let nothing_yet = TcpLook {
+            busy: 0,
+            receive_window_limited: 0,
+            send_buffer_limited: 0,
+            bytes_acknowledged: 0,
+            segments_sent: 0,
+            segments_retransmitted: 0,
+            ..last
+        };
+        let asker = socket(nothing_yet, last);
         judged(&connection(Some(&asker), None, None))
     }
 
@@ -286,9 +322,22 @@ mod tests {
         assert_eq!(of_sender(window), (Limiter::ReceiverWindow, 1.0));
         let buffer = TcpLook { busy: 0, send_buffer_limited: ALL, ..sending() };
         assert_eq!(of_sender(buffer), (Limiter::SendBuffer, 1.0));
-        let little = TcpLook { busy: ALL / 10, unsent: 0, unacknowledged: 0, ..sending() };
+        let little = TcpLook { busy: ALL / 10, unsent: 0, ..sending() };
         assert_eq!(of_sender(little), (Limiter::Application, 0.9));
         assert_eq!(of_sender(sending()).0, Limiter::CongestionWindow);
+    }
+
+    /// TCP calls a sender busy as long as anything is on its way, also one that asks for little and waits.
+    #[test]
+    fn who_sends_little_at_a_time_is_not_held_by_the_congestion_window() {
+        let look = TcpLook { unsent: 0, unacknowledged: 36, marks: 0, ..sending() };
+        assert_eq!(of_sender(look), (Limiter::Application, 1.0));
+        let half = TcpLook { busy: ALL / 2, ..look };
+        assert_eq!(of_sender(half), (Limiter::Application, 1.0));
+        let full = TcpLook { unacknowledged: 14_480, marks: TCP_WINDOW_LIMITED as u8, ..look };
+        assert_eq!(of_sender(full).0, Limiter::CongestionWindow);
+        let lossy = TcpLook { segments_retransmitted: 30, ..look };
+        assert_eq!(of_sender(lossy), (Limiter::Loss, 1.0));
     }
 
     #[test]
@@ -328,6 +377,12 @@ mod tests {
         let asking =
             socket(TcpLook::default(), TcpLook { state: SYN_SENT, retransmits: 2, ..TcpLook::default() });
         assert_eq!(judged(&connection(Some(&asking), None, None)), (Limiter::NoAnswer, 1.0));
+        let fresh = WatchedSocket {
+            first: None,
+            last: TcpLook { state: SYN_SENT, ..TcpLook::default() },
+            ..asking.clone()
+        };
+        assert_eq!(judged(&connection(Some(&fresh), None, None)), (Limiter::NoAnswer, 0.5));
         let full = TcpLook { state: LISTEN, accept_queue: 3, accept_queue_room: 2, ..TcpLook::default() };
         let listening = socket(full, full);
         let turned_away = connection(Some(&asking), None, Some(&listening));

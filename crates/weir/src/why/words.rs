@@ -1,7 +1,7 @@
 //! What limits a connection, in words, with the evidence.
 
 use super::connection::CLOSE_WAIT;
-use super::judge::{Case, Limiter, Side, queueing, resent};
+use super::judge::{Case, Limiter, Side, allowed, queueing, resent, sparing};
 use crate::text::{self, bytes, micros};
 use std::time::Duration;
 use weir_agent::WatchedSocket;
@@ -53,7 +53,7 @@ impl Limiter {
     /// What that means.
     pub fn sentence(self) -> &'static str {
         match self {
-            Self::Application => "The sender has nothing more to send.",
+            Self::Application => "The sender has nothing more to send, or waits for an answer first.",
             Self::ReceiverWindow => "The receiver does not read as fast as data come.",
             Self::SendBuffer => "The sender's buffer holds less than the path could carry.",
             Self::Loss => "Segments are lost and have to be sent again.",
@@ -128,8 +128,17 @@ fn application(sender: Option<&Side<'_>>, receiver: Option<&Side<'_>>) -> Vec<St
         let pace = &side.pace;
         format!("nothing waited to be sent for {}", share(1.0 - pace.busy, pace.seconds))
     });
+    let little =
+        sender.filter(|side| side.pace.acknowledged > 0 && sparing(side.socket) == 1.0).map(|side| {
+            let last = &side.socket.last;
+            let on_way = bytes(last.unacknowledged.into());
+            format!(
+                "at both looks nothing did; {on_way} are on their way, TCP would allow {}",
+                bytes(allowed(last))
+            )
+        });
     let held = sender.and_then(|side| who(side.socket)).map(|who| format!("it is {who}"));
-    idle.into_iter().chain(unclosed).chain(held).collect()
+    idle.into_iter().chain(little).chain(unclosed).chain(held).collect()
 }
 
 fn receive_window(side: &Side<'_>) -> String {
@@ -150,10 +159,9 @@ fn unread(side: &Side<'_>) -> Option<String> {
 
 fn send_buffer(side: &Side<'_>) -> Vec<String> {
     let last = &side.socket.last;
-    let allowed = u64::from(last.congestion_window) * u64::from(last.segment_size);
     let (room, on_way) = (bytes(last.send_buffer.into()), bytes(last.unacknowledged.into()));
     vec![
-        format!("it has {room}; {on_way} are on their way, TCP would allow {}", bytes(allowed)),
+        format!("it has {room}; {on_way} are on their way, TCP would allow {}", bytes(allowed(last))),
         format!("{}: nothing more can leave until then", trips(side)),
     ]
 }
@@ -198,9 +206,8 @@ fn narrow_link(side: &Side<'_>) -> Vec<String> {
 
 fn congestion_window(side: &Side<'_>) -> Vec<String> {
     let last = &side.socket.last;
-    let size = u64::from(last.congestion_window) * u64::from(last.segment_size);
     vec![
-        format!("it is {} segments, {}", last.congestion_window, bytes(size)),
+        format!("it is {} segments, {}", last.congestion_window, bytes(allowed(last))),
         format!("{}, {} are on their way", trips(side), bytes(last.unacknowledged.into())),
     ]
 }
