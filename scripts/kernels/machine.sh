@@ -1,6 +1,6 @@
-# shellcheck shell=bash disable=SC2154 # who sources it sets `here` and `modules`
+# shellcheck shell=bash disable=SC2154 # who sources it sets `here`, `modules` and `programs`
 # Virtual machines with Debian's cloud kernels: what `run` and `power` have in common. Sourced with `here`, the folder of
-# these scripts, and `modules`, those that the machine shall load.
+# these scripts, `modules`, those that the machine shall load, and `programs`, those of this host that it shall have.
 #
 #   WEIR_BIN              the binary (target/release/weir)
 #   WEIR_KERNELS_CACHE    kernels, package lists and logs (~/.cache/weir-kernels)
@@ -84,8 +84,8 @@ initramfs() {
 	cp "$(command -v busybox)" "$tree/bin/busybox"
 	cp "$2" "$tree/init"
 	install_program "$tree" "$weir" weir
-	for name in ip tc nft; do
-		install_program "$tree" "$(PATH=$PATH:/sbin:/usr/sbin command -v $name)" $name
+	for name in "${programs[@]}"; do
+		install_program "$tree" "$(PATH=$PATH:/sbin:/usr/sbin command -v "$name")" "$name"
 	done
 	for name in "${modules[@]}"; do
 		module=$(find "$cache/root/$1" -name "$name.ko*" | head -n1)

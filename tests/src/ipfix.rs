@@ -94,7 +94,12 @@ pub fn flows(file: &str) -> Vec<Flow> {
             _ => take(flows.last_mut(), name, line, show),
         }
     }
-    flows.retain(|flow| !flow.contains_key("cflow.private_enterprise_number"));
+    // What is told beside flows: elements, names of interfaces, selectors and statistics.
+    let of_options = ["interface", "interface_index"];
+    flows.retain(|flow| {
+        !flow.contains_key("cflow.private_enterprise_number")
+            && flow.keys().any(|name| !of_options.contains(&name.as_str()))
+    });
     flows
 }
 

@@ -1,4 +1,4 @@
-//! The Python that `scripts/setup test` installs, with what else reads Parquet.
+//! The Python that `scripts/setup test` installs, with what else reads Parquet, and programs for Node.js.
 
 use crate::agent::binary;
 use serde_json::Value;
@@ -14,10 +14,20 @@ pub fn python(program: &str, argument: &str) -> Vec<Value> {
     text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
 }
 
-/// Where it is: beside what cargo builds, of which this test is a part.
+/// Where it is.
 pub fn interpreter() -> PathBuf {
+    installed("python/bin/python3")
+}
+
+/// Where this program for Node.js is.
+pub fn node(program: &str) -> PathBuf {
+    installed(&format!("node/node_modules/.bin/{program}"))
+}
+
+/// Beside what cargo builds, of which this test is a part.
+fn installed(program: &str) -> PathBuf {
     let test = env::current_exe().expect("a test has a path");
-    let place = |path: &Path, levels| Some(path.ancestors().nth(levels)?.join("python/bin/python3"));
+    let place = |path: &Path, levels| Some(path.ancestors().nth(levels)?.join(program));
     let found = place(&test, 3).filter(|path| path.exists()).or_else(|| place(&binary(), 2));
     found.filter(|path| path.exists()).expect("scripts/setup test installs it")
 }

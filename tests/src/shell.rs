@@ -24,6 +24,14 @@ impl Drop for Shell {
     }
 }
 
+/// Starts a server that says first at which port it is.
+pub fn serving(command: &mut Command) -> (Shell, u16) {
+    let mut server = Shell(command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().expect("it starts"));
+    let mut port = String::new();
+    BufReader::new(server.0.stdout.take().expect("a pipe")).read_line(&mut port).expect("it speaks");
+    (server, port.trim().parse().expect("its port"))
+}
+
 /// Whether there is a process of this kind, as pgrep knows them.
 pub fn is_running(kind: &[&str]) -> bool {
     let pgrep = Command::new("pgrep").args(kind).stdout(Stdio::null()).status();

@@ -3,6 +3,7 @@
 
 use std::fs;
 use weir_tests::agent::{Agent, binary};
+use weir_tests::folder::Folder;
 use weir_tests::pair::{INTERFACE, Pair};
 use weir_tests::witness::{tc_filters, tcx_links};
 
@@ -53,6 +54,26 @@ fn root_every_glob_must_match() {
     let pair = pair();
     let args = ["run", "-i", INTERFACE, "-i", "nosuch0", "--duration", "2s"];
     refuse_in_one_line(&pair, &[], &args, ENVIRONMENT, &["nosuch0"]);
+}
+
+/// Wherever it is given, a password is not repeated.
+#[test]
+fn root_a_password_in_a_url_is_not_said_again() {
+    let pair = pair();
+    let folder = Folder::new("password");
+    let url = "https://user:hush@collector.example/?secret=hush";
+    let file = folder.write("weir.yaml", format!("export:\n  - {url}\n"));
+    for (wrapper, args) in [
+        (vec![], vec!["run", "--export", url]),
+        (vec![], vec!["run", "--config", &file]),
+        (vec![], vec!["config", "check", &file]),
+        (vec!["env", &format!("WEIR_EXPORT={url}")], vec!["run"]),
+    ] {
+        let (status, stdout, stderr) = Agent::run(&pair.left, &wrapper, &args);
+        let said = [stdout, stderr].concat().join("\n");
+        assert!(!status.success() && !said.contains("hush"), "{args:?}: {said}");
+        assert!(said.contains("a password does not belong in a URL"), "{args:?}: {said}");
+    }
 }
 
 /// clap may add its usage lines to the error.

@@ -245,7 +245,7 @@ impl Books {
 
     /// What a sink is given at the end.
     pub fn closing(&self) -> Closing {
-        let (accounts, probes) = (self.accounts().cloned().collect(), self.probes.clone());
+        let (accounts, probes) = (self.merged_accounts().collect(), self.probes.clone());
         Closing { accounts, probes, sinks: Vec::new() }
     }
 

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize, Serializer};
 use std::io;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
-use weir_record::{Account, Count, FlowRecord, PeerState, Statement};
+use weir_record::{Account, Count, FlowRecord, PeerState, PushState, Statement};
 
 /// Everything that an agent says of itself. `L` is an entry of the ledger: the agent writes
 /// [`Statement`]s, and who reads them takes from them what it needs.
@@ -35,6 +35,9 @@ pub struct Status<L = Entry> {
     pub drains: Drains,
     /// Where records go.
     pub sinks: Vec<SinkState>,
+    /// How metrics fare that are pushed.
+    #[serde(default)]
+    pub pushes: Vec<PushState>,
     /// What it knows of processes.
     #[serde(default)]
     pub identity: IdentityState,

@@ -2,22 +2,16 @@
 
 #[path = "../../../fuzz/body.rs"]
 mod body;
+#[path = "../../../fuzz/corpus.rs"]
+mod files;
 
+use files::corpus;
 use proptest::prelude::*;
 use proptest::sample::Index;
-use std::path::Path;
 use std::sync::LazyLock;
 
-static MESSAGES: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| corpus("message"));
-static CONVERSATIONS: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| corpus("conversation"));
-
-fn corpus(target: &str) -> Vec<Vec<u8>> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus").join(target);
-    let files = folder.read_dir().expect("the corpus is there").map(|file| file.expect("a file").path());
-    let all: Vec<_> = files.map(|path| std::fs::read(path).expect("it can be read")).collect();
-    assert!(all.len() > 10, "{} files", all.len());
-    all
-}
+static MESSAGES: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| corpus("message", 10));
+static CONVERSATIONS: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| corpus("conversation", 10));
 
 #[test]
 fn the_corpus_breaks_nothing() {

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use ureq::http::{HeaderMap, StatusCode, header};
 use ureq::tls::{Certificate, ClientCert, PrivateKey, RootCerts, TlsConfig};
-use ureq::{Agent, Timeout};
+use ureq::{Agent, BodyReader, Timeout};
 
 const CONNECT: Duration = Duration::from_secs(5);
 /// For a batch to be taken. Whoever needs longer is not waited for.
@@ -56,6 +56,8 @@ pub struct Post<'b> {
     pub query: &'b str,
     /// What it is.
     pub content_type: &'b str,
+    /// What else is said of it.
+    pub headers: &'b [(&'static str, &'static str)],
     /// All of it.
     pub body: &'b [u8],
 }
@@ -104,6 +106,9 @@ impl Client {
         let Some((agent, login)) = &self.open else { return Err(ErrorKind::NotConnected.into()) };
         let url = format!("{}{}", self.address.url, post.query);
         let mut request = agent.post(url).header("Content-Type", post.content_type);
+        for (name, value) in post.headers {
+            request = request.header(*name, *value);
+        }
         if let Some(login) = login {
             request = request.header("Authorization", login);
         }
@@ -114,6 +119,31 @@ impl Client {
         let mut page = Vec::new();
         let _ = response.into_body().into_reader().take(1 << 20).read_to_end(&mut page);
         Ok(Reply { status, wait, page })
+    }
+
+    /// What posts this question and gives the answer, its status and then what it says as it comes: in whatever thread, and
+    /// for as long as that takes.
+    pub fn asking(
+        &self,
+        question: String,
+    ) -> io::Result<impl FnOnce() -> io::Result<(StatusCode, BodyReader<'static>)> + Send + use<>> {
+        let Some((agent, login)) = &self.open else { return Err(ErrorKind::NotConnected.into()) };
+        let mut request = agent.post(&self.address.url).config().timeout_global(None).build();
+        if let Some(login) = login {
+            request = request.header("Authorization", login);
+        }
+        let about = self.about();
+        Ok(move || {
+            let response = request
+                .send(question)
+                .map_err(|error| io::Error::other(format!("{about}: {}", why(&error))))?;
+            Ok((response.status(), response.into_body().into_reader()))
+        })
+    }
+
+    /// Of whom an error is.
+    pub fn about(&self) -> String {
+        self.address.shown().to_owned()
     }
 
     /// An answer of one that takes nothing now, and may have said until when.
@@ -157,7 +187,7 @@ fn tls(trust: &Trust) -> io::Result<TlsConfig> {
 }
 
 /// How long it wants to be left alone (RFC 9110, section 10.2.3): seconds, or until a point in time.
-fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
+pub fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
     let text = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim();
     if let Ok(seconds) = text.parse() {
         return Some(Duration::from_secs(seconds));

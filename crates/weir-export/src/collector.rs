@@ -10,7 +10,7 @@ use weir_ipfix::{Encode, Encoder, NetFlow5, NetFlow9};
 use weir_record::{Field, FlowRecord};
 
 /// How long a collector that was started anew has to wait for templates, where they may have been lost (RFC 7011, section
-/// 8.4; RFC 3954, section 9): so long, or so many messages.
+/// 8.4; RFC 3954, section 9): so long, or so many messages. Statistics are told as often.
 const TEMPLATES_EVERY: (Duration, u32) = (Duration::from_secs(30), 50);
 /// How soon it is heard that nobody takes datagrams there.
 const REFUSAL: Duration = Duration::from_millis(100);
@@ -42,7 +42,7 @@ impl Language {
             Self::Ipfix(domain) => {
                 let encoder = Encoder::new(domain, u16::try_from(most).unwrap_or(u16::MAX));
                 let encoder = if fields.is_empty() { encoder } else { encoder.of(fields) };
-                Box::new(encoder.with_octets())
+                Box::new(encoder.with_octets().with_options())
             }
             Self::NetFlow9(source_id) => {
                 let encoder = NetFlow9::new(source_id, most);
@@ -103,26 +103,37 @@ impl Open {
         Ok(bytes)
     }
 
+    /// Sends what is told beside records, or ends them; where that fails, none of it was said.
+    fn put_of(
+        &mut self,
+        encoder: &mut dyn Encode,
+        messages: impl FnOnce(&mut dyn Encode) -> Vec<Vec<u8>>,
+    ) -> io::Result<usize> {
+        let before = encoder.progress();
+        self.put(messages(encoder)).inspect_err(|_| encoder.go_back(before))
+    }
+
     fn send(&mut self, encoder: &mut dyn Encode, records: &[FlowRecord]) -> io::Result<Sent> {
         let mut sent = Sent::default();
         encoder.set_time(now());
         let is_datagrams = matches!(self.link, Link::Datagrams(_));
         for record in records {
-            let is_due = self.messages >= TEMPLATES_EVERY.1 || self.since.elapsed() >= TEMPLATES_EVERY.0;
-            if is_datagrams && is_due {
+            let is_late = self.since.elapsed() >= TEMPLATES_EVERY.0;
+            if is_late || is_datagrams && self.messages >= TEMPLATES_EVERY.1 {
                 (self.since, self.messages) = (Instant::now(), 0);
-                encoder.renew();
-                sent.bytes += self.put(encoder.preface())?;
+                if is_datagrams {
+                    encoder.renew();
+                    sent.bytes += self.put_of(encoder, |encoder| encoder.preface())?;
+                }
+                sent.bytes += self.put_of(encoder, |encoder| encoder.statistics())?;
             }
-            let before = encoder.sequence();
+            let before = encoder.progress();
             match encoder.add(record) {
                 Ok(full) => sent.bytes += self.put(full).inspect_err(|_| encoder.go_back(before))?,
                 Err(error) => (sent.refused, sent.why) = (sent.refused + 1, Some(error.to_string())),
             }
         }
-        let before = encoder.sequence();
-        let last = encoder.end().into_iter().collect();
-        sent.bytes += self.put(last).inspect_err(|_| encoder.go_back(before))?;
+        sent.bytes += self.put_of(encoder, |encoder| encoder.end().into_iter().collect())?;
         Ok(sent)
     }
 }
@@ -133,7 +144,7 @@ impl Peer for Collector {
         let link = self.transport.connect()?;
         let mut encoder = self.begin(&link);
         let mut open = Open { link, since: Instant::now(), messages: 0 };
-        let preface = encoder.preface();
+        let preface = [encoder.preface(), encoder.statistics()].concat();
         self.encoder = Some(encoder);
         open.put(preface).map_err(|error| self.transport.cut_off(&error))?;
         if self.transport.is_datagrams() {

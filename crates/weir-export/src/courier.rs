@@ -1,7 +1,8 @@
 //! Takes batches to a peer, in order; what it does not take now waits on disk.
 
 use crate::doubt::Doubt;
-use crate::peer::{Later, Peer, Sent, Silence};
+use crate::peer::{Gather, Later, Peer, Sent, Silence};
+use crate::rate::{Allowance, Rate};
 use std::borrow::Cow;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -28,6 +29,10 @@ pub struct Courier {
     peer: Box<dyn Peer>,
     filter: Option<Filter>,
     spool: Option<Spool>,
+    /// How much it may be given now; anything without.
+    allowance: Option<Allowance>,
+    /// What the peer wants at once, where there is a spool that can hold it until then.
+    gather: Option<Gather>,
     doubt: Doubt,
     pace: Pace,
     /// Not before this is it tried again.
@@ -52,11 +57,18 @@ impl Courier {
         spool: Option<Spool>,
         tell: Tell,
     ) -> Self {
+        let gather = peer.gather().filter(|_| spool.is_some());
+        let spool = spool.map(|spool| match gather {
+            Some(gather) => spool.of_files(gather.bytes),
+            None => spool,
+        });
         let courier = Self {
             name,
             peer,
             filter,
             spool,
+            allowance: None,
+            gather,
             doubt: Doubt::default(),
             pace: Pace::default(),
             retry: None,
@@ -70,6 +82,11 @@ impl Courier {
         };
         courier.look_at_spool();
         courier
+    }
+
+    /// Gives the peer no more than that; what is beyond it waits.
+    pub fn at_most(self, rate: Option<Rate>) -> Self {
+        Self { allowance: rate.map(|rate| Allowance::new(rate, Instant::now())), ..self }
     }
 
     /// Its name.
@@ -92,16 +109,17 @@ impl Courier {
             return Ok(());
         }
         let is_first = self.spool.as_ref().is_none_or(|spool| spool.is_empty() && !self.is_slow);
-        if is_first && self.deliver(&wanted) {
+        if is_first && self.gather.is_none() && self.deliver(&wanted) {
             return Ok(());
         }
-        let Some(spool) = &mut self.spool else { return Err(io::Error::other(self.away())) };
+        self.look_at_allowance();
+        let Some(spool) = &mut self.spool else { return Err(io::Error::other(self.why_not())) };
         // Never a broken pipe: that is a reader who has seen enough.
         let has_room = spool.add(&wanted).map_err(io::Error::other);
         self.look_at_spool();
         match has_room? {
             true => Ok(()),
-            false => Err(io::Error::other(format!("the spool of {} is full; {}", self.name, self.away()))),
+            false => Err(io::Error::other(format!("the spool of {} is full; {}", self.name, self.why_not()))),
         }
     }
 
@@ -132,6 +150,7 @@ impl Courier {
     pub fn go_on(&mut self) {
         self.look();
         self.drain_one();
+        self.look_at_allowance();
     }
 
     /// Looks first: what was refused is in doubt still.
@@ -150,7 +169,10 @@ impl Courier {
 
     /// Whether there is more that could be sent now.
     pub fn is_behind(&self) -> bool {
-        let waits = self.spool.as_ref().is_some_and(|spool| !spool.is_empty());
+        let waits = self.spool.as_ref().is_some_and(|spool| match self.gather {
+            Some(gather) => spool.is_ripe(gather.every),
+            None => !spool.is_empty(),
+        });
         let is_cut_off = !self.is_connected && !self.doubt.is_empty();
         (waits || is_cut_off) && self.may_try() && !self.doubt.is_full(self.peer.silence())
     }
@@ -162,6 +184,10 @@ impl Courier {
     pub fn finish(&mut self) -> io::Result<()> {
         let deadline = Instant::now() + FAREWELL;
         self.look();
+        if let Some(gather) = &mut self.gather {
+            // Nothing more is collected.
+            gather.every = Duration::ZERO;
+        }
         while self.is_behind() && Instant::now() < deadline && self.drain_one() {}
         if let Some(spool) = &mut self.spool {
             // What may have been lost with a connection comes before what has waited.
@@ -178,7 +204,10 @@ impl Courier {
         if !self.is_behind() {
             return false;
         }
-        let first = match self.spool.as_mut().map(Spool::first) {
+        let gathers = self.gather.is_some();
+        let first = |spool: &mut Spool| if gathers { spool.first_file() } else { spool.first() };
+        let take = |spool: &mut Spool| if gathers { spool.take_file() } else { spool.take() };
+        let first = match self.spool.as_mut().map(first) {
             Some(Ok(Some(first))) => first,
             Some(Err(error)) => {
                 self.lose(&io::Error::other(error));
@@ -188,7 +217,7 @@ impl Courier {
             _ => return self.deliver(&[]),
         };
         let is_taken = self.deliver(&first);
-        if is_taken && let Some(Err(error)) = self.spool.as_mut().map(Spool::take) {
+        if is_taken && let Some(Err(error)) = self.spool.as_mut().map(take) {
             self.lock().error = Some(error.to_string());
         }
         self.look_at_spool();
@@ -196,7 +225,18 @@ impl Courier {
     }
 
     fn may_try(&self) -> bool {
-        self.retry.is_none_or(|retry| Instant::now() >= retry)
+        self.retry.is_none_or(|retry| Instant::now() >= retry) && !self.is_held_back()
+    }
+
+    /// Whether the peer has had as much as its rate allows.
+    fn is_held_back(&self) -> bool {
+        self.allowance.as_ref().is_some_and(|allowance| !allowance.is_left(Instant::now()))
+    }
+
+    fn spend(&mut self, records: usize) {
+        if let Some(allowance) = &mut self.allowance {
+            allowance.spend(records, Instant::now());
+        }
     }
 
     /// Whether the peer has these now.
@@ -224,9 +264,11 @@ impl Courier {
                 state.delivered_records += batch.len() as u64 - sent.refused;
             }
             self.doubt.renew();
+            self.spend(self.doubt.records());
         }
         let sent = if records.is_empty() { Sent::default() } else { self.peer.send(records)? };
         self.doubt.add(records, sent.bytes, self.peer.silence());
+        self.spend(records.len());
         self.pace = Pace::default();
         self.retry = None;
         let mut state = lock(&self.state);
@@ -261,8 +303,12 @@ impl Courier {
         self.tell_away();
     }
 
-    /// What is to be said of a peer that is away.
-    fn away(&self) -> String {
+    /// Why the peer is not given anything now.
+    fn why_not(&self) -> String {
+        // What it has said of what it was sent before is not why.
+        if self.retry.is_none() && self.is_held_back() {
+            return "it has had as much as its rate allows".into();
+        }
         self.lock().error.clone().unwrap_or_else(|| "nothing was tried yet".into())
     }
 
@@ -276,7 +322,7 @@ impl Courier {
             Some(_) => "what it should have waits on disk",
             None => "what it should have is lost: there is no spool",
         };
-        (self.tell)(format!("{}; {waits}", about(&self.name, &self.away())));
+        (self.tell)(format!("{}; {waits}", about(&self.name, &self.why_not())));
     }
 
     fn tell_back(&mut self) {
@@ -286,6 +332,10 @@ impl Courier {
         let failures = self.lock().failures;
         let times = if failures == 1 { "once".into() } else { format!("{failures} times") };
         (self.tell)(format!("{} takes records again; so far it failed {times}", self.name));
+    }
+
+    fn look_at_allowance(&self) {
+        self.lock().held_back = self.is_held_back();
     }
 
     fn look_at_spool(&self) {
@@ -308,7 +358,7 @@ pub fn about(name: &str, what: &str) -> String {
 }
 
 /// What another thread was showing when it panicked is as good as before.
-fn lock(state: &Mutex<PeerState>) -> MutexGuard<'_, PeerState> {
+pub fn lock<T>(state: &Mutex<T>) -> MutexGuard<'_, T> {
     state.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

@@ -66,8 +66,12 @@ impl Doubt {
 
     /// Whether there is so much that more had better wait: datagrams in numbers nobody could read in time.
     pub fn is_full(&self, silence: Silence) -> bool {
-        let records = self.batches.iter().map(|batch| batch.records.len()).sum::<usize>();
-        matches!(silence, Silence::Time(_)) && records > MOST
+        matches!(silence, Silence::Time(_)) && self.records() > MOST
+    }
+
+    /// How many records that is.
+    pub fn records(&self) -> usize {
+        self.batches.iter().map(|batch| batch.records.len()).sum()
     }
 
     /// The batches.

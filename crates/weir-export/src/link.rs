@@ -4,13 +4,15 @@ use crate::peer::Silence;
 use crate::tls::Secured;
 use crate::trust::Security;
 use nix::errno::Errno;
+use nix::libc::IPPROTO_SCTP;
 use nix::sys::socket::{
     AddressFamily, MsgFlags, SockFlag, SockType, UnixAddr, connect, getsockopt, recv, setsockopt, socket,
     sockopt,
 };
+use socket2::{Domain, Protocol, Socket, Type};
 use std::fmt;
 use std::io::{self, ErrorKind, Write};
-use std::net::{Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpStream, ToSocketAddrs, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpStream, ToSocketAddrs, UdpSocket};
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -58,6 +60,8 @@ pub enum Transport {
     Tcp(Place),
     /// The same within TLS.
     Tls(Place, Security),
+    /// Messages in order, of which none is lost as long as the association stands.
+    Sctp(Place),
     /// A stream on this host.
     Unix(PathBuf),
 }
@@ -65,7 +69,7 @@ pub enum Transport {
 impl fmt::Display for Transport {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Udp(place) | Self::Tcp(place) | Self::Tls(place, _) => place.fmt(out),
+            Self::Udp(place) | Self::Tcp(place) | Self::Tls(place, _) | Self::Sctp(place) => place.fmt(out),
             Self::Unix(path) => path.display().fmt(out),
         }
     }
@@ -80,6 +84,8 @@ pub enum Link {
     Stream(TcpStream),
     /// Over the network, in TLS.
     Secured(Box<Secured>),
+    /// Messages over the network.
+    Messages(Socket),
     /// On this host.
     Local(UnixStream),
 }
@@ -91,6 +97,7 @@ impl Transport {
             Self::Udp(place) => each(place, datagrams).map(Link::Datagrams),
             Self::Tcp(place) => each(place, stream).map(Link::Stream),
             Self::Tls(place, security) => secured(place, security).map(Box::new).map(Link::Secured),
+            Self::Sctp(place) => each(place, messages).map(Link::Messages),
             Self::Unix(path) => local(path).map(Link::Local),
         };
         link.map_err(|error| named("cannot connect to", self, &error))
@@ -113,7 +120,7 @@ impl Transport {
 }
 
 /// An error, with what it was and where.
-fn named(what: &str, place: &impl fmt::Display, error: &io::Error) -> io::Error {
+pub fn named(what: &str, place: &impl fmt::Display, error: &io::Error) -> io::Error {
     // A write that has waited for too long says to try again.
     let why = match error.kind() {
         ErrorKind::WouldBlock | ErrorKind::TimedOut => "it takes nothing for 5 s".into(),
@@ -124,7 +131,7 @@ fn named(what: &str, place: &impl fmt::Display, error: &io::Error) -> io::Error 
 }
 
 /// Of the addresses of a host the first that will do.
-fn each<T>(place: &Place, connect: impl Fn(SocketAddr) -> io::Result<T>) -> io::Result<T> {
+pub fn each<T>(place: &Place, connect: impl Fn(SocketAddr) -> io::Result<T>) -> io::Result<T> {
     let mut last = io::Error::new(ErrorKind::NotFound, "the name has no address");
     for address in resolve(place)? {
         match connect(address) {
@@ -162,13 +169,31 @@ fn datagrams(address: SocketAddr) -> io::Result<UdpSocket> {
     Ok(socket)
 }
 
-fn stream(address: SocketAddr) -> io::Result<TcpStream> {
+pub fn stream(address: SocketAddr) -> io::Result<TcpStream> {
     let stream = TcpStream::connect_timeout(&address, PATIENCE)?;
     setsockopt(&stream, sockopt::SndBuf, &SEND_BUFFER)?;
     stream.set_write_timeout(Some(PATIENCE))?;
     // A batch is written as a whole.
     stream.set_nodelay(true)?;
     Ok(stream)
+}
+
+/// One association, one socket (RFC 6458, section 4): what is written at once is a message.
+fn messages(address: SocketAddr) -> io::Result<Socket> {
+    let protocol = Some(Protocol::from(IPPROTO_SCTP));
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, protocol).map_err(|error| {
+        match error.raw_os_error().map(Errno::from_raw) {
+            Some(Errno::EPROTONOSUPPORT) => io::Error::new(
+                ErrorKind::Unsupported,
+                "this kernel has no SCTP (modprobe sctp), or may not load it",
+            ),
+            _ => error,
+        }
+    })?;
+    socket.set_send_buffer_size(SEND_BUFFER)?;
+    socket.connect_timeout(&address.into(), PATIENCE)?;
+    socket.set_write_timeout(Some(PATIENCE))?;
+    Ok(socket)
 }
 
 fn secured(place: &Place, security: &Security) -> io::Result<Secured> {
@@ -189,12 +214,13 @@ fn local(path: &Path) -> io::Result<UnixStream> {
 }
 
 impl Link {
-    /// Sends one datagram, or some of a stream.
+    /// Sends one datagram or message, or some of a stream.
     pub fn put(&mut self, bytes: &[u8]) -> io::Result<()> {
         match self {
             Self::Datagrams(socket) => socket.send(bytes).map(drop),
             Self::Stream(stream) => stream.write_all(bytes),
             Self::Secured(secured) => secured.put(bytes),
+            Self::Messages(socket) => socket.send(bytes).map(drop),
             Self::Local(stream) => stream.write_all(bytes),
         }
     }
@@ -209,6 +235,10 @@ impl Link {
                 stream.take_error()?.map_or(seen, Err)
             }
             Self::Secured(secured) => secured.look(),
+            Self::Messages(socket) => {
+                let seen = drained(socket);
+                socket.take_error()?.map_or(seen, Err)
+            }
             Self::Local(stream) => drained(stream),
         }
     }
@@ -222,11 +252,27 @@ impl Link {
         Some(usize::saturating_sub(mtu, HEADERS[usize::from(is_v6)]).clamp(512, LARGEST_DATAGRAM))
     }
 
+    /// The address that we have on it; that of this host itself where it goes nowhere else.
+    pub fn local(&self) -> io::Result<IpAddr> {
+        let address = match self {
+            Self::Datagrams(socket) => socket.local_addr(),
+            Self::Stream(stream) => stream.local_addr(),
+            Self::Secured(secured) => secured.local_addr(),
+            Self::Messages(socket) => {
+                let address = socket.local_addr()?.as_socket();
+                address.ok_or_else(|| io::Error::other("it has no address"))
+            }
+            Self::Local(_) => return Ok(Ipv4Addr::LOCALHOST.into()),
+        };
+        address.map(|address| address.ip())
+    }
+
     /// Nothing more comes.
     pub fn close(self) {
         let _ = match self {
             Self::Datagrams(_) => Ok(()),
             Self::Stream(stream) => stream.shutdown(Shutdown::Write),
+            Self::Messages(socket) => socket.shutdown(Shutdown::Write),
             Self::Secured(secured) => {
                 secured.close();
                 Ok(())

@@ -3,6 +3,7 @@
 use crate::trust::read;
 use base64::prelude::{BASE64_STANDARD, Engine};
 use std::io;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 /// What is sent along with each request. The secrets lie in files, which are read again at each connection.
@@ -30,17 +31,26 @@ impl Login {
                 Ok(format!("Bearer {text}"))
             }
             Self::Basic { user, password } => {
-                let is_line = |text: &str| !text.contains(char::is_control);
-                let text = secret(password)?.filter(|text| is_line(text));
-                let text = text.ok_or_else(|| no(password, "password: one line"))?;
+                let text = self::password(password)?;
                 Ok(format!("Basic {}", BASE64_STANDARD.encode(format!("{user}:{text}"))))
             }
         }
     }
 }
 
+/// What is in a file with a password.
+pub fn password(path: &Path) -> io::Result<String> {
+    let is_line = |text: &str| !text.contains(char::is_control);
+    secret(path)?.filter(|text| is_line(text)).ok_or_else(|| no(path, "password: one line"))
+}
+
+/// Whether what is sent to it stays on this host.
+pub fn is_loopback(host: &str) -> bool {
+    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
 /// What is in a file, without what stands around it; nothing where nothing is.
-fn secret(path: &Path) -> io::Result<Option<String>> {
+pub fn secret(path: &Path) -> io::Result<Option<String>> {
     let text = String::from_utf8(read(path)?).ok();
     Ok(text.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty()))
 }

@@ -30,6 +30,15 @@ pub enum Silence {
     Time(Duration),
 }
 
+/// What a peer wants at once: few large parts instead of many small ones. Until then it is collected on disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Gather {
+    /// Bytes, as they lie there.
+    pub bytes: u64,
+    /// However little there is by then.
+    pub every: Duration,
+}
+
 /// A program that records are sent to. What blocks gives up after some seconds.
 pub trait Peer: Send {
     /// Connects anew. Whatever was said before is forgotten.
@@ -57,6 +66,11 @@ pub trait Peer: Send {
 
     /// What it says of what it was sent.
     fn silence(&self) -> Silence;
+
+    /// What it wants at once, where that is more than what comes in a second.
+    fn gather(&self) -> Option<Gather> {
+        None
+    }
 }
 
 /// Nobody who asks for more time gets more: what waits for it takes room.

@@ -7,6 +7,9 @@
 use std::fmt::Display;
 use std::io::Write;
 
+/// Its media type.
+pub const MEDIA_TYPE: &str = "application/x-protobuf";
+
 /// How a value is told from the next (the wire types; those of groups are gone).
 const VARINT: u64 = 0;
 const FIXED64: u64 = 1;
@@ -32,6 +35,19 @@ impl Message<'_> {
     pub fn fixed64(&mut self, field: u32, value: u64) {
         self.tag(field, FIXED64);
         self.0.extend_from_slice(&value.to_le_bytes());
+    }
+
+    /// A `fixed32`.
+    pub fn fixed32(&mut self, field: u32, value: u32) {
+        self.tag(field, FIXED32);
+        self.0.extend_from_slice(&value.to_le_bytes());
+    }
+
+    /// Of `fixed64` as many as there are, or of `double` by their bits.
+    pub fn packed64(&mut self, field: u32, values: impl Iterator<Item = u64>) {
+        self.message(field, |packed| {
+            values.for_each(|value| packed.0.extend_from_slice(&value.to_le_bytes()))
+        });
     }
 
     /// A `string` or `bytes`.

@@ -2,23 +2,33 @@
 //!
 //! `SCHEME://HOST:PORT?option=value&…` or `SCHEME:PATH?option=value&…`. What a server's own query is, is passed on.
 
-mod options;
+mod kafka;
+mod objects;
+pub(crate) mod options;
 #[cfg(test)]
 mod tests;
 
+use self::objects::objects;
+pub(crate) use self::options::asked;
 use self::options::{
-    Options, address, clickhouse, fields, filter, language, otlp, path, rotation, secured, transport,
+    Options, address, called, clickhouse, fields, filter, language, otlp, path, rotation, secured, transport,
 };
+use crate::batch::{JsonLines, Server};
 use crate::clickhouse::{ClickHouse, Place};
 use crate::client::Address;
 use crate::collector::{Collector, Language};
 use crate::file::{Rotating, Rotation};
-use crate::http::{Http, JsonLines};
+use crate::grpc::{self, Grpc};
+use crate::http::Http;
 use crate::json::Fields;
+use crate::kafka::{Cluster, Kafka, Manner};
 use crate::lines::{Framing, Lines};
 use crate::link::Transport;
-use crate::otlp::{Otlp, Resource};
-use crate::peer::{Peer, Silence};
+use crate::netobserv;
+use crate::objects::{Kept, Objects};
+use crate::otlp::{Endpoint, Otlp, Resource, Signal};
+use crate::peer::{Gather, Peer, Silence};
+use crate::rate::Rate;
 use std::io;
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
@@ -30,11 +40,15 @@ use weir_filter::Filter;
 use weir_record::{Addresses, Direction, Field, FlowKey, FlowRecord, Interface, InterfaceKind};
 
 /// The schemes, as they are told of.
-const SCHEMES: &str = "ipfix+udp://HOST:PORT, ipfix+tcp://HOST:PORT, ipfix+tls://HOST:PORT, \
+const SCHEMES: &str = "ipfix+udp://HOST:PORT, ipfix+tcp://HOST:PORT, ipfix+tls://HOST:PORT, ipfix+sctp://HOST:PORT, \
                        netflow9+udp://HOST:PORT, netflow5+udp://HOST:PORT, syslog+udp://HOST:PORT, \
                        syslog+tcp://HOST:PORT, syslog+tls://HOST:PORT, http://URL, https://URL, \
-                       otlp+http://HOST:PORT, otlp+https://HOST:PORT, clickhouse://HOST:PORT/DATABASE, \
-                       clickhouse+tls://HOST:PORT/DATABASE, unix:PATH or file:PATH";
+                       otlp+http://HOST:PORT, otlp+https://HOST:PORT, \
+                       otlp+grpc://HOST:PORT, otlp+grpcs://HOST:PORT, grpc://HOST:PORT, grpcs://HOST:PORT, \
+                       clickhouse://HOST:PORT/DATABASE, \
+                       clickhouse+tls://HOST:PORT/DATABASE, kafka://HOST:PORT/TOPIC, \
+                       kafka+tls://HOST:PORT/TOPIC, s3://BUCKET/PREFIX, gs://BUCKET/PREFIX, \
+                       az://CONTAINER/PREFIX, dir:PATH, unix:PATH or file:PATH";
 /// IANA's, without and within TLS.
 const IPFIX: [u16; 2] = [4739, 4740];
 /// The one that it has everywhere, and the one within TLS (RFC 5425).
@@ -53,6 +67,8 @@ pub struct Target {
     pub filter: Option<Filter>,
     /// What of each; all without any.
     pub fields: Vec<&'static Field>,
+    /// How many a second; as many as there are without.
+    pub rate: Option<Rate>,
 }
 
 /// How somebody is spoken to, and where.
@@ -69,10 +85,16 @@ pub enum Kind {
     Http(Address),
     /// Rows to ClickHouse.
     ClickHouse(Address, Place),
+    /// Messages to a topic.
+    Kafka(Cluster, Manner),
     /// OTLP to a server, from this resource.
-    Otlp(Address, Resource),
+    Otlp(Endpoint, Signal, Resource),
+    /// Flows to a collector of netobserv's.
+    Netobserv(grpc::Address),
     /// JSON lines to a file.
     File(PathBuf, Rotation),
+    /// Files of Parquet to a store of objects, so much at once.
+    Objects(Kept, Gather),
 }
 
 impl Target {
@@ -85,15 +107,25 @@ impl Target {
             }
             Kind::Syslog(transport) => Box::new(Lines::new(transport.clone(), Framing::syslog(), fields)),
             Kind::Unix(transport) => Box::new(Lines::new(transport.clone(), Framing::Lines, fields)),
-            Kind::Http(address) => Box::new(Http::new(address.clone(), Box::new(JsonLines(fields)))),
-            Kind::Otlp(address, resource) => {
-                let body = Otlp::new(self.fields.clone(), resource.clone());
-                Box::new(Http::new(address.clone(), Box::new(body)))
+            Kind::Http(address) => {
+                Box::new(Server::new(Box::new(Http::new(address.clone())), Box::new(JsonLines(fields))))
+            }
+            Kind::Otlp(endpoint, signal, resource) => {
+                let body = Otlp::new(*signal, self.fields.clone(), resource.clone());
+                Box::new(Server::new(endpoint.carrier(signal.service()), Box::new(body)))
+            }
+            Kind::Netobserv(address) => {
+                let carrier = Grpc::new(address.clone(), grpc::NETOBSERV);
+                Box::new(Server::new(Box::new(carrier), Box::new(netobserv::Records::default())))
             }
             Kind::ClickHouse(address, place) => {
                 Box::new(ClickHouse::new(address.clone(), place.clone(), &self.fields))
             }
+            Kind::Kafka(cluster, manner) => {
+                Box::new(Kafka::new(cluster.clone(), *manner, self.fields.clone()))
+            }
             Kind::File(path, rotation) => Box::new(Rotating::new(path.clone(), *rotation, fields)),
+            Kind::Objects(kept, gather) => Box::new(Objects::new(kept.clone(), *gather, &self.fields)),
         }
     }
 
@@ -136,7 +168,7 @@ impl FromStr for Target {
         let mut options = Options::of(query);
         let scheme = base.split_once(':').map_or("", |(scheme, _)| scheme);
         let kind = match scheme {
-            "ipfix+udp" | "ipfix+tcp" => {
+            "ipfix+udp" | "ipfix+tcp" | "ipfix+sctp" => {
                 Kind::Collector(transport(base, IPFIX[0])?, language(scheme, &mut options)?)
             }
             "ipfix+tls" => {
@@ -149,26 +181,25 @@ impl FromStr for Target {
             "syslog+tls" => Kind::Syslog(secured(base, SYSLOG[1], &mut options)?),
             "unix" => Kind::Unix(Transport::Unix(path(base)?)),
             "file" => Kind::File(path(base)?, rotation(&mut options)?),
+            "s3" | "gs" | "az" | "dir" => objects(scheme, base, &mut options)?,
             "http" | "https" => Kind::Http(address(base, &mut options)?),
             "clickhouse" | "clickhouse+tls" => clickhouse(base, &mut options)?,
-            "otlp+http" | "otlp+https" => Kind::Otlp(otlp(base, &mut options)?, Resource::here()?),
+            "kafka" | "kafka+tls" => kafka::kafka(base, &mut options)?,
+            "otlp+http" | "otlp+https" | "otlp+grpc" | "otlp+grpcs" => otlp(base, &mut options)?,
+            "grpc" | "grpcs" => Kind::Netobserv(called(base, netobserv::PORT, &mut options)?),
             _ => return Err(format!("weir exports to {SCHEMES}")),
         };
-        let name = match options.take("name") {
-            Some(name) if name.is_empty() || name.chars().any(char::is_control) => {
-                return Err("name: a word to call it by".into());
-            }
-            name => name.unwrap_or_else(|| base.to_owned()),
-        };
+        let name = options.word("name")?.unwrap_or_else(|| base.to_owned());
         let filter = options.take("filter").map(|text| filter(&text)).transpose()?;
         let fields = options.take("fields").map_or(Ok(Vec::new()), |text| fields(&text, &kind))?;
+        let rate = options.take("rate").map(|text| text.parse()).transpose()?;
         let kind = options.rest(kind)?;
-        Ok(Self { name, kind, filter, fields })
+        Ok(Self { name, kind, filter, fields, rate })
     }
 }
 
 /// One of no packets, between addresses that are for examples (RFC 5737).
-fn record(now: u64) -> FlowRecord {
+pub fn record(now: u64) -> FlowRecord {
     let interface = Interface {
         name: "weir-export-test".into(),
         index: 0,

@@ -65,13 +65,18 @@ impl Security {
 
     /// Those of a file, else those of the system.
     fn authorities(&self) -> io::Result<(&Path, Vec<CertificateDer<'static>>)> {
-        let path = match &self.authorities {
-            Some(file) => file,
+        let path = self.authorities_file()?;
+        Ok((path, certificates(path)?))
+    }
+
+    /// Where they are.
+    pub fn authorities_file(&self) -> io::Result<&Path> {
+        match &self.authorities {
+            Some(file) => Ok(file),
             None => AUTHORITIES.iter().map(Path::new).find(|path| path.exists()).ok_or_else(|| {
                 io::Error::other("this host trusts no authorities: name a file with ca_file=PATH")
-            })?,
-        };
-        Ok((path, certificates(path)?))
+            }),
+        }
     }
 }
 

@@ -253,6 +253,6 @@ fn span(one: u16, other: u16) -> String {
 
 fn protocols() -> BoxedStrategy<String> {
     let number = select(&[1u8, 6, 17, 47, 58, 200][..]);
-    let name = number.prop_map(|number| protocol_text(number).into_owned());
+    let name = number.prop_map(|number| protocol_text(number).to_owned());
     prop_oneof![4 => name, 1 => Just("icmp*".to_owned()), 1 => Just("2-60".to_owned())].boxed()
 }

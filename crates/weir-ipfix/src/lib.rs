@@ -14,5 +14,5 @@ mod wire;
 
 pub use decode::{Cause, Decoder, Mistake, ReadError, Reader, Tally, is_ipfix};
 pub use element::elements_page;
-pub use encode::{Encode, Encoder, Refused, TooLarge, Writer};
-pub use netflow::{NetFlow5, NetFlow9};
+pub use encode::{Encode, Encoder, Progress, Refused, TooLarge, Writer};
+pub use netflow::{NetFlow5, NetFlow9, OneWay};

@@ -5,7 +5,7 @@ use crate::wire::put_variable;
 use std::borrow::Cow;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::LazyLock;
-use weir_record::{Direction, Field, FlowEndReason, Id, Kind, Value, protocol_number, protocol_text};
+use weir_record::{Direction, Field, FlowEndReason, Id, Kind, Text, Value, protocol_number, protocol_text};
 
 const SECOND: u64 = 1_000_000_000;
 /// Between 1900, where NTP begins to count, and 1970.
@@ -40,7 +40,7 @@ pub fn read(kind: Type, bytes: &[u8]) -> Option<Value<'_>> {
 }
 
 fn text_or_absent(text: Cow<'_, str>) -> Value<'_> {
-    if text.is_empty() { Value::Absent } else { Value::Text(text) }
+    if text.is_empty() { Value::Absent } else { Value::Text(text.into()) }
 }
 
 /// A whole number in as many bytes as there are: fewer than its type has where it is small (section 6.2).
@@ -90,7 +90,7 @@ fn code(field: &Field, value: &Value<'_>) -> u64 {
         Value::Text(text) if field.name == "protocol" => protocol_number(text).map_or(0, u64::from),
         Value::Text(text) => {
             let (first, words) = words(field);
-            words.iter().position(|word| word == text).map_or(0, |place| first + place as u64)
+            words.iter().position(|word| **word == **text).map_or(0, |place| first + place as u64)
         }
         _ => 0,
     }
@@ -100,13 +100,13 @@ fn code(field: &Field, value: &Value<'_>) -> u64 {
 pub fn of_field<'v>(field: &Field, value: Value<'v>) -> Option<Value<'v>> {
     let Value::Number(number) = value else { return Some(value) };
     Some(match (field.name, field.kind) {
-        ("protocol", _) => Value::Text(protocol_text(u8::try_from(number).ok()?)),
+        ("protocol", _) => Value::Text(protocol_text(u8::try_from(number).ok()?).into()),
         (_, Kind::Bits) => Value::Bits(number),
         ("flow_id" | "parent_id", _) => Value::Id(Id(number)),
         (_, Kind::Text) => {
             let (first, words) = words(field);
             let word = words.get(usize::try_from(number.checked_sub(first)?).ok()?)?;
-            Value::Text(Cow::Borrowed(word))
+            Value::Text(Text::Borrowed(word))
         }
         _ => Value::Number(number),
     })

@@ -2,20 +2,18 @@
 
 #[path = "../../../fuzz/ipfix.rs"]
 mod body;
+#[path = "../../../fuzz/corpus.rs"]
+mod files;
 
+use files::corpus;
 use proptest::prelude::*;
-use std::path::Path;
 use std::sync::LazyLock;
 use weir_filter::generate;
 use weir_ipfix::{Reader, Writer};
 use weir_record::FlowRecord;
 
 /// What others have sent.
-static CORPUS: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus/ipfix");
-    let files = folder.read_dir().expect("the corpus is there").map(|file| file.expect("a file").path());
-    files.map(|path| std::fs::read(path).expect("it can be read")).collect()
-});
+static CORPUS: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| corpus("ipfix", 0));
 
 fn file(records: &[FlowRecord]) -> Vec<u8> {
     let mut writer = Writer::new(Vec::new(), &[], 1_700_000_000).expect("in memory");

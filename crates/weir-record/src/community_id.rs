@@ -8,6 +8,26 @@ use base64::engine::general_purpose::STANDARD;
 use sha1::{Digest, Sha1};
 use std::net::IpAddr;
 
+/// The version, and 20 bytes in Base64.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CommunityId([u8; 30]);
+
+const VERSION: &[u8; 2] = b"1:";
+
+impl CommunityId {
+    fn of(hash: &[u8]) -> Option<Self> {
+        let mut text = [0; 30];
+        text[..VERSION.len()].copy_from_slice(VERSION);
+        let written = STANDARD.encode_slice(hash, &mut text[VERSION.len()..]).ok()?;
+        (VERSION.len() + written == text.len()).then_some(Self(text))
+    }
+
+    /// As others write it.
+    pub fn as_str(&self) -> &str {
+        str::from_utf8(&self.0).unwrap_or_default()
+    }
+}
+
 const ICMP: u8 = 1;
 const TCP: u8 = 6;
 const UDP: u8 = 17;
@@ -16,7 +36,7 @@ const SCTP: u8 = 132;
 
 /// The id of `key`'s conversation, the same in both directions; none where it is not IP, or
 /// where the ports that belong into it were not to be read.
-pub(crate) fn community_id(key: &FlowKey) -> Option<String> {
+pub(crate) fn community_id(key: &FlowKey) -> Option<CommunityId> {
     let (protocol, (source, destination)) = (key.protocol()?, key.addresses()?);
     let (ports, one_way) = match protocol {
         TCP | UDP | SCTP => (Some(key.ports()?), false),
@@ -39,7 +59,7 @@ pub(crate) fn community_id(key: &FlowKey) -> Option<String> {
     for port in [from, to].into_iter().flatten() {
         hash.update(port.to_be_bytes());
     }
-    Some(format!("1:{}", STANDARD.encode(hash.finalize())))
+    CommunityId::of(&hash.finalize())
 }
 
 fn update(hash: &mut Sha1, address: IpAddr) {
@@ -156,16 +176,16 @@ mod tests {
     fn ids_are_those_of_the_specification() {
         for &(protocol, source, destination, ports, id) in BASELINE {
             let flow = key(protocol, source, destination, ports);
-            assert_eq!(community_id(&flow).as_deref(), Some(id), "{flow:?}");
+            assert_eq!(community_id(&flow).as_ref().map(CommunityId::as_str), Some(id), "{flow:?}");
         }
     }
 
     #[test]
     fn both_directions_of_the_specification_s_flows_have_one_id() {
-        for &(protocol, source, destination, ports, id) in BASELINE {
+        for &(protocol, source, destination, ports, _) in BASELINE {
             let flow = key(protocol, source, destination, ports);
             if let Some(back) = flow.reversed() {
-                assert_eq!(community_id(&back).as_deref(), Some(id), "{back:?}");
+                assert_eq!(community_id(&back), community_id(&flow), "{back:?}");
             }
         }
     }

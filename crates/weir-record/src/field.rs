@@ -1,12 +1,9 @@
 //! What a field is, and what comes from the table of them: JSON and the reference page.
 
 use crate::read::Draft;
-use crate::{FIELDS, FlowRecord, Observation};
-use jiff::Timestamp;
+use crate::{FIELDS, FlowRecord, Value};
 use serde::ser::{Serialize, SerializeMap, Serializer};
-use std::borrow::Cow;
 use std::fmt::{self, Write};
-use std::net::IpAddr;
 
 /// What a field's number counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,70 +61,6 @@ impl Kind {
             Self::Flag => "boolean",
             Self::Bits => "array of numbers",
             Self::Observations => "array of objects",
-        }
-    }
-}
-
-/// What one record holds in one field.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Value<'a> {
-    /// The field does not apply to this record.
-    Absent,
-    /// A number.
-    Number(u64),
-    /// A word.
-    Text(Cow<'a, str>),
-    /// A word of sixteen hexadecimal digits.
-    Id(Id),
-    /// An IP address.
-    Address(IpAddr),
-    /// Nanoseconds since the Unix epoch.
-    Time(u64),
-    /// Yes or no.
-    Flag(bool),
-    /// The numbers of the bits that are set.
-    Bits(u64),
-    /// What each observation point has counted.
-    Observations(&'a [Observation]),
-}
-
-/// A number that records know each other by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Id(pub u64);
-
-impl fmt::Display for Id {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "{:016x}", self.0)
-    }
-}
-
-/// The numbers of the bits that are set.
-pub fn set_bits(bits: u64) -> impl Iterator<Item = u8> {
-    let rest = move |bits: &u64| Some(bits & (bits - 1)).filter(|rest| *rest != 0);
-    std::iter::successors(Some(bits).filter(|bits| *bits != 0), rest).map(|bits| bits.trailing_zeros() as u8)
-}
-
-impl<T: Into<u64>> From<Option<T>> for Value<'_> {
-    fn from(number: Option<T>) -> Self {
-        number.map_or(Self::Absent, |number| Self::Number(number.into()))
-    }
-}
-
-impl Serialize for Value<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self {
-            Self::Absent => serializer.serialize_none(),
-            Self::Number(number) => serializer.serialize_u64(*number),
-            Self::Text(text) => serializer.serialize_str(text),
-            Self::Id(id) => serializer.collect_str(id),
-            Self::Address(address) => serializer.collect_str(address),
-            Self::Time(nanos) => match Timestamp::from_nanosecond(i128::from(*nanos)) {
-                Ok(time) => serializer.collect_str(&format_args!("{time:.9}")),
-                Err(_) => serializer.serialize_none(),
-            },
-            Self::Flag(flag) => serializer.serialize_bool(*flag),
-            Self::Bits(bits) => serializer.collect_seq(set_bits(*bits)),
-            Self::Observations(observations) => serializer.collect_seq(*observations),
         }
     }
 }

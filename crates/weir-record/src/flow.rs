@@ -4,7 +4,6 @@ use crate::Interface;
 use crate::icmp::{self, Role};
 use crate::protocol::protocol_text;
 use crate::{Dropped, End, Observations, Reverse, TcpState, Translation};
-use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -150,7 +149,7 @@ impl FlowKey {
     }
 
     /// The protocol's name, else its number as text.
-    pub fn protocol_text(&self) -> Option<Cow<'static, str>> {
+    pub fn protocol_text(&self) -> Option<&'static str> {
         self.protocol().map(protocol_text)
     }
 

@@ -38,6 +38,9 @@ pub struct PeerState {
     pub damaged_records: u64,
     /// How often a connection broke, or could not be had.
     pub failures: u64,
+    /// Whether it has had as much as its rate allows, so that what comes waits.
+    #[serde(default)]
+    pub held_back: bool,
     /// Why, the last time; stays until the peer takes something again.
     pub error: Option<String>,
 }

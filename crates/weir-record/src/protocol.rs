@@ -1,6 +1,5 @@
 //! Names of IP protocols.
 
-use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
@@ -17,8 +16,10 @@ pub fn protocol_number(text: &str) -> Option<u8> {
 }
 
 /// A protocol's name, else its number as text.
-pub fn protocol_text(number: u8) -> Cow<'static, str> {
-    protocol_name(number).map_or_else(|| Cow::Owned(number.to_string()), Cow::Borrowed)
+pub fn protocol_text(number: u8) -> &'static str {
+    static NUMBERS: LazyLock<[String; 256]> =
+        LazyLock::new(|| std::array::from_fn(|number| number.to_string()));
+    protocol_name(number).unwrap_or_else(|| &NUMBERS[usize::from(number)])
 }
 
 /// The lower-case name of an IP protocol (IANA's keyword), for those that are met on hosts.

@@ -3,7 +3,8 @@
 //! What the JSON does not tell is not there afterwards: `observations` are left out, and an interface is taken for one
 //! of the agent's own network namespace. Fields that are not in the table are those of a later version: passed over.
 
-use crate::field::{Field, Id, Kind, Value};
+use crate::field::{Field, Kind};
+use crate::value::{Id, Value};
 use crate::{
     Addresses, Count, Direction, Evidence, FIELDS, FlowKey, FlowRecord, Interface, InterfaceKind, Reverse,
     Translation,
@@ -106,7 +107,7 @@ impl Value<'_> {
     /// The one of `all` that is called so.
     pub(crate) fn word<T: Copy>(self, all: &[T], name: fn(T) -> &'static str) -> Option<T> {
         let Self::Text(text) = self else { return None };
-        all.iter().copied().find(|one| name(*one) == text)
+        all.iter().copied().find(|one| name(*one) == &*text)
     }
 
     pub(crate) fn address(self) -> Option<IpAddr> {

@@ -16,10 +16,10 @@ use datafusion::arrow::error::ArrowError;
 use datafusion::arrow::ipc::reader::StreamReader;
 use frame::{Frame, Request};
 use nix::sys::signal::Signal;
-use std::ffi::OsStr;
+use std::ffi::OsString;
 use std::io::{self, Read, Write};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread;
@@ -28,8 +28,11 @@ use tempfile::TempDir;
 
 pub use child::serve;
 
-/// The first argument of a process that answers; the second is the history's directory. Not a command of the user's.
+/// The first argument of a process that answers; the second is the history's directory, or [`FROM`] before a URL. Not a
+/// command of the user's.
 pub const NAME: &str = "sql-query";
+/// The second argument of one that answers about what lies at a URL, which is the third.
+pub const FROM: &str = "--from";
 /// How often it is asked whether the answer is still wanted.
 const GLANCE: Duration = Duration::from_millis(50);
 /// Parts of an answer that wait to be handed on.
@@ -39,14 +42,20 @@ const PARTS: usize = 1;
 /// is [`NAME`].
 #[derive(Debug)]
 pub struct Apart {
-    directory: PathBuf,
+    /// What the process is told of where to look.
+    place: Vec<OsString>,
     memory: usize,
 }
 
 impl Apart {
     /// What is kept in this directory; a query may hold so many bytes in memory.
     pub fn new(directory: &Path, memory: usize) -> Self {
-        Self { directory: directory.to_owned(), memory }
+        Self { place: vec![directory.into()], memory }
+    }
+
+    /// The same of what lies at this URL.
+    pub fn from(url: &str, memory: usize) -> Self {
+        Self { place: vec![FROM.into(), url.into()], memory }
     }
 
     /// Hands the answer on until it is unwanted, and says what was read for it. Segments that turn out to be damaged are left out, and named
@@ -61,7 +70,7 @@ impl Apart {
         is_unwanted: impl Fn() -> bool,
     ) -> Result<Report> {
         let request = Request::new(statement, self.memory);
-        let mut query = Query::start(&self.directory, &request).map_err(Error::Start)?;
+        let mut query = Query::start(&self.place, &request).map_err(Error::Start)?;
         let mut handed = Handed { answer, has_begun: false };
         let mut glance = Instant::now();
         loop {
@@ -92,11 +101,11 @@ struct Query {
 }
 
 impl Query {
-    fn start(directory: &Path, request: &Request) -> io::Result<Self> {
+    fn start(place: &[OsString], request: &Request) -> io::Result<Self> {
         let files = TempDir::with_prefix("weir-sql-")?;
         // This very program, also where another lies in its place by now.
         let mut command = Command::new("/proc/self/exe");
-        command.arg0("weir").args([OsStr::new(NAME), directory.as_os_str()]).env("TMPDIR", files.path());
+        command.arg0("weir").arg(NAME).args(place).env("TMPDIR", files.path());
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         // Ctrl-C is told to who asks, not to who answers.
         let mut child = command.process_group(0).spawn()?;

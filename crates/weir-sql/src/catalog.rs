@@ -1,43 +1,56 @@
 //! `show tables` and `describe`: what there is to ask.
 
-use crate::tables::find;
+use crate::engine::Source;
+use crate::objects::{FOLDERS, Objects};
 use datafusion::arrow::array::{RecordBatch, StringArray};
 use datafusion::arrow::datatypes::{DataType, Field, Schema};
 use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast::{ObjectName, Statement as Sql};
 use std::sync::Arc;
 use weir_record::Kind;
-use weir_store::Table;
+use weir_store::{Column, Table};
 
 /// What a statement that asks for tables or columns is told; none where it asks for something else.
 ///
 /// # Errors
 /// There is no such table.
-pub(crate) fn listing(statement: &Statement) -> Option<Result<RecordBatch, String>> {
+pub(crate) fn listing(statement: &Statement, source: &Source) -> Option<Result<RecordBatch, String>> {
     let Statement::Statement(statement) = statement else { return None };
     match &**statement {
-        Sql::ShowTables { .. } => Some(Ok(tables())),
-        Sql::ExplainTable { table_name, .. } => Some(described(table_name)),
+        Sql::ShowTables { .. } => Some(Ok(tables(source))),
+        Sql::ExplainTable { table_name, .. } => Some(described(table_name, source)),
         _ => None,
     }
 }
 
-fn tables() -> RecordBatch {
-    let names = Table::all().map(|table| table.name.to_owned()).collect();
+/// Those that there are in this place.
+fn all(source: &Source) -> Vec<&'static Table> {
+    match source {
+        Source::History(_) => Table::all().collect(),
+        Source::Objects(_) => Objects::tables().collect(),
+    }
+}
+
+fn tables(source: &Source) -> RecordBatch {
+    let names = all(source).into_iter().map(|table| table.name.to_owned()).collect();
     texts(&[("table", names)])
 }
 
-fn described(name: &ObjectName) -> Result<RecordBatch, String> {
+fn described(name: &ObjectName, source: &Source) -> Result<RecordBatch, String> {
     let written = name.to_string();
     let name = written.rsplit('.').next().unwrap_or(&written).trim_matches('"').to_lowercase();
-    let table = find(&name).ok_or_else(|| format!("there is no table {name}: show tables lists them"))?;
-    let all = |text: fn(&weir_store::Column) -> String| table.columns.iter().map(text).collect();
-    Ok(texts(&[
-        ("column", all(|column| column.name.to_owned())),
-        ("type", all(|column| type_of(column.kind).to_owned())),
-        ("unit", all(|column| if column.kind == Kind::Time { "" } else { column.unit.as_str() }.to_owned())),
-        ("meaning", all(|column| column.doc.to_owned())),
-    ]))
+    let table = all(source).into_iter().find(|table| table.name == name);
+    let table = table.ok_or_else(|| format!("there is no table {name}: show tables lists them"))?;
+    let unit = |column: &Column| if column.kind == Kind::Time { "" } else { column.unit.as_str() };
+    let columns = table.columns.iter();
+    let mut rows: Vec<_> =
+        columns.map(|column| [column.name, type_of(column.kind), unit(column), column.doc]).collect();
+    if let Source::Objects(_) = source {
+        let kind = |kind: &DataType| if *kind == DataType::Utf8 { "text" } else { "date" };
+        rows.extend(FOLDERS.iter().map(|(name, of, doc)| [name, kind(of), "", doc]));
+    }
+    let all = |at: usize| rows.iter().map(|row| row[at].to_owned()).collect();
+    Ok(texts(&[("column", all(0)), ("type", all(1)), ("unit", all(2)), ("meaning", all(3))]))
 }
 
 fn type_of(kind: Kind) -> &'static str {
@@ -63,10 +76,14 @@ fn texts(columns: &[(&str, Vec<String>)]) -> RecordBatch {
 mod tests {
     use super::*;
     use crate::Statement;
+    use weir_store::Store;
+    use weir_tests::folder::Folder;
 
     fn said(text: &str) -> Option<Result<RecordBatch, String>> {
         let statements = Statement::all(text).expect(text);
-        listing(&statements.first().expect("one").parsed)
+        let folder = Folder::new("catalog");
+        let source = Source::History(Store::open(folder.place()).expect("a store"));
+        listing(&statements.first().expect("one").parsed, &source)
     }
 
     #[test]

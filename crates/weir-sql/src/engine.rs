@@ -3,13 +3,14 @@
 use crate::catalog::listing;
 use crate::error::is_of_reading;
 use crate::minus::Minus;
+use crate::objects::Objects;
 use crate::report::Report;
 use crate::statement::Statement;
 use crate::tables::Tables;
 use crate::{Error, Result};
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::SchemaRef;
-use datafusion::catalog::{CatalogProvider, MemoryCatalogProvider};
+use datafusion::catalog::{CatalogProvider, MemoryCatalogProvider, SchemaProvider};
 use datafusion::error::DataFusionError;
 use datafusion::execution::context::SQLOptions;
 use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
@@ -56,9 +57,18 @@ pub trait Answer {
     fn without(&mut self, _damaged: &str) {}
 }
 
-/// Asks a store.
+/// What is asked.
+#[derive(Debug)]
+pub enum Source {
+    /// The history of this host.
+    History(Store),
+    /// What exporters have brought together.
+    Objects(Objects),
+}
+
+/// Asks.
 pub struct Engine {
-    store: Store,
+    source: Source,
     workers: Runtime,
     memory: usize,
 }
@@ -91,19 +101,20 @@ impl From<DataFusionError> for Trouble {
 }
 
 impl Engine {
-    /// Of this store; a query may hold so many bytes in memory.
+    /// This; a query may hold so many bytes in memory.
     ///
     /// # Errors
     /// There are no threads to be had.
-    pub fn new(store: Store, memory: usize) -> Result<Self> {
+    pub fn new(source: Source, memory: usize) -> Result<Self> {
         let workers = Builder::new_multi_thread()
             .worker_threads(threads())
             .max_blocking_threads(BLOCKING)
             .thread_name("weir-sql")
             .thread_stack_size(STACK)
+            .enable_all()
             .build()
             .map_err(Error::Start)?;
-        Ok(Self { store, workers, memory })
+        Ok(Self { source, workers, memory })
     }
 
     /// Hands the answer on, and says what was read for it. Segments that turn out to be damaged are left out, and named
@@ -113,20 +124,44 @@ impl Engine {
     /// The statement makes no sense, or needs too much memory; or the answer could not be handed on.
     pub fn ask(&self, statement: &Statement, answer: &mut dyn Answer) -> Result<Report> {
         let started = Instant::now();
-        if let Some(listing) = listing(&statement.parsed) {
+        if let Some(listing) = listing(&statement.parsed, &self.source) {
             let rows = listing.map_err(Error::Query)?;
             answer.begin(&rows.schema()).and_then(|()| answer.rows(&rows)).map_err(Error::Answer)?;
             return Ok(Report { rows: rows.num_rows(), took: started.elapsed(), ..Report::default() });
         }
+        let report = match &self.source {
+            Source::History(store) => self.ask_history(store, statement, answer),
+            Source::Objects(objects) => self.ask_objects(objects, statement, answer),
+        };
+        report.map(|report| Report { took: started.elapsed(), ..report })
+    }
+
+    /// What cannot be read of objects is nothing to be passed over: it may be there the next time.
+    fn ask_objects(
+        &self,
+        objects: &Objects,
+        statement: &Statement,
+        answer: &mut dyn Answer,
+    ) -> Result<Report> {
+        let mut handed = Handed { answer, rows: 0 };
+        match self.attempt(statement, Arc::new(objects.clone()), &mut handed) {
+            Ok(plan) => Ok(Report { rows: handed.rows, ..Report::of(&plan, &[]) }),
+            Err(Trouble::Ours(error)) => Err(error),
+            Err(Trouble::Query(error)) => Err(Error::of(&error, self.memory)),
+            Err(Trouble::Panic) => Err(Error::Read("the query engine has failed".into())),
+        }
+    }
+
+    fn ask_history(&self, store: &Store, statement: &Statement, answer: &mut dyn Answer) -> Result<Report> {
         let mut left_out = BTreeMap::new();
         loop {
-            let tables = Arc::new(Tables::new(self.store.clone(), left_out.keys().cloned().collect()));
+            let tables = Arc::new(Tables::new(store.clone(), left_out.keys().cloned().collect()));
             let mut handed = Handed { answer, rows: 0 };
-            let error = match self.attempt(statement, &tables, &mut handed) {
+            let error = match self.attempt(statement, Arc::clone(&tables) as _, &mut handed) {
                 Ok(plan) => {
                     let mut report = Report::of(&plan, &tables.named());
                     report.without(&left_out);
-                    return Ok(Report { rows: handed.rows, took: started.elapsed(), ..report });
+                    return Ok(Report { rows: handed.rows, ..report });
                 }
                 Err(Trouble::Ours(error)) => return Err(error),
                 Err(Trouble::Query(error)) => Some(error),
@@ -152,7 +187,7 @@ impl Engine {
     fn attempt(
         &self,
         statement: &Statement,
-        tables: &Arc<Tables>,
+        tables: Arc<dyn SchemaProvider>,
         handed: &mut Handed<'_>,
     ) -> std::result::Result<Arc<dyn ExecutionPlan>, Trouble> {
         let (tell, mut told) = mpsc::channel(PARTS);
@@ -163,16 +198,24 @@ impl Engine {
         self.workers.block_on(task).unwrap_or(Err(Trouble::Panic))
     }
 
-    fn context(&self, tables: &Arc<Tables>) -> std::result::Result<SessionContext, DataFusionError> {
+    fn context(
+        &self,
+        tables: Arc<dyn SchemaProvider>,
+    ) -> std::result::Result<SessionContext, DataFusionError> {
         let mut config = SessionConfig::new()
             .with_target_partitions(threads())
             .with_create_default_catalog_and_schema(false)
             .with_default_catalog_and_schema("weir", "history");
         config.options_mut().execution.parquet.pushdown_filters = true;
+        // What all objects say of themselves would be read before the first row.
+        config.options_mut().execution.collect_statistics = false;
         let mut context = SessionContext::new_with_config_rt(config, self.environment()?);
         let catalog = MemoryCatalogProvider::new();
-        catalog.register_schema("history", Arc::clone(tables) as _)?;
+        catalog.register_schema("history", tables)?;
         context.register_catalog("weir", Arc::new(catalog));
+        if let Source::Objects(objects) = &self.source {
+            objects.register(&context)?;
+        }
         context.register_expr_planner(Arc::new(Minus))?;
         Ok(context)
     }

@@ -85,7 +85,7 @@ pub(crate) fn is_of_reading(error: &DataFusionError) -> bool {
                 | ArrowError::ExternalError(_)
                 | ArrowError::IpcError(_)
         ),
-        DataFusionError::External(_) | DataFusionError::IoError(_) => true,
+        DataFusionError::External(_) | DataFusionError::IoError(_) | DataFusionError::ObjectStore(_) => true,
         _ => false,
     }
 }

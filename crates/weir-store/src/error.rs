@@ -52,6 +52,9 @@ pub enum Error {
         /// The table's directory.
         path: PathBuf,
     },
+    /// What somebody else sends cannot be read.
+    #[error("{0}")]
+    Stream(io::Error),
     /// There is no thread to be had.
     #[error("cannot start a thread: {0}")]
     Thread(io::Error),

@@ -6,7 +6,7 @@ use crate::Result;
 use crate::compact::{Compact, Nulls, project};
 use crate::table::{Table, kept_fields};
 use arrow_array::{ArrayRef, RecordBatch, UInt32Array};
-use arrow_schema::SchemaRef;
+use arrow_schema::{FieldRef, SchemaRef};
 use arrow_select::take::take;
 use column::column;
 use hashbrown::HashMap;
@@ -58,6 +58,12 @@ pub fn flow_batch(records: &[FlowRecord]) -> Result<RecordBatch> {
 /// A column is none of the table's; or there is more text in it than Arrow can hold, 2 GiB.
 pub fn flow_rows(schema: &SchemaRef, records: &[&FlowRecord]) -> Result<RecordBatch> {
     project(schema, &compact(records)?, &mut Nulls::default())
+}
+
+/// The columns of the table of flows that these fields have, or all.
+pub(crate) fn chosen(fields: &[&Field]) -> Vec<FieldRef> {
+    let is_wanted = |name: &str| fields.is_empty() || fields.iter().any(|field| field.name == name);
+    Table::flows().schema().fields().iter().filter(|column| is_wanted(column.name())).cloned().collect()
 }
 
 /// Records that are alike come one after the other: whether a column has anything does not change from row to row then,

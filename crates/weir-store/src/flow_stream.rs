@@ -1,8 +1,7 @@
 //! Flow records as a stream of Arrow (IPC), for programs that read columns.
 
 use crate::Result;
-use crate::flow_rows::flow_rows;
-use crate::table::Table;
+use crate::flow_rows::{chosen, flow_rows};
 use arrow_array::{ArrayRef, RecordBatch, StringArray};
 use arrow_ipc::writer::StreamWriter;
 use arrow_schema::{DataType, Field as Arrow, Schema, SchemaRef};
@@ -23,9 +22,7 @@ pub struct FlowStream {
 impl FlowStream {
     /// Of these fields, as far as they are columns, or all, seen by this host.
     pub fn new(host: String, fields: &[&'static Field]) -> Self {
-        let kept = Table::flows().schema().fields().iter();
-        let is_wanted = |name: &str| fields.is_empty() || fields.iter().any(|field| field.name == name);
-        let rows: Vec<_> = kept.filter(|column| is_wanted(column.name())).cloned().collect();
+        let rows = chosen(fields);
         let first = Arc::new(Arrow::new(HOST, DataType::Utf8, false));
         let all: Vec<_> = std::iter::once(first).chain(rows.iter().cloned()).collect();
         Self { host, rows: Arc::new(Schema::new(rows)), all: Arc::new(Schema::new(all)) }

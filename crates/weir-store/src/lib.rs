@@ -17,6 +17,8 @@
 mod columns;
 mod compact;
 mod error;
+mod flow_file;
+mod flow_reader;
 mod flow_rows;
 mod flow_stream;
 mod keeper;
@@ -37,6 +39,8 @@ mod wal;
 mod writer;
 
 pub use error::{Error, Result};
+pub use flow_file::FlowFile;
+pub use flow_reader::FlowReader;
 pub use flow_rows::{flow_batch, flow_rows};
 pub use flow_stream::FlowStream;
 pub use keeper::{Keeper, Opened, Retention, Tell, WhenFull};

@@ -8,6 +8,7 @@
 
 #[cfg(test)]
 mod tests;
+mod whole;
 
 use crate::compact::{Nulls, project};
 use crate::error::On;
@@ -17,11 +18,13 @@ use crate::store::entries;
 use crate::table::Table;
 use crate::wal::{Framer, Next, read_frame};
 use crate::{Result, flow_batch};
+use arrow_array::RecordBatch;
 use std::collections::VecDeque;
 use std::fs::{self, File, OpenOptions};
 use std::io::ErrorKind;
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 use weir_record::FlowRecord;
 
 const MAGIC: &[u8; 8] = b"WEIRSPL1";
@@ -29,7 +32,7 @@ const MAGIC: &[u8; 8] = b"WEIRSPL1";
 const HEADER: u64 = 16;
 /// The number that the first file has; those before are for what has to come before others.
 const FIRST: u64 = 1 << 32;
-/// A file that is longer gets no more frames: it goes once all of it was taken.
+/// A file that is longer gets no more frames, where nothing else was asked for: it goes once all of it was taken.
 const LONG: u64 = 4 << 20;
 
 /// A queue of records on disk.
@@ -38,13 +41,19 @@ pub struct Spool {
     directory: PathBuf,
     /// What all files may be long together.
     capacity: u64,
+    /// A file that is longer gets no more frames.
+    long: u64,
     files: VecDeque<Part>,
     /// The last one, while it grows.
     tail: Option<File>,
+    /// When that was begun.
+    begun: Instant,
     /// The first one, while it is taken.
     head: Option<Vec<u8>>,
     /// How long the frame is that was read last.
     first: usize,
+    /// Records of the file that was read last.
+    read: u64,
     framer: Framer,
     /// Whether something was added since the last [`sync`](Self::sync).
     is_dirty: bool,
@@ -72,10 +81,13 @@ impl Spool {
         let mut spool = Self {
             directory: directory.to_owned(),
             capacity,
+            long: LONG,
             files: VecDeque::new(),
             tail: None,
+            begun: Instant::now(),
             head: None,
             first: 0,
+            read: 0,
             framer: Framer::default(),
             is_dirty: false,
             damaged: 0,
@@ -151,7 +163,7 @@ impl Spool {
         if records.is_empty() {
             return Ok(true);
         }
-        if self.files.back().is_none_or(|part| part.length >= LONG) {
+        if self.files.back().is_none_or(|part| part.length >= self.long) {
             self.sync()?;
             self.tail = None;
         }
@@ -198,7 +210,7 @@ impl Spool {
         if self.tail.is_none() {
             let file = self.begin(number)?;
             self.files.push_back(Part { number, length: HEADER, taken: HEADER, frames: VecDeque::new() });
-            self.tail = Some(file);
+            (self.tail, self.begun) = (Some(file), Instant::now());
         }
         let length = self.files.back().map_or(HEADER, |part| part.length);
         let Some(file) = &self.tail else { return Ok(()) };
@@ -240,11 +252,7 @@ impl Spool {
                 continue;
             }
             let path = path_of(&self.directory, part.number);
-            if self.files.len() == 1 && self.tail.is_some() {
-                // What is taken does not grow any more.
-                self.sync()?;
-                self.tail = None;
-            }
+            self.close_first()?;
             let (number, taken) = match self.files.front() {
                 Some(part) => (part.number, part.taken),
                 None => return Ok(None),
@@ -260,8 +268,7 @@ impl Spool {
             match read_frame(number, bytes.unwrap_or_default()) {
                 Next::Batch(batch, length) => {
                     self.first = length;
-                    let whole = project(Table::flows().schema(), &batch, &mut Nulls::default())?;
-                    let records: Vec<_> = flow_records(&whole).flatten().collect();
+                    let records = records_of(&batch)?;
                     self.damaged += (batch.num_rows() - records.len()) as u64;
                     return Ok(Some(records));
                 }
@@ -269,6 +276,15 @@ impl Spool {
                 Next::End => self.lose_first(),
             }
         }
+    }
+
+    /// What is taken does not grow any more.
+    fn close_first(&mut self) -> Result<()> {
+        if self.files.len() == 1 && self.tail.is_some() {
+            self.sync()?;
+            self.tail = None;
+        }
+        Ok(())
     }
 
     /// What lies there cannot be read; the frames after it can.
@@ -318,6 +334,11 @@ impl Spool {
             _ => Ok(()),
         }
     }
+}
+
+fn records_of(batch: &RecordBatch) -> Result<Vec<FlowRecord>> {
+    let whole = project(Table::flows().schema(), batch, &mut Nulls::default())?;
+    Ok(flow_records(&whole).flatten().collect())
 }
 
 fn frames_in(number: u64, mut bytes: &[u8]) -> usize {

@@ -102,13 +102,7 @@ impl Snapshot {
         };
         let segments: Vec<_> = self.segments.iter().filter(overlaps).collect();
         let skipped = self.segments.len() - segments.len();
-        let wanted = |name: &str| question.columns.as_ref().is_none_or(|columns| columns.contains(&name));
-        let fields = self.table.schema().fields().iter().filter(|field| wanted(field.name()));
-        let schema = Arc::new(Schema::new(fields.cloned().collect::<Vec<_>>()));
-        let tested = question.filter.as_deref().map(predicate::columns).unwrap_or_default();
-        let looked_at = |name: &str| wanted(name) || name == self.table.time || tested.contains(name);
-        let fields = self.table.schema().fields().iter().filter(|field| looked_at(field.name()));
-        let looked_at = Arc::new(Schema::new(fields.cloned().collect::<Vec<_>>()));
+        let (schema, looked_at) = schemas(self.table, &question);
         let progress = Progress { segments_skipped: skipped, ..Progress::default() };
         let nulls = Nulls::default();
         Scan {
@@ -123,6 +117,25 @@ impl Snapshot {
             nulls,
         }
     }
+}
+
+impl Question {
+    /// The columns that it takes to answer it, asked of flows.
+    pub fn takes(&self) -> SchemaRef {
+        schemas(Table::flows(), self).1
+    }
+}
+
+/// The columns that a question is for, and those that have to be looked at for it: what else decides whether a row matches.
+pub(crate) fn schemas(table: &Table, question: &Question) -> (SchemaRef, SchemaRef) {
+    let wanted = |name: &str| question.columns.as_ref().is_none_or(|columns| columns.contains(&name));
+    let tested = question.filter.as_deref().map(predicate::columns).unwrap_or_default();
+    let looked_at = |name: &str| wanted(name) || name == table.time || tested.contains(name);
+    let of = |is_in: &dyn Fn(&str) -> bool| {
+        let fields = table.schema().fields().iter().filter(|field| is_in(field.name()));
+        Arc::new(Schema::new(fields.cloned().collect::<Vec<_>>()))
+    };
+    (of(&wanted), of(&looked_at))
 }
 
 /// What a scan has looked at so far.

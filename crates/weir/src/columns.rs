@@ -152,7 +152,7 @@ pub fn ends(record: &FlowRecord) -> (String, String) {
 pub fn protocol(key: &FlowKey) -> String {
     match (key.protocol_text(), key.icmp()) {
         (Some(name), Some((kind, code))) => format!("{name} {kind}/{code}"),
-        (Some(name), None) => name.into_owned(),
+        (Some(name), None) => name.to_owned(),
         (None, _) => match key.ethertype() {
             0x0806 => "arp".into(),
             0x0004 => "802.2".into(),

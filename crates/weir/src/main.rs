@@ -15,6 +15,7 @@ mod flows;
 mod history;
 mod import;
 mod json;
+mod mask;
 mod metrics;
 mod options;
 mod output;
@@ -36,6 +37,7 @@ mod trace;
 mod view;
 mod why;
 
+use crate::mask::masked;
 use anyhow::Result;
 use clap::error::ErrorKind;
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
@@ -199,6 +201,7 @@ fn usage(error: &clap::Error) -> ExitCode {
         .map(str::trim)
         .filter_map(|line| line.strip_prefix("tip: ").map(|tip| format!("; {tip}")).or_else(|| values(line)))
         .collect();
+    let mistake = masked(&mistake);
     eprintln!("weir: {mistake}{hints}. See `weir {}--help`", command_given());
     ExitCode::from(2)
 }

@@ -14,7 +14,7 @@ use std::time::Duration;
 /// Where it listens.
 pub const PORT: u16 = 9090;
 
-/// A running server that scrapes one target each second.
+/// A running server that scrapes one target each second, and takes what is pushed.
 pub struct Prometheus<'n> {
     namespace: &'n Namespace,
     _folder: Folder,
@@ -36,7 +36,7 @@ impl<'n> Prometheus<'n> {
             namespace,
             &format!(
                 "exec prometheus --config.file={configuration} --storage.tsdb.path={} --web.listen-address=127.0.0.1:{PORT} \
-                 --log.level=error 2>{}",
+                 --web.enable-remote-write-receiver --log.level=error 2>{}",
                 folder.path("data"),
                 folder.path("log")
             ),

@@ -11,7 +11,7 @@ use weir_kernel::{Hook, stats};
 use weir_probes::flows::PROGRAMS;
 
 impl Agent {
-    /// Everything that can be said of the agent now; which instance it is, [`Control`](crate::Control) adds.
+    /// Everything that can be said of the agent now; which instance it is, and what is pushed, [`Control`](crate::Control) adds.
     pub fn status(&mut self, outlet: &mut Outlet) -> Status {
         // What the sink has taken since the last drain waits no more.
         self.collect(outlet);
@@ -36,6 +36,7 @@ impl Agent {
             flows: self.table.len() as u64,
             drains: self.drains.report(),
             sinks: outlet.states(),
+            pushes: Vec::new(),
             identity: self.identity.state(),
             tcp: self.health.state(),
             nat: self.nat.state(&self.table),

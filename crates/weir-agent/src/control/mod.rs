@@ -25,7 +25,8 @@ pub use protocol::{Answer, PROTOCOL, Reply, Request};
 use crate::{Agent, Error, Outlet, Settings, Status, reloaded};
 use server::Requests;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use weir_record::PushState;
 
 /// Reads the configuration again and has the agent follow it: what has changed, or why nothing has.
 pub type Reload = Box<dyn FnMut() -> Result<Settings, String>>;
@@ -35,6 +36,7 @@ pub struct Control {
     desk: Option<Desk>,
     reload: Reload,
     hangup: Box<dyn FnMut() -> bool>,
+    pushes: Vec<Arc<Mutex<PushState>>>,
 }
 
 /// The socket, and who asks there.
@@ -47,7 +49,13 @@ struct Desk {
 impl Control {
     /// Without a socket. `hangup` says whether a SIGHUP has come since it was last asked.
     pub fn new(reload: Reload, hangup: impl FnMut() -> bool + 'static) -> Self {
-        Self { desk: None, reload, hangup: Box::new(hangup) }
+        Self { desk: None, reload, hangup: Box::new(hangup), pushes: Vec::new() }
+    }
+
+    /// Says in the agent's state how these pushes fare, too.
+    #[must_use]
+    pub fn pushing(self, pushes: Vec<Arc<Mutex<PushState>>>) -> Self {
+        Self { pushes, ..self }
     }
 
     /// Answers on the socket of `instance`.
@@ -70,7 +78,9 @@ impl Control {
         for (client, request) in desk.requests.take() {
             let answer = match request {
                 Request::Status => Arc::clone(snapshot.get_or_insert_with(|| {
-                    Arc::new(Answer::Status(Box::new(status(agent, outlet, &desk.instance))))
+                    let status = status(agent, outlet, &desk.instance);
+                    let pushes = self.pushes.iter().map(|push| state(push)).collect();
+                    Arc::new(Answer::Status(Box::new(Status { pushes, ..status })))
                 })),
                 Request::Flows(wanted) => {
                     let flows = Box::new(agent.flows(wanted));
@@ -91,6 +101,11 @@ impl Control {
 
 fn reload(reload: &mut Reload, agent: &mut Agent, outlet: &mut Outlet) -> Result<String, String> {
     agent.change(reload()?, outlet).map(|changes| reloaded(&changes))
+}
+
+/// What another thread was showing when it panicked is as good as before.
+fn state(push: &Mutex<PushState>) -> PushState {
+    push.lock().unwrap_or_else(PoisonError::into_inner).clone()
 }
 
 fn status(agent: &mut Agent, outlet: &mut Outlet, instance: &Instance) -> Status {

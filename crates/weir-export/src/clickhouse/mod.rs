@@ -1,12 +1,19 @@
 //! ClickHouse, over its HTTP interface: a batch is an insert of columns (ArrowStream), whose answer says that it has them.
+//! [`Source`] is the way back.
 
+pub mod answer;
+mod history;
+mod question;
 mod schema;
+
+pub use history::{History, Source};
 
 use crate::client::{Address, Client, Post};
 use crate::host;
+use crate::ids::{self, hash};
 use crate::peer::{Peer, Sent, Silence};
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
+use ureq::http::StatusCode;
 use weir_record::{Field, FlowRecord, printable_start};
 use weir_store::FlowStream;
 
@@ -61,22 +68,17 @@ impl ClickHouse {
     /// The same for the same columns of the same records, in whatever order these come back from disk: an insert that is
     /// repeated does nothing.
     fn token(&self, records: &[FlowRecord]) -> String {
-        let ids = records.iter().map(|record| hash(&(record.flow_id, record.start, record.end)));
-        let sum = ids.fold(0_u64, u64::wrapping_add);
-        format!("weir-{:016x}-{sum:016x}-{}", hash(&self.stream), records.len())
+        format!("weir-{:016x}-{:016x}-{}", hash(&self.stream), ids::sum(records), records.len())
     }
 
     /// What it is asked stands in `query`, else in `body`.
     fn ask(&self, query: &str, body: &[u8]) -> io::Result<()> {
-        let post = Post { query, content_type: "application/octet-stream", body };
+        let post = Post { query, content_type: "application/octet-stream", headers: &[], body };
         let reply = self.client.post(&post)?;
         if reply.status.is_success() {
             return Ok(());
         }
-        let page = String::from_utf8_lossy(&reply.page);
-        let said = printable_start(page.lines().next().unwrap_or_default().trim(), LONGEST);
-        let why = format_args!("it answers {}: {said}", reply.status);
-        Err(self.client.not_now(&reply, why))
+        Err(self.client.not_now(&reply, complaint(reply.status, &reply.page)))
     }
 }
 
@@ -110,8 +112,9 @@ impl Peer for ClickHouse {
     }
 }
 
-fn hash(value: &impl Hash) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    value.hash(&mut hasher);
-    hasher.finish()
+/// What an answer says that is none.
+pub fn complaint(status: StatusCode, page: &[u8]) -> String {
+    let page = String::from_utf8_lossy(page);
+    let said = printable_start(page.lines().next().unwrap_or_default().trim(), LONGEST);
+    format!("it answers {status}: {said}")
 }

@@ -17,6 +17,9 @@ struct World {
     room: usize,
     /// What connecting and looking say while it is away.
     away: Option<io::ErrorKind>,
+    gather: Option<Gather>,
+    /// How many records came at once.
+    batches: Vec<usize>,
 }
 
 #[derive(Clone, Default)]
@@ -40,6 +43,7 @@ impl Peer for Fake {
         if !world.is_connected {
             return Err(io::ErrorKind::ConnectionReset.into());
         }
+        world.batches.push(records.len());
         world.flying.extend(records.iter().map(|record| record.flow_id));
         // What is further away than the room between is there.
         let room = world.room;
@@ -52,6 +56,10 @@ impl Peer for Fake {
 
     fn look(&mut self) -> io::Result<()> {
         if self.world().is_connected { Ok(()) } else { Err(io::ErrorKind::ConnectionReset.into()) }
+    }
+
+    fn gather(&self) -> Option<Gather> {
+        self.world().gather
     }
 
     fn silence(&self) -> Silence {
@@ -115,10 +123,15 @@ proptest! {
     /// However the peer comes and goes, and however often the agent is started anew while nothing is on its way: each
     /// record arrives, and without repeats they are in order.
     #[test]
-    fn each_arrives(steps in steps(), room in prop_oneof![Just(0_usize), 1_usize..20]) {
+    fn each_arrives(
+        steps in steps(),
+        room in prop_oneof![Just(0_usize), 1_usize..20],
+        bytes in prop::option::of(1_u64..4000),
+    ) {
         let folder = Folder::new("courier");
         let fake = Fake::default();
         fake.world().room = room;
+        fake.world().gather = bytes.map(|bytes| Gather { bytes, every: Duration::ZERO });
         let mut courier = courier(&fake, Some(&path(&folder)), 1 << 30);
         let mut next = 0;
         for step in steps {
@@ -244,4 +257,59 @@ fn an_end_in_order_says_nothing_of_the_connection_before() {
     fake.world().is_up = true;
     courier.write(&[record(2)]).expect("taken");
     assert_eq!(fake.world().flying, [1, 2]);
+}
+
+/// More than its rate has room for waits, in order; the peer is not away for that.
+#[test]
+fn what_is_beyond_the_rate_waits() {
+    let folder = Folder::new("rate");
+    let fake = Fake::default();
+    fake.world().is_up = true;
+    let rate: Option<Rate> = Some("10/s".parse().expect("a rate"));
+    let mut limited = courier(&fake, Some(&path(&folder)), 1 << 30).at_most(rate);
+    let batch = |from: u64, to: u64| (from..to).map(record).collect::<Vec<_>>();
+    // It may be lent as much as a batch has.
+    limited.write(&batch(0, 5000)).expect("taken");
+    limited.write(&batch(5000, 5007)).expect("it waits");
+    settle(&mut limited);
+    assert_eq!(fake.world().got.len(), 5000);
+    assert!(!limited.is_behind());
+    let state = limited.lock().clone();
+    assert!(state.held_back && state.spooled_records == 7 && state.condition == PeerCondition::Connected);
+    // As if the time had passed.
+    let mut limited = limited.at_most(rate);
+    settle(&mut limited);
+    assert_eq!(fake.world().got, (0..5007).collect::<Vec<_>>());
+    assert!(!limited.lock().held_back);
+}
+
+#[test]
+fn what_is_beyond_the_rate_is_lost_without_a_spool() {
+    let fake = Fake::default();
+    fake.world().is_up = true;
+    let mut limited = courier(&fake, None, 0).at_most(Some("1/s".parse().expect("a rate")));
+    let batch: Vec<_> = (0..5000).map(record).collect();
+    limited.write(&batch).expect("taken");
+    let lost = limited.write(&batch[..1]).expect_err("there is no room");
+    assert_eq!(lost.to_string(), "it has had as much as its rate allows");
+}
+
+/// A peer that wants much at once gets it when there is so much, or at the end; without a spool it gets what comes.
+#[test]
+fn what_is_collected_leaves_together() {
+    let (folder, fake) = (Folder::new("courier"), Fake::default());
+    let day = Duration::from_secs(24 * 3600);
+    (fake.world().is_up, fake.world().gather) = (true, Some(Gather { bytes: 1 << 20, every: day }));
+    let mut courier = courier(&fake, Some(&path(&folder)), 1 << 30);
+    for number in 0..10 {
+        courier.write(&[record(number)]).expect("it waits on disk");
+        settle(&mut courier);
+        assert!(!courier.is_behind());
+    }
+    assert_eq!((fake.world().batches.len(), courier.lock().spooled_records), (0, 10));
+    courier.finish().expect("it lasts");
+    assert_eq!((&fake.world().batches[..], courier.lock().spooled_records), (&[10][..], 0));
+    let mut courier = self::courier(&fake, None, 0);
+    courier.write(&[record(10)]).expect("taken");
+    assert_eq!(fake.world().batches, [10, 1]);
 }

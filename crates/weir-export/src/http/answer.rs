@@ -1,6 +1,6 @@
 //! What a server answers, and what that means for a batch.
 
-use super::body::{Body, Verdict};
+use crate::batch::{Answer, Form};
 use ureq::http::StatusCode;
 
 /// As much as we have posted is more than it takes at once.
@@ -18,34 +18,21 @@ const CONNECTIONS: [(&str, &str); 3] = [
     ("sent to HTTPS port", "there it speaks HTTPS"),
 ];
 
-/// What an answer says of a batch.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Answer {
-    /// It is there, but for what the verdict says.
-    Taken(StatusCode, Verdict),
-    /// Less of it may be taken; why.
-    TooLarge(String),
-    /// It will never be taken; why.
-    Refused(String),
-}
-
-impl Answer {
-    /// That of this status and page to such a body.
-    ///
-    /// # Errors
-    /// It does not take it now; what it answers.
-    pub fn of(status: StatusCode, page: &[u8], body: &dyn Body) -> Result<Self, String> {
-        let complaint = || match body.complaint(page) {
-            Some(complaint) => format!("{status}: {complaint}"),
-            None => status.to_string(),
-        };
-        match status.as_u16() {
-            200..=299 => Ok(Self::Taken(status, body.verdict(page))),
-            400 if let Some(why) = wrong_connection(page) => Err(format!("{status}: {why}")),
-            TOO_LARGE => Ok(Self::TooLarge(complaint())),
-            code if REFUSALS.contains(&code) => Ok(Self::Refused(complaint())),
-            _ => Err(complaint()),
-        }
+/// What the answer of this status and page says of what was sent in this form.
+///
+/// # Errors
+/// It does not take it now; what it answers.
+pub fn of(status: StatusCode, page: &[u8], form: Form) -> Result<Answer, String> {
+    let complaint = || match (form.complaint)(page) {
+        Some(complaint) => format!("{status}: {complaint}"),
+        None => status.to_string(),
+    };
+    match status.as_u16() {
+        200..=299 => Ok(Answer::Taken(status.to_string(), (form.verdict)(page))),
+        400 if let Some(why) = wrong_connection(page) => Err(format!("{status}: {why}")),
+        TOO_LARGE => Ok(Answer::TooLarge(complaint())),
+        code if REFUSALS.contains(&code) => Ok(Answer::Refused(complaint())),
+        _ => Err(complaint()),
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::protobuf::Message;
 use jiff::Timestamp;
 use std::fmt::Display;
-use weir_record::{Layer, Observation, Value, set_bits};
+use weir_record::{Layer, Observation, Text, Value, set_bits};
 
 /// The kinds of `AnyValue` that Weir has.
 const TEXT: u32 = 1;
@@ -11,6 +11,14 @@ const FLAG: u32 = 2;
 const INTEGER: u32 = 3;
 const ARRAY: u32 = 5;
 const LIST: u32 = 6;
+
+/// A `KeyValue`, in a field of this number: a name, and the `AnyValue` that is written.
+pub fn put_pair(message: &mut Message<'_>, number: u32, name: &str, fill: impl FnOnce(&mut Message<'_>)) {
+    message.message(number, |pair| {
+        pair.bytes(1, name);
+        pair.message(2, fill);
+    });
+}
 
 /// What a field holds, as it is in JSON: numbers as numbers, times and addresses as text.
 pub fn put_value(any: &mut Message<'_>, value: &Value<'_>) {
@@ -52,7 +60,7 @@ fn put_number(any: &mut Message<'_>, number: u64) {
 
 /// By the names that it has in JSON.
 fn put_observation(list: &mut Message<'_>, observation: &Observation) {
-    let text = |text| Value::Text(std::borrow::Cow::Borrowed(text));
+    let text = |text| Value::Text(Text::Borrowed(text));
     for (name, value) in [
         ("netns", text(&*observation.interface.netns)),
         ("interface", text(&*observation.interface.name)),
@@ -68,9 +76,6 @@ fn put_observation(list: &mut Message<'_>, observation: &Observation) {
         if value == Value::Absent {
             continue;
         }
-        list.message(1, |entry| {
-            entry.bytes(1, name);
-            entry.message(2, |any| put_value(any, &value));
-        });
+        put_pair(list, 1, name, |any| put_value(any, &value));
     }
 }

@@ -1,6 +1,6 @@
 //! Who says it: the agent and its host, and what `OTEL_RESOURCE_ATTRIBUTES` adds.
 
-use super::attribute::put_text;
+use super::attribute::{put_pair, put_text};
 use crate::protobuf::Message;
 use percent_encoding::percent_decode_str;
 use std::collections::BTreeMap;
@@ -28,13 +28,21 @@ impl Resource {
         Ok(Self(attributes))
     }
 
+    /// Which of several agents it is, where the environment says nothing of that.
+    pub fn instance(mut self, instance: String) -> Self {
+        self.0.entry("service.instance.id".into()).or_insert(instance);
+        self
+    }
+
+    /// What tells its host from others, where that is known.
+    pub fn host(&self) -> Option<&str> {
+        self.0.get("host.id").map(String::as_str)
+    }
+
     /// Writes it.
     pub fn put(&self, resource: &mut Message<'_>) {
         for (name, value) in &self.0 {
-            resource.message(1, |attribute| {
-                attribute.bytes(1, name);
-                attribute.message(2, |any| put_text(any, value));
-            });
+            put_pair(resource, 1, name, |any| put_text(any, value));
         }
     }
 }

@@ -1,13 +1,14 @@
 //! The parts of a URL.
 
-use super::{Kind, SCHEMES};
+use super::{Kind, SCHEMES, kafka};
 use crate::clickhouse;
 use crate::client::Address;
 use crate::collector::Language;
 use crate::file::Rotation;
+use crate::grpc;
 use crate::link::{Place, Transport};
-use crate::login::Login;
-use crate::otlp;
+use crate::login::{self, Login};
+use crate::otlp::{self, Endpoint, Resource, Service, Signal};
 use crate::trust::{Identity, Security};
 use bytesize::ByteSize;
 use std::path::PathBuf;
@@ -17,42 +18,94 @@ use weir_record::{FIELDS, Field};
 
 const ROTATION: Rotation = Rotation { bytes: 100 << 20, keep: 5 };
 
+/// Options by which somebody may try to give away what belongs in a file.
+pub const SECRET: [&str; 4] = ["passwd", "password", "secret", "token"];
+/// It would be in the process's arguments, in logs and in messages.
+const NO_PASSWORD: &str =
+    "a password does not belong in a URL: put it in a file, password_file=PATH, or a token, token_file=PATH";
+
 /// What stands after the question mark.
-pub(super) struct Options(Vec<(String, String)>);
+pub(crate) struct Options(Vec<(String, String)>);
 
 impl Options {
-    pub(super) fn of(query: &str) -> Self {
+    pub(crate) fn of(query: &str) -> Self {
         Self(form_urlencoded::parse(query.as_bytes()).into_owned().collect())
     }
 
-    pub(super) fn take(&mut self, name: &str) -> Option<String> {
+    pub(crate) fn take(&mut self, name: &str) -> Option<String> {
         let at = self.0.iter().position(|(known, _)| known == name)?;
         Some(self.0.remove(at).1)
     }
 
+    /// A word, to call something by.
+    pub(crate) fn word(&mut self, name: &str) -> Result<Option<String>, String> {
+        match self.take(name) {
+            Some(word) if word.is_empty() || word.contains(char::is_control) => {
+                Err(format!("{name}: a word, and no control characters"))
+            }
+            word => Ok(word),
+        }
+    }
+
+    /// That there is nothing that nobody has asked for.
+    pub(crate) fn none(&self) -> Result<(), String> {
+        match self.0.first() {
+            Some((name, _)) => Err(format!("there is no option {name}: docs/exporters.md lists them")),
+            None => Ok(()),
+        }
+    }
+
     /// What nobody has asked for is the server's, where there is one, and else a mistake.
     pub(super) fn rest(self, mut kind: Kind) -> Result<Kind, String> {
+        self.refuse_secrets()?;
         match (&mut kind, self.0.first()) {
             (_, None) => {}
-            (Kind::Http(address) | Kind::Otlp(address, _), Some(_)) => {
-                let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(&self.0).finish();
-                address.url = format!("{}?{query}", address.url);
+            (Kind::Http(address) | Kind::Otlp(Endpoint::Http(address), ..), Some(_)) => {
+                self.pass_on(address)?
             }
-            (_, Some((name, _))) => {
-                return Err(format!("there is no option {name}: docs/exporters.md lists them"));
-            }
+            _ => self.none()?,
         }
         Ok(kind)
     }
+
+    /// What nobody has asked for is the server's.
+    ///
+    /// # Errors
+    /// It would be a password.
+    pub(crate) fn pass_on(self, address: &mut Address) -> Result<(), String> {
+        self.refuse_secrets()?;
+        if !self.0.is_empty() {
+            let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(&self.0).finish();
+            address.url = format!("{}?{query}", address.url);
+        }
+        Ok(())
+    }
+
+    fn refuse_secrets(&self) -> Result<(), String> {
+        let is_secret = |(name, _): &(String, String)| SECRET.contains(&name.as_str());
+        if self.0.iter().any(is_secret) { Err(NO_PASSWORD.into()) } else { Ok(()) }
+    }
 }
 
-/// Datagrams or a stream, as the scheme says.
+/// What is called so, if anything.
+pub(super) fn chosen<T: Copy>(
+    name: &str,
+    options: &mut Options,
+    all: &[(&'static str, T)],
+) -> Result<Option<T>, String> {
+    let Some(text) = options.take(name) else { return Ok(None) };
+    let found = all.iter().find(|(known, _)| *known == text).map(|(_, one)| *one);
+    let names = || all.iter().map(|(known, _)| *known).collect::<Vec<_>>().join(", ");
+    found.map(Some).ok_or_else(|| format!("{name}: one of {}", names()))
+}
+
+/// Datagrams, a stream or messages, as the scheme says.
 pub(super) fn transport(base: &str, port: u16) -> Result<Transport, String> {
     let place = place(base, port)?;
-    Ok(if base.split(':').next().is_some_and(|scheme| scheme.ends_with("+udp")) {
-        Transport::Udp(place)
-    } else {
-        Transport::Tcp(place)
+    Ok(match base.split(':').next().and_then(|scheme| scheme.split_once('+')) {
+        Some((_, "udp")) => Transport::Udp(place),
+        Some((_, "sctp")) => Transport::Sctp(place),
+        _ => Transport::Tcp(place),
     })
 }
 
@@ -62,7 +115,7 @@ pub(super) fn secured(base: &str, port: u16, options: &mut Options) -> Result<Tr
 }
 
 /// The authority of a URL that has no path.
-fn place(base: &str, port: u16) -> Result<Place, String> {
+pub(super) fn place(base: &str, port: u16) -> Result<Place, String> {
     let uri = uri(base)?;
     if !["", "/"].contains(&uri.path()) {
         return Err(format!("{base}: a host and a port, and nothing behind them"));
@@ -71,7 +124,7 @@ fn place(base: &str, port: u16) -> Result<Place, String> {
     Ok(Place { host, port: uri.port_u16().unwrap_or(port) })
 }
 
-fn security(options: &mut Options) -> Result<Security, String> {
+pub(super) fn security(options: &mut Options) -> Result<Security, String> {
     let mut file = |name| options.take(name).map(PathBuf::from);
     let authorities = file("ca_file");
     let identity = match (file("cert_file"), file("key_file")) {
@@ -82,11 +135,10 @@ fn security(options: &mut Options) -> Result<Security, String> {
     Ok(Security { authorities, identity })
 }
 
-fn uri(base: &str) -> Result<Uri, String> {
+pub(super) fn uri(base: &str) -> Result<Uri, String> {
     let authority = base.split_once("//").and_then(|(_, rest)| rest.split('/').next());
-    // It would be in the process's arguments, in logs and in this message.
     if authority.is_some_and(|authority| authority.contains('@')) {
-        return Err("a password does not belong in a URL: put it in a file, password_file=PATH, or a token, token_file=PATH".into());
+        return Err(NO_PASSWORD.into());
     }
     let uri: Uri = base.parse().map_err(|_| format!("{base} is no URL: write it like {SCHEMES}"))?;
     match uri.authority() {
@@ -104,21 +156,43 @@ pub(super) fn path(base: &str) -> Result<PathBuf, String> {
     Ok(path.into())
 }
 
-pub(super) fn address(base: &str, options: &mut Options) -> Result<Address, String> {
+pub(crate) fn address(base: &str, options: &mut Options) -> Result<Address, String> {
     let uri = uri(base)?;
     let (login, security) = (login(options)?, security(options)?);
-    let is_clear = uri.scheme_str() == Some("http");
-    if login.is_some() && is_clear && !is_loopback(&uri) {
-        return Err("a token or a password is not sent in the clear: use https".into());
-    }
-    if security != Security::default() && is_clear {
-        return Err("ca_file, cert_file and key_file are of TLS: use https".into());
+    if uri.scheme_str() == Some("http") {
+        in_the_clear(login.is_some() && !is_loopback(&uri), &security, "https")?;
     }
     Ok(Address { url: base.to_owned(), login, security })
 }
 
-/// Its address over HTTP, and which database there.
+/// What is wrong with speaking in the clear: a secret that leaves this host, or what is of TLS, which has this scheme.
+pub(super) fn in_the_clear(tells_a_secret: bool, security: &Security, tls: &str) -> Result<(), String> {
+    if tells_a_secret {
+        return Err(format!("a token or a password is not sent in the clear: use {tls}"));
+    }
+    if *security != Security::default() {
+        return Err(format!("ca_file, cert_file and key_file are of TLS: use {tls}"));
+    }
+    Ok(())
+}
+
+/// ClickHouse that is asked: where, and of which hosts.
+pub(crate) fn asked(text: &str) -> Result<(Address, clickhouse::Place, Vec<String>), String> {
+    let (base, query) = text.split_once('?').unwrap_or((text, ""));
+    let mut options = Options::of(query);
+    let hosts = options.take("host").unwrap_or_default();
+    let (address, place) = database(base, &mut options)?;
+    options.none()?;
+    let hosts = hosts.split(',').filter(|host| !host.is_empty()).map(str::to_owned).collect();
+    Ok((address, place, hosts))
+}
+
 pub(super) fn clickhouse(base: &str, options: &mut Options) -> Result<Kind, String> {
+    database(base, options).map(|(address, place)| Kind::ClickHouse(address, place))
+}
+
+/// Its address over HTTP, and which database there.
+fn database(base: &str, options: &mut Options) -> Result<(Address, clickhouse::Place), String> {
     let uri = uri(base)?;
     let is_clear = uri.scheme_str() == Some("clickhouse");
     let database = uri.path().trim_matches('/').to_owned();
@@ -135,17 +209,39 @@ pub(super) fn clickhouse(base: &str, options: &mut Options) -> Result<Kind, Stri
     let host = uri.host().unwrap_or_default();
     let port = uri.port_u16().unwrap_or(port);
     let address = address(&format!("{scheme}://{host}:{port}/"), options)?;
-    Ok(Kind::ClickHouse(address, clickhouse::Place { database, creates }))
+    Ok((address, clickhouse::Place { database, creates }))
 }
 
-/// `otlp+http://HOST`, with OTLP's own port and path where there are none.
-pub(super) fn otlp(base: &str, options: &mut Options) -> Result<Address, String> {
+/// A server of OTLP, with its own port and path where there are none.
+pub(crate) fn endpoint(base: &str, service: &Service, options: &mut Options) -> Result<Endpoint, String> {
     let uri = uri(base)?;
     let scheme = uri.scheme_str().and_then(|scheme| scheme.strip_prefix("otlp+")).unwrap_or_default();
+    if scheme.starts_with("grpc") {
+        return called(base, otlp::GRPC_PORT, options).map(Endpoint::Grpc);
+    }
     let host = uri.host().unwrap_or_default();
     let port = uri.port_u16().unwrap_or(otlp::PORT);
-    let path = Some(uri.path()).filter(|path| !["", "/"].contains(path)).unwrap_or(otlp::PATH);
-    address(&format!("{scheme}://{host}:{port}{path}"), options)
+    let path = Some(uri.path()).filter(|path| !["", "/"].contains(path)).unwrap_or(service.path);
+    address(&format!("{scheme}://{host}:{port}{path}"), options).map(Endpoint::Http)
+}
+
+/// OTLP, and what OpenTelemetry is to have flows as.
+pub(super) fn otlp(base: &str, options: &mut Options) -> Result<Kind, String> {
+    let signal = chosen("signal", options, &Signal::NAMES)
+        .map_err(|mistake| format!("{mistake}; metrics are pushed, with --otlp-metrics"))?
+        .unwrap_or(Signal::Logs);
+    Ok(Kind::Otlp(endpoint(base, signal.service(), options)?, signal, Resource::here()?))
+}
+
+/// A server of gRPC, within TLS where the scheme ends in an s.
+pub(super) fn called(base: &str, port: u16, options: &mut Options) -> Result<grpc::Address, String> {
+    let place = place(base, port)?;
+    let (login, security) = (login(options)?, security(options)?);
+    let is_clear = base.split("://").next().is_some_and(|scheme| scheme.ends_with("grpc"));
+    if is_clear {
+        in_the_clear(login.is_some() && !login::is_loopback(&place.host), &security, "grpcs")?;
+    }
+    Ok(grpc::Address { place, security: Some(security).filter(|_| !is_clear), login })
 }
 
 /// A user alone may be an option of the server's.
@@ -166,9 +262,8 @@ fn login(options: &mut Options) -> Result<Option<Login>, String> {
     }
 }
 
-fn is_loopback(uri: &Uri) -> bool {
-    let host = uri.host().unwrap_or("").trim_matches(['[', ']']);
-    host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+pub(super) fn is_loopback(uri: &Uri) -> bool {
+    login::is_loopback(uri.host().unwrap_or("").trim_matches(['[', ']']))
 }
 
 pub(super) fn rotation(options: &mut Options) -> Result<Rotation, String> {
@@ -213,6 +308,7 @@ pub(super) fn fields(text: &str, kind: &Kind) -> Result<Vec<&'static Field>, Str
             Kind::Collector(_, language) => {
                 language.has(field).map(|()| field).map_err(|why| format!("fields: {name} {why}"))
             }
+            Kind::Netobserv(_) => Err("fields: netobserv's flows have fixed fields".into()),
             _ => Ok(field),
         }
     };
@@ -223,6 +319,7 @@ pub(super) fn fields(text: &str, kind: &Kind) -> Result<Vec<&'static Field>, Str
             Some(missing) => Err(format!("fields: without {missing} ClickHouse cannot tell records apart")),
             None => Ok(fields),
         },
+        Kind::Kafka(_, manner) => kafka::fields(fields, manner.format),
         _ => Ok(fields),
     }
 }

@@ -1,5 +1,7 @@
 //! Records to ClickHouse: as its own engine reads them, held field by field against what they are.
 
+mod proxy;
+mod reading;
 mod server;
 
 use proptest::strategy::{Strategy, ValueTree};

@@ -33,6 +33,16 @@ impl ClickHouse {
         self.running = Some(Shell(child).ready());
     }
 
+    /// Ends it.
+    pub fn stop(&mut self) {
+        self.running = None;
+    }
+
+    /// Where it listens.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
     /// Makes it die at its next insert, once that is done.
     pub fn dies_at_the_next_insert(&self) {
         self.folder.write("dies", "");

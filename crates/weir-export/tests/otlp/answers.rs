@@ -26,6 +26,18 @@ fn a_partial_success() {
     assert_eq!((all.refused, all.why.is_some()), (10, true));
 }
 
+/// The same of spans.
+#[test]
+fn a_partial_success_of_spans() {
+    let sink = Sink::start();
+    sink.answers("partial-spans");
+    let url = format!("otlp+http://127.0.0.1:{}?signal=traces", sink.port);
+    let sent = peer(&url).send(&records(0..10)).expect("an answer");
+    assert_eq!(sent.refused, 3);
+    let why = sent.why.expect("why");
+    assert!(why.ends_with("/v1/traces: the server refuses 3 of 10 records: too\\nold"), "{why}");
+}
+
 /// None of these is a record that it does not take.
 #[test]
 fn a_success_with_a_remark() {

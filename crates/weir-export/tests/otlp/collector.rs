@@ -11,12 +11,12 @@ use std::sync::Arc;
 use weir_record::{Count, Direction, End, Evidence, FlowRecord, Layer, Observation, Process, Reverse};
 use weir_tests::{free_port, wait_for};
 
-fn taken(sink: &Sink, count: usize) -> Vec<Value> {
+pub fn taken(sink: &Sink, count: usize) -> Vec<Value> {
     wait_for("all is there", SOON, || Some(sink.taken()).filter(|taken| taken.len() >= count))
 }
 
 /// With a process at one end, and what came back.
-fn told() -> FlowRecord {
+pub fn told() -> FlowRecord {
     let process = Process {
         pid: 4242,
         parent_pid: Some(1),
@@ -52,17 +52,15 @@ fn told() -> FlowRecord {
 }
 
 /// Each once, with everything that JSON has of it, by its names and in its types.
-#[test]
-fn a_collector_understands_every_field() {
+fn assert_understood(url: impl Fn(u16, u16) -> String, wanted: &str) {
     let (sink, port) = (Sink::start(), free_port());
     let rotel = Rotel::start(&sink.folder, "rotel.out", port, sink.port);
     let mut sent = any_records(500);
     let (full, without) = full(&told());
     assert_eq!(without, ["icmp_type", "icmp_code"], "TCP has none");
     sent.push(full);
-    let mut peer = peer(&format!("otlp+http://127.0.0.1:{port}"));
-    let answer = peer.send(&sent).expect("taken");
-    assert_eq!((answer.refused, answer.answer.as_deref()), (0, Some("the server answers 200 OK")));
+    let answer = peer(&url(port, rotel.grpc)).send(&sent).expect("taken");
+    assert_eq!((answer.refused, answer.answer.as_deref()), (0, Some(wanted)));
     let taken = taken(&sink, sent.len());
     assert_eq!(count(&taken), once(&sent));
     let by_id: BTreeMap<_, _> =
@@ -76,6 +74,16 @@ fn a_collector_understands_every_field() {
     rotel.stop();
     let said = fs::read_to_string(sink.folder.path("rotel.out")).expect("its log");
     assert!(said.contains("source.address"), "{said}");
+}
+
+#[test]
+fn a_collector_understands_every_field() {
+    assert_understood(|http, _| format!("otlp+http://127.0.0.1:{http}"), "the server answers 200 OK");
+}
+
+#[test]
+fn a_collector_understands_every_field_by_grpc() {
+    assert_understood(|_, grpc| format!("otlp+grpc://127.0.0.1:{grpc}"), "the server answers OK");
 }
 
 /// What stands in a log record, word for word.

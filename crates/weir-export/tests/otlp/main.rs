@@ -1,11 +1,13 @@
-//! Flows as OpenTelemetry's logs: what a collector has of them, and what its answers do.
+//! Flows as OpenTelemetry's logs and spans, and its metrics: what a collector has of them, and what its answers do.
 
 mod answers;
 mod collector;
 mod flows;
+mod metrics;
 mod rotel;
 mod sink;
 mod sizes;
+mod spans;
 
 use std::time::Duration;
 use weir_export::{Courier, Peer, Target};

@@ -12,11 +12,16 @@ use weir_tests::shell::Shell;
 use weir_tests::{free_port, wait_for};
 
 /// Running, and killed on drop.
-pub struct Rotel(Shell);
+pub struct Rotel {
+    process: Shell,
+    /// Where it takes the same by gRPC.
+    pub grpc: u16,
+}
 
 impl Rotel {
     /// Starts it at this port of the loopback, before a server at another. What it says is in the folder.
     pub fn start(folder: &Folder, name: &str, port: u16, next: u16) -> Self {
+        let grpc = free_port();
         let library = interpreter().ancestors().nth(2).expect("a folder").join("lib");
         let program = fs::read_dir(&library)
             .expect("its modules")
@@ -25,7 +30,7 @@ impl Rotel {
         let log = File::create(folder.path(name)).expect("a file");
         let mut command = Command::new(program.expect("scripts/setup test installs it"));
         command.args(["start", "--otlp-http-endpoint", &format!("127.0.0.1:{port}")]);
-        command.args(["--otlp-grpc-endpoint", &format!("127.0.0.1:{}", free_port())]);
+        command.args(["--otlp-grpc-endpoint", &format!("127.0.0.1:{grpc}")]);
         command.args(["--exporter", "otlp", "--otlp-exporter-protocol", "http"]);
         command.args(["--otlp-exporter-endpoint", &format!("http://127.0.0.1:{next}")]);
         command.args(["--debug-log", "logs", "--debug-log-verbosity", "detailed"]);
@@ -33,12 +38,13 @@ impl Rotel {
         command.stdin(Stdio::null()).stdout(log.try_clone().expect("a file")).stderr(log);
         let process = Shell(command.spawn().expect("rotel starts"));
         wait_for("rotel listens", Duration::from_secs(30), || TcpStream::connect(("127.0.0.1", port)).ok());
-        Self(process)
+        wait_for("and by gRPC", Duration::from_secs(30), || TcpStream::connect(("127.0.0.1", grpc)).ok());
+        Self { process, grpc }
     }
 
     /// Ends it in order: what it has taken it hands on before.
     pub fn stop(mut self) {
-        kill(Pid::from_raw(self.0.0.id() as i32), Signal::SIGTERM).expect("it runs");
-        self.0.0.wait().expect("it ends");
+        kill(Pid::from_raw(self.process.0.id() as i32), Signal::SIGTERM).expect("it runs");
+        self.process.0.wait().expect("it ends");
     }
 }

@@ -2,11 +2,10 @@
 
 use serde_json::Value;
 use std::fs;
-use std::io::{BufRead, BufReader};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use weir_tests::folder::Folder;
 use weir_tests::python::interpreter;
-use weir_tests::shell::Shell;
+use weir_tests::shell::{Shell, serving};
 
 /// Running, and killed on drop.
 pub struct Sink {
@@ -23,12 +22,7 @@ impl Sink {
         let program = folder.write("sink.py", include_str!("sink.py"));
         let mut command = Command::new(interpreter());
         command.args([&program, &folder.place().display().to_string()]);
-        let mut process = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().expect("Python starts");
-        let stdout = process.stdout.take().expect("a pipe");
-        let process = Shell(process);
-        let mut port = String::new();
-        BufReader::new(stdout).read_line(&mut port).expect("it speaks");
-        let port = port.trim().parse().expect("its port");
+        let (process, port) = serving(&mut command);
         Self { folder, port, _process: process }
     }
 

@@ -14,7 +14,7 @@ const HERE: [&str; 2] = ["127.0.0.1", "localhost"];
 /// What both say of a server that shows this, where `ca_file` is that.
 fn assert_distrusted(folder: &Folder, shown: &Certified, ca_file: &str, wanted: &str) {
     let server = Server::start(folder, shown, &[]);
-    for scheme in ["syslog+tls", "ipfix+tls", "https"] {
+    for scheme in ["syslog+tls", "ipfix+tls", "https", "grpcs"] {
         let said = mistake(&format!("{scheme}://127.0.0.1:{}?ca_file={ca_file}", server.port));
         assert!(said.contains(&format!("its certificate {wanted}")), "{scheme}: {said}");
         assert!(said.contains(&format!("127.0.0.1:{}", server.port)), "{scheme}: {said}");
@@ -81,7 +81,7 @@ fn files_that_are_of_no_use_are_named() {
             format!("the key in {} is not that of {}", other.key, one.certificate),
         ),
     ] {
-        for scheme in ["syslog+tls", "https"] {
+        for scheme in ["syslog+tls", "https", "grpcs"] {
             let url = format!("{scheme}://127.0.0.1:1/?ca_file={ca}&cert_file={certificate}&key_file={key}");
             let said = mistake(&url);
             assert!(said.contains(&wanted), "{scheme}: {said}, not {wanted}");
@@ -114,6 +114,9 @@ fn whoever_speaks_no_tls_is_told_of() {
         ("ipfix+tls", closing, "it closes the connection when it should begin TLS"),
         ("ipfix+tls", silent, "it does not answer in TLS for 5 s"),
         ("https", silent, "it does not answer within 5 s"),
+        ("grpcs", plain, "it does not speak TLS"),
+        ("grpcs", closing, "it closes the connection when it should begin TLS"),
+        ("grpcs", silent, "it does not answer in TLS for 5 s"),
     ] {
         let said = mistake(&format!("{scheme}://127.0.0.1:{port}/?ca_file={authority}"));
         assert!(said.contains(wanted), "{scheme}: {said}, not {wanted}");

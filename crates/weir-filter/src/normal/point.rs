@@ -98,7 +98,7 @@ impl PointTest {
 
 fn exact(pattern: &Pattern) -> Option<Value<'_>> {
     match pattern {
-        Pattern::Exact(text) => Some(Value::Text(text.into())),
+        Pattern::Exact(text) => Some(Value::Text(text.as_str().into())),
         Pattern::Glob(_) => None,
     }
 }

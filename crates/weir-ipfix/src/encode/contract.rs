@@ -10,7 +10,7 @@ pub enum Refused {
     #[error(transparent)]
     TooLarge(#[from] TooLarge),
     /// A frame of something else.
-    #[error("NetFlow has no place for what is not IP: filter=protocol != null leaves it out")]
+    #[error("it has no place for what is not IP: filter=protocol != null leaves it out")]
     NotIp,
     /// There are four bytes for an address.
     #[error("NetFlow 5 has no place for IPv6: filter=ethertype == 0x0800 leaves it out, netflow9 has one")]
@@ -48,11 +48,36 @@ pub trait Encode: Send {
     /// Ends the message, where there is anything in it.
     fn end(&mut self) -> Option<Vec<u8>>;
 
-    /// The number of the next message, however these are counted.
-    fn sequence(&self) -> u32;
+    /// What the exporter says of itself, since it began: of what was handed out, and of what it could not say.
+    fn statistics(&mut self) -> Vec<Vec<u8>> {
+        Vec::new()
+    }
 
-    /// What was handed out since it was so much was not sent, and what is in the message is not wanted any more.
-    fn go_back(&mut self, sequence: u32);
+    /// How far it has come.
+    fn progress(&self) -> Progress;
+
+    /// What was handed out since it was so far was not sent, and what is in the message is not wanted any more.
+    fn go_back(&mut self, progress: Progress);
+}
+
+/// What was handed out.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// The number of the next message, however these are counted.
+    pub sequence: u32,
+    /// Messages, where they are counted.
+    pub messages: u64,
+    /// Records of flows in them.
+    pub flows: u64,
+    /// Bytes of these messages.
+    pub octets: u64,
+}
+
+impl Progress {
+    /// Of which only the number is known.
+    pub(crate) fn at(sequence: u32) -> Self {
+        Self { sequence, ..Self::default() }
+    }
 }
 
 impl Encode for Encoder {
@@ -80,11 +105,15 @@ impl Encode for Encoder {
         self.end()
     }
 
-    fn sequence(&self) -> u32 {
-        self.sequence()
+    fn statistics(&mut self) -> Vec<Vec<u8>> {
+        self.statistics()
     }
 
-    fn go_back(&mut self, sequence: u32) {
-        self.go_back(sequence);
+    fn progress(&self) -> Progress {
+        self.progress()
+    }
+
+    fn go_back(&mut self, progress: Progress) {
+        self.go_back(progress);
     }
 }

@@ -2,11 +2,10 @@
 
 use super::layout::{Shape, lay, template};
 use super::message::{Message, Outline};
-use super::types;
+use super::options::{EXPORTED, LAST_TEMPLATE, NOT_SENT, Told, counts, selector_id};
+use super::{Progress, types};
 use crate::element::{Written, known, written};
-use crate::wire::{
-    FIRST_TEMPLATE, MESSAGE_HEADER, OPTIONS_TEMPLATES, SET_HEADER, TEMPLATES, VERSION, set_u16, set_u32,
-};
+use crate::wire::{MESSAGE_HEADER, OPTIONS_TEMPLATES, SET_HEADER, TEMPLATES, VERSION, set_u16, set_u32};
 use std::collections::HashMap;
 use weir_record::{Element, Field, FlowRecord};
 
@@ -33,8 +32,14 @@ pub struct Encoder {
     /// A message of several records is no longer than this.
     usual: usize,
     time: u32,
-    /// Records of data in all messages before.
-    sequence: u32,
+    /// What was handed out: its number is that of records of data.
+    progress: Progress,
+    /// Flows in this message.
+    flows: u64,
+    /// What fitted in no message: so many flows, and the packets and bytes of both directions.
+    not_sent: [u64; 3],
+    /// What was told beside flows, where anything is.
+    told: Option<Told>,
     templates: HashMap<Shape, Template>,
     message: Message,
     /// The record at hand.
@@ -57,7 +62,10 @@ impl Encoder {
             most: most.into(),
             usual: most.into(),
             time: 0,
-            sequence: 0,
+            progress: Progress::default(),
+            flows: 0,
+            not_sent: [0; 3],
+            told: None,
             templates: HashMap::new(),
             message: Message::empty(Outline::IPFIX),
             data: Vec::new(),
@@ -89,6 +97,21 @@ impl Encoder {
         self
     }
 
+    /// Tells names of interfaces and how packets were sampled, too, each before the first record that it is about and once
+    /// more after each [`renew`](Self::renew), and says of sampled flows by which selector they are. Comes after
+    /// [`of`](Self::of).
+    #[must_use]
+    pub fn with_options(mut self) -> Self {
+        self.told = Some(Told::default());
+        // As above.
+        let twice = |written: Written| {
+            let more = (written.field.name == "sampling_rate").then(|| selector_id(written));
+            [Some(written), more].into_iter().flatten()
+        };
+        self.fields = self.fields.into_iter().flat_map(twice).collect();
+        self
+    }
+
     /// Messages of so many bytes as a rule: only one that cannot be shorter, since a single record is as long, is longer.
     #[must_use]
     pub fn usually(mut self, bytes: usize) -> Self {
@@ -104,6 +127,7 @@ impl Encoder {
     /// Says every template again, each before the next record that needs it.
     pub fn renew(&mut self) {
         self.templates.values_mut().for_each(|template| template.is_told = false);
+        self.told = self.told.take().map(|_| Told::default());
     }
 
     /// Whether a field has an element.
@@ -121,11 +145,38 @@ impl Encoder {
         let mut messages: Vec<_> = self.end().into_iter().collect();
         let records: Vec<_> = types::records(&self.fields).collect();
         if !records.is_empty() {
-            self.message.put(OPTIONS_TEMPLATES, &types::template());
+            self.message.put(OPTIONS_TEMPLATES, &types::TYPES.template());
         }
-        records.iter().for_each(|record| messages.extend(self.put(types::TEMPLATE, record)));
+        records.iter().for_each(|record| messages.extend(self.put(types::TYPES.id, record)));
         messages.extend(self.end());
         messages
+    }
+
+    /// Messages that say what was exported so far, and what was not (RFC 7011, sections 4.1 and 4.3).
+    pub fn statistics(&mut self) -> Vec<Vec<u8>> {
+        let mut messages: Vec<_> = self.end().into_iter().collect();
+        let Progress { messages: sent, flows, octets, .. } = self.progress;
+        let records = [
+            (EXPORTED, counts(self.domain, [sent, flows, octets])),
+            (NOT_SENT, counts(std::process::id(), self.not_sent)),
+        ];
+        for (options, record) in records {
+            messages.extend(self.put(OPTIONS_TEMPLATES, &options.template()));
+            messages.extend(self.put(options.id, &record));
+        }
+        messages.extend(self.end());
+        messages
+    }
+
+    /// What is to be told before this record.
+    fn tell(&mut self, record: &FlowRecord, full: &mut Vec<Vec<u8>>) {
+        let Some(told) = &mut self.told else { return };
+        for (options, is_first, record) in told.next(record) {
+            if is_first {
+                full.extend(self.put(OPTIONS_TEMPLATES, &options.template()));
+            }
+            full.extend(self.put(options.id, &record));
+        }
     }
 
     /// Adds a record, and hands out the messages that are full by it: one as a rule, or none.
@@ -133,28 +184,43 @@ impl Encoder {
     /// # Errors
     /// It fits in no message: it is left out.
     pub fn add(&mut self, record: &FlowRecord) -> Result<Vec<Vec<u8>>, TooLarge> {
+        let full = self.put_flow(record);
+        if full.is_err() {
+            let counts = [record.packets, record.bytes];
+            let back = record.reverse.map_or([0, 0], |reverse| [reverse.count.packets, reverse.count.bytes]);
+            self.not_sent[0] += 1;
+            for (at, count) in counts.into_iter().enumerate().chain(back.into_iter().enumerate()) {
+                self.not_sent[1 + at] = self.not_sent[1 + at].saturating_add(count);
+            }
+        }
+        full
+    }
+
+    fn put_flow(&mut self, record: &FlowRecord) -> Result<Vec<Vec<u8>>, TooLarge> {
         let shape = lay(&self.fields, record, &mut self.data);
         self.fits_alone(self.data.len())?;
-        let mut full = Vec::new();
         let known = self.templates.get_mut(&shape);
-        let id = match known.map(|template| (template.id, std::mem::replace(&mut template.is_told, true))) {
-            Some((id, true)) => id,
-            Some((id, false)) => {
-                let template = template(&self.fields, shape, id);
-                full.extend(self.put(TEMPLATES, &template));
-                id
-            }
-            None => {
-                let id = self.next_template()?;
-                let template = template(&self.fields, shape, id);
-                self.fits_alone(template.len())?;
-                full.extend(self.put(TEMPLATES, &template));
-                self.templates.insert(shape, Template { id, is_told: true });
-                id
-            }
-        };
+        let (id, template) =
+            match known.map(|template| (template.id, std::mem::replace(&mut template.is_told, true))) {
+                Some((id, true)) => (id, None),
+                Some((id, false)) => (id, Some(template(&self.fields, shape, id))),
+                None => {
+                    let id = self.next_template()?;
+                    let template = template(&self.fields, shape, id);
+                    self.fits_alone(template.len())?;
+                    self.templates.insert(shape, Template { id, is_told: true });
+                    (id, Some(template))
+                }
+            };
+        // Nothing fails from here on: what is handed out is sent.
+        let mut full = Vec::new();
+        self.tell(record, &mut full);
+        if let Some(template) = template {
+            full.extend(self.put(TEMPLATES, &template));
+        }
         let data = std::mem::take(&mut self.data);
         full.extend(self.put(id, &data));
+        self.flows += 1;
         self.data = data;
         Ok(full)
     }
@@ -173,18 +239,18 @@ impl Encoder {
 
     /// The number of one more template.
     fn next_template(&self) -> Result<u16, TooLarge> {
-        let next = usize::from(FIRST_TEMPLATE) + 1 + self.templates.len();
+        let next = usize::from(LAST_TEMPLATE) + 1 + self.templates.len();
         u16::try_from(next).map_err(|_| TooLarge { needed: next, most: self.most })
     }
 
-    /// Records of data in all messages that were handed out.
-    pub fn sequence(&self) -> u32 {
-        self.sequence
+    /// What was handed out.
+    pub fn progress(&self) -> Progress {
+        self.progress
     }
 
-    /// What was handed out since there were so many was not sent, and what is in the message is not wanted any more.
-    pub fn go_back(&mut self, sequence: u32) {
-        (self.sequence, self.message) = (sequence, Message::empty(Outline::IPFIX));
+    /// What was handed out since it was so much was not sent, and what is in the message is not wanted any more.
+    pub fn go_back(&mut self, progress: Progress) {
+        (self.progress, self.flows, self.message) = (progress, 0, Message::empty(Outline::IPFIX));
         self.renew();
     }
 
@@ -198,10 +264,16 @@ impl Encoder {
         let length = u16::try_from(bytes.len()).unwrap_or(u16::MAX);
         set_u16(&mut bytes, 0, VERSION);
         set_u16(&mut bytes, 2, length);
-        for (at, value) in [(4, self.time), (8, self.sequence), (12, self.domain)] {
+        for (at, value) in [(4, self.time), (8, self.progress.sequence), (12, self.domain)] {
             set_u32(&mut bytes, at, value);
         }
-        self.sequence = self.sequence.wrapping_add(records.data);
+        let Progress { sequence, messages, flows, octets } = self.progress;
+        self.progress = Progress {
+            sequence: sequence.wrapping_add(records.data),
+            messages: messages + 1,
+            flows: flows + std::mem::take(&mut self.flows),
+            octets: octets + bytes.len() as u64,
+        };
         Some(bytes)
     }
 }

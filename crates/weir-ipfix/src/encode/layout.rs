@@ -3,6 +3,7 @@
 //! IPFIX has no word for "not there": a template names what its records have. A template for each combination would
 //! be thousands, so texts come in company: where one of a group is there all are, those that are not without a letter.
 
+use super::options;
 use crate::element::{Known, Type, Written};
 use crate::value::put;
 use crate::wire::{ENTERPRISE_BIT, FIRST_TEMPLATE};
@@ -12,8 +13,17 @@ use weir_record::{Element, FlowRecord, Value};
 /// Elements of our own whose numbers differ in these bits only are a group.
 const GROUP_BITS: u16 = 5;
 
+/// A text that is not there, of a group that may be.
+#[derive(Debug, Clone, Copy)]
+struct Gap {
+    /// Which field it is.
+    at: usize,
+    /// Where it would lie.
+    offset: usize,
+}
+
 /// Those of a record: as many as there are fields find room without an allocation.
-type Values<'r> = SmallVec<[Value<'r>; MOST_FIELDS]>;
+type Gaps = SmallVec<[Gap; MOST_FIELDS]>;
 
 /// There is room for so many.
 const MOST_FIELDS: usize = 256;
@@ -51,34 +61,45 @@ impl Shape {
 }
 
 /// Says what there is of a record, and leaves it in `data`.
+///
+/// A value is written as soon as it is read, and kept nowhere: to move what was only just made costs more than all else here.
 pub fn lay(fields: &[Written], record: &FlowRecord, data: &mut Vec<u8>) -> Shape {
     data.clear();
-    let mut groups = 0;
-    let values: Values<'_> = fields
-        .iter()
-        .map(|written| {
-            let value = (written.field.read)(record);
-            groups |= if matches!(value, Value::Absent) { 0 } else { group(written) };
-            value
-        })
-        .collect();
-    let mut shape = Shape::default();
-    for (at, (written, value)) in fields.iter().zip(&values).enumerate() {
-        let is_absent = matches!(value, Value::Absent);
-        if is_absent && (written.usual.kind != Type::Text || groups & group(written) == 0) {
+    let (mut shape, mut groups, mut gaps) = (Shape::default(), 0, Gaps::new());
+    for (at, written) in fields.iter().enumerate() {
+        let value = options::value(written, record);
+        if matches!(value, Value::Absent) {
+            if written.usual.kind == Type::Text && group(written) != 0 {
+                gaps.push(Gap { at, offset: data.len() });
+            }
             continue;
         }
+        groups |= group(written);
         let has_other = !std::ptr::eq(written.usual, written.other);
-        let known = if has_other && !is_absent && is_other(written, record, value) {
+        let known = if has_other && is_other(written, record, &value) {
             shape.other.set(at);
             written.other
         } else {
             shape.usual.set(at);
             written.usual
         };
-        put(data, known.kind, written.field, value);
+        put(data, known.kind, written.field, &value);
     }
+    gaps.retain(|gap| groups & group(&fields[gap.at]) != 0);
+    gaps.iter().for_each(|gap| shape.usual.set(gap.at));
+    fill(&gaps, data);
     shape
+}
+
+/// Puts a text without a letter, which is a length of nothing, into each of the gaps.
+fn fill(gaps: &[Gap], data: &mut Vec<u8>) {
+    let mut end = data.len();
+    data.resize(end + gaps.len(), 0);
+    for (before, gap) in gaps.iter().enumerate().rev() {
+        data.copy_within(gap.offset..end, gap.offset + before + 1);
+        data[gap.offset + before] = 0;
+        end = gap.offset;
+    }
 }
 
 /// A bit of its own for each group; none for what is in none.
@@ -126,8 +147,8 @@ mod tests {
 
     #[test]
     fn there_is_a_bit_for_each_field_and_each_group() {
-        // Two more than there are, for the bytes that are written twice.
-        assert!(written().len() + 2 <= MOST_FIELDS, "{}", written().len());
+        // Three more than there are, for the bytes that are written twice and for selectors.
+        assert!(written().len() + 3 <= MOST_FIELDS, "{}", written().len());
         let own = written().iter().filter(|written| written.usual.element.enterprise == Element::OWN);
         assert!(own.clone().all(|written| written.usual.element.id >> GROUP_BITS < 64));
     }

@@ -2,6 +2,9 @@
 
 use crate::wire::{FIRST_TEMPLATE, MESSAGE_HEADER, PACKET_HEADER, SET_HEADER, set_u16};
 
+/// What a message takes as a rule: a datagram on an Ethernet.
+const ROOM: usize = 1500;
+
 /// What sets stand in.
 #[derive(Debug, Clone, Copy)]
 pub struct Outline {
@@ -39,7 +42,9 @@ pub struct Records {
 impl Message {
     /// One without anything in it.
     pub fn empty(outline: Outline) -> Self {
-        Self { outline, bytes: vec![0; outline.header], set: None, records: Records::default() }
+        let mut bytes = Vec::with_capacity(ROOM);
+        bytes.resize(outline.header, 0);
+        Self { outline, bytes, set: None, records: Records::default() }
     }
 
     pub fn is_empty(&self) -> bool {

@@ -1,26 +1,17 @@
 //! What our own elements are, told in the messages themselves (RFC 5610): a reader needs no table of ours.
 
-use super::layout::put_specifier;
+use super::options::Options;
 use crate::element::Written;
 use crate::wire::{FIRST_TEMPLATE, VARIABLE, put_variable};
 use weir_record::{Element, Kind, Unit};
 
-/// The template of these records. Those of flows come after it.
-pub const TEMPLATE: u16 = FIRST_TEMPLATE;
-
 /// privateEnterpriseNumber and informationElementId say what it is about; informationElementDataType,
 /// informationElementSemantics and informationElementName say what that is.
-const ELEMENTS: [(u16, u16); 5] = [(346, 4), (303, 2), (339, 1), (344, 1), (341, VARIABLE)];
-const SCOPES: u16 = 2;
-
-pub fn template() -> Vec<u8> {
-    let mut template = Vec::new();
-    for number in [TEMPLATE, ELEMENTS.len() as u16, SCOPES] {
-        template.extend(number.to_be_bytes());
-    }
-    ELEMENTS.iter().for_each(|&(id, length)| put_specifier(&mut template, 0, id, length));
-    template
-}
+pub const TYPES: Options = Options {
+    id: FIRST_TEMPLATE,
+    scopes: 2,
+    elements: &[(346, 4), (303, 2), (339, 1), (344, 1), (341, VARIABLE)],
+};
 
 /// A record for each of these fields that has an element of our own.
 pub fn records(fields: &[Written]) -> impl Iterator<Item = Vec<u8>> {

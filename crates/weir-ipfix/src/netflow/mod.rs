@@ -8,5 +8,6 @@ mod one_way;
 mod v5;
 mod v9;
 
+pub use one_way::OneWay;
 pub use v5::NetFlow5;
 pub use v9::{NetFlow9, elements};

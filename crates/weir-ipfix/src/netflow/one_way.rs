@@ -11,19 +11,24 @@ pub struct OneWay<'r> {
     pub record: &'r FlowRecord,
     /// Source and destination.
     pub addresses: Addresses,
+    /// IP protocol.
     pub protocol: u8,
+    /// Source and destination.
     pub ports: Option<(u16, u16)>,
     /// Type and code.
     pub icmp: Option<(u16, u16)>,
+    /// Which way its packets crossed the interface that has counted them.
     pub direction: Direction,
+    /// How many.
     pub count: Count,
+    /// All that were seen; none unless TCP.
     pub tcp_flags: Option<u16>,
     /// One in so many packets was counted.
     pub sampling_rate: u32,
     /// The numbers of the autonomous systems of source and destination.
     pub systems: [Option<u32>; 2],
     /// Whether it is that of which a record says more: TTL and class of service are of the source's packets.
-    is_forward: bool,
+    pub is_forward: bool,
 }
 
 impl<'r> OneWay<'r> {
@@ -76,6 +81,11 @@ impl<'r> OneWay<'r> {
 
     fn is_empty(&self) -> bool {
         self.count == Count::default()
+    }
+
+    /// Whether it is the first of its record: what is said of both directions together is said of it.
+    pub fn is_first(&self) -> bool {
+        self.is_forward || (self.record.packets, self.record.bytes) == (0, 0)
     }
 
     /// Whether IP headers of its packets are told of.

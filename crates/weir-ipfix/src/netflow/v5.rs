@@ -2,7 +2,7 @@
 
 use super::clock::Clock;
 use super::one_way::OneWay;
-use crate::encode::{Encode, Refused};
+use crate::encode::{Encode, Progress, Refused};
 use crate::wire::{set_u16, set_u32};
 use std::net::Ipv4Addr;
 use weir_record::{Addresses, Count, FlowRecord};
@@ -139,12 +139,12 @@ impl Encode for NetFlow5 {
         Some(message)
     }
 
-    fn sequence(&self) -> u32 {
-        self.sequence
+    fn progress(&self) -> Progress {
+        Progress::at(self.sequence)
     }
 
-    fn go_back(&mut self, sequence: u32) {
-        (self.sequence, self.latest) = (sequence, 0);
+    fn go_back(&mut self, progress: Progress) {
+        (self.sequence, self.latest) = (progress.sequence, 0);
         self.message.clear();
     }
 }

@@ -3,7 +3,7 @@
 use super::clock::Clock;
 use super::one_way::OneWay;
 use crate::element::{Known, known};
-use crate::encode::{Encode, Message, Outline, Refused, put_specifier};
+use crate::encode::{Encode, Message, Outline, Progress, Refused, put_specifier};
 use crate::wire::{FIRST_TEMPLATE, set_u16, set_u32};
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -230,12 +230,12 @@ impl Encode for NetFlow9 {
         Some(bytes)
     }
 
-    fn sequence(&self) -> u32 {
-        self.sequence
+    fn progress(&self) -> Progress {
+        Progress::at(self.sequence)
     }
 
-    fn go_back(&mut self, sequence: u32) {
-        (self.sequence, self.latest) = (sequence, 0);
+    fn go_back(&mut self, progress: Progress) {
+        (self.sequence, self.latest) = (progress.sequence, 0);
         self.message = Message::empty(Outline::NETFLOW9);
         self.renew();
     }

@@ -2,7 +2,8 @@
 
 use super::kind::{Actor, EventKind, Place};
 use super::{Event, EventField, Happening};
-use crate::field::{Kind, Unit, Value};
+use crate::field::{Kind, Unit};
+use crate::value::{Text, Value};
 use std::borrow::Cow;
 
 /// A process became another program.
@@ -63,7 +64,7 @@ fn connect(event: &Event) -> Option<&Connect> {
 }
 
 fn text(text: &str) -> Value<'_> {
-    Value::Text(Cow::Borrowed(text))
+    Value::Text(Text::Borrowed(text))
 }
 
 /// A connection was taken.

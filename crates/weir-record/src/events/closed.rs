@@ -3,8 +3,8 @@
 use super::kind::{Actor, EventKind, Place};
 use super::{EventField, Happening};
 use crate::TcpHealth;
-use crate::field::{Kind, Unit, Value};
-use std::borrow::Cow;
+use crate::field::{Kind, Unit};
+use crate::value::{Text, Value};
 use std::sync::Arc;
 
 /// A connection has ended at one end.
@@ -31,7 +31,7 @@ pub static TCP: EventKind = EventKind {
         otel: "weir.socket.state",
         doc: "The state in which it was until then, as in `weir snapshot sockets`: `last_ack` where the other end closed first, `fin_wait_2` where this one did, `syn_sent` where there never was a connection.",
         read: |event| match &event.happening {
-            Happening::Closed(closed) => Value::Text(Cow::Borrowed(closed.state)),
+            Happening::Closed(closed) => Value::Text(Text::Borrowed(closed.state)),
             _ => Value::Absent,
         },
     }],

@@ -2,7 +2,8 @@
 
 use super::kind::{Actor, EventKind, Place};
 use super::{Event, EventField, Happening};
-use crate::field::{Kind, Unit, Value};
+use crate::field::{Kind, Unit};
+use crate::value::{Text, Value};
 use std::borrow::Cow;
 
 /// A question to DNS, and what became of it. All text in it is printable.
@@ -57,7 +58,7 @@ pub static DNS: EventKind = EventKind {
             unit: Unit::None,
             otel: "weir.dns.question.type",
             doc: "The type of records that was asked for: `A`, `AAAA`, `HTTPS`; `TYPE1234` where it has no name.",
-            read: |event| of(event, |it| Value::Text(type_name(it.kind))),
+            read: |event| of(event, |it| Value::Text(type_name(it.kind).into())),
         },
         EventField {
             name: "dns_class",
@@ -66,7 +67,7 @@ pub static DNS: EventKind = EventKind {
             unit: Unit::None,
             otel: "weir.dns.question.class",
             doc: "Their class: `IN`, of the Internet.",
-            read: |event| of(event, |it| Value::Text(class_name(it.class))),
+            read: |event| of(event, |it| Value::Text(class_name(it.class).into())),
         },
         EventField {
             name: "dns_response_code",
@@ -75,7 +76,7 @@ pub static DNS: EventKind = EventKind {
             unit: Unit::None,
             otel: "weir.dns.response_code",
             doc: "How it went: `NOERROR`, `NXDOMAIN`, `SERVFAIL`, `REFUSED`. Null if nobody has answered.",
-            read: |event| answer(event).map_or(Value::Absent, |it| Value::Text(code_name(it.code))),
+            read: |event| answer(event).map_or(Value::Absent, |it| Value::Text(code_name(it.code).into())),
         },
         EventField {
             name: "dns_latency",
@@ -154,7 +155,7 @@ fn answer(event: &Event) -> Option<&DnsAnswer> {
 }
 
 fn text(text: &str) -> Value<'_> {
-    Value::Text(Cow::Borrowed(text))
+    Value::Text(Text::Borrowed(text))
 }
 
 /// The name of a type of records (IANA's registry), as far as it is met.

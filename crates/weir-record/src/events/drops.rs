@@ -3,8 +3,8 @@
 use super::kind::{Actor, EventKind, Place};
 use super::{Event, EventField, Happening};
 use crate::DropSource;
-use crate::field::{Kind, Unit, Value};
-use std::borrow::Cow;
+use crate::field::{Kind, Unit};
+use crate::value::{Text, Value};
 use std::sync::Arc;
 
 /// Packets of one flow were dropped for one reason at one place. How many, and why, is in the event's flow.
@@ -31,7 +31,7 @@ pub static DROP: EventKind = EventKind {
             unit: Unit::None,
             otel: "weir.drop.source",
             doc: "Which of the kernel's books says so: `kfree_skb` (the packet itself), `qdisc`, `listen_queue`, `conntrack`, `interface`. One drop may be in several of them.",
-            read: |event| of(event, |it| Value::Text(Cow::Borrowed(it.source.as_str()))),
+            read: |event| of(event, |it| Value::Text(Text::Borrowed(it.source.as_str()))),
         },
         EventField {
             name: "drop_location",

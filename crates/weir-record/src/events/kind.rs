@@ -2,8 +2,9 @@
 
 use super::{Event, EventField, calls, closed, dns, drops, retransmit, sni};
 use crate::FIELDS;
-use crate::field::{Field, Kind, Unit, Value};
+use crate::field::{Field, Kind, Unit};
 use crate::fields::{DESTINATION_END, SOURCE_END, SOURCE_TCP};
+use crate::value::Value;
 use serde::Serialize;
 
 /// A table of events.

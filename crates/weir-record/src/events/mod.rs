@@ -19,7 +19,8 @@ pub use page::events_page;
 pub use retransmit::{Retransmit, Retransmitted};
 pub use sni::Sni;
 
-use crate::field::{Kind, Unit, Value};
+use crate::field::{Kind, Unit};
+use crate::value::Value;
 use crate::{Addresses, Direction, End, FlowKey, FlowRecord, Interface, InterfaceKind};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};

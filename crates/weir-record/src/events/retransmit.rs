@@ -2,8 +2,8 @@
 
 use super::kind::{Actor, EventKind, Place};
 use super::{Event, EventField, Happening};
-use crate::field::{Kind, Unit, Value};
-use std::borrow::Cow;
+use crate::field::{Kind, Unit};
+use crate::value::{Text, Value};
 
 /// A segment was sent again.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,7 +58,7 @@ pub static RETRANSMIT: EventKind = EventKind {
             unit: Unit::None,
             otel: "weir.retransmit.what",
             doc: "What was sent again: `syn`, `syn_ack`, or `data` (which may be no more than a FIN).",
-            read: |event| of(event, |it| Value::Text(Cow::Borrowed(it.what.as_str()))),
+            read: |event| of(event, |it| Value::Text(Text::Borrowed(it.what.as_str()))),
         },
         EventField {
             name: "retransmitted_bytes",
@@ -76,7 +76,7 @@ pub static RETRANSMIT: EventKind = EventKind {
             unit: Unit::None,
             otel: "weir.socket.state",
             doc: "The state of its connection, as in `weir snapshot sockets`.",
-            read: |event| of(event, |it| Value::Text(Cow::Borrowed(it.state))),
+            read: |event| of(event, |it| Value::Text(Text::Borrowed(it.state))),
         },
         EventField {
             name: "connection_retransmits",

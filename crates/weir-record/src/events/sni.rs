@@ -2,7 +2,8 @@
 
 use super::kind::{Actor, EventKind, Place};
 use super::{Event, EventField, Happening};
-use crate::field::{Kind, Unit, Value};
+use crate::field::{Kind, Unit};
+use crate::value::{Text, Value};
 use std::borrow::Cow;
 
 /// A client's first message (RFC 8446, 4.1.2).
@@ -65,7 +66,7 @@ pub static SNI: EventKind = EventKind {
             unit: Unit::None,
             otel: "weir.tls.client.version",
             doc: "The highest version of TLS that it offers: `1.3`.",
-            read: |event| of(event, |it| Value::Text(it.version())),
+            read: |event| of(event, |it| Value::Text(it.version().into())),
         },
         EventField {
             name: "tls_encrypted_hello",
@@ -88,5 +89,5 @@ fn of<'e>(event: &'e Event, read: impl FnOnce(&'e Sni) -> Value<'e>) -> Value<'e
 }
 
 fn text(text: Option<&str>) -> Value<'_> {
-    text.map_or(Value::Absent, |text| Value::Text(Cow::Borrowed(text)))
+    text.map_or(Value::Absent, |text| Value::Text(Text::Borrowed(text)))
 }

@@ -1,14 +1,14 @@
 //! The containers at both ends, as their runtimes know them.
 
 use crate::ContainerDetails;
-use crate::field::{Field, Kind, Value};
+use crate::field::{Field, Kind};
 use crate::read::{known, set};
-use std::borrow::Cow;
+use crate::value::{Text, Value};
 use std::sync::Arc;
 
 fn text(details: &Option<Arc<ContainerDetails>>, of: fn(&ContainerDetails) -> &Option<String>) -> Value<'_> {
     let text = details.as_deref().and_then(|details| of(details).as_deref());
-    text.map_or(Value::Absent, |text| Value::Text(Cow::Borrowed(text)))
+    text.map_or(Value::Absent, |text| Value::Text(Text::Borrowed(text)))
 }
 
 /// The same of either end: what differs is its name and where it lies in a record.

@@ -1,9 +1,9 @@
 //! What of a conversation the kernel has thrown away.
 
-use crate::field::{Element, Field, Kind, Unit, Value};
+use crate::field::{Element, Field, Kind, Unit};
 use crate::read::{Draft, set};
+use crate::value::{Text, Value};
 use crate::{Dropped, FlowRecord};
-use std::borrow::Cow;
 
 fn number(record: &FlowRecord, of: fn(&Dropped) -> u64) -> Value<'_> {
     record.dropped.as_ref().map(of).into()
@@ -47,7 +47,7 @@ pub const FIELDS: &[Field] = &[
         doc: "Why, in the kernel's words (`NO_SOCKET`, `NETFILTER_DROP`), the most frequent first, with commas between them. Null where nothing was dropped.",
         read: |record| {
             let reasons = record.dropped.as_ref().and_then(|dropped| dropped.reasons.as_deref());
-            reasons.map_or(Value::Absent, |reasons| Value::Text(Cow::Borrowed(reasons)))
+            reasons.map_or(Value::Absent, |reasons| Value::Text(Text::Borrowed(reasons)))
         },
         write: |draft, value| set(&mut dropped(draft).reasons, value.text().map(Some)),
     },

@@ -1,10 +1,10 @@
 //! Which conversation, where and when it was seen.
 
-use crate::field::{Element, Field, Id, Kind, Unit, Value};
+use crate::field::{Element, Field, Kind, Unit};
 use crate::protocol::protocol_number;
 use crate::read::set;
+use crate::value::{Id, Text, Value};
 use crate::{Direction, InterfaceKind};
-use std::borrow::Cow;
 
 /// In the order of output.
 pub const FIELDS: &[Field] = &[
@@ -60,7 +60,7 @@ pub const FIELDS: &[Field] = &[
         otel: "network.interface.name",
         ipfix: Element::iana(82, "interfaceName"),
         doc: "Interface where `packets` and `bytes` were counted: of several that saw the conversation, the one that `--dedup` picks.",
-        read: |record| Value::Text(Cow::Borrowed(&record.interface.name)),
+        read: |record| Value::Text(Text::Borrowed(&record.interface.name)),
         write: |draft, value| set(&mut draft.interface().name, value.text()),
     },
     Field {
@@ -82,7 +82,7 @@ pub const FIELDS: &[Field] = &[
         otel: "weir.network.interface.kind",
         ipfix: Element::own(2, "interface_kind"),
         doc: "What the interface is: `physical`, `veth`, `bridge`, `vxlan`, …; docs/interfaces.md has them all. IPFIX has interfaceType (368), of IANA's ifType numbers, which cannot tell these apart.",
-        read: |record| Value::Text(Cow::Borrowed(record.interface.kind.as_str())),
+        read: |record| Value::Text(Text::Borrowed(record.interface.kind.as_str())),
         write: |draft, value| {
             set(&mut draft.interface().kind, InterfaceKind::of_word(&value.text::<String>()?))
         },
@@ -95,7 +95,7 @@ pub const FIELDS: &[Field] = &[
         otel: "weir.network.namespace",
         ipfix: Element::own(3, "netns"),
         doc: "Network namespace of the interface: its name in /run/netns, else its inode.",
-        read: |record| Value::Text(Cow::Borrowed(&record.interface.netns)),
+        read: |record| Value::Text(Text::Borrowed(&record.interface.netns)),
         write: |draft, value| set(&mut draft.interface().netns, value.text()),
     },
     Field {
@@ -106,7 +106,7 @@ pub const FIELDS: &[Field] = &[
         otel: "weir.network.interface.direction",
         ipfix: Element::iana(61, "flowDirection"),
         doc: "Which way packets from source to destination cross the interface. `ingress`: from the wire to the host; `egress`: from the host to the wire.",
-        read: |record| Value::Text(Cow::Borrowed(record.direction.as_str())),
+        read: |record| Value::Text(Text::Borrowed(record.direction.as_str())),
         write: |draft, value| {
             set(&mut draft.record.direction, value.word(&Direction::ALL, Direction::as_str))
         },
@@ -163,7 +163,9 @@ pub const FIELDS: &[Field] = &[
         otel: "network.transport",
         ipfix: Element::iana(4, "protocolIdentifier"),
         doc: "IP protocol after all extension headers: its lower-case name, else its number as text. Null for frames that are not IP.",
-        read: |record| record.key.protocol_text().map_or(Value::Absent, Value::Text),
+        read: |record| {
+            record.key.protocol_text().map_or(Value::Absent, |text| Value::Text(Text::Borrowed(text)))
+        },
         write: |draft, value| set(&mut draft.protocol, protocol_number(&value.text::<String>()?).map(Some)),
     },
     Field {

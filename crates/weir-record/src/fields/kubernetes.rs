@@ -1,13 +1,13 @@
 //! What both ends are to Kubernetes.
 
 use crate::Workload;
-use crate::field::{Field, Kind, Value};
+use crate::field::{Field, Kind};
 use crate::read::{known, set};
-use std::borrow::Cow;
+use crate::value::{Text, Value};
 use std::sync::Arc;
 
 fn text(workload: &Option<Arc<Workload>>, of: fn(&Workload) -> Option<&Arc<str>>) -> Value<'_> {
-    workload.as_deref().and_then(of).map_or(Value::Absent, |text| Value::Text(Cow::Borrowed(text)))
+    workload.as_deref().and_then(of).map_or(Value::Absent, |text| Value::Text(Text::Borrowed(text)))
 }
 
 /// The same of either end: what differs is its name and where it lies in a record.

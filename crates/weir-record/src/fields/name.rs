@@ -1,13 +1,13 @@
 //! What the addresses at both ends are called, and where they are.
 
-use crate::field::{Element, Field, Kind, Value};
+use crate::field::{Element, Field, Kind};
 use crate::read::{known, set};
+use crate::value::{Text, Value};
 use crate::{Name, NameOrigin, Place};
-use std::borrow::Cow;
 use std::sync::Arc;
 
 fn text(text: Option<&str>) -> Value<'_> {
-    text.map_or(Value::Absent, |text| Value::Text(Cow::Borrowed(text)))
+    text.map_or(Value::Absent, |text| Value::Text(Text::Borrowed(text)))
 }
 
 fn name<'r>(name: &'r Option<Arc<Name>>, of: impl Fn(&'r Name) -> &'r str) -> Value<'r> {

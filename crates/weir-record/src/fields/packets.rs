@@ -1,10 +1,10 @@
 //! What was counted of a conversation, and what its packets tell.
 
 use crate::community_id::community_id;
-use crate::field::{Element, Field, Kind, Unit, Value};
+use crate::field::{Element, Field, Kind, Unit};
 use crate::read::{DERIVED, set};
+use crate::value::{Text, Value};
 use crate::{Evidence, FlowEndReason, TcpState};
-use std::borrow::Cow;
 
 /// In the order of output.
 pub const FIELDS: &[Field] = &[
@@ -84,7 +84,7 @@ pub const FIELDS: &[Field] = &[
         doc: "What the source is (RFC 5103): `initiator`, to the best of our knowledge, or `arbitrary`. Null as `reverse_packets`.",
         read: |record| {
             record.reverse.map_or(Value::Absent, |reverse| {
-                Value::Text(Cow::Borrowed(reverse.evidence.biflow_direction()))
+                Value::Text(Text::Borrowed(reverse.evidence.biflow_direction()))
             })
         },
         write: DERIVED,
@@ -100,7 +100,7 @@ pub const FIELDS: &[Field] = &[
         read: |record| {
             record
                 .reverse
-                .map_or(Value::Absent, |reverse| Value::Text(Cow::Borrowed(reverse.evidence.as_str())))
+                .map_or(Value::Absent, |reverse| Value::Text(Text::Borrowed(reverse.evidence.as_str())))
         },
         write: |draft, value| {
             set(&mut draft.reverse().evidence, value.word(&Evidence::ALL, Evidence::as_str))
@@ -115,7 +115,7 @@ pub const FIELDS: &[Field] = &[
         ipfix: Element::own(5, "tcp_state"),
         doc: "How far the conversation has come by the end of the record: `attempted`, `half_open`, `established`, `closed`, `reset`. Null unless TCP.",
         read: |record| {
-            record.tcp_state.map_or(Value::Absent, |state| Value::Text(Cow::Borrowed(state.as_str())))
+            record.tcp_state.map_or(Value::Absent, |state| Value::Text(Text::Borrowed(state.as_str())))
         },
         write: |draft, value| {
             set(&mut draft.record.tcp_state, value.word(&TcpState::ALL, TcpState::as_str).map(Some))
@@ -129,7 +129,9 @@ pub const FIELDS: &[Field] = &[
         otel: "weir.flow.community_id",
         ipfix: None,
         doc: "Community ID, version 1, seed 0: by it Zeek, Suricata and others know the same conversation. Null unless IP, or where ports belong into it that could not be read.",
-        read: |record| community_id(&record.key).map_or(Value::Absent, |id| Value::Text(Cow::Owned(id))),
+        read: |record| {
+            community_id(&record.key).map_or(Value::Absent, |id| Value::Text(Text::CommunityId(id)))
+        },
         write: DERIVED,
     },
     Field {
@@ -250,7 +252,7 @@ pub const FIELDS: &[Field] = &[
         otel: "weir.flow.end_reason",
         ipfix: Element::iana(136, "flowEndReason"),
         doc: "`idle_timeout`, `active_timeout` (the conversation goes on in another record), `end_of_flow_detected` (TCP FIN or RST), `forced_end` (the agent stops or the interface is gone), `lack_of_resources`.",
-        read: |record| Value::Text(Cow::Borrowed(record.end_reason.as_str())),
+        read: |record| Value::Text(Text::Borrowed(record.end_reason.as_str())),
         write: |draft, value| {
             set(&mut draft.record.end_reason, value.word(&FlowEndReason::ALL, FlowEndReason::as_str))
         },

@@ -1,13 +1,13 @@
 //! Who talks: the processes at both ends, as far as they are of this host.
 
-use crate::field::{Field, Kind, Unit, Value};
+use crate::field::{Field, Kind, Unit};
 use crate::read::{known, set};
+use crate::value::{Text, Value};
 use crate::{Process, Runtime};
-use std::borrow::Cow;
 use std::sync::Arc;
 
 fn text<'r>(process: &'r Option<Arc<Process>>, of: impl Fn(&'r Process) -> Option<&'r str>) -> Value<'r> {
-    process.as_deref().and_then(of).map_or(Value::Absent, |text| Value::Text(Cow::Borrowed(text)))
+    process.as_deref().and_then(of).map_or(Value::Absent, |text| Value::Text(Text::Borrowed(text)))
 }
 
 /// The kernel itself has no numbers.

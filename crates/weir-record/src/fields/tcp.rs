@@ -1,9 +1,9 @@
 //! How a TCP connection fares, as the kernels of both ends keep it, as far as they are this host's.
 
 use crate::TcpFailure;
-use crate::field::{Field, Kind, Unit, Value};
+use crate::field::{Field, Kind, Unit};
 use crate::read::{known, set};
-use std::borrow::Cow;
+use crate::value::{Text, Value};
 
 /// A number that a kernel always has.
 macro_rules! number {
@@ -72,7 +72,7 @@ macro_rules! fields_of {
             number!($end, resets_received, Packets, "_tcp_resets_received", 148, "tcp.resets.received", "Resets that ended the connection at this end."),
             end_field!($end, "_tcp_failure", 149, "tcp.failure", Kind::Text, "Why the connection failed: `refused` (a reset was the answer), `timed_out`, `unreachable`, `reset_in_handshake` (before anything was exchanged), `reset` (later), `abandoned` (the process gave up before there was an answer), `accept_queue_full` (this end listens, and does not accept what waits), `syn_queue_full` (it listens, and has as many handshakes under way as it wants to have).", |record| {
                 let failure = record.$end.tcp.as_deref().and_then(|tcp| tcp.failure);
-                failure.map_or(Value::Absent, |failure| Value::Text(Cow::Borrowed(failure.as_str())))
+                failure.map_or(Value::Absent, |failure| Value::Text(Text::Borrowed(failure.as_str())))
             }, |draft, value| set(&mut known(&mut draft.record.$end.tcp).failure, value.word(&TcpFailure::ALL, TcpFailure::as_str).map(Some))),
         ]
     };

@@ -2,8 +2,9 @@
 
 use crate::FlowRecord;
 use crate::Translation;
-use crate::field::{Element, Field, Kind, Unit, Value};
+use crate::field::{Element, Field, Kind, Unit};
 use crate::read::set;
+use crate::value::Value;
 use std::net::IpAddr;
 
 type End = (IpAddr, u16);

@@ -2,7 +2,8 @@
 
 use super::{Account, Cause, Count};
 use crate::Layer;
-use crate::field::{Kind, Unit, Value};
+use crate::field::{Kind, Unit};
+use crate::value::Value;
 use std::sync::Arc;
 
 /// What became of the packets of an observation point in a window of time. `held` and `ahead` are as they are at its

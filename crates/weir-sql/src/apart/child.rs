@@ -2,7 +2,7 @@
 
 use super::frame::{Failure, Frame, MOST, Request};
 use super::limits;
-use crate::engine::{Answer, Engine};
+use crate::engine::{Answer, Engine, Source};
 use crate::report::Report;
 use crate::{Error, Result};
 use datafusion::arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
@@ -12,19 +12,17 @@ use datafusion::arrow::ipc::writer::StreamWriter;
 use nix::sys::signal::{Signal, raise};
 use std::io::{self, BufRead, ErrorKind, Stdout};
 use std::panic;
-use std::path::Path;
 use std::sync::Arc;
 use std::thread;
-use weir_store::Store;
 
 /// Bytes of rows that are told at once, about: who asks has them in memory, and is an agent that shall stay small.
 const PART: usize = 8 << 20;
 
-/// Answers what is asked on standard input, on standard output, about the history in this directory.
+/// Answers what is asked on standard input, on standard output, about what this opens.
 ///
 /// # Errors
 /// Nobody asked, or nobody reads.
-pub fn serve(directory: &Path) -> io::Result<()> {
+pub fn serve(open: impl FnOnce() -> Result<Source>) -> io::Result<()> {
     // A panic is told as a failure; what the library has to say of it helps nobody.
     panic::set_hook(Box::new(|_| {}));
     limits::be_modest();
@@ -33,7 +31,7 @@ pub fn serve(directory: &Path) -> io::Result<()> {
     let request: Request = serde_json::from_str(&line)?;
     thread::Builder::new().spawn(end_with_who_asks)?;
     let mut told = Told(io::stdout());
-    let outcome = answer(directory, &request, &mut told).map_err(Failure::from);
+    let outcome = answer(open, &request, &mut told).map_err(Failure::from);
     Frame::End(outcome).write(&mut told.0)
 }
 
@@ -43,8 +41,8 @@ fn end_with_who_asks() {
     let _ = raise(Signal::SIGKILL);
 }
 
-fn answer(directory: &Path, request: &Request, told: &mut Told) -> Result<Report> {
-    let engine = Engine::new(Store::open(directory)?, request.memory)?;
+fn answer(open: impl FnOnce() -> Result<Source>, request: &Request, told: &mut Told) -> Result<Report> {
+    let engine = Engine::new(open()?, request.memory)?;
     let statement = request.statement()?;
     limits::hold(request.memory).map_err(Error::Start)?;
     match engine.ask(&statement, told) {

@@ -12,7 +12,7 @@ use hashbrown::HashMap;
 use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::Arc;
-use weir_record::{Field, FlowRecord, Id, Kind, Value};
+use weir_record::{Field, FlowRecord, Id, Kind, Text, Value};
 
 /// What records have in a field, so many of them; none where none of them has anything.
 ///
@@ -144,8 +144,8 @@ impl<'r> Texts<'r> {
 
     fn push(&mut self, value: Value<'r>) {
         let key = match value {
-            Value::Text(Cow::Borrowed(text)) => Some(self.shared(text)),
-            Value::Text(text) => Some(self.text(text)),
+            Value::Text(Text::Borrowed(text)) => Some(self.shared(text)),
+            Value::Text(text) => Some(self.text(Cow::Owned(text.into_owned()))),
             Value::Address(address) => Some(self.address(address)),
             _ => None,
         };

@@ -212,7 +212,7 @@ fn read_key<'k>(written: &'k [u8], key: &'k [Column]) -> (u64, impl Iterator<Ite
         // Addresses are text in columns.
         _ => {
             let length = number(&mut rest, 4) as usize;
-            Value::Text(String::from_utf8_lossy(take(&mut rest, length)))
+            Value::Text(String::from_utf8_lossy(take(&mut rest, length)).into())
         }
     });
     (time, values)

@@ -1,5 +1,6 @@
 use super::*;
 use proptest::prelude::*;
+use std::time::Duration;
 use weir_filter::generate;
 use weir_tests::folder::Folder;
 
@@ -150,4 +151,89 @@ fn damage_is_counted() {
     fs::write(&file, bytes).expect("written");
     assert_eq!(all(&mut spool).len(), 4);
     assert_eq!(spool.damaged(), 2);
+}
+
+/// Whoever takes whole files gets the same ones each time, also after a restart, however much comes meanwhile.
+#[test]
+fn a_file_that_was_looked_at_stays_as_it_is() {
+    let folder = Folder::new("spool");
+    let open = || Spool::open(&path(&folder), ROOM).expect("a spool").of_files(1 << 20);
+    let first = |spool: &mut Spool| spool.first_file().expect("it can be read").as_deref().map(ids);
+    let mut spool = open();
+    assert!(!spool.is_ripe(Duration::ZERO) && first(&mut spool).is_none());
+    for number in 0..3 {
+        assert!(spool.add(&[record(number)]).expect("it can be written"));
+    }
+    assert!(spool.is_ripe(Duration::ZERO) && !spool.is_ripe(Duration::from_secs(3600)));
+    assert_eq!(first(&mut spool), Some(vec![0, 1, 2]));
+    assert!(spool.add(&[record(3)]).expect("it can be written"));
+    assert_eq!(first(&mut spool), Some(vec![0, 1, 2]));
+    drop(spool);
+    let mut spool = open();
+    assert!(spool.add(&[record(4)]).expect("it can be written"));
+    for expected in [vec![0, 1, 2], vec![3]] {
+        // They get nothing more: how long ago they were begun is of no matter.
+        assert!(spool.is_ripe(Duration::from_secs(3600)));
+        assert_eq!(first(&mut spool), Some(expected));
+        spool.take_file().expect("it can be removed");
+    }
+    assert!(!spool.is_ripe(Duration::from_secs(3600)));
+    assert_eq!((first(&mut spool), spool.records(), spool.damaged()), (Some(vec![4]), 1, 0));
+    spool.take_file().expect("it can be removed");
+    assert_eq!((first(&mut spool), spool.is_empty()), (None, true));
+}
+
+/// What cannot be read of a file is counted once, however often the rest is looked at.
+#[test]
+fn damage_in_a_whole_file_is_counted() {
+    let folder = Folder::new("spool");
+    let mut spool = Spool::open(&path(&folder), ROOM).expect("a spool").of_files(1 << 20);
+    let mut ends = vec![HEADER];
+    for number in 0..3 {
+        assert!(spool.add(&[record(number)]).expect("it can be written"));
+        ends.push(spool.bytes());
+    }
+    let file = path_of(&path(&folder), FIRST);
+    let mut bytes = fs::read(&file).expect("it is there");
+    let middle = (ends[1] + ends[2]) / 2;
+    bytes[middle as usize] ^= 1;
+    fs::write(&file, bytes).expect("it can be written");
+    for _ in 0..2 {
+        assert_eq!(spool.first_file().expect("it can be read").as_deref().map(ids), Some(vec![0, 2]));
+    }
+    spool.take_file().expect("it can be removed");
+    assert_eq!((spool.damaged(), spool.is_empty()), (1, true));
+}
+
+/// However long a file may be, one can be taken before there is no room left.
+#[test]
+fn a_file_is_ripe_before_there_is_no_room() {
+    let folder = Folder::new("spool");
+    let mut spool = Spool::open(&path(&folder), 8 << 10).expect("a spool").of_files(1 << 20);
+    let (mut taken, hour) = (0, Duration::from_secs(3600));
+    for number in 0..200 {
+        assert!(spool.add(&[record(number)]).expect("it can be written"), "{number}");
+        while spool.is_ripe(hour) {
+            taken += spool.first_file().expect("it can be read").expect("it is ripe").len();
+            spool.take_file().expect("it can be removed");
+        }
+    }
+    assert!(taken > 100, "{taken}");
+}
+
+/// Also where the ones before it were of no use.
+#[test]
+fn the_last_file_stays_as_it_was_looked_at() {
+    let folder = Folder::new("spool");
+    let mut spool = Spool::open(&path(&folder), ROOM).expect("a spool").of_files(1);
+    assert!(spool.add(&[record(0)]).expect("it can be written"));
+    let mut spool = spool.of_files(1 << 20);
+    // The first one is long enough for what was asked then.
+    spool.close_first().expect("it lasts");
+    assert!(spool.add(&[record(1)]).expect("it can be written"));
+    fs::remove_file(path_of(&path(&folder), FIRST)).expect("it is there");
+    let first = |spool: &mut Spool| spool.first_file().expect("it can be read").as_deref().map(ids);
+    assert_eq!(first(&mut spool), Some(vec![1]));
+    assert!(spool.add(&[record(2)]).expect("it can be written"));
+    assert_eq!(first(&mut spool), Some(vec![1]));
 }

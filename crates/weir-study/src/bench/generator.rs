@@ -4,7 +4,7 @@
 use crate::bench::network::{Network, Pair};
 use crate::bench::reference::Work;
 use crate::interrupt;
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use nix::errno::Errno;
 use nix::sys::socket::{MsgFlags, MultiHeaders, SockaddrIn, recvmmsg, sendmmsg};
 use std::io::{IoSlice, IoSliceMut};
@@ -16,12 +16,24 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-const PORT: u16 = 4739;
+/// Where all packets go to.
+pub const PORT: u16 = 4739;
 /// Fits a receive buffer of the default size.
 const BATCH: usize = 64;
 /// Makes the smallest Ethernet frame.
 const PAYLOAD: [u8; 18] = [0; 18];
 const GIVE_UP: Duration = Duration::from_secs(1);
+
+/// Traffic that ends by itself: a packet for each flow in every period.
+#[derive(Debug, Clone, Copy)]
+pub struct Traffic {
+    /// How many there are.
+    pub flows: u32,
+    /// Of each flow.
+    pub packets: u32,
+    /// Between two packets of a flow.
+    pub period: Duration,
+}
 
 /// A socket at each end.
 pub struct Generator {
@@ -48,6 +60,22 @@ impl Generator {
             count += self.exchange(pair, &mut flows)? as u64;
         }
         Ok(Work { count, time: start.elapsed() })
+    }
+
+    /// Sends all of `traffic` at an even pace: how many packets, and how long it took to send them and to read them back.
+    pub fn pass(&self, traffic: Traffic) -> Result<Work> {
+        let all = u64::from(traffic.flows) * u64::from(traffic.packets);
+        let mut next = (0..traffic.packets).flat_map(|_| 0..traffic.flows);
+        let (mut done, start) = (Work::default(), Instant::now());
+        while done.count < all {
+            let began = Instant::now();
+            let count = self.exchange(Pair::Weir, &mut next)? as u64;
+            ensure!(count > 0, "the kernel has not taken all {all} packets");
+            done += Work { count, time: began.elapsed() };
+            let due = traffic.period.mul_f64(done.count as f64 / f64::from(traffic.flows));
+            thread::sleep(due.saturating_sub(start.elapsed()));
+        }
+        Ok(done)
     }
 
     /// Sends one batch, one packet for each of the next flows, and waits until it has arrived.

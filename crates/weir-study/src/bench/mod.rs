@@ -7,6 +7,7 @@ mod agent;
 mod client;
 mod drain;
 mod export;
+mod exporters;
 mod generator;
 mod identity;
 mod iperf;
@@ -63,6 +64,8 @@ enum What {
     Query,
     /// Records a second into what exporters send
     Export,
+    /// CPU time per flow, and what of the traffic is reported: beside softflowd and pmacctd
+    Exporters,
     /// A collector that hangs for ten minutes, and one that does not
     Stall,
     /// All of these but the last one
@@ -153,6 +156,9 @@ fn run(arguments: &Arguments) -> Result<()> {
     }
     if wants(What::Export) {
         export::run(effort, &mut report)?;
+    }
+    if wants(What::Exporters) {
+        exporters::run(effort, &mut report)?;
     }
     if arguments.what == What::Stall {
         stall::run(effort, &mut report)?;

@@ -1,9 +1,9 @@
 //! Other programs that watch an interface, as people run them.
 
 mod netflow;
-mod pmacct;
+pub mod pmacct;
 pub mod process;
-mod softflowd;
+pub mod softflowd;
 mod tcpdump;
 
 use crate::namespace::Namespace;

@@ -53,7 +53,7 @@ impl Pmacct {
     }
 
     pub fn stop(mut self) -> Result<Outcome> {
-        self.wait_until_read()?;
+        wait_until_read(&self.process)?;
         self.process.signal(Signal::SIGINT)?;
         self.process.ended_well()?;
         let printed = printed(&self.process.output())?;
@@ -67,17 +67,17 @@ impl Pmacct {
         outcome.lose(NOT_REPORTED, handed_over.saturating_sub(printed.packets));
         Ok(outcome)
     }
+}
 
-    /// Once told to end it reads no more.
-    fn wait_until_read(&self) -> Result<()> {
-        thread::sleep(HANDED_OVER);
-        let start = Instant::now();
-        loop {
-            let before = self.process.cpu()?;
-            thread::sleep(LULL);
-            if self.process.cpu()? == before || start.elapsed() > PATIENCE {
-                return Ok(());
-            }
+/// Until it has read what its buffers hold: once told to end it reads no more.
+pub fn wait_until_read(process: &Process) -> Result<()> {
+    thread::sleep(HANDED_OVER);
+    let start = Instant::now();
+    loop {
+        let before = process.cpu()?;
+        thread::sleep(LULL);
+        if process.cpu()? == before || start.elapsed() > PATIENCE {
+            return Ok(());
         }
     }
 }

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail};
 use nix::sys::socket::{setsockopt, sockopt};
 use std::collections::HashSet;
 use std::io::{ErrorKind, Read, Write};
-use std::net::{Ipv4Addr, Shutdown, UdpSocket};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, UdpSocket};
 use std::os::unix::net::UnixStream;
 use std::process::Command;
 use std::thread;
@@ -25,23 +25,89 @@ const PUSH: usize = 256;
 const PATIENCE: Duration = Duration::from_secs(10);
 const PAUSE: Duration = Duration::from_millis(5);
 
+/// The study's: what it exports comes in here.
 pub struct Softflowd {
-    process: Process,
-    /// What it exports comes in here.
+    exporting: Exporting,
     collector: UdpSocket,
+}
+
+impl Softflowd {
+    pub fn start(command: Command, namespace: &Namespace, interface: &str) -> Result<Self> {
+        namespace.ip("link set lo up")?;
+        let collector = namespace.inside(collector)?;
+        let export = Export { version: "5", to: collector.local_addr()?, filter: FILTER };
+        Ok(Self { exporting: Exporting::start(command, namespace, interface, &export)?, collector })
+    }
+
+    pub fn process(&self) -> &Process {
+        &self.exporting.process
+    }
+
+    pub fn stop(mut self) -> Result<Outcome> {
+        let unreported = self.exporting.end()?;
+        let mut exports = Exports::default();
+        while let Some(datagram) = self.receive()? {
+            exports.add(&datagram);
+        }
+        if exports.missing > 0 {
+            bail!("{} flow records of softflowd were lost on their way to us", exports.missing);
+        }
+        let (flows, packets) = (exports.flows.len() as u64, exports.packets);
+        let mut outcome = Outcome { flows: Some(flows), packets: Some(packets), ..Outcome::default() };
+        outcome.lose(BUFFER_FULL, unreported.dropped);
+        outcome.lose(NOT_REPORTED, unreported.unread);
+        Ok(outcome)
+    }
+
+    /// The next datagram that is there.
+    fn receive(&self) -> Result<Option<Vec<u8>>> {
+        let mut bytes = [0; 2048];
+        match self.collector.recv(&mut bytes) {
+            Ok(length) => Ok(Some(bytes[..length].to_vec())),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(None),
+            Err(error) => Err(error).context("cannot read what softflowd exports"),
+        }
+    }
+}
+
+/// What it is to export, and where to.
+pub struct Export<'e> {
+    /// Of NetFlow; 10 is IPFIX.
+    pub version: &'e str,
+    /// A collector, in datagrams.
+    pub to: SocketAddr,
+    /// Which packets it counts, as libpcap understands it.
+    pub filter: &'e str,
+}
+
+/// Packets that its socket was given, and that are in no flow.
+pub struct Unreported {
+    /// The kernel's buffer was full.
+    pub dropped: u64,
+    /// It was handed them, and has not read them.
+    pub unread: u64,
+}
+
+/// One that runs.
+pub struct Exporting {
+    process: Process,
     /// What pushes goes out there.
     pusher: UdpSocket,
     folder: Folder,
 }
 
-impl Softflowd {
-    pub fn start(mut command: Command, namespace: &Namespace, interface: &str) -> Result<Self> {
-        namespace.ip("link set lo up")?;
-        let (collector, pusher) = namespace.inside(|| Ok((collector()?, pusher(interface)?)))?;
+impl Exporting {
+    pub fn start(
+        mut command: Command,
+        namespace: &Namespace,
+        interface: &str,
+        export: &Export<'_>,
+    ) -> Result<Self> {
+        let pusher = namespace.inside(|| pusher(interface))?;
         let folder = Folder::new("softflowd")?;
-        let filter = format!("({FILTER}) or (udp and dst port {DISCARD})");
-        command.args(["-d", "-i", interface, "-v", "5", "-m", MAX_FLOWS]);
-        command.args(["-n", &format!("127.0.0.1:{}", collector.local_addr()?.port())]);
+        let filter = format!("({}) or (udp and dst port {DISCARD})", export.filter);
+        command.args(["-d", "-i", interface, "-v", export.version, "-m", MAX_FLOWS]);
+        command.args(["-n", &export.to.to_string()]);
         // It removes the file of its process number at the end, even if it has not written it.
         command
             .arg("-c")
@@ -53,14 +119,15 @@ impl Softflowd {
         // It says so when it has set its filter.
         process
             .wait_for("watch", |process| Ok(process.errors().contains("Exporting flows").then_some(())))?;
-        Ok(Self { process, collector, pusher, folder })
+        Ok(Self { process, pusher, folder })
     }
 
     pub fn process(&self) -> &Process {
         &self.process
     }
 
-    pub fn stop(mut self) -> Result<Outcome> {
+    /// Has it read and export everything, and end.
+    pub fn end(&mut self) -> Result<Unreported> {
         let at_end = self.statistics()?;
         let due = at_end.received.saturating_sub(at_end.dropped);
         let processed = self.push(due)?;
@@ -71,18 +138,7 @@ impl Softflowd {
         if !self.process.errors().contains("Shutting down on user request") {
             return Err(self.process.misunderstood("has ended by itself"));
         }
-        let mut exports = Exports::default();
-        while let Some(datagram) = self.receive()? {
-            exports.add(&datagram);
-        }
-        if exports.missing > 0 {
-            bail!("{} flow records of softflowd were lost on their way to us", exports.missing);
-        }
-        let (flows, packets) = (exports.flows.len() as u64, exports.packets);
-        let mut outcome = Outcome { flows: Some(flows), packets: Some(packets), ..Outcome::default() };
-        outcome.lose(BUFFER_FULL, at_end.dropped);
-        outcome.lose(NOT_REPORTED, due.saturating_sub(processed));
-        Ok(outcome)
+        Ok(Unreported { dropped: at_end.dropped, unread: due.saturating_sub(processed) })
     }
 
     /// Sends packets that its filter takes and we do not count until it has processed `due`. How many of these it
@@ -121,16 +177,6 @@ impl Softflowd {
             std::io::Result::Ok(String::from_utf8_lossy(&answer).into_owned())
         };
         ask().with_context(|| self.process.misunderstood("does not answer").to_string())
-    }
-
-    /// The next datagram that is there.
-    fn receive(&self) -> Result<Option<Vec<u8>>> {
-        let mut bytes = [0; 2048];
-        match self.collector.recv(&mut bytes) {
-            Ok(length) => Ok(Some(bytes[..length].to_vec())),
-            Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(None),
-            Err(error) => Err(error).context("cannot read what softflowd exports"),
-        }
     }
 }
 

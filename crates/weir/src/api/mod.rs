@@ -89,7 +89,7 @@ pub fn open(
 ) -> Result<OpenedApi> {
     let number = instance.map_or(1, Instance::number);
     let address = match arguments.listen {
-        Some(Listen::Nowhere) => return Ok(OpenedApi::default()),
+        Some(Listen::Nowhere) => return Ok(OpenedApi { network: pushed(arguments), ..OpenedApi::default() }),
         Some(Listen::At(address)) => address,
         None => usual(number),
     };
@@ -110,10 +110,16 @@ pub fn open(
             Ok(OpenedApi { server: Some(server), network, remark: Some(remark) })
         }
         Err(error) if arguments.listen.is_none() => {
-            Ok(OpenedApi { remark: Some(format!("no HTTP API: {error}")), ..OpenedApi::default() })
+            let remark = Some(format!("no HTTP API: {error}"));
+            Ok(OpenedApi { server: None, network: pushed(arguments), remark })
         }
         Err(error) => Err(error.into()),
     }
+}
+
+/// What nobody can ask for is summed where it is pushed.
+fn pushed(arguments: &Arguments) -> Option<Network> {
+    arguments.network().filter(|_| arguments.pushes().next().is_some())
 }
 
 fn usual(number: u32) -> SocketAddr {

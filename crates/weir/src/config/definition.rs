@@ -1,5 +1,6 @@
 //! The options of `weir run`, read off their clap definition, each under all its names.
 
+use crate::mask::masked;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgAction, ArgMatches, Args, Command};
 use std::any::TypeId;
@@ -99,7 +100,7 @@ impl Definition {
             }
         }
         match self.parse(key.argument(value.as_ref())) {
-            Err(error) if is_about_a_value(&error) => Err(complaint(&error, value)),
+            Err(error) if is_about_a_value(&error) => Err(masked(&complaint(&error, value)).into_owned()),
             _ => Ok(()),
         }
     }
@@ -239,7 +240,7 @@ fn complaint(error: &clap::Error, value: &str) -> String {
 /// clap's own words, without its hints.
 pub fn first_line(error: &clap::Error) -> String {
     let text = error.to_string();
-    text.lines().next().unwrap_or_default().trim_start_matches("error: ").to_string()
+    masked(text.lines().next().unwrap_or_default().trim_start_matches("error: ")).into_owned()
 }
 
 #[cfg(test)]

@@ -55,7 +55,7 @@ impl Tally {
     /// A record's source is who began the conversation: the client.
     fn add(&mut self, record: &FlowRecord) {
         let Some((client, server)) = record.key.addresses() else { return };
-        let protocol = record.key.protocol_text().unwrap_or_default().into_owned();
+        let protocol = record.key.protocol_text().unwrap_or_default().to_owned();
         let service = Service { server, port: record.key.ports().map(|ports| ports.1), protocol };
         let conversation =
             self.conversations.entry((client, service.clone())).or_insert_with(|| Conversation {

@@ -106,7 +106,7 @@ struct Peer<'d> {
     name: Option<&'d str>,
     addresses: Vec<String>,
     port: Option<u16>,
-    protocol: String,
+    protocol: &'static str,
     #[serde(flatten)]
     with: With<'d>,
 }
@@ -118,7 +118,7 @@ impl<'d> Peer<'d> {
             name: name(&met.host),
             addresses: met.addresses.iter().map(ToString::to_string).collect(),
             port: met.port,
-            protocol: protocol_text(met.protocol).into_owned(),
+            protocol: protocol_text(met.protocol),
             with: With::of(seen),
         }
     }
@@ -128,14 +128,14 @@ impl<'d> Peer<'d> {
 struct At<'d> {
     role: &'static str,
     port: u16,
-    protocol: String,
+    protocol: &'static str,
     #[serde(flatten)]
     with: With<'d>,
 }
 
 impl<'d> At<'d> {
     fn of(port: &'d Port, seen: &'d Seen) -> Self {
-        let protocol = protocol_text(port.protocol).into_owned();
+        let protocol = protocol_text(port.protocol);
         Self { role: port.place.as_str(), port: port.port, protocol, with: With::of(seen) }
     }
 }
@@ -205,7 +205,7 @@ struct Figure<'d> {
     name: Option<&'d str>,
     address: Option<String>,
     port: Option<u16>,
-    protocol: Option<String>,
+    protocol: Option<&'static str>,
     before: f64,
     after: f64,
 }
@@ -227,7 +227,7 @@ impl<'d> Figure<'d> {
                 name: name(host),
                 address: if let Host::Address(address) = host { Some(address.to_string()) } else { None },
                 port: *port,
-                protocol: Some(protocol_text(*protocol).into_owned()),
+                protocol: Some(protocol_text(*protocol)),
                 ..nobody
             },
         }

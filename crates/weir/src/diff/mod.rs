@@ -152,8 +152,9 @@ impl Arguments {
     /// What is compared, by one moment.
     ///
     /// # Errors
-    /// The periods make no sense together.
+    /// The periods make no sense together, or another host is meant.
     pub fn periods(&self) -> std::result::Result<(Period, Period), String> {
+        self.which.here()?;
         both(&self.before, &self.after)
     }
 }
@@ -181,7 +182,7 @@ fn compare(
     arguments: &Arguments,
     periods: (Period, Period),
 ) -> Result<(Difference, Vec<String>)> {
-    let (before, after) = read(sources, periods, arguments.which.filter.as_ref())?;
+    let (before, after) = read(sources, periods, arguments.which.filter())?;
     let now = Zoned::now();
     let damage = "what could not be read may hold what is called new here, or gone";
     let damage = sources.is_damaged().then(|| damage.to_owned());

@@ -46,7 +46,7 @@ fn host(host: &Host, port: Option<u16>) -> String {
 }
 
 fn protocol(number: u8) -> String {
-    protocol_text(number).into_owned()
+    protocol_text(number).to_owned()
 }
 
 #[cfg(test)]

@@ -75,7 +75,7 @@ impl Asked {
         if times.is_empty() {
             return Err("--until is before --since".into());
         }
-        let (filter, columns) = (arguments.which.filter.clone(), read_for(&fields));
+        let (filter, columns) = (arguments.which.here()?.cloned(), read_for(&fields));
         Ok(Self { format, fields, question: Question { times, filter, columns } })
     }
 }

@@ -43,8 +43,17 @@ pub struct Asked {
 }
 
 impl Asked {
-    /// What the flags ask, or the mistake in them.
+    /// What the flags ask of this host, or the mistake in them.
     pub fn of(arguments: &Arguments) -> Result<Self, String> {
+        arguments.which.here()?;
+        Self::anywhere(arguments)
+    }
+
+    /// The same of whoever is asked.
+    pub fn anywhere(arguments: &Arguments) -> Result<Self, String> {
+        if arguments.which.source().is_some() {
+            fit_there(arguments)?;
+        }
         let times = arguments.since.unwrap_or(0)..=arguments.until.unwrap_or(u64::MAX);
         if times.is_empty() {
             return Err("--until is before --since".into());
@@ -59,7 +68,7 @@ impl Asked {
         let now = weir_agent::unix_now();
         let columns = if groups.is_empty() { read_for(&fields) } else { summed_for(&groups) };
         Ok(Self {
-            filter: arguments.which.filter.clone(),
+            filter: arguments.which.filter().cloned(),
             times,
             now,
             past: past(arguments)?,
@@ -101,6 +110,20 @@ fn past(arguments: &Arguments) -> Result<Past, String> {
         None if arguments.follow => Ok(Past::Nothing),
         None => Ok(Past::Newest(LAST)),
     }
+}
+
+/// Whether a server can be asked for it.
+fn fit_there(arguments: &Arguments) -> Result<(), String> {
+    if arguments.follow {
+        return Err(
+            "--follow asks an agent of this host; ClickHouse has what has ended: ask it again with --since"
+                .into(),
+        );
+    }
+    if arguments.data_dir.is_some() || arguments.socket.is_some() {
+        return Err("--from clickhouse://… asks there alone: leave out --data-dir and --socket".into());
+    }
+    Ok(())
 }
 
 /// Whether the format can show them.
@@ -179,6 +202,21 @@ mod tests {
         assert!(mistake("--follow --sum-by process").contains("--sum-by"));
         assert!(mistake("--follow -o parquet").contains("no end"));
         assert!(mistake("--all --last 3").contains("--last"));
+    }
+
+    #[test]
+    fn what_a_server_is_asked() {
+        let there = |words: &str| {
+            let flags = Flags::try_parse_from(
+                ["flows", "--from", "clickhouse://ch"].into_iter().chain(words.split_whitespace()),
+            );
+            Asked::anywhere(&flags.expect("flags").arguments).map(|asked| asked.past)
+        };
+        assert_eq!((there(""), there("--all --port 80")), (Ok(Past::Newest(20)), Ok(Past::All)));
+        assert!(there("--follow").is_err_and(|said| said.contains("ask it again")));
+        assert!(there("--data-dir /d").is_err_and(|said| said.contains("leave out")));
+        // Who asks over the API is not this user: it may not send the agent anywhere.
+        assert!(mistake("--from clickhouse://ch").contains("`weir flows` alone"));
     }
 
     #[test]

@@ -73,7 +73,7 @@ pub struct Arguments {
     #[arg(long, value_name = "LIST", value_delimiter = ',', conflicts_with = "sum_by")]
     fields: Vec<String>,
 
-    /// The directory of the history; /var/lib/weir without this, or a user's own: ~/.local/state/weir
+    /// The directory of the history; /var/lib/weir without this, or a user's own: ~/.local/state/weir. What a server has: --from clickhouse://HOST:PORT/DATABASE
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
 
@@ -91,14 +91,17 @@ impl Arguments {
 
 /// Prints what was asked for.
 pub fn run(arguments: &Arguments) -> Result<ExitCode> {
-    let asked = match Asked::of(arguments) {
+    let asked = match Asked::anywhere(arguments) {
         Ok(asked) => asked,
         Err(mistake) => {
             say(&mistake);
             return Ok(ExitCode::from(2));
         }
     };
-    let mut sources = Sources::open(arguments.data_dir.as_deref(), arguments.socket.as_deref())?;
+    let mut sources = match arguments.which.source() {
+        Some(source) => Sources::there(source)?,
+        None => Sources::open(arguments.data_dir.as_deref(), arguments.socket.as_deref())?,
+    };
     if arguments.follow && sources.agent.is_none() {
         bail!("no agent answers that --follow could ask for what comes. Start one: weir run");
     }
@@ -140,6 +143,7 @@ fn print_past(
         Past::Nothing => Ok(0),
         Past::Newest(most) => {
             let rows = newest(sources, asked, most);
+            sources.intact()?;
             shows.show(&rows).map(|()| rows.len())
         }
         Past::All => {

@@ -4,9 +4,8 @@ use super::asked::Asked;
 use crate::history::Sources;
 use crate::records::{Column, joined};
 use arrow_array::{Array, ArrayRef, RecordBatch};
-use std::borrow::Cow;
 use std::collections::HashMap;
-use weir_record::{Field, Kind, Value};
+use weir_record::{Field, Kind, Text, Value};
 use weir_store::{Table, flow_rows, value};
 
 /// Groups at most, about 200 bytes each.
@@ -86,7 +85,7 @@ impl Cell {
             Self::Time(time) => Value::Time(*time),
             Self::Flag(flag) => Value::Flag(*flag),
             Self::Bits(bits) => Value::Bits(*bits),
-            Self::Text(text) => Value::Text(Cow::Borrowed(text)),
+            Self::Text(text) => Value::Text(Text::Borrowed(text)),
         }
     }
 }
@@ -106,12 +105,13 @@ pub type Groups = Vec<(Vec<Cell>, Sum)>;
 /// What all that is asked for adds up to: what was kept, and what goes on.
 ///
 /// # Errors
-/// There are more groups than fit.
+/// There are more groups than fit; a server that is asked has not told all.
 pub fn sum(asked: &Asked, sources: &mut Sources) -> Result<Groups, String> {
     let mut sums = Sums::new(&asked.groups);
     let open: Vec<_> = asked.open(sources).collect();
     let open = flow_rows(Table::flows().schema(), &open).map_err(|error| error.to_string())?;
     sources.read(asked.question(), |batch| sums.add(batch, State::Kept))?;
+    sources.intact().map_err(|error| error.to_string())?;
     sums.add(&open, State::Open)?;
     Ok(sums.groups())
 }

@@ -1,9 +1,13 @@
 //! Flags that say which flows are meant. Together they are one filter.
 
+#[cfg(test)]
+mod tests;
+
 use crate::options;
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, Error, FromArgMatches};
 use std::sync::Arc;
+use weir_export::Source;
 use weir_filter::Filter;
 
 /// A flag, and the filter that a value of it is.
@@ -109,16 +113,57 @@ const FLAGS: [Flag; 12] = [
 /// Turns the next of these flags into its opposite.
 const NOT: &str = "not";
 
+/// Where a URL says who is asked; all else says who began it.
+const FROM: &str = "from";
+
+/// What a value of a flag says.
+#[derive(Clone)]
+enum Given {
+    Filter(Filter),
+    Source(Source),
+}
+
 /// What was asked for by them; nothing where all flows are.
 #[derive(Debug, Clone, Default)]
 pub struct Conditions {
-    pub filter: Option<Arc<Filter>>,
+    filter: Option<Arc<Filter>>,
+    source: Option<Source>,
+}
+
+impl Conditions {
+    /// Which flows, wherever they are.
+    pub fn filter(&self) -> Option<&Arc<Filter>> {
+        self.filter.as_ref()
+    }
+
+    /// Who is asked; this host without.
+    pub fn source(&self) -> Option<&Source> {
+        self.source.as_ref()
+    }
+
+    /// Which flows of this host, for who asks no other.
+    ///
+    /// # Errors
+    /// Another was named.
+    pub fn here(&self) -> Result<Option<&Arc<Filter>>, String> {
+        match &self.source {
+            Some(_) => {
+                Err("--from: a URL is for `weir flows` alone; here it is an address, a network or a name"
+                    .into())
+            }
+            None => Ok(self.filter()),
+        }
+    }
 }
 
 impl Args for Conditions {
     fn augment_args(command: Command) -> Command {
         let args = FLAGS.iter().map(|flag| {
-            let arg = Arg::new(flag.name).long(flag.name).help(flag.help).value_parser(flag.read);
+            let (name, read) = (flag.name, flag.read);
+            let arg = Arg::new(name)
+                .long(name)
+                .help(flag.help)
+                .value_parser(move |text: &str| given(name, read, text));
             let arg = flag.short.into_iter().fold(arg, Arg::short);
             match flag.value {
                 Some(value) => arg.value_name(value).action(ArgAction::Append),
@@ -147,13 +192,12 @@ impl FromArgMatches for Conditions {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, Error> {
         let mut given: Vec<_> = places(matches, NOT).into_iter().map(|place| (place, None)).collect();
         for flag in &FLAGS {
-            let filters = matches.get_many::<Filter>(flag.name).into_iter().flatten();
-            let filters = places(matches, flag.name).into_iter().zip(filters);
-            given.extend(filters.map(|(place, filter)| (place, Some((flag.name, filter.clone())))));
+            let values = matches.get_many::<Given>(flag.name).into_iter().flatten();
+            let values = places(matches, flag.name).into_iter().zip(values);
+            given.extend(values.map(|(place, value)| (place, Some((flag.name, value.clone())))));
         }
         given.sort_by_key(|(place, _)| *place);
-        let filter = together(given.into_iter().map(|(_, what)| what))?;
-        Ok(Self { filter: filter.map(Arc::new) })
+        together(given.into_iter().map(|(_, what)| what))
     }
 
     fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), Error> {
@@ -168,19 +212,29 @@ fn places(matches: &ArgMatches, name: &str) -> Vec<usize> {
     matches.indices_of(name).into_iter().flatten().filter(|_| is_given).collect()
 }
 
+fn given(name: &str, read: fn(&str) -> Result<Filter, String>, text: &str) -> Result<Given, String> {
+    if name == FROM && Source::is_meant(text) {
+        return text.parse().map(Given::Source);
+    }
+    read(text).map(Given::Filter)
+}
+
 /// One filter of all of them, in the order in which they were given; none stands for `--not`.
-fn together(given: impl Iterator<Item = Option<(&'static str, Filter)>>) -> Result<Option<Filter>, Error> {
+fn together(given: impl Iterator<Item = Option<(&'static str, Given)>>) -> Result<Conditions, Error> {
     let (mut wanted, mut all) = (FLAGS.each_ref().map(|_| Vec::new()), Vec::new());
-    let mut is_negated = false;
+    let (mut is_negated, mut source) = (false, None);
     for what in given {
         match what {
             None if is_negated => return Err(lonely()),
             None => is_negated = true,
-            Some((_, filter)) if is_negated => {
+            Some((_, Given::Source(_))) if is_negated => return Err(lonely()),
+            Some((_, Given::Source(_))) if source.is_some() => return Err(two()),
+            Some((_, Given::Source(one))) => source = Some(one),
+            Some((_, Given::Filter(filter))) if is_negated => {
                 all.push(filter.negated());
                 is_negated = false;
             }
-            Some((name, filter)) => {
+            Some((name, Given::Filter(filter))) => {
                 let own = FLAGS.iter().zip(&mut wanted).find(|(flag, _)| flag.name == name);
                 own.into_iter().for_each(|(_, own)| own.push(filter.clone()));
             }
@@ -190,7 +244,11 @@ fn together(given: impl Iterator<Item = Option<(&'static str, Filter)>>) -> Resu
         return Err(lonely());
     }
     all.extend(wanted.into_iter().filter_map(Filter::any));
-    Ok(Filter::all(all))
+    Ok(Conditions { filter: Filter::all(all).map(Arc::new), source })
+}
+
+fn two() -> Error {
+    Error::raw(clap::error::ErrorKind::ArgumentConflict, "--from: one URL is asked, not two\n")
 }
 
 fn lonely() -> Error {
@@ -261,136 +319,4 @@ fn pod(text: &str) -> Result<Filter, String> {
     let (namespace, pod) = (word(namespace)?, word(pod)?);
     let end = |end: &str| format!("{end}_namespace == {namespace} and {end}_pod == {pod}");
     parse(&format!("{} or {}", end("source"), end("destination")))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use clap::Parser;
-    use proptest::prelude::*;
-    use proptest::sample::select;
-
-    #[derive(Parser)]
-    struct Flags {
-        #[command(flatten)]
-        conditions: Conditions,
-        #[arg(long)]
-        last: Option<usize>,
-    }
-
-    fn read(words: &[&str]) -> Result<Option<Filter>, String> {
-        let flags = Flags::try_parse_from([&["flows"], words].concat()).map_err(|error| error.to_string())?;
-        Ok(flags.conditions.filter.map(Arc::unwrap_or_clone))
-    }
-
-    #[track_caller]
-    fn same(words: &str, filter: &str) {
-        let words: Vec<_> = words.split(' ').filter(|word| !word.is_empty()).collect();
-        let wanted = (!filter.is_empty()).then(|| Filter::parse(filter).expect(filter));
-        assert_eq!(read(&words), Ok(wanted), "{words:?}");
-    }
-
-    #[test]
-    fn flags_are_filters() {
-        same("", "");
-        same("--from 10.0.0.0/8", "source_address == 10.0.0.0/8");
-        same("--to 2001:db8::1", "destination_address == 2001:db8::1");
-        same("--to db.example.org", "destination_name == \"db.example.org\"");
-        same("--to *.example.org", "destination_name == *.example.org");
-        same("--port 443", "port == 443");
-        same("--port 8000-8999", "port == 8000-8999");
-        same("--protocol icmp*", "protocol == icmp*");
-        same("--process curl", "process == \"curl\"");
-        same("--process 4711", "pid == 4711");
-        same("--container 5f0c", "container == 5f0c* or container_name == \"5f0c\"");
-        same("--container web-*", "container == web-* or container_name == web-*");
-        same("--pod web-*", "pod == web-*");
-        same(
-            "--pod shop/web",
-            "source_namespace == shop and source_pod == web or destination_namespace == shop and destination_pod == web",
-        );
-        same("-n shop", "namespace == shop");
-        same("--interface veth*", "interface == veth*");
-        same("--dropped", "dropped_packets > 0");
-        same("--min-bytes 1MiB", "bytes >= 1MiB or reverse_bytes >= 1MiB");
-        same("--filter tcp_rtt>50ms", "tcp_rtt > 50ms");
-    }
-
-    #[test]
-    fn a_flag_twice_is_either_and_two_flags_are_both() {
-        same("--port 80,443", "port == 80 or port == 443");
-        same("--port 80 --process curl --port 443", "(port == 80 or port == 443) and process == \"curl\"");
-        same("--process curl --last 3 --port 80", "port == 80 and process == \"curl\"");
-    }
-
-    #[test]
-    fn not_is_about_the_next() {
-        same("--not --port 22", "not port == 22");
-        same("--not --port 22 --port 80", "not port == 22 and port == 80");
-        same("--not --port 22 --not --port 80", "not port == 22 and not port == 80");
-        same("--not --port 22,80", "not (port == 22 or port == 80)");
-        same("--process curl --not --dropped", "not dropped_packets > 0 and process == \"curl\"");
-        same("--not --filter port==22", "not port == 22");
-        for words in [&["--not"][..], &["--port", "1", "--not"], &["--not", "--not", "--port", "1"]] {
-            assert!(read(words).is_err_and(|said| said.contains("--not stands before")), "{words:?}");
-        }
-    }
-
-    #[test]
-    fn what_makes_no_sense_is_said() {
-        for (words, said) in [
-            (["--port", "http"], "port takes a number"),
-            (["--port", "70000"], "from 0 to 65535"),
-            (["--port", "80 or port == 1"], "is no port"),
-            (["--protocol", "tpc"], "did you mean 'tcp'"),
-            (["--from", "10.1.2.3/8"], "did you mean '10.0.0.0/8'"),
-            (["--from", "::1 or port == 1"], "is no source_address"),
-            (["--min-bytes", "lots"], "not a size"),
-            (["--filter", "prot == 22"], "did you mean 'port'"),
-        ] {
-            let error = read(&words).expect_err(words[1]);
-            assert!(error.contains(said), "{words:?}: {error}");
-        }
-    }
-
-    #[test]
-    fn a_word_is_not_more_than_a_word() {
-        let named = |text: &str| read(&["--process", text]);
-        let quoted = |text: &str| Ok(Some(Filter::parse(text).expect(text)));
-        assert_eq!(named("Web Content"), quoted("process == \"Web Content\""));
-        assert_eq!(named("a\" or port == 1"), quoted("process == \"a\\\" or port == 1\""));
-        assert!(named("Web *").is_err_and(|said| said.contains("write ?")));
-    }
-
-    proptest! {
-        /// However flags follow each other, they mean what their filters mean.
-        #[test]
-        fn flags_and_their_filter_agree(
-            given in prop::collection::vec((select(&POOL[..]), any::<bool>()), 0..6),
-            record in weir_filter::generate::records(),
-        ) {
-            let words: Vec<_> = given
-                .iter()
-                .flat_map(|((flag, value, _), not)| not.then_some("--not").into_iter().chain([*flag, *value]))
-                .collect();
-            let filter = read(&words).expect("flags");
-            let fits = |text: &str| Filter::parse(text).expect(text).matches(&record);
-            let is_wanted = given.iter().all(|((flag, _, text), is_negated)| {
-                let mut same = given.iter().filter(|((other, ..), negated)| other == flag && !negated);
-                if *is_negated { !fits(text) } else { same.any(|((.., text), _)| fits(text)) }
-            });
-            prop_assert_eq!(filter.is_none_or(|filter| filter.matches(&record)), is_wanted);
-        }
-    }
-
-    const POOL: [(&str, &str, &str); 8] = [
-        ("--port", "443", "port == 443"),
-        ("--port", "22,80", "port in 22,80"),
-        ("--from", "10.0.0.0/8", "source_address in 10.0.0.0/8"),
-        ("--to", "fd00::1", "destination_address == fd00::1"),
-        ("--protocol", "tcp", "protocol == tcp"),
-        ("--interface", "eth*", "interface == eth*"),
-        ("--min-bytes", "1000", "bytes >= 1000 or reverse_bytes >= 1000"),
-        ("--filter", "vlan == null or port == 53", "vlan == null or port == 53"),
-    ];
 }

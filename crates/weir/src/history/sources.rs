@@ -1,4 +1,4 @@
-//! Where flows come from: the history, and the agent that writes it. Each packet once.
+//! Where flows come from: the history, and the agent that writes it. Each packet once. Or a server that has those of many hosts.
 //!
 //! The agent is asked first. What had ended by then is waited for until it is in the history; then the history is held as
 //! it is, and what has ended between the two is asked for, and passed over there: it was open at the moment of the answer.
@@ -10,7 +10,9 @@ use arrow_array::{BooleanArray, RecordBatch};
 use arrow_select::filter::filter_record_batch;
 use jiff::Zoned;
 use std::collections::HashSet;
+use std::io;
 use std::path::{Path, PathBuf};
+use weir_export::{History, Source};
 use weir_record::{FIELDS, Field, FlowRecord, Id, Value};
 use weir_store::{Question, Snapshot, Store, Table, flow_records, value};
 
@@ -21,10 +23,18 @@ const TRIES: usize = 3;
 const IDENTITY: [&str; 3] = ["flow_id", "start", "end"];
 type Identity = (u64, u64, u64);
 
+/// What was kept.
+enum Kept {
+    /// In a directory of this host.
+    Here(Snapshot),
+    /// By a server.
+    There(Box<History>, Source),
+}
+
 /// What there is at one moment.
 pub struct Sources {
     directory: PathBuf,
-    history: Option<Snapshot>,
+    history: Option<Kept>,
     /// What has ended since that moment and may be in the history already.
     later: HashSet<Identity>,
     /// The same records, in the order in which they ended.
@@ -39,6 +49,8 @@ pub struct Sources {
     /// Whether something could not be read.
     is_damaged: bool,
     has_stopped: bool,
+    /// Why a server does not go on.
+    failure: Option<String>,
 }
 
 impl Sources {
@@ -94,6 +106,15 @@ impl Sources {
         Self::at_one_moment(directory, Some(store), None, Asker::on_terminal())
     }
 
+    /// What a server has. What goes on is not there.
+    ///
+    /// # Errors
+    /// It cannot be asked.
+    pub fn there(source: &Source) -> Result<Self> {
+        let history = Kept::There(Box::new(source.open()?), source.clone());
+        Ok(Self { history: Some(history), ..Self::nothing(PathBuf::new(), Asker::on_terminal()) })
+    }
+
     /// Those of one agent: the history that it writes, if it does, and itself, if it can be reached.
     ///
     /// # Errors
@@ -119,19 +140,9 @@ impl Sources {
         mut asker: Asker,
     ) -> Result<Self> {
         let snapshot = || store.as_ref().map(|store| store.snapshot(Table::flows())).transpose();
-        let nothing = |asker| Self {
-            directory: directory.clone(),
-            history: None,
-            later: HashSet::new(),
-            ended: Vec::new(),
-            open: Vec::new(),
-            agent: None,
-            is_own: false,
-            asker,
-            is_damaged: false,
-            has_stopped: false,
+        let Some(agent) = agent else {
+            return Ok(Self { history: snapshot()?.map(Kept::Here), ..Self::nothing(directory, asker) });
         };
-        let Some(agent) = agent else { return Ok(Self { history: snapshot()?, ..nothing(asker) }) };
         for _ in 0..TRIES {
             let mut held = agent.hold(&mut asker)?;
             if store.is_some() {
@@ -150,9 +161,26 @@ impl Sources {
             }
             let later = ended.iter().map(|record| (record.flow_id, record.start, record.end)).collect();
             let open = std::mem::take(&mut held.open);
-            return Ok(Self { history, later, ended, open, agent: Some((agent, held)), ..nothing(asker) });
+            let (history, agent) = (history.map(Kept::Here), Some((agent, held)));
+            return Ok(Self { history, later, ended, open, agent, ..Self::nothing(directory, asker) });
         }
         bail!("more ends at once than the agent, process {}, can tell of: try again", agent.pid)
+    }
+
+    fn nothing(directory: PathBuf, asker: Asker) -> Self {
+        Self {
+            directory,
+            history: None,
+            later: HashSet::new(),
+            ended: Vec::new(),
+            open: Vec::new(),
+            agent: None,
+            is_own: false,
+            asker,
+            is_damaged: false,
+            has_stopped: false,
+            failure: None,
+        }
     }
 
     /// Hands on what the history has of it, batch by batch, until `take` or the asker has had enough.
@@ -164,11 +192,12 @@ impl Sources {
         question: Question,
         mut take: impl FnMut(&RecordBatch) -> std::result::Result<(), E>,
     ) -> std::result::Result<(), E> {
-        let Some(history) = &self.history else { return Ok(()) };
+        let Some(history) = self.history.as_ref().filter(|_| self.failure.is_none()) else { return Ok(()) };
         let mut question = question;
         if !self.later.is_empty() {
             question.columns.iter_mut().for_each(|columns| columns.extend(IDENTITY));
         }
+        let is_there = matches!(history, Kept::There(..));
         for batch in history.scan(question) {
             if self.asker.has_enough() {
                 self.has_stopped = true;
@@ -176,6 +205,10 @@ impl Sources {
             }
             match batch {
                 Ok(batch) => take(&without(batch, &self.later))?,
+                Err(error) if is_there => {
+                    (self.failure, self.has_stopped) = (Some(error.to_string()), true);
+                    break;
+                }
                 Err(error) => {
                     self.is_damaged = true;
                     self.asker.tell(format!("{error}: what else it holds is not shown"));
@@ -211,6 +244,14 @@ impl Sources {
         Ok(())
     }
 
+    /// Whether a server has told all that it was asked: what it has not is not known, and no answer.
+    ///
+    /// # Errors
+    /// It has not, and why.
+    pub fn intact(&self) -> io::Result<()> {
+        self.failure.as_ref().map_or(Ok(()), |failure| Err(io::Error::other(failure.clone())))
+    }
+
     /// Whether something could not be read.
     pub fn is_damaged(&self) -> bool {
         self.is_damaged
@@ -233,7 +274,10 @@ impl Sources {
 
     /// From when to when the history is, about.
     pub fn times(&self) -> Option<(u64, u64)> {
-        let history = self.history.as_ref()?;
+        let history = match self.history.as_ref()? {
+            Kept::Here(history) => history,
+            Kept::There(history, _) => return history.times(),
+        };
         let mut ends: Vec<_> =
             history.segments().iter().map(|segment| segment.name.times().into_inner()).collect();
         for batch in history.recent().unwrap_or_default() {
@@ -247,7 +291,10 @@ impl Sources {
     pub fn extent(&self) -> String {
         let now = Zoned::now();
         let clock = |nanos| day_and_time(nanos, &now);
-        let shown = self.directory.display();
+        let shown = match &self.history {
+            Some(Kept::There(_, source)) => source.to_string(),
+            _ => self.directory.display().to_string(),
+        };
         match (&self.history, self.times()) {
             (Some(_), Some((first, last))) => {
                 format!("the history in {shown} is from {} to {}", clock(first), clock(last))
@@ -260,7 +307,7 @@ impl Sources {
     /// The tables of sums that are from before the records, which begin then, each with when it begins. Nothing where that
     /// cannot be read.
     pub fn older_sums(&self, records: u64) -> Vec<(&'static str, u64)> {
-        let Ok(store) = Store::open(&self.directory) else { return Vec::new() };
+        let Some(Ok(store)) = self.directory().map(Store::open) else { return Vec::new() };
         let begins = |table| {
             let snapshot = store.snapshot(table).ok()?;
             snapshot.segments().iter().map(|segment| *segment.name.times().start()).min()
@@ -274,9 +321,21 @@ impl Sources {
             .collect()
     }
 
-    /// Where the history is, if there is one.
+    /// Where the history is, if there is one here.
     pub fn directory(&self) -> Option<&Path> {
-        self.history.as_ref().map(|_| self.directory.as_path())
+        matches!(self.history, Some(Kept::Here(_))).then_some(self.directory.as_path())
+    }
+}
+
+impl Kept {
+    fn scan(&self, question: Question) -> Box<dyn Iterator<Item = weir_store::Result<RecordBatch>> + '_> {
+        match self {
+            Self::Here(history) => Box::new(history.scan(question)),
+            Self::There(history, _) => match history.scan(question) {
+                Ok(rows) => Box::new(rows),
+                Err(error) => Box::new(std::iter::once(Err(weir_store::Error::Stream(error)))),
+            },
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! What the agent says of itself.
 
 use super::families::{About, Families, Labels, about, one, packets};
-use super::{Point, probes};
+use super::{Point, probes, pushes};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::DescriptorEncoder;
 use prometheus_client::registry::Unit;
@@ -24,6 +24,7 @@ impl Collector for Agent {
         kernel(status, &mut families)?;
         sinks(&status.sinks, &mut families)?;
         peers(&status.sinks, &mut families)?;
+        pushes::encode(&status.pushes, &mut families)?;
         probes::encode(status, &mut families)?;
         cost(status, &mut families)
     }
@@ -164,6 +165,8 @@ fn peers(sinks: &[SinkState], families: &mut Families<'_>) -> fmt::Result {
     grows.into_iter().try_for_each(|(about, of)| families.counter(about, number(of)))?;
     let connected = about("weir_exporter_connected", "Whether the peer takes what it is sent");
     families.gauge(connected, number(|peer| u64::from(peer.condition == PeerCondition::Connected)))?;
+    let held = about("weir_exporter_held_back", "Whether the peer has had as much as its rate allows");
+    families.gauge(held, number(|peer| u64::from(peer.held_back)))?;
     let waits = about("weir_exporter_spooled_records", "Records that wait on disk");
     families.gauge(waits, number(|peer| peer.spooled_records))?;
     let taken = about("weir_exporter_spool", "What these take").of(Unit::Bytes);

@@ -8,6 +8,7 @@ mod classic;
 mod families;
 mod network;
 mod probes;
+mod pushes;
 
 use anyhow::Result;
 use prometheus_client::encoding::text::encode;

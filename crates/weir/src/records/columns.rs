@@ -1,8 +1,7 @@
 //! What of a record is shown, or summed by: a field, or the same field of both ends.
 
-use std::borrow::Cow;
 use std::collections::BTreeSet;
-use weir_record::{FIELDS, Field, FlowRecord, Kind, Unit, Value};
+use weir_record::{FIELDS, Field, FlowRecord, Kind, Text, Unit, Value};
 use weir_store::{KEY, Table};
 
 /// One of them.
@@ -80,7 +79,9 @@ impl Column {
 pub fn joined<'v>(source: Value<'v>, destination: Value<'v>) -> Value<'v> {
     match (source, destination) {
         (one, Value::Absent) | (Value::Absent, one) => one,
-        (source, destination) => Value::Text(Cow::Owned(format!("{} → {}", raw(&source), raw(&destination)))),
+        (source, destination) => {
+            Value::Text(Text::Owned(format!("{} → {}", raw(&source), raw(&destination))))
+        }
     }
 }
 

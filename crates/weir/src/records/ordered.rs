@@ -17,7 +17,7 @@ struct TooMany;
 /// Hands on what the history has of it, the oldest first.
 ///
 /// # Errors
-/// Those of `take`.
+/// Those of `take`; a server that is asked has not told all.
 pub fn ordered(
     sources: &mut Sources,
     question: &Question,
@@ -30,6 +30,7 @@ pub fn ordered(
         let to = from.saturating_add(length).min(until);
         match read(sources, question, (from, to)) {
             Ok(mut rows) => {
+                sources.intact()?;
                 rows.sort_by_key(|row| row.record.end);
                 take(rows)?;
                 from = to + 1;

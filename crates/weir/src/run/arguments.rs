@@ -12,7 +12,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 use weir_agent::{KindRule, KubernetesSource, Label, Runtimes};
-use weir_export::Target;
+use weir_export::{Push, Target};
 use weir_filter::{Filter, Rule};
 use weir_record::EventKind;
 
@@ -178,7 +178,7 @@ pub struct Arguments {
     #[arg(long, value_name = "WAY", default_value = "drop-oldest", help_heading = "History")]
     pub(super) disk_full: DiskFull,
 
-    /// Send records there, too: ipfix+udp://HOST:PORT, ipfix+tcp://, ipfix+tls://, netflow9+udp://, netflow5+udp://, syslog+udp://, syslog+tcp://, syslog+tls://, https://URL, otlp+http://HOST, clickhouse://HOST/DATABASE, unix:PATH, file:PATH; with ?filter=EXPR, ?fields=LIST and more, see docs/exporters.md
+    /// Send records there, too: ipfix+udp://HOST:PORT, ipfix+tcp://, ipfix+tls://, ipfix+sctp://, netflow9+udp://, netflow5+udp://, syslog+udp://, syslog+tcp://, syslog+tls://, https://URL, otlp+http://HOST, otlp+grpc://, grpc://HOST, kafka://HOST/TOPIC, clickhouse://HOST/DATABASE, s3://BUCKET/PREFIX, gs://, az://, dir:PATH, unix:PATH, file:PATH; with ?filter=EXPR, ?fields=LIST and more, see docs/exporters.md
     #[arg(long, value_name = "URL", help_heading = "Export")]
     pub(crate) export: Vec<Target>,
 
@@ -218,6 +218,18 @@ pub struct Arguments {
     /// A combination that has counted nothing for this long vanishes
     #[arg(long, value_name = "TIME", default_value = "10m", value_parser = options::age, help_heading = "Metrics")]
     metrics_grace: Duration,
+
+    /// Push what /metrics says there, too, to Prometheus or who takes its remote write: https://HOST/api/v1/write; with ?token_file=FILE and more, see docs/metrics.md
+    #[arg(long, value_name = "URL", value_parser = Push::remote_write, help_heading = "Metrics")]
+    remote_write: Vec<Push>,
+
+    /// Push the same as OpenTelemetry's metrics: otlp+http://HOST, otlp+https://, otlp+grpc://, otlp+grpcs://; with ?token_file=FILE and more, see docs/metrics.md
+    #[arg(long, value_name = "URL", value_parser = Push::otlp, help_heading = "Metrics")]
+    otlp_metrics: Vec<Push>,
+
+    /// How often these are pushed
+    #[arg(long, value_name = "TIME", default_value = "15s", value_parser = options::patience, help_heading = "Metrics")]
+    pub(super) push_interval: Duration,
 
     /// Stop after this long; on SIGINT or SIGTERM without this
     #[arg(long, value_name = "TIME", value_parser = options::duration, help_heading = "Output")]
@@ -331,6 +343,11 @@ impl Arguments {
     pub(crate) fn network(&self) -> Option<Network> {
         let (labels, most) = (self.metrics_by.clone(), self.metrics_series as usize);
         (!labels.is_none()).then(|| Network::new(labels, most, self.metrics_grace))
+    }
+
+    /// What metrics are pushed to.
+    pub(crate) fn pushes(&self) -> impl Iterator<Item = &Push> {
+        self.remote_write.iter().chain(&self.otlp_metrics)
     }
 
     /// Whether records are of both directions.

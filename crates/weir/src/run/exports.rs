@@ -47,17 +47,18 @@ pub fn open(arguments: &Arguments, directory: Option<&Path>) -> Result<Exports> 
     let spools = directory.filter(|_| arguments.spool_bytes > 0).map(|directory| directory.join(SPOOLS));
     let mut exports = Vec::new();
     for target in targets {
-        let place = spools.as_ref().map(|spools| spools.join(target.directory()));
+        let (peer, place) = (target.peer(), spools.as_ref().map(|spools| spools.join(target.directory())));
+        if peer.gather().is_some() && place.is_none() {
+            bail!(
+                "--export: what {} gets is collected on disk until there is enough of it: --data-dir says where, and --spool-bytes how much",
+                target.name
+            );
+        }
         let spool = place.map(|place| Spool::open(&place, arguments.spool_bytes)).transpose()?;
         let tell = tell.clone();
         let tell = Box::new(move |line| drop(tell.send(line)));
-        exports.push(Export(Courier::new(
-            target.name.clone(),
-            target.peer(),
-            target.filter.clone(),
-            spool,
-            tell,
-        )));
+        let courier = Courier::new(target.name.clone(), peer, target.filter.clone(), spool, tell);
+        exports.push(Export(courier.at_most(target.rate)));
     }
     let mut remarks: Vec<_> = spools.iter().flat_map(|spools| left(spools, targets)).collect();
     if spools.is_none() && !targets.is_empty() {

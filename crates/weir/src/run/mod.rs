@@ -3,6 +3,7 @@
 mod arguments;
 mod exports;
 mod history;
+mod pushes;
 
 pub use arguments::{Arguments, Listen, Output, settings, settings_with};
 
@@ -16,6 +17,7 @@ use crate::view::{LiveView, Rows, print_balance};
 use anyhow::Result;
 use history::OpenedHistory;
 pub use history::WORD;
+use pushes::Pushes;
 use std::io::{ErrorKind, IsTerminal, Write};
 use std::path::Path;
 use std::process::ExitCode;
@@ -52,7 +54,9 @@ pub fn run(sources: Sources, configuration: Configuration) -> Result<ExitCode> {
     if let Some(file) = &configuration.arguments.tuned {
         say(&format!("tuned by {}", file.display()));
     }
+    let pushes = Pushes::start(&configuration.arguments, instance.as_ref().ok(), network.as_ref())?;
     let control = control(instance.ok(), reload(sources, configuration), hangup.clone())?;
+    let control = control.pushing(pushes.states());
     let printed = match output {
         Output::Json => Some(Outlet::new(JsonLines::new())?),
         Output::Table if !on_terminal => Some(Outlet::new(Rows::new(columns))?),
@@ -62,7 +66,7 @@ pub fn run(sources: Sources, configuration: Configuration) -> Result<ExitCode> {
     let history::Running { outlet, told, mut beside } = history::beside(printed, history)?;
     let outlet = network.into_iter().try_fold(outlet, Outlet::and)?;
     let show = |agent: &mut Agent, moment| {
-        told.try_iter().chain(said.try_iter()).for_each(|line| agent.notice(line));
+        told.try_iter().chain(said.try_iter()).chain(pushes.told()).for_each(|line| agent.notice(line));
         if let Some(beside) = &mut beside {
             beside.look(agent);
         }
@@ -71,6 +75,7 @@ pub fn run(sources: Sources, configuration: Configuration) -> Result<ExitCode> {
         }
     };
     let report = agent.run(outlet, control, || stop.is_due() || hangup.is_farewell(), show)?;
+    pushes.finish().into_iter().for_each(|line| say(&line));
     drop(server);
     if let Some(beside) = beside {
         beside.finish(&report.books);
@@ -103,7 +108,7 @@ fn control(instance: Option<Instance>, reload: Reload, hangup: Hangup) -> Result
 }
 
 /// What is decided once, when the agent starts, beside its own settings.
-const FIXED: [&str; 19] = [
+const FIXED: [&str; 22] = [
     "api_token_file",
     "data_dir",
     "disk_full",
@@ -118,9 +123,12 @@ const FIXED: [&str; 19] = [
     "metrics_by",
     "metrics_grace",
     "metrics_series",
+    "otlp_metrics",
     "output",
+    "push_interval",
     "query_memory",
     "query_timeout",
+    "remote_write",
     "socket",
     "spool_bytes",
 ];

@@ -7,7 +7,6 @@ use super::{Sheet, in_namespaces, or_dash, plural};
 use crate::table::{Align, Column};
 use crate::text;
 use serde::Serialize;
-use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use weir_agent::{Fared, Snapshot, Socket};
@@ -127,7 +126,7 @@ struct Line<'a> {
 #[derive(Serialize)]
 struct Serves<'a> {
     netns: &'a str,
-    protocol: Cow<'static, str>,
+    protocol: &'static str,
     local_address: IpAddr,
     local_port: u16,
 }

@@ -6,7 +6,6 @@ use super::who::{Who, holders, place};
 use super::{Sheet, in_namespaces, or_dash, plural};
 use crate::table::{Align, Column};
 use serde::Serialize;
-use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 use weir_agent::{Snapshot, Socket};
@@ -51,7 +50,7 @@ pub fn sheet(snapshot: &Snapshot) -> Sheet {
 fn cells(socket: &Socket, users: &mut Users) -> Vec<String> {
     let first = holders(socket).next();
     vec![
-        protocol_text(socket.protocol).into_owned(),
+        protocol_text(socket.protocol).to_owned(),
         socket.state.as_str().into(),
         socket.local.to_string(),
         or_dash(socket.remote.map(|remote| remote.to_string())),
@@ -75,7 +74,7 @@ fn others(socket: &Socket) -> String {
 struct Line<'a> {
     r#type: &'static str,
     netns: &'a str,
-    protocol: Cow<'static, str>,
+    protocol: &'static str,
     state: &'static str,
     local_address: IpAddr,
     local_port: u16,

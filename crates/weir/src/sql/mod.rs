@@ -6,6 +6,7 @@ mod rows;
 mod shown;
 
 use crate::history;
+use crate::mask::masked;
 use crate::options;
 use crate::output::end;
 use crate::run::say;
@@ -17,8 +18,10 @@ pub use shown::Lines;
 use std::io::{self, IsTerminal, Read};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use weir_export::Kept;
 use weir_record::EventKind;
-use weir_sql::{Apart, Error, Statement, TableReport};
+use weir_sql::{Apart, Error, Objects, Source, Statement, TableReport};
+use weir_store::Store;
 
 /// What the shell says of a program that Ctrl-C ended.
 const INTERRUPTED: u8 = 130;
@@ -45,6 +48,11 @@ pub struct Arguments {
     /// The directory of the history; /var/lib/weir without this, or a user's own: ~/.local/state/weir
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
+
+    /// What exporters have put into a store of objects, or into a directory, instead of the history: s3://BUCKET/PREFIX,
+    /// gs://BUCKET/PREFIX, az://CONTAINER/PREFIX or dir:PATH, with the options of `weir run --export`
+    #[arg(long, value_name = "URL", conflicts_with = "data_dir")]
+    from: Option<String>,
 }
 
 /// Answers, or asks for questions.
@@ -55,9 +63,20 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     }
     let directory = history::directory(arguments.data_dir.as_deref());
     let memory = usize::try_from(arguments.memory).unwrap_or(usize::MAX);
-    // That it can be read is said at once.
-    history::open(&directory)?;
-    let engine = Apart::new(&directory, memory);
+    let engine = match &arguments.from {
+        None => {
+            // That it can be read is said at once.
+            history::open(&directory)?;
+            Apart::new(&directory, memory)
+        }
+        Some(url) => match url.parse::<Kept>() {
+            Ok(_) => Apart::from(url, memory),
+            Err(mistake) => {
+                say(&masked(&format!("--from: {mistake}")));
+                return Ok(ExitCode::from(2));
+            }
+        },
+    };
     let text = match &arguments.statements {
         Some(text) => text.clone(),
         None if io::stdin().is_terminal() => return prompt::run(&engine, arguments, &directory),
@@ -93,9 +112,21 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
 
 /// Answers one question, in a process that was started for it; the word after [`weir_sql::NAME`] is the directory.
 pub fn serve() -> Result<ExitCode> {
-    let directory = std::env::args_os().nth(2).context("no directory")?;
-    weir_sql::serve(Path::new(&directory))?;
+    let mut words = std::env::args_os().skip(2);
+    let directory = words.next().context("no directory")?;
+    let url = words.next().filter(|_| directory == weir_sql::FROM);
+    weir_sql::serve(|| match url {
+        Some(url) => objects(&url.to_string_lossy()).map_err(Error::Read),
+        None => Ok(Source::History(Store::open(Path::new(&directory))?)),
+    })?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// What lies there, or why it cannot be asked.
+fn objects(url: &str) -> std::result::Result<Source, String> {
+    let kept: Kept = url.parse()?;
+    let store = kept.open().map_err(|error| kept.about(&error).to_string())?;
+    Ok(Source::Objects(Objects::new(store, kept.prefix())))
 }
 
 /// How to have events in a table that has none.

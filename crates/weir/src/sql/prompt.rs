@@ -75,7 +75,8 @@ pub fn run(engine: &Apart, arguments: &Arguments, directory: &Path) -> Result<Ex
     }
     // Ctrl-C ends an answer, and nothing else.
     let stop = Stop::on_interrupt()?;
-    println!("The history in {}. \"help\" helps, \"exit\" ends.", directory.display());
+    let place = arguments.from.clone().unwrap_or_else(|| format!("The history in {}", directory.display()));
+    println!("{place}. \"help\" helps, \"exit\" ends.");
     loop {
         let line = match editor.readline("weir> ") {
             Ok(line) => line,

@@ -1,7 +1,6 @@
 //! How it stands with those that records are sent to, a line each.
 
-use super::facts::cut;
-use crate::table::ALARM;
+use super::facts::{alarm, cut};
 use crate::text;
 use weir_agent::SinkState;
 use weir_record::{PeerCondition, PeerState};
@@ -10,8 +9,7 @@ use weir_record::{PeerCondition, PeerState};
 pub fn lines(sink: &SinkState) -> impl Iterator<Item = (&'static str, String)> {
     let peer = sink.peer.as_ref();
     let error = peer.and_then(|peer| peer.error.as_deref());
-    let error = error.map(|error| ("", format!("{ALARM}{}{ALARM:#}", cut(error.to_owned()))));
-    peer.map(|peer| ("peer", cut(state(peer)))).into_iter().chain(error)
+    peer.map(|peer| ("peer", cut(state(peer)))).into_iter().chain(error.map(alarm))
 }
 
 fn state(peer: &PeerState) -> String {
@@ -35,6 +33,9 @@ fn state(peer: &PeerState) -> String {
     let more: String = more.map(|(records, what)| format!(", {} {what}", text::count(records))).collect();
     match peer.condition {
         PeerCondition::Untried => format!("nothing to send yet, {waits}"),
+        PeerCondition::Connected if peer.held_back => {
+            format!("connected, held back by its rate, {delivered}, {waits}{more}")
+        }
         PeerCondition::Connected => format!("connected, {delivered}, {waits}{more}"),
         PeerCondition::Away => format!("away, {waits}, {delivered}{more}"),
     }
@@ -50,6 +51,8 @@ mod tests {
         assert!(state(&peer).contains("nothing to send yet"));
         peer.condition = PeerCondition::Connected;
         assert_eq!(state(&peer), "connected, 12 delivered, none wait");
+        peer.held_back = true;
+        assert_eq!(state(&peer), "connected, held back by its rate, 12 delivered, none wait");
         peer.condition = PeerCondition::Away;
         (peer.spooled_records, peer.spooled_bytes, peer.spool_capacity_bytes) = (34, 1 << 20, 1 << 30);
         (peer.resent_records, peer.refused_records) = (2, 1);

@@ -1,7 +1,7 @@
 //! What there is to say of an agent, a line each.
 
 use super::screen::Totals;
-use super::{containers, drops, exporters, kubernetes};
+use super::{containers, drops, exporters, kubernetes, pushes};
 use crate::table::{self, ALARM, QUIET};
 use crate::text;
 use std::time::Duration;
@@ -24,6 +24,7 @@ pub fn facts(status: &Status<Totals>) -> Vec<(&'static str, String)> {
         .sinks
         .iter()
         .flat_map(|sink| [("sink", self::sink(sink))].into_iter().chain(exporters::lines(sink)));
+    let pushes = status.pushes.iter().flat_map(pushes::lines);
     let containers = containers::line(&status.identity.containers).map(|fact| ("containers", fact));
     let rest = [
         ("programs", programs(status)),
@@ -38,7 +39,7 @@ pub fn facts(status: &Status<Totals>) -> Vec<(&'static str, String)> {
         ("socket", status.socket.display().to_string()),
     ];
     let kubernetes = kubernetes::facts(&status.identity.kubernetes);
-    first.into_iter().chain(sinks).chain(containers).chain(rest).chain(kubernetes).collect()
+    first.into_iter().chain(sinks).chain(pushes).chain(containers).chain(rest).chain(kubernetes).collect()
 }
 
 fn kernel_maps(status: &Status<Totals>) -> String {
@@ -211,6 +212,11 @@ fn policy(status: &Status<Totals>) -> String {
         Some(filter) => format!("{rules}; written: {filter}"),
         None => format!("{rules}, every record written"),
     })
+}
+
+/// What is wrong, below what it is about.
+pub fn alarm(error: &str) -> (&'static str, String) {
+    ("", format!("{ALARM}{}{ALARM:#}", cut(error.to_owned())))
 }
 
 /// As much of a fact as there is room for.

@@ -5,6 +5,7 @@ mod drops;
 mod exporters;
 mod facts;
 mod kubernetes;
+mod pushes;
 mod screen;
 
 use crate::output::Output;

@@ -1,5 +1,0 @@
-//! What the tests of NetFlow stand on.
-
-pub mod nfcapd;
-pub mod records;
-pub mod tshark;
