@@ -26,9 +26,9 @@ pub struct Open(usize);
 
 impl Message<'_> {
     /// An `int64`, `uint64`, `bool` or `enum`, or one of fewer bits. What is negative is of 64 bits (two's complement).
+    #[inline]
     pub fn number(&mut self, field: u32, value: u64) {
-        self.tag(field, VARINT);
-        self.varint(value);
+        self.head(field, VARINT, value);
     }
 
     /// A `fixed64`.
@@ -51,10 +51,10 @@ impl Message<'_> {
     }
 
     /// A `string` or `bytes`.
+    #[inline]
     pub fn bytes(&mut self, field: u32, value: impl AsRef<[u8]>) {
         let value = value.as_ref();
-        self.tag(field, LENGTH);
-        self.varint(value.len() as u64);
+        self.head(field, LENGTH, value.len() as u64);
         self.0.extend_from_slice(value);
     }
 
@@ -67,6 +67,7 @@ impl Message<'_> {
     }
 
     /// A message.
+    #[inline]
     pub fn message(&mut self, field: u32, fill: impl FnOnce(&mut Message<'_>)) {
         let open = self.open(field);
         fill(self);
@@ -74,21 +75,28 @@ impl Message<'_> {
     }
 
     /// Begins one that is written over several calls.
+    #[inline]
     pub fn open(&mut self, field: u32) -> Open {
-        self.tag(field, LENGTH);
-        self.0.push(0);
+        self.head(field, LENGTH, 0);
         Open(self.0.len())
     }
 
     /// Ends the one that was begun last.
+    #[inline]
     pub fn close(&mut self, open: Open) {
         let Open(start) = open;
         let end = self.0.len();
         let length = end - start;
         if length < 0x80 {
             self.0[start - 1] = length as u8;
-            return;
+        } else {
+            self.close_long(start, length);
         }
+    }
+
+    #[cold]
+    fn close_long(&mut self, start: usize, length: usize) {
+        let end = start + length;
         self.0[start - 1] = length as u8 | 0x80;
         // The rest of the length comes to stand behind the content, and is turned before it.
         self.varint(length as u64 >> 7);
@@ -96,6 +104,19 @@ impl Message<'_> {
         self.0[start..].rotate_right(more);
     }
 
+    /// A tag, and the number behind it. Nearly always both are of one byte: then they are written at once.
+    #[inline]
+    fn head(&mut self, field: u32, kind: u64, number: u64) {
+        let tag = u64::from(field) << 3 | kind;
+        if tag < 0x80 && number < 0x80 {
+            self.0.extend_from_slice(&[tag as u8, number as u8]);
+        } else {
+            self.varint(tag);
+            self.varint(number);
+        }
+    }
+
+    #[inline]
     fn tag(&mut self, field: u32, kind: u64) {
         self.varint(u64::from(field) << 3 | kind);
     }
