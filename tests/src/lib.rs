@@ -32,6 +32,7 @@ pub mod iperf;
 pub mod ipfix;
 pub mod lines;
 pub mod lookups;
+pub mod meanwhile;
 pub mod mmdb;
 pub mod netns;
 pub mod oci;

@@ -4,8 +4,7 @@
 use serde_json::Value;
 use std::path::PathBuf;
 use std::process::Command;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::{scope, sleep};
+use std::thread::sleep;
 use std::time::Duration;
 use weir_tests::agent::{Agent, binary};
 use weir_tests::api_server::{ApiServer, NODES, PODS, Pod, SERVICES, node, service};
@@ -13,6 +12,7 @@ use weir_tests::control::status;
 use weir_tests::dns::{answer, forged};
 use weir_tests::docker::{inspected, serve};
 use weir_tests::groups::Groups;
+use weir_tests::meanwhile::meanwhile;
 use weir_tests::netns::{Namespace, succeed};
 use weir_tests::pair::{INTERFACE, Pair, RIGHT};
 use weir_tests::shell::{Shell, shell};
@@ -70,19 +70,11 @@ impl Stage {
     /// Does something while the DNS server answers again and again.
     fn answered<T>(&self, work: impl FnOnce() -> T) -> T {
         let message = forged(&[b"\x1b[2J\x07", b"a\nb\r\"", b"\xff\xfe", &[0x80; 63], b"Ok"], [10, 77, 0, 2]);
-        let is_over = AtomicBool::new(false);
-        scope(|scope| {
-            let answering = scope.spawn(|| {
-                while !is_over.load(Ordering::Relaxed) {
-                    answer(&self.pair, std::slice::from_ref(&message));
-                    sleep(Duration::from_millis(200));
-                }
-            });
-            let done = work();
-            is_over.store(true, Ordering::Relaxed);
-            answering.join().expect("it answers");
-            done
-        })
+        let answering = || {
+            answer(&self.pair, std::slice::from_ref(&message));
+            sleep(Duration::from_millis(200));
+        };
+        meanwhile(answering, work)
     }
 
     /// What `weir` says on both of its outputs, to its end.

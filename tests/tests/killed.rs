@@ -4,15 +4,15 @@ use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 use std::path::Path;
 use std::process::Command;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::{scope, sleep};
+use std::thread::sleep;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use weir_tests::agent::{Agent, binary};
 use weir_tests::bpffs::Bpffs;
-use weir_tests::duckdb::{duckdb, table};
+use weir_tests::duckdb::{duckdb, in_their_places, table};
 use weir_tests::flood::Flood;
 use weir_tests::folder::Folder;
 use weir_tests::inject::Injector;
+use weir_tests::meanwhile::meanwhile;
 use weir_tests::pair::{INTERFACE, Pair};
 use weir_tests::wait_for;
 use weir_tests::witness::{Link, settled};
@@ -44,6 +44,7 @@ fn has(directory: &Path, name: &str) -> bool {
 /// What is in the files holds together: each window balances, none of an account overlaps another, nothing is held, and
 /// what was exported is what the records were observed with. All packets that were seen.
 fn check(directory: &Path) -> u64 {
+    let _files = in_their_places(directory);
     if !has(directory, "ledger") {
         assert!(!has(directory, "flows"), "records, and no ledger of them");
         return 0;
@@ -113,16 +114,11 @@ fn root_after_each_kill_the_ledger_says_what_became_of_all() {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("it is later than 1970").as_nanos();
     let mut seed = now as u64;
     println!("seed {seed}");
-    let is_over = AtomicBool::new(false);
-    scope(|scope| {
-        let flood = || {
-            let flood = Flood { packets: 4_000, flows: 400, mark: 1 };
-            while !is_over.load(Ordering::Relaxed) {
-                flood.send(&injector);
-                sleep(Duration::from_millis(20));
-            }
-        };
-        scope.spawn(flood);
+    let load = || {
+        Flood { packets: 4_000, flows: 400, mark: 1 }.send(&injector);
+        sleep(Duration::from_millis(20));
+    };
+    meanwhile(load, || {
         // Some flows end within the life of an agent, some go on.
         let ends: [&[&str]; 2] =
             [&["--idle-timeout", "100ms", "--active-timeout", "200ms"], &["--active-timeout", "700ms"]];
@@ -135,7 +131,6 @@ fn root_after_each_kill_the_ledger_says_what_became_of_all() {
             sleep(Duration::from_millis(random(&mut seed) % 800));
             agent.kill();
         }
-        is_over.store(true, Ordering::Relaxed);
     });
     let last = agent(&pair, &directory, &[]);
     last.stop();

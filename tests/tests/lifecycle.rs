@@ -1,12 +1,12 @@
 //! How the agent comes and goes, in order and otherwise, and what it leaves behind.
 
 use nix::sys::signal::Signal;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::{self, sleep};
+use std::thread::sleep;
 use std::time::{Duration, Instant};
 use weir_tests::agent::Agent;
 use weir_tests::flood::Flood;
 use weir_tests::inject::Injector;
+use weir_tests::meanwhile::meanwhile;
 use weir_tests::output::{Count, Flow};
 use weir_tests::pair::{INTERFACE, Pair};
 use weir_tests::wait_for;
@@ -26,32 +26,17 @@ fn assert_nothing_attached(pair: &Pair) {
     });
 }
 
-/// Ends the load when the test ends, also where it fails.
-struct Ends<'a>(&'a AtomicBool);
-
-impl Drop for Ends<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
-}
-
 /// The first agent dies while packets flow. Its successor must find a clean place, count
 /// each packet once, and leave a clean place.
 fn killed_and_restarted(hooks: [&str; 2]) {
     let pair = Pair::with_left_index(Some(INDEX));
     let injector = Injector::open(&pair.left, INTERFACE);
-    let load = Flood { packets: 1_000, flows: 100, mark: 1 };
+    let others = Injector::open(&pair.left, INTERFACE);
+    let load = || {
+        Flood { packets: 1_000, flows: 100, mark: 1 }.send(&others);
+    };
     let marker = Flood { packets: 10_000, flows: 10, mark: 2 };
-    let over = AtomicBool::new(false);
-    let (outcome, before) = thread::scope(|scope| {
-        let background = scope.spawn(|| {
-            let injector = Injector::open(&pair.left, INTERFACE);
-            let deadline = Instant::now() + Duration::from_secs(60);
-            while !over.load(Ordering::Relaxed) && Instant::now() < deadline {
-                load.send(&injector);
-            }
-        });
-        let ends = Ends(&over);
+    let (second, before) = meanwhile(load, || {
         let first = left_only(&pair, &["--hook", hooks[0]]);
         sleep(Duration::from_millis(500));
         first.kill();
@@ -63,10 +48,9 @@ fn killed_and_restarted(hooks: [&str; 2]) {
         let attached = (tcx_links(INDEX), tc_filters(&pair.left, INTERFACE));
         assert_eq!(attached, if hooks[1] == "tcx" { (2, 0) } else { (0, 2) }, "one for each direction");
         marker.send(&injector);
-        drop(ends);
-        background.join().expect("the load");
-        (second.stop(), before)
+        (second, before)
     });
+    let outcome = second.stop();
     let sent = link(&pair.left, INTERFACE);
 
     outcome.assert_exact();

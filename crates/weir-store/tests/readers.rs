@@ -108,8 +108,10 @@ fn readers_see_each_once_while_all_goes_on() {
     };
     thread::scope(|scope| {
         let readers = [scope.spawn(read), scope.spawn(read)];
-        writes(folder.place(), &acknowledged);
+        // Readers go on until they are told, also where it fails.
+        let written = scope.spawn(|| writes(folder.place(), &acknowledged)).join();
         is_over.store(true, Ordering::SeqCst);
+        written.expect("all is written");
         for reader in readers {
             reader.join().expect("no reader saw anything odd");
         }
