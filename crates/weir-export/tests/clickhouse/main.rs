@@ -1,17 +1,19 @@
 //! Records to ClickHouse: as its own engine reads them, held field by field against what they are.
 
+#[path = "../common/mod.rs"]
+mod common;
 mod proxy;
 mod reading;
 mod server;
 
+use common::{row, target, until};
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::TestRunner;
-use serde_json::{Map, Value};
+use serde_json::Value;
 use server::ClickHouse;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
-use std::thread::sleep;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 use weir_export::{Courier, Target};
 use weir_filter::generate;
 use weir_record::FlowRecord;
@@ -30,34 +32,12 @@ fn records(first: u64, count: u64) -> Vec<FlowRecord> {
     (first..first + count).map(&mut record).collect()
 }
 
-fn target(url: &str) -> Target {
-    url.parse().unwrap_or_else(|mistake| panic!("{url}: {mistake}"))
-}
-
 fn courier(url: &str, folder: &Folder) -> Courier {
     let target = target(url);
     let spool = Spool::open(&folder.place().join("spool"), 1 << 30).expect("a spool");
     let said = Arc::new(Mutex::new(Vec::new()));
     let tell = Box::new(move |line| said.lock().expect("nobody panics").push(line));
     Courier::new("clickhouse".into(), target.peer(), None, Some(spool), tell)
-}
-
-/// Lets it go on until nothing waits.
-fn drain(courier: &mut Courier) {
-    let start = Instant::now();
-    while courier.state().lock().expect("nobody panics").spooled_records > 0 {
-        assert!(start.elapsed() < Duration::from_secs(60), "{:?}", courier.state());
-        courier.go_on();
-        sleep(Duration::from_millis(20));
-    }
-}
-
-/// What a record has, as rows have it.
-fn row(record: &FlowRecord) -> Map<String, Value> {
-    match serde_json::to_value(record).expect("JSON") {
-        Value::Object(members) => members,
-        other => panic!("{other}"),
-    }
 }
 
 #[test]
@@ -126,7 +106,7 @@ fn each_record_is_there_once_whatever_happens() {
     courier.write(&records(1, 200)).expect("it waits on disk");
     assert_eq!(courier.state().lock().expect("nobody panics").spooled_records, 200);
     server.start();
-    drain(&mut courier);
+    until(&mut courier, 0);
     assert_eq!(server.rows("weir"), [200, 200]);
 
     server.dies_at_the_next_insert();
@@ -136,7 +116,7 @@ fn each_record_is_there_once_whatever_happens() {
     let state = courier.state().lock().expect("nobody panics").clone();
     assert_eq!((state.spooled_records, state.refused_records), (150, 0), "{state:?}");
     server.start();
-    drain(&mut courier);
+    until(&mut courier, 0);
     assert_eq!(server.rows("weir"), [350, 350]);
     assert_eq!(server.number("(SELECT sum(packets) FROM weir.flows FINAL)"), (1..=350).sum::<u64>());
     assert_eq!(server.number("(SELECT sum(packets) FROM weir.flows_1m)"), (1..=350).sum::<u64>());

@@ -3,24 +3,14 @@
 use crate::brokers::Brokers;
 use crate::flows::{count, once, records};
 use crate::relay::{Mood, Relay, Wants};
-use crate::{SOON, target};
+use crate::{SOON, courier, state, target};
 use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr as Code};
 use std::collections::BTreeSet;
 use std::ops::Range;
 use weir_export::Courier;
-use weir_record::{PeerCondition, PeerState};
-use weir_store::Spool;
+use weir_record::PeerCondition;
 use weir_tests::folder::Folder;
 use weir_tests::wait_for;
-
-fn courier(folder: &Folder, url: &str) -> Courier {
-    let spool = Spool::open(folder.path("spool").as_ref(), 1 << 30).expect("a spool");
-    Courier::new("x".into(), target(url).peer(), None, Some(spool), Box::new(drop))
-}
-
-fn state(courier: &Courier) -> PeerState {
-    courier.state().lock().expect("nobody panics").clone()
-}
 
 /// Goes on until it is connected and nothing waits.
 fn settle(courier: &mut Courier) {
@@ -29,6 +19,15 @@ fn settle(courier: &mut Courier) {
         let state = state(courier);
         (state.condition == PeerCondition::Connected && state.spooled_records == 0).then_some(())
     });
+}
+
+/// What it says is wrong when it tries to send these. Where it took long before, they wait on disk at first.
+fn fails(courier: &mut Courier, numbers: Range<u64>) -> String {
+    courier.write(&records(numbers)).expect("it waits on disk");
+    wait_for("it fails", SOON, || {
+        courier.go_on();
+        state(courier).error
+    })
 }
 
 /// All of them are there, and nothing else.
@@ -45,22 +44,20 @@ fn each_record_is_there_whatever_happens() {
     let (brokers, folder) = (Brokers::start(1, 3), Folder::new("kafka"));
     let port = brokers.port();
     let mut courier = courier(&folder, &format!("kafka://127.0.0.2:{port}/flows"));
-    courier.write(&records(0..200)).expect("it waits on disk");
-    let said = state(&courier).error.expect("it is away");
+    let said = fails(&mut courier, 0..200);
     assert!(said.contains("cannot connect to 127.0.0.2") && said.contains("refused"), "{said}");
     let relay = Relay::start(port, Wants::default());
     settle(&mut courier);
     all_are_there(&brokers, 0..200);
 
     relay.becomes(Mood::Stalls);
-    courier.write(&records(200..400)).expect("it waits on disk");
-    let said = state(&courier).error.expect("it stalls");
+    let said = fails(&mut courier, 200..400);
     assert!(said.contains("nothing is acknowledged for 5 s"), "{said}");
     relay.becomes(Mood::Passes);
     settle(&mut courier);
 
     relay.becomes(Mood::Raves);
-    courier.write(&records(400..600)).expect("it waits on disk");
+    fails(&mut courier, 400..600);
     assert_eq!(state(&courier).spooled_records, 200, "{:?}", state(&courier));
     relay.becomes(Mood::Passes);
     settle(&mut courier);

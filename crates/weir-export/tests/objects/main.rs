@@ -1,25 +1,25 @@
 //! Records to stores of objects and to directories: as DuckDB reads what boto3 finds there, held field by field against
 //! what they are.
 
-#[path = "../secure/authority.rs"]
-#[allow(dead_code)] // each test has its use for some of it
-mod authority;
 mod between;
+#[path = "../common/mod.rs"]
+mod common;
 mod moto;
 mod others;
 mod refusals;
 
 use between::Between;
+use common::{authority, row, state, target, until};
 use jiff::Timestamp;
 use moto::{Moto, rows_in};
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::TestRunner;
-use serde_json::{Map, Value};
+use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
-use weir_export::{Courier, Target};
+use weir_export::Courier;
 use weir_filter::generate;
 use weir_record::FlowRecord;
 use weir_store::Spool;
@@ -41,10 +41,6 @@ fn records(first: u64, count: u64) -> Vec<FlowRecord> {
     (first..first + count).map(&mut record).collect()
 }
 
-fn target(url: &str) -> Target {
-    url.parse().unwrap_or_else(|mistake| panic!("{url}: {mistake}"))
-}
-
 /// A bucket at this server, as who has a key in a file.
 fn url(folder: &Folder, endpoint: &str, more: &str) -> String {
     let secret = folder.write("secret", "s3cret\n");
@@ -55,28 +51,6 @@ fn courier(url: &str, spool: &Path) -> Courier {
     let target = target(url);
     let spool = Spool::open(spool, 1 << 30).expect("a spool");
     Courier::new("objects".into(), target.peer(), None, Some(spool), Box::new(drop))
-}
-
-fn waiting(courier: &Courier) -> u64 {
-    courier.state().lock().expect("nobody panics").spooled_records
-}
-
-/// Lets it go on until so many wait.
-fn until(courier: &mut Courier, left: u64) {
-    let start = Instant::now();
-    while waiting(courier) > left {
-        assert!(start.elapsed() < Duration::from_secs(60), "{:?}", courier.state());
-        courier.go_on();
-        sleep(Duration::from_millis(20));
-    }
-}
-
-/// What a record has, as rows have it.
-fn row(record: &FlowRecord) -> Map<String, Value> {
-    match serde_json::to_value(record).expect("JSON") {
-        Value::Object(members) => members,
-        other => panic!("{other}"),
-    }
 }
 
 /// That there is each of these records, once, with all that it has; and so many objects.
@@ -140,7 +114,7 @@ fn each_record_is_there_once_whatever_happens() {
     sent[..40].chunks(10).for_each(|batch| first.write(batch).expect("it waits on disk"));
     sleep(Duration::from_millis(1100));
     first.go_on();
-    assert_eq!(waiting(&first), 40, "{:?}", first.state());
+    assert_eq!(state(&first).spooled_records, 40, "{:?}", first.state());
 
     let moto = Moto::start(port);
     between.answers(false);
@@ -151,7 +125,7 @@ fn each_record_is_there_once_whatever_happens() {
         sleep(Duration::from_millis(20));
     }
     sent[40..70].chunks(10).for_each(|batch| first.write(batch).expect("it waits on disk"));
-    assert_eq!((waiting(&first), moto.rows().is_empty()), (70, false));
+    assert_eq!((state(&first).spooled_records, moto.rows().is_empty()), (70, false));
     first.settle().expect("it lasts");
     // It is killed.
     drop(first);
@@ -178,9 +152,9 @@ fn what_comes_is_collected_and_leaves_at_the_end() {
         courier.go_on();
     }
     assert!(!courier.is_behind());
-    assert_eq!((waiting(&courier), rows_in(&place).len()), (40, 0));
+    assert_eq!((state(&courier).spooled_records, rows_in(&place).len()), (40, 0));
     courier.finish().expect("it lasts");
-    assert_eq!(waiting(&courier), 0);
+    assert_eq!(state(&courier).spooled_records, 0);
     hold(&rows_in(&place), &sent, 1);
 }
 

@@ -1,7 +1,7 @@
 //! Google's and Azure's stores: servers that speak their protocols, and forget all when they end.
 
 use crate::moto::WITNESS;
-use crate::{NOON, courier, hold, records, target, until, waiting};
+use crate::{NOON, courier, hold, records, state, target, until};
 use serde_json::{Value, json};
 use std::net::TcpStream;
 use std::process::{Command, Stdio};
@@ -52,7 +52,7 @@ fn arrives(provider: &str, url: &str, endpoint: &str, start: impl FnOnce() -> Sh
     sent.chunks(30).for_each(|batch| courier.write(batch).expect("it waits on disk"));
     std::thread::sleep(Duration::from_millis(1100));
     courier.go_on();
-    assert_eq!(waiting(&courier), 90, "{:?}", courier.state());
+    assert_eq!(state(&courier).spooled_records, 90, "{:?}", courier.state());
     let _server = start();
     assert_eq!(rows(provider, endpoint), Vec::<Value>::new());
     until(&mut courier, 0);

@@ -3,8 +3,8 @@
 use crate::authority::Authority;
 use crate::flows::{count, once, parsed, records};
 use crate::nginx::Nginx;
-use crate::streams::{courier, settle};
-use crate::{mistake, target};
+use crate::streams::settle;
+use crate::{courier, mistake, target};
 use std::fs;
 use std::time::Duration;
 use weir_export::Courier;

@@ -4,23 +4,17 @@ use crate::authority::Authority;
 use crate::flows::{count, once, parsed, records};
 use crate::openssl::Server;
 use crate::rsyslog::Rsyslog;
-use crate::{mistake, target};
+use crate::{courier, mistake, target};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::fs;
 use std::time::Duration;
 use weir_export::Courier;
 use weir_record::PeerCondition;
-use weir_store::Spool;
 use weir_tests::folder::Folder;
 use weir_tests::{ipfix, wait_for};
 
 pub const SOON: Duration = Duration::from_secs(30);
-
-pub fn courier(folder: &Folder, url: &str) -> Courier {
-    let spool = Spool::open(folder.path("spool").as_ref(), 1 << 30).expect("a spool");
-    Courier::new("x".into(), target(url).peer(), None, Some(spool), Box::new(drop))
-}
 
 /// Goes on until it is connected and nothing waits.
 pub fn settle(courier: &mut Courier) {
