@@ -32,12 +32,18 @@ impl Drop for Ends<'_> {
 mod tests {
     use super::*;
     use std::panic::catch_unwind;
+    use std::thread::sleep;
+    use std::time::Duration;
 
     #[test]
     fn it_ends_with_what_it_goes_beside() {
         let mut times = 0;
-        let done = meanwhile(|| times += 1, || std::thread::sleep(std::time::Duration::from_millis(20)));
-        assert!(done == () && times > 0);
+        let work = || {
+            sleep(Duration::from_millis(20));
+            "done"
+        };
+        assert_eq!(meanwhile(|| times += 1, work), "done");
+        assert!(times > 0);
         assert!(catch_unwind(|| meanwhile(|| {}, || panic!("this is meant"))).is_err());
     }
 }
