@@ -84,6 +84,13 @@ impl Routed {
         routed
     }
 
+    /// Turns IPv6 off: the kernel tells of the groups that it joins when it likes, and a test that looks at totals would see it.
+    pub fn only_ipv4(&self) {
+        for host in [&self.client, &self.router, &self.backend] {
+            host.sysctl("net/ipv6/conf/all/disable_ipv6", "1");
+        }
+    }
+
     fn address(&self) {
         let Self { client, router, backend, .. } = self;
         let hosts = [

@@ -214,6 +214,7 @@ fn root_without_it_each_side_is_a_conversation() {
 #[test]
 fn root_a_connection_of_the_router_s_own_has_the_service_s_name() {
     let routed = Routed::new();
+    routed.only_ipv4();
     routed.router.ip(&format!("route add 10.96.0.0/16 via {BACKEND}"));
     let filter = format!("destination_address == {SERVICE} and destination_port == 80");
     let agent = watch(&routed, &["--filter", &filter]);
