@@ -6,7 +6,7 @@ mod proxy;
 mod reading;
 mod server;
 
-use common::{row, target, until};
+use common::{row, state, target, until};
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::TestRunner;
 use serde_json::Value;
@@ -113,7 +113,7 @@ fn each_record_is_there_once_whatever_happens() {
     courier.write(&records(201, 100)).expect("it waits on disk");
     server.wait_for_death(|| courier.go_on());
     courier.write(&records(301, 50)).expect("it waits on disk");
-    let state = courier.state().lock().expect("nobody panics").clone();
+    let state = state(&courier);
     assert_eq!((state.spooled_records, state.refused_records), (150, 0), "{state:?}");
     server.start();
     until(&mut courier, 0);

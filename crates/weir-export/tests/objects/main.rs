@@ -134,7 +134,7 @@ fn each_record_is_there_once_whatever_happens() {
     let mut next = courier(&url, &spool);
     next.write(&sent[70..]).expect("it waits on disk");
     until(&mut next, 0);
-    let state = next.state().lock().expect("nobody panics").clone();
+    let state = state(&next);
     assert_eq!((state.delivered_records, state.refused_records, state.damaged_records), (90, 0, 0));
     // Three files of two days each: that of before, that of the agent that was killed, and the next one's.
     hold(&moto.rows(), &sent, 6);

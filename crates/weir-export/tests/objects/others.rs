@@ -56,7 +56,7 @@ fn arrives(provider: &str, url: &str, endpoint: &str, start: impl FnOnce() -> Sh
     let _server = start();
     assert_eq!(rows(provider, endpoint), Vec::<Value>::new());
     until(&mut courier, 0);
-    let state = courier.state().lock().expect("nobody panics").clone();
+    let state = state(&courier);
     assert_eq!((state.delivered_records, state.refused_records, state.damaged_records), (90, 0, 0));
     hold(&rows(provider, endpoint), &sent, 2);
     let mut peer = target(url).peer();

@@ -4,19 +4,15 @@ use crate::authority::Authority;
 use crate::flows::{count, once, parsed, records};
 use crate::nginx::Nginx;
 use crate::streams::settle;
-use crate::{courier, mistake, target};
+use crate::{courier, mistake, state, target};
 use std::fs;
 use std::time::Duration;
 use weir_export::Courier;
-use weir_record::{PeerCondition, PeerState};
+use weir_record::PeerCondition;
 use weir_tests::folder::Folder;
 use weir_tests::wait_for;
 
 const SOON: Duration = Duration::from_secs(30);
-
-fn state(courier: &Courier) -> PeerState {
-    courier.state().lock().expect("nobody panics").clone()
-}
 
 /// Asks far more often than it may try: how often it had time to.
 fn until_it_has_failed(courier: &mut Courier, times: u64) -> u64 {

@@ -12,4 +12,4 @@ mod rsyslog;
 mod streams;
 mod trust;
 
-use common::{authority, courier, flows, mistake, target};
+use common::{authority, courier, flows, mistake, state, target};

@@ -4,7 +4,7 @@ use crate::authority::Authority;
 use crate::flows::{count, once, parsed, records};
 use crate::openssl::Server;
 use crate::rsyslog::Rsyslog;
-use crate::{courier, mistake, target};
+use crate::{courier, mistake, state, target};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::fs;
@@ -21,7 +21,7 @@ pub fn settle(courier: &mut Courier) {
     wait_for("everything was sent", SOON, || {
         courier.settle().expect("it lasts");
         courier.go_on();
-        let state = courier.state().lock().expect("nobody panics").clone();
+        let state = state(courier);
         (state.condition == PeerCondition::Connected && state.spooled_records == 0 && !courier.is_behind())
             .then_some(())
     });
