@@ -174,6 +174,10 @@ impl Peer for Collector {
         }
     }
 
+    fn leave(&mut self) -> io::Result<()> {
+        self.open.take().map_or(Ok(()), |open| open.link.leave())
+    }
+
     fn silence(&self) -> Silence {
         self.transport.silence()
     }

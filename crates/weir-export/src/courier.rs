@@ -1,7 +1,11 @@
 //! Takes batches to a peer, in order; what it does not take now waits on disk.
 
+mod messenger;
+mod standing;
+
+use self::messenger::{Delivery, Errant, Load, Messenger};
 use crate::doubt::Doubt;
-use crate::peer::{Gather, Later, Peer, Sent, Silence};
+use crate::peer::{Gather, Peer, Sent, Silence};
 use crate::rate::{Allowance, Rate};
 use std::borrow::Cow;
 use std::io;
@@ -18,17 +22,27 @@ pub type Tell = Box<dyn Fn(String) + Send>;
 const READ: Duration = Duration::from_millis(500);
 /// How long what waits may take at the end.
 const FAREWELL: Duration = Duration::from_secs(3);
-/// A batch that takes longer is one of a slow peer's: a second brings one, as a rule.
+/// A batch that takes longer is one of a slow peer's: a second brings one, as a rule. What comes meanwhile is put on disk, so
+/// that it does not wait in memory for however long a peer may take.
 const SLOW: Duration = Duration::from_millis(250);
+/// As long as it takes.
+const PATIENT: Duration = Duration::MAX;
+/// A connection that has lasted so long is one: whoever takes connections and closes them is as good as away, whatever our own
+/// kernel has taken from us before it heard.
+const LASTING: Duration = Duration::from_secs(3);
 /// A peer that comes and goes is told of no more often.
 const SELDOM: Duration = Duration::from_secs(60);
 
 /// One peer's.
 pub struct Courier {
     name: String,
-    peer: Box<dyn Peer>,
+    messenger: Messenger,
+    /// What the peer says of what it was sent.
+    silence: Silence,
     filter: Option<Filter>,
     spool: Option<Spool>,
+    /// What is on its way; until it is known what came of it nothing else is.
+    errant: Option<Errant>,
     /// How much it may be given now; anything without.
     allowance: Option<Allowance>,
     /// What the peer wants at once, where there is a spool that can hold it until then.
@@ -37,7 +51,8 @@ pub struct Courier {
     pace: Pace,
     /// Not before this is it tried again.
     retry: Option<Instant>,
-    is_connected: bool,
+    /// Since when it is connected.
+    connected: Option<Instant>,
     /// When it was seen to be there last, while nothing was sent.
     seen: Option<Instant>,
     /// Whether it takes so long that what comes had better wait on disk than in memory.
@@ -50,29 +65,34 @@ pub struct Courier {
 
 impl Courier {
     /// To this peer; without a spool what it does not take is lost.
+    ///
+    /// # Errors
+    /// There is no thread to be had.
     pub fn new(
         name: String,
         peer: Box<dyn Peer>,
         filter: Option<Filter>,
         spool: Option<Spool>,
         tell: Tell,
-    ) -> Self {
-        let gather = peer.gather().filter(|_| spool.is_some());
+    ) -> io::Result<Self> {
+        let (gather, silence) = (peer.gather().filter(|_| spool.is_some()), peer.silence());
         let spool = spool.map(|spool| match gather {
             Some(gather) => spool.of_files(gather.bytes),
             None => spool,
         });
         let courier = Self {
             name,
-            peer,
+            messenger: Messenger::start(peer)?,
+            silence,
             filter,
             spool,
+            errant: None,
             allowance: None,
             gather,
             doubt: Doubt::default(),
             pace: Pace::default(),
             retry: None,
-            is_connected: false,
+            connected: None,
             seen: None,
             is_slow: false,
             state: Arc::default(),
@@ -81,7 +101,7 @@ impl Courier {
             is_told_away: false,
         };
         courier.look_at_spool();
-        courier
+        Ok(courier)
     }
 
     /// Gives the peer no more than that; what is beyond it waits.
@@ -108,19 +128,50 @@ impl Courier {
         if wanted.is_empty() {
             return Ok(());
         }
-        let is_first = self.spool.as_ref().is_none_or(|spool| spool.is_empty() && !self.is_slow);
-        if is_first && self.gather.is_none() && self.deliver(&wanted) {
+        if self.is_first() && self.is_taken_at_once(&wanted) {
             return Ok(());
         }
         self.look_at_allowance();
-        let Some(spool) = &mut self.spool else { return Err(io::Error::other(self.why_not())) };
-        // Never a broken pipe: that is a reader who has seen enough.
-        let has_room = spool.add(&wanted).map_err(io::Error::other);
-        self.look_at_spool();
-        match has_room? {
-            true => Ok(()),
-            false => Err(io::Error::other(format!("the spool of {} is full; {}", self.name, self.why_not()))),
+        if self.is_put_away(&wanted)? {
+            return Ok(());
         }
+        let away = self.why_not();
+        Err(io::Error::other(match self.spool {
+            Some(_) => format!("the spool of {} is full; {away}", self.name),
+            None => away,
+        }))
+    }
+
+    /// Whether what comes now may go to the peer, past the spool.
+    fn is_first(&self) -> bool {
+        let nothing_waits = self.spool.as_ref().is_none_or(|spool| spool.is_empty() && !self.is_slow);
+        nothing_waits && self.errant.is_none() && self.gather.is_none() && self.may_try()
+    }
+
+    /// Whether the peer has these now; or takes its time for them, and the spool has them meanwhile.
+    fn is_taken_at_once(&mut self, records: &[FlowRecord]) -> bool {
+        self.send(records.to_vec());
+        let patience = if self.spool.is_some() { SLOW } else { PATIENT };
+        if let Some(is_taken) = self.hear(patience) {
+            return is_taken;
+        }
+        if !matches!(self.is_put_away(records), Ok(true)) {
+            // Then it is in memory only.
+            return self.hear(PATIENT) == Some(true);
+        }
+        // Only what was read is taken, once it has arrived; what cannot be is sent once more then.
+        let _ = self.spool.as_mut().map(Spool::first);
+        self.errant.iter_mut().for_each(|errant| errant.is_spooled = true);
+        true
+    }
+
+    /// Whether the spool has these now.
+    fn is_put_away(&mut self, records: &[FlowRecord]) -> io::Result<bool> {
+        let Some(spool) = &mut self.spool else { return Ok(false) };
+        // Never a broken pipe: that is a reader who has seen enough.
+        let has_room = spool.add(records).map_err(io::Error::other);
+        self.look_at_spool();
+        has_room
     }
 
     fn wanted<'r>(&self, records: &'r [FlowRecord]) -> Cow<'r, [FlowRecord]> {
@@ -155,26 +206,28 @@ impl Courier {
 
     /// Looks first: what was refused is in doubt still.
     fn look(&mut self) {
-        if !self.is_connected {
+        if self.connected.is_none() || self.errant.is_some() {
             return;
         }
-        match self.peer.look() {
+        match self.messenger.ask(|peer| peer.look()).recv().unwrap_or_else(|_| Err(messenger::gone())) {
             Ok(()) => self.seen = Some(Instant::now()),
-            Err(error) => self.lose(&error),
+            Err(error) => return self.lose(&error),
         }
-        if self.is_connected {
-            self.doubt.settle(self.peer.silence());
+        if self.connected.is_some_and(|since| since.elapsed() > LASTING) {
+            self.pace = Pace::default();
         }
+        self.doubt.settle(self.silence);
     }
 
-    /// Whether there is more that could be sent now.
+    /// Whether there is more that could be sent now, or is on its way.
     pub fn is_behind(&self) -> bool {
         let waits = self.spool.as_ref().is_some_and(|spool| match self.gather {
             Some(gather) => spool.is_ripe(gather.every),
             None => !spool.is_empty(),
         });
-        let is_cut_off = !self.is_connected && !self.doubt.is_empty();
-        (waits || is_cut_off) && self.may_try() && !self.doubt.is_full(self.peer.silence())
+        let is_cut_off = self.connected.is_none() && !self.doubt.is_empty();
+        let may_send = (waits || is_cut_off) && self.may_try() && !self.doubt.is_full(self.silence);
+        self.errant.is_some() || may_send
     }
 
     /// Sends what can be sent within some seconds. What is left in the spool is the next agent's.
@@ -189,39 +242,54 @@ impl Courier {
             gather.every = Duration::ZERO;
         }
         while self.is_behind() && Instant::now() < deadline && self.drain_one() {}
+        let is_in_doubt = !self.has_left_in_order();
         if let Some(spool) = &mut self.spool {
             // What may have been lost with a connection comes before what has waited.
-            let again: Vec<_> = self.doubt.batches().filter(|_| !self.is_connected).collect();
+            let again: Vec<_> = self.doubt.batches().filter(|_| is_in_doubt).collect();
             again.into_iter().rev().try_for_each(|batch| spool.add_first(batch)).map_err(io::Error::other)?;
             spool.sync().map_err(io::Error::other)?;
         }
-        self.peer.disconnect();
+        self.look_at_spool();
         Ok(())
+    }
+
+    /// Whether the peer is there until the end, so that it has all that it was sent: a stream's says so by closing it, too.
+    fn has_left_in_order(&mut self) -> bool {
+        let left = self.messenger.ask(|peer| peer.leave());
+        let may_answer = self.connected.is_some() && self.errant.is_none();
+        let has_closed = may_answer && matches!(left.recv_timeout(FAREWELL), Ok(Ok(())));
+        match self.silence {
+            Silence::Bytes(_) => has_closed,
+            Silence::None | Silence::Time(_) => self.connected.is_some(),
+        }
     }
 
     /// Sends what has waited longest; whether there is reason to go on.
     fn drain_one(&mut self) -> bool {
+        if self.errant.is_some() {
+            return self.hear(SLOW) != Some(false);
+        }
         if !self.is_behind() {
             return false;
         }
-        let gathers = self.gather.is_some();
-        let first = |spool: &mut Spool| if gathers { spool.first_file() } else { spool.first() };
-        let take = |spool: &mut Spool| if gathers { spool.take_file() } else { spool.take() };
-        let first = match self.spool.as_mut().map(first) {
-            Some(Ok(Some(first))) => first,
-            Some(Err(error)) => {
+        let first = match (&mut self.spool, self.gather) {
+            (Some(spool), Some(_)) => spool.first_file(),
+            (Some(spool), None) => spool.first(),
+            (None, _) => Ok(None),
+        };
+        match first {
+            Ok(Some(first)) => {
+                self.send(first);
+                self.errant.iter_mut().for_each(|errant| errant.is_spooled = true);
+            }
+            // Only what is in doubt.
+            Ok(None) => self.send(Vec::new()),
+            Err(error) => {
                 self.lose(&io::Error::other(error));
                 return false;
             }
-            // Only what is in doubt.
-            _ => return self.deliver(&[]),
-        };
-        let is_taken = self.deliver(&first);
-        if is_taken && let Some(Err(error)) = self.spool.as_mut().map(take) {
-            self.lock().error = Some(error.to_string());
         }
-        self.look_at_spool();
-        is_taken
+        self.hear(SLOW) != Some(false)
     }
 
     fn may_try(&self) -> bool {
@@ -239,116 +307,65 @@ impl Courier {
         }
     }
 
-    /// Whether the peer has these now.
-    fn deliver(&mut self, records: &[FlowRecord]) -> bool {
-        if !self.may_try() {
-            return false;
-        }
-        let start = Instant::now();
-        let sent = self.try_deliver(records);
-        self.is_slow = start.elapsed() > SLOW && self.spool.is_some();
-        if let Err(error) = &sent {
-            self.lose(error);
-        }
-        sent.is_ok()
+    /// Sends these on their way, behind what may have been lost with the connection before.
+    fn send(&mut self, records: Vec<FlowRecord>) {
+        let is_new = self.connected.is_none();
+        let again = is_new.then(|| self.doubt.batches().map(<[_]>::to_vec).collect());
+        self.errant = Some(self.messenger.bring(Load { again, records }));
     }
 
-    fn try_deliver(&mut self, records: &[FlowRecord]) -> io::Result<()> {
-        if !self.is_connected {
-            self.peer.connect()?;
-            self.is_connected = true;
-            for batch in self.doubt.batches() {
-                let sent = self.peer.send(batch)?;
-                let mut state = lock(&self.state);
-                state.resent_records += batch.len() as u64;
-                state.delivered_records += batch.len() as u64 - sent.refused;
+    /// Waits so long for what is on its way. Whether the peer has it, where that is known.
+    fn hear(&mut self, patience: Duration) -> Option<bool> {
+        let delivery = self.errant.as_ref()?.hear(patience);
+        self.is_slow = self.spool.is_some() && delivery.as_ref().is_none_or(|delivery| delivery.time > SLOW);
+        let (Delivery { records, sent, again, .. }, errant) = (delivery?, self.errant.take()?);
+        let mut state = self.lock();
+        state.resent_records += again.records;
+        state.delivered_records += again.records - again.refused;
+        drop(state);
+        match sent {
+            Ok(sent) => self.enter(&records, sent),
+            Err(error) => {
+                self.lose(&error);
+                return Some(false);
             }
+        }
+        if errant.is_spooled {
+            self.take();
+        }
+        Some(true)
+    }
+
+    /// The peer has these, as far as it says so.
+    fn enter(&mut self, records: &[FlowRecord], sent: Sent) {
+        if self.connected.is_none() {
+            self.connected = Some(Instant::now());
             self.doubt.renew();
             self.spend(self.doubt.records());
         }
-        let sent = if records.is_empty() { Sent::default() } else { self.peer.send(records)? };
-        self.doubt.add(records, sent.bytes, self.peer.silence());
+        self.doubt.add(records, sent.bytes, self.silence);
         self.spend(records.len());
-        self.pace = Pace::default();
+        if matches!(self.silence, Silence::None) {
+            self.pace = Pace::default();
+        }
         self.retry = None;
-        let mut state = lock(&self.state);
+        let mut state = self.lock();
         state.delivered_records += records.len() as u64 - sent.refused;
         state.refused_records += sent.refused;
         state.condition = PeerCondition::Connected;
         state.error = sent.why;
         drop(state);
         self.tell_back();
-        Ok(())
     }
 
-    /// The connection is of no use any more.
-    fn lose(&mut self, error: &io::Error) {
-        self.peer.disconnect();
-        self.is_connected = false;
-        // What is seen on one connection says nothing of the next.
-        let was_quiet =
-            self.seen.take().zip(self.doubt.last()).is_some_and(|(seen, last)| seen > last + READ);
-        let has_read = error.kind() == io::ErrorKind::UnexpectedEof && was_quiet;
-        match self.peer.silence() {
-            Silence::Bytes(_) if has_read => self.doubt.clear(),
-            _ => {}
+    /// What was spooled first has arrived.
+    fn take(&mut self) {
+        let gathers = self.gather.is_some();
+        let take = |spool: &mut Spool| if gathers { spool.take_file() } else { spool.take() };
+        if let Some(Err(error)) = self.spool.as_mut().map(take) {
+            self.lock().error = Some(error.to_string());
         }
-        let wait = self.pace.wait().max(Later::wait(error).unwrap_or_default());
-        self.retry = Some(Instant::now() + wait);
-        let mut state = lock(&self.state);
-        state.condition = PeerCondition::Away;
-        state.failures += 1;
-        state.error = Some(error.to_string());
-        drop(state);
-        self.tell_away();
-    }
-
-    /// Why the peer is not given anything now.
-    fn why_not(&self) -> String {
-        // What it has said of what it was sent before is not why.
-        if self.retry.is_none() && self.is_held_back() {
-            return "it has had as much as its rate allows".into();
-        }
-        self.lock().error.clone().unwrap_or_else(|| "nothing was tried yet".into())
-    }
-
-    fn tell_away(&mut self) {
-        let is_recent = self.told.is_some_and(|told| told.elapsed() < SELDOM);
-        if self.is_told_away || is_recent {
-            return;
-        }
-        (self.told, self.is_told_away) = (Some(Instant::now()), true);
-        let waits = match self.spool {
-            Some(_) => "what it should have waits on disk",
-            None => "what it should have is lost: there is no spool",
-        };
-        (self.tell)(format!("{}; {waits}", about(&self.name, &self.why_not())));
-    }
-
-    fn tell_back(&mut self) {
-        if !std::mem::take(&mut self.is_told_away) {
-            return;
-        }
-        let failures = self.lock().failures;
-        let times = if failures == 1 { "once".into() } else { format!("{failures} times") };
-        (self.tell)(format!("{} takes records again; so far it failed {times}", self.name));
-    }
-
-    fn look_at_allowance(&self) {
-        self.lock().held_back = self.is_held_back();
-    }
-
-    fn look_at_spool(&self) {
-        let Some(spool) = &self.spool else { return };
-        let mut state = self.lock();
-        state.spooled_records = spool.records();
-        state.spooled_bytes = spool.bytes();
-        state.spool_capacity_bytes = spool.capacity();
-        state.damaged_records = spool.damaged();
-    }
-
-    fn lock(&self) -> MutexGuard<'_, PeerState> {
-        lock(&self.state)
+        self.look_at_spool();
     }
 }
 

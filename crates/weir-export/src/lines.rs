@@ -107,6 +107,10 @@ impl Peer for Lines {
         }
     }
 
+    fn leave(&mut self) -> io::Result<()> {
+        self.link.take().map_or(Ok(()), Link::leave)
+    }
+
     fn silence(&self) -> Silence {
         self.transport.silence()
     }

@@ -5,6 +5,7 @@ use crate::tls::Secured;
 use crate::trust::Security;
 use nix::errno::Errno;
 use nix::libc::IPPROTO_SCTP;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{
     AddressFamily, MsgFlags, SockFlag, SockType, UnixAddr, connect, getsockopt, recv, setsockopt, socket,
     sockopt,
@@ -13,12 +14,12 @@ use socket2::{Domain, Protocol, Socket, Type};
 use std::fmt;
 use std::io::{self, ErrorKind, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpStream, ToSocketAddrs, UdpSocket};
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// To look a name up, to connect, and to write: longer is as good as never.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -30,6 +31,8 @@ const LATE: Duration = Duration::from_millis(2500);
 const ON_THE_WAY: usize = 4 << 20;
 /// What lies at most in our own kernel: it may be lost with the connection.
 const SEND_BUFFER: usize = 256 * 1024;
+/// What a far end that has nothing more to read may take to close, too.
+const FAREWELL: Duration = Duration::from_secs(1);
 /// What a datagram can hold at all.
 pub const LARGEST_DATAGRAM: usize = 65_507;
 
@@ -268,17 +271,52 @@ impl Link {
     }
 
     /// Nothing more comes.
-    pub fn close(self) {
+    pub fn close(mut self) {
+        self.end();
+    }
+
+    /// Nothing more comes; waits a moment until that was read there, and the far end closes, too.
+    pub fn leave(mut self) -> io::Result<()> {
+        self.end();
+        match self {
+            Self::Datagrams(_) => Ok(()),
+            Self::Stream(stream) => closed(&stream),
+            Self::Secured(secured) => closed(secured.stream()),
+            Self::Messages(socket) => closed(&socket),
+            Self::Local(stream) => closed(&stream),
+        }
+    }
+
+    fn end(&mut self) {
         let _ = match self {
             Self::Datagrams(_) => Ok(()),
             Self::Stream(stream) => stream.shutdown(Shutdown::Write),
             Self::Messages(socket) => socket.shutdown(Shutdown::Write),
             Self::Secured(secured) => {
-                secured.close();
+                secured.end();
                 Ok(())
             }
             Self::Local(stream) => stream.shutdown(Shutdown::Write),
         };
+    }
+}
+
+/// Waits a moment for the end, whatever comes before it.
+fn closed(stream: &impl AsFd) -> io::Result<()> {
+    let deadline = Instant::now() + FAREWELL;
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let mut waiting = [PollFd::new(stream.as_fd(), PollFlags::POLLIN)];
+        let patience = PollTimeout::try_from(left).unwrap_or(PollTimeout::ZERO);
+        match poll(&mut waiting, patience) {
+            Ok(0) => return Err(ErrorKind::TimedOut.into()),
+            Ok(_) => match drained(&stream.as_fd()) {
+                Err(error) if error.kind() == ErrorKind::UnexpectedEof => return Ok(()),
+                seen => seen?,
+            },
+            Err(Errno::EINTR) => {}
+            Err(error) => return Err(error.into()),
+        }
     }
 }
 

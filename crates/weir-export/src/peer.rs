@@ -64,6 +64,15 @@ pub trait Peer: Send {
     /// Closes the connection, where there is one.
     fn disconnect(&mut self) {}
 
+    /// Closes it for good, and sees whether the far end closes it, too, where it says nothing else of what it was sent.
+    ///
+    /// # Errors
+    /// It does not within a moment, or not in order: it may not have read everything.
+    fn leave(&mut self) -> io::Result<()> {
+        self.disconnect();
+        Ok(())
+    }
+
     /// What it says of what it was sent.
     fn silence(&self) -> Silence;
 

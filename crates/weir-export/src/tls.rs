@@ -147,13 +147,18 @@ impl Secured {
     }
 
     /// Nothing more comes. Does not wait.
-    pub fn close(mut self) {
+    pub fn end(&mut self) {
         let _ = self.stream.set_nonblocking(true);
         // What came and nobody has read would make a reset of the end, and that would take with it what is on its way.
         let _ = self.drained();
         self.tls.send_close_notify();
         let _ = self.flush();
         let _ = self.stream.shutdown(Shutdown::Write);
+    }
+
+    /// What is below.
+    pub fn stream(&self) -> &TcpStream {
+        &self.stream
     }
 }
 

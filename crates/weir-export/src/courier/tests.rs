@@ -1,7 +1,10 @@
+mod patience;
+
 use super::*;
 use crate::peer::Sent;
 use proptest::prelude::*;
 use std::path::{Path, PathBuf};
+use std::thread::sleep;
 use weir_filter::generate;
 use weir_tests::folder::Folder;
 
@@ -18,6 +21,10 @@ struct World {
     /// What connecting and looking say while it is away.
     away: Option<io::ErrorKind>,
     gather: Option<Gather>,
+    /// Whether it takes its time for what it is sent, until this is not so any more.
+    hangs: bool,
+    /// Whether it does not close a connection that we close.
+    stays: bool,
     /// How many records came at once.
     batches: Vec<usize>,
 }
@@ -39,6 +46,9 @@ impl Peer for Fake {
     }
 
     fn send(&mut self, records: &[FlowRecord]) -> io::Result<Sent> {
+        while self.world().hangs {
+            sleep(Duration::from_millis(1));
+        }
         let mut world = self.world();
         if !world.is_connected {
             return Err(io::ErrorKind::ConnectionReset.into());
@@ -56,6 +66,16 @@ impl Peer for Fake {
 
     fn look(&mut self) -> io::Result<()> {
         if self.world().is_connected { Ok(()) } else { Err(io::ErrorKind::ConnectionReset.into()) }
+    }
+
+    fn leave(&mut self) -> io::Result<()> {
+        let mut world = self.world();
+        if std::mem::take(&mut world.is_connected) && !world.stays {
+            let flying = std::mem::take(&mut world.flying);
+            world.got.extend(flying);
+            return Ok(());
+        }
+        Err(io::ErrorKind::TimedOut.into())
     }
 
     fn gather(&self) -> Option<Gather> {
@@ -80,7 +100,7 @@ fn record(number: u64) -> FlowRecord {
 
 fn courier(fake: &Fake, spool: Option<&Path>, capacity: u64) -> Courier {
     let spool = spool.map(|path| Spool::open(path, capacity).expect("a spool"));
-    Courier::new("x".into(), Box::new(fake.clone()), None, spool, Box::new(drop))
+    Courier::new("x".into(), Box::new(fake.clone()), None, spool, Box::new(drop)).expect("a thread")
 }
 
 /// As if the time had come to try again.
@@ -104,7 +124,8 @@ enum Step {
     Up,
     /// With what was on its way.
     Down,
-    Restart,
+    /// Of the agent, with a peer that closes what we close, or one that hangs and is killed later.
+    Restart(bool),
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
@@ -113,15 +134,15 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         3 => Just(Step::Settle),
         2 => Just(Step::Up),
         1 => Just(Step::Down),
-        1 => Just(Step::Restart),
+        1 => any::<bool>().prop_map(Step::Restart),
     ];
     prop::collection::vec(step, 1..60)
 }
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
-    /// However the peer comes and goes, and however often the agent is started anew while nothing is on its way: each
-    /// record arrives, and without repeats they are in order.
+    /// However the peer comes and goes, and however often the agent is started anew: each record arrives, and without
+    /// repeats they are in order.
     #[test]
     fn each_arrives(
         steps in steps(),
@@ -149,13 +170,10 @@ proptest! {
                     (world.is_up, world.is_connected) = (false, false);
                     world.flying.clear();
                 }
-                // What is on its way at that moment over a connection that stands is taken to arrive.
-                Step::Restart => {
+                Step::Restart(stays) => {
+                    fake.world().stays = stays;
                     courier.finish().expect("it lasts");
-                    let mut world = fake.world();
-                    let flying = std::mem::take(&mut world.flying);
-                    world.got.extend(flying);
-                    drop(world);
+                    fake.world().flying.clear();
                     drop(courier);
                     courier = self::courier(&fake, Some(&path(&folder)), 1 << 30);
                 }
@@ -223,7 +241,7 @@ fn a_peer_that_comes_and_goes_is_told_of_seldom() {
     let told = Arc::new(Mutex::new(Vec::new()));
     let tell = Arc::clone(&told);
     let tell = Box::new(move |line| tell.lock().expect("nobody panics").push(line));
-    let mut courier = Courier::new("x".into(), Box::new(fake.clone()), None, None, tell);
+    let mut courier = Courier::new("x".into(), Box::new(fake.clone()), None, None, tell).expect("a thread");
     for round in 0..20 {
         fake.world().is_up = round % 2 == 1;
         impatient(&mut courier);

@@ -37,7 +37,7 @@ fn courier(url: &str, folder: &Folder) -> Courier {
     let spool = Spool::open(&folder.place().join("spool"), 1 << 30).expect("a spool");
     let said = Arc::new(Mutex::new(Vec::new()));
     let tell = Box::new(move |line| said.lock().expect("nobody panics").push(line));
-    Courier::new("clickhouse".into(), target.peer(), None, Some(spool), tell)
+    Courier::new("clickhouse".into(), target.peer(), None, Some(spool), tell).expect("a thread")
 }
 
 #[test]

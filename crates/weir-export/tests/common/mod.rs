@@ -27,7 +27,7 @@ pub fn mistake(url: &str) -> String {
 pub fn courier(folder: &Folder, url: &str) -> Courier {
     let target = target(url);
     let spool = Spool::open(folder.path("spool").as_ref(), 1 << 30).expect("a spool");
-    Courier::new(target.name.clone(), target.peer(), None, Some(spool), Box::new(drop))
+    Courier::new(target.name.clone(), target.peer(), None, Some(spool), Box::new(drop)).expect("a thread")
 }
 
 pub fn state(courier: &Courier) -> PeerState {

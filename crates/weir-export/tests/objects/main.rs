@@ -50,7 +50,7 @@ fn url(folder: &Folder, endpoint: &str, more: &str) -> String {
 fn courier(url: &str, spool: &Path) -> Courier {
     let target = target(url);
     let spool = Spool::open(spool, 1 << 30).expect("a spool");
-    Courier::new("objects".into(), target.peer(), None, Some(spool), Box::new(drop))
+    Courier::new("objects".into(), target.peer(), None, Some(spool), Box::new(drop)).expect("a thread")
 }
 
 /// That there is each of these records, once, with all that it has; and so many objects.

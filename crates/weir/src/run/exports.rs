@@ -57,7 +57,7 @@ pub fn open(arguments: &Arguments, directory: Option<&Path>) -> Result<Exports> 
         let spool = place.map(|place| Spool::open(&place, arguments.spool_bytes)).transpose()?;
         let tell = tell.clone();
         let tell = Box::new(move |line| drop(tell.send(line)));
-        let courier = Courier::new(target.name.clone(), peer, target.filter.clone(), spool, tell);
+        let courier = Courier::new(target.name.clone(), peer, target.filter.clone(), spool, tell)?;
         exports.push(Export(courier.at_most(target.rate)));
     }
     let mut remarks: Vec<_> = spools.iter().flat_map(|spools| left(spools, targets)).collect();
