@@ -9,6 +9,7 @@ mod log;
 mod resource;
 mod signal;
 mod span;
+mod surroundings;
 
 pub use self::attribute::{put_pair, put_text};
 pub use self::endpoint::Endpoint;

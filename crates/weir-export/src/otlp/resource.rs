@@ -1,6 +1,7 @@
-//! Who says it: the agent and its host, and what `OTEL_RESOURCE_ATTRIBUTES` adds.
+//! Who says it: the agent, its host, container and pod, and what `OTEL_RESOURCE_ATTRIBUTES` adds.
 
 use super::attribute::{put_pair, put_text};
+use super::surroundings;
 use crate::protobuf::Message;
 use percent_encoding::percent_decode_str;
 use std::collections::BTreeMap;
@@ -56,7 +57,8 @@ fn host() -> BTreeMap<String, String> {
         ("host.name", crate::host::name()),
         ("host.id", id),
     ];
-    let known = known.into_iter().filter_map(|(name, value)| Some((name.into(), value?)));
+    let known = known.into_iter().chain(surroundings::known());
+    let known = known.filter_map(|(name, value)| Some((name.into(), value?)));
     known.filter(|(_, value): &(_, String)| !value.is_empty()).collect()
 }
 
