@@ -4,6 +4,7 @@
 mod common;
 mod proxy;
 mod reading;
+mod secured;
 mod server;
 
 use common::{row, state, target, until};

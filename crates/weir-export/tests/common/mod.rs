@@ -3,6 +3,7 @@
 
 pub mod authority;
 pub mod flows;
+pub mod web;
 
 use serde_json::{Map, Value};
 use std::thread::sleep;

@@ -105,6 +105,28 @@ fn brokers_change_within_a_batch() {
     all_are_there(&brokers, 0..600);
 }
 
+/// A partition whose leader is away for longer than is waited for, and nobody else becomes it: what it should have waits on
+/// disk, and is there once it is back. (Without any leader these brokers end with a segmentation fault.)
+#[test]
+fn a_partition_whose_leader_is_away_is_waited_for() {
+    let (brokers, folder) = (Brokers::start(2, 2), Folder::new("kafka"));
+    let mut courier = courier(&folder, &brokers.url(""));
+    brokers.0.partition_leader("flows", 0, Some(1)).expect("a leader");
+    brokers.0.partition_leader("flows", 1, Some(2)).expect("a leader");
+    courier.write(&records(0..100)).expect("taken");
+    settle(&mut courier);
+    brokers.0.broker_down(2).expect("a broker");
+    let said = fails(&mut courier, 100..300);
+    assert!(said.contains("nothing is acknowledged for 5 s"), "{said}");
+    courier.write(&records(300..400)).expect("it waits on disk");
+    assert_eq!(state(&courier).spooled_records, 300, "{:?}", state(&courier));
+    brokers.0.broker_up(2).expect("a broker");
+    settle(&mut courier);
+    courier.finish().expect("it lasts");
+    all_are_there(&brokers, 0..400);
+    assert_eq!(state(&courier).refused_records, 0);
+}
+
 /// What a broker calls too large goes in smaller sets, once; what it calls so alone is refused, and counted.
 #[test]
 fn what_is_too_large_is_refused() {

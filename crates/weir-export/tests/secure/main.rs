@@ -12,4 +12,4 @@ mod rsyslog;
 mod streams;
 mod trust;
 
-use common::{authority, courier, flows, mistake, state, target};
+use common::{authority, courier, flows, mistake, state, target, web};

@@ -1,13 +1,11 @@
 //! nginx: who is let in and what they have posted, by its own logs.
 
 use crate::authority::{Authority, Certified};
+use crate::web;
 use std::fs;
-use std::net::TcpStream;
-use std::process::{Command, Stdio};
-use std::time::Duration;
 use weir_tests::folder::Folder;
+use weir_tests::free_port;
 use weir_tests::shell::Shell;
-use weir_tests::{free_port, wait_for};
 
 /// Behind `/basic` a password is asked for, behind `/token` a token, and behind `/certificate` nothing but TLS's own.
 const CONFIGURATION: &str = r#"
@@ -51,13 +49,7 @@ impl<'f> Nginx<'f> {
             .replace("KEY", &certified.key)
             .replace("CLIENTS", &authority.file)
             .replace("VERIFY", clients);
-        let configuration = folder.write("nginx.conf", configuration);
-        let mut command = Command::new("nginx");
-        command.env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").stdin(Stdio::null()).stderr(Stdio::null());
-        command.args(["-e", &folder.path("error.log"), "-c", &configuration]);
-        let process = Shell(command.spawn().expect("nginx is there"));
-        wait_for("nginx listens", Duration::from_secs(30), || TcpStream::connect(("127.0.0.1", port)).ok());
-        Self { folder, _process: process, port }
+        Self { folder, _process: web::nginx(folder, &configuration, port), port }
     }
 
     fn log(&self, name: &str) -> String {
