@@ -304,7 +304,7 @@ fn root_what_has_no_room_is_lost_and_counted() {
     assert_eq!(lost, 0, "the history has them");
 }
 
-/// Filters and fields of its own; files that begin anew; and syslog, as RFC 5424 has it.
+/// Filters, fields and a rate of its own; files that begin anew; and syslog, as RFC 5424 has it.
 #[test]
 fn root_each_has_its_own_view() {
     let (pair, folder) = (Pair::new(), Folder::new("exporters"));
@@ -314,13 +314,30 @@ fn root_each_has_its_own_view() {
     );
     let rotating = format!("file:{file}?rotate=100000&keep=9");
     let _daemon = peer(&pair.left, &folder, &format!("udp {PORT} {out}"));
-    let agent = agent(&pair, &folder, &[&syslog, &rotating]);
+    let slow = folder.path("slow.json");
+    let limited = format!("file:{slow}?name=limited&rate=1/s");
+    let agent = agent(&pair, &folder, &[&syslog, &rotating, &limited]);
     for mark in 1..=3 {
         send(&pair, &agent, mark);
     }
     let state = wait_until_all_is_there(&agent, &format!("syslog+udp://127.0.0.1:{PORT}"));
     assert_eq!((&state["delivered_records"], &state["filtered_records"]), (&300.into(), &600.into()));
+    // What it got at first is more than it may have for minutes.
+    let limited = wait_for("the rest waits", SOON, || {
+        let sink = sink(&agent, "limited");
+        (sink["peer"]["spooled_records"].as_u64()? + sink["peer"]["delivered_records"].as_u64()? == 900)
+            .then_some(sink)
+    });
+    assert_eq!(
+        (&limited["peer"]["held_back"], &limited["lost_records"]),
+        (&true.into(), &0.into()),
+        "{limited}"
+    );
     let printed = printed(agent);
+    let (received, count) = records(text(&slow).lines());
+    let delivered = limited["peer"]["delivered_records"].as_u64().expect("a number");
+    assert_eq!((count as u64, received.len() as u64), (delivered, delivered));
+    assert!(received.iter().all(|(id, record)| printed.get(id) == Some(record)) && delivered < 900);
     let lines = text(&out);
     assert_eq!(lines.lines().count(), 300);
     let (record, host) = (
