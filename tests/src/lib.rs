@@ -39,6 +39,7 @@ pub mod oci;
 pub mod output;
 pub mod pair;
 pub mod path;
+pub mod peer;
 pub mod python;
 pub mod queues;
 pub mod router;

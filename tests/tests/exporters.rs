@@ -15,13 +15,12 @@ use weir_tests::folder::Folder;
 use weir_tests::history::keeping;
 use weir_tests::inject::Injector;
 use weir_tests::ipfix;
-use weir_tests::netns::Namespace;
 use weir_tests::pair::{INTERFACE, Pair};
+use weir_tests::peer::peer;
 use weir_tests::servers::nfcapd::{Nfcapd, collected};
-use weir_tests::shell::{Shell, shell};
+use weir_tests::shell::Shell;
 use weir_tests::wait_for;
 
-const PEER: &str = include_str!("exporters_parts/peer.py");
 const PORT: u16 = 9995;
 const SOON: Duration = Duration::from_secs(60);
 
@@ -61,11 +60,6 @@ fn wait_until_all_is_there(agent: &Agent, name: &str) -> Value {
 fn agent(pair: &Pair, folder: &Folder, exports: &[&str]) -> Agent {
     let exports = exports.iter().flat_map(|url| ["--export", url]);
     keeping(pair, folder, &["--idle-timeout", "500ms"].into_iter().chain(exports).collect::<Vec<_>>())
-}
-
-fn peer(namespace: &Namespace, folder: &Folder, arguments: &str) -> Shell {
-    let program = folder.write("peer.py", PEER);
-    shell(namespace, &format!("exec /usr/bin/python3 {program} {arguments}")).ready()
 }
 
 fn signal(peer: &Shell, signal: Signal) {
