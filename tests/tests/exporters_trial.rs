@@ -76,13 +76,11 @@ fn root_a_server_has_it_and_its_answer_is_said() {
     assert_eq!(of_config(&url), took(&url, "the server answers 204 No Content"));
 
     folder.write("out.mode", "refuse");
-    let why = "the server refuses a batch: 400 Bad Request";
-    assert_eq!(of_config("noc"), (Some(1), format!("weir: noc: {url}: {why}")));
+    // Of what has a name no path is said.
+    let said = |why| (Some(1), format!("weir: noc: http://127.0.0.1:{PORT}/…: {why}"));
+    assert_eq!(of_config("noc"), said("the server refuses a batch: 400 Bad Request"));
     folder.write("out.mode", "busy");
-    assert_eq!(
-        of_config("noc"),
-        (Some(1), format!("weir: noc: {url}: the server answers 503 Service Unavailable"))
-    );
+    assert_eq!(of_config("noc"), said("the server answers 503 Service Unavailable"));
 }
 
 /// A stream and a datagram are not answered, and no more than that is said.

@@ -6,6 +6,7 @@ use crate::trust::{Security, Trust, said, said_at_all};
 use jiff::Timestamp;
 use jiff::fmt::rfc2822;
 use rustls::pki_types::CertificateDer;
+use std::borrow::Cow;
 use std::fmt;
 use std::io::{self, ErrorKind, Read};
 use std::sync::Arc;
@@ -27,20 +28,26 @@ pub struct Address {
     pub login: Option<Login>,
     /// Whom TLS trusts.
     pub security: Security,
+    /// Whether it has a name, and nobody needs its path to know which it is.
+    pub is_named: bool,
 }
 
 impl Address {
-    /// What stands behind the question mark may be a secret of the server's.
-    fn shown(&self) -> &str {
-        self.url.split('?').next().unwrap_or_default()
+    /// What stands behind the question mark may be a secret of the server's, and so may the path be: that of a webhook is.
+    fn shown(&self) -> Cow<'_, str> {
+        let url = self.url.split('?').next().unwrap_or_default();
+        let host = url.find("://").map_or(0, |at| at + 3);
+        let path = url[host..].find('/').map_or(url.len(), |at| host + at + 1);
+        if self.is_named && path < url.len() { format!("{}…", &url[..path]).into() } else { url.into() }
     }
 }
 
 impl fmt::Debug for Address {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { login, security, .. } = self;
+        let Self { login, security, is_named, .. } = self;
         let mut out = out.debug_struct("Address");
-        out.field("url", &self.shown()).field("login", login).field("security", security).finish()
+        out.field("url", &self.shown()).field("login", login).field("security", security);
+        out.field("is_named", is_named).finish()
     }
 }
 
@@ -143,7 +150,7 @@ impl Client {
 
     /// Of whom an error is.
     pub fn about(&self) -> String {
-        self.address.shown().to_owned()
+        self.address.shown().into_owned()
     }
 
     /// An answer of one that takes nothing now, and may have said until when.
@@ -199,11 +206,29 @@ pub fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::target::{Kind, Target};
 
     fn wait(text: &str) -> Option<Duration> {
         let now = "2026-01-02T03:04:05Z".parse().expect("a time");
         let value = header::HeaderValue::from_str(text).expect("a value");
         retry_after(&HeaderMap::from_iter([(header::RETRY_AFTER, value)]), now)
+    }
+
+    /// What is said of one that this URL asks for.
+    fn said(url: &str) -> String {
+        let target: Target = url.parse().expect("a URL");
+        let Kind::Http(address) = target.kind else { panic!("over HTTP") };
+        assert!(format!("{address:?}").contains(&format!("{:?}", address.shown())), "{address:?}");
+        Client::new(address).failed("503").to_string()
+    }
+
+    #[test]
+    fn of_one_that_has_a_name_only_the_host_is_said() {
+        let url = "https://hooks.example:8443/services/T0/B1?tenant=7";
+        assert_eq!(said(url), "https://hooks.example:8443/services/T0/B1: 503");
+        assert_eq!(said(&format!("{url}&name=chat")), "https://hooks.example:8443/…: 503");
+        assert_eq!(said("http://in.example/?name=in"), "http://in.example/: 503");
+        assert_eq!(said("http://[2001:db8::1]?name=in"), "http://[2001:db8::1]: 503");
     }
 
     #[test]

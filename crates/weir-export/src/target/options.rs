@@ -37,6 +37,11 @@ impl Options {
         Some(self.0.remove(at).1)
     }
 
+    /// Whether it is given, and nobody has taken it yet.
+    fn has(&self, name: &str) -> bool {
+        self.0.iter().any(|(known, _)| known == name)
+    }
+
     /// A word, to call something by.
     pub(crate) fn word(&mut self, name: &str) -> Result<Option<String>, String> {
         match self.take(name) {
@@ -162,7 +167,7 @@ pub(crate) fn address(base: &str, options: &mut Options) -> Result<Address, Stri
     if uri.scheme_str() == Some("http") {
         in_the_clear(login.is_some() && !is_loopback(&uri), &security, "https")?;
     }
-    Ok(Address { url: base.to_owned(), login, security })
+    Ok(Address { url: base.to_owned(), login, security, is_named: options.has("name") })
 }
 
 /// What is wrong with speaking in the clear: a secret that leaves this host, or what is of TLS, which has this scheme.
