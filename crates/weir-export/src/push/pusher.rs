@@ -58,6 +58,8 @@ pub struct Pusher {
     state: Arc<Mutex<PushState>>,
     tell: Tell,
     said: Option<Instant>,
+    /// How many complaints there were since, of which the log has no line.
+    unsaid: u64,
 }
 
 impl Pusher {
@@ -76,6 +78,7 @@ impl Pusher {
             state: Arc::new(Mutex::new(PushState { name, ..PushState::default() })),
             tell,
             said: None,
+            unsaid: 0,
         }
     }
 
@@ -226,10 +229,16 @@ impl Pusher {
     fn complain(&mut self, what: String) {
         let line = about(&self.lock().name, &what);
         self.lock().error = Some(what);
-        if self.said.is_none_or(|said| said.elapsed() >= SELDOM) {
-            self.said = Some(Instant::now());
-            (self.tell)(line);
+        if self.said.is_some_and(|said| said.elapsed() < SELDOM) {
+            self.unsaid += 1;
+            return;
         }
+        self.said = Some(Instant::now());
+        (self.tell)(match std::mem::take(&mut self.unsaid) {
+            0 => line,
+            1 => format!("{line}; since the last such line it failed once more"),
+            times => format!("{line}; since the last such line it failed {times} times more"),
+        });
     }
 
     fn bytes(&self) -> usize {
@@ -245,5 +254,73 @@ impl Pusher {
 
     fn lock(&self) -> MutexGuard<'_, PushState> {
         lock(&self.state)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fmt;
+    use std::net::IpAddr;
+    use std::sync::mpsc;
+
+    /// Whoever is asked, is away.
+    struct Away;
+
+    impl Carrier for Away {
+        fn largest(&self) -> usize {
+            1
+        }
+
+        fn connect(&mut self) -> io::Result<Option<IpAddr>> {
+            Err(self.failed(format_args!("away")))
+        }
+
+        fn carry(&mut self, _: &[u8], _: Form) -> io::Result<Answer> {
+            unreachable!("it cannot be reached")
+        }
+
+        fn failed(&self, why: fmt::Arguments<'_>) -> io::Error {
+            io::Error::other(format!("http://in.example/: {why}"))
+        }
+
+        fn disconnect(&mut self) {}
+    }
+
+    /// Nothing is on any page.
+    struct Silent;
+
+    impl Words for Silent {
+        fn form(&self) -> Form {
+            unreachable!("nothing is sent")
+        }
+
+        fn requests(&mut self, _: Option<&str>, _: i64) -> io::Result<Vec<Request>> {
+            Ok(vec![Request { body: vec![0], samples: 1 }])
+        }
+    }
+
+    #[test]
+    fn a_line_says_how_many_have_had_none() {
+        let (sender, lines) = mpsc::channel();
+        let tell: Tell = Box::new(move |line| sender.send(line).expect("it is listened to"));
+        let mut pusher = Pusher::new("mimir".into(), (Box::new(Away), Box::new(Silent)), tell);
+        let mut fail = |times: u64| {
+            // As if the last line were long ago.
+            pusher.said = pusher.said.and_then(|said| said.checked_sub(SELDOM));
+            for _ in 0..times {
+                pusher.retry = None;
+                pusher.look(Ok(String::new()));
+                pusher.push(Instant::now());
+            }
+            lines.try_iter().collect::<Vec<_>>()
+        };
+        let line = "mimir: http://in.example/: away";
+        assert_eq!(fail(1), [line]);
+        assert_eq!(fail(2), [line]);
+        assert_eq!(fail(15), [format!("{line}; since the last such line it failed once more")]);
+        assert_eq!(fail(1), [format!("{line}; since the last such line it failed 14 times more")]);
+        assert_eq!(fail(1), [line]);
+        assert_eq!(pusher.state().lock().expect("a state").failures, 20);
     }
 }
