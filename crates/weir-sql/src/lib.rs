@@ -12,6 +12,7 @@ mod error;
 mod history;
 mod minus;
 mod objects;
+mod patience;
 mod report;
 mod segments;
 mod statement;

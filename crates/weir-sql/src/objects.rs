@@ -1,5 +1,6 @@
 //! What exporters have put into a store of objects, or into a directory, as tables.
 
+use crate::patience::Patient;
 use async_trait::async_trait;
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::catalog::{SchemaProvider, TableProvider};
@@ -11,10 +12,13 @@ use datafusion::object_store::ObjectStore;
 use datafusion::object_store::path::Path;
 use datafusion::prelude::SessionContext;
 use std::sync::Arc;
+use std::time::Duration;
 use weir_store::Table;
 
 /// What the store is called here, whatever it is.
 const PLACE: &str = "objects://weir";
+/// How long nothing may come of a store that is asked.
+const PATIENCE: Duration = Duration::from_secs(30);
 /// What folders say of the files in them: the day on which records ended, in UTC, and who has seen them.
 pub(crate) const FOLDERS: [(&str, DataType, &str); 2] = [
     ("day", DataType::Date32, "the day on which it ended, in UTC"),
@@ -31,7 +35,7 @@ pub struct Objects {
 impl Objects {
     /// In this store, with names that begin so.
     pub fn new(store: Arc<dyn ObjectStore>, prefix: Path) -> Self {
-        Self { store, prefix }
+        Self { store: Arc::new(Patient::new(store, PATIENCE)), prefix }
     }
 
     /// Says where what it names can be read.
