@@ -2,6 +2,8 @@
 
 use serde_json::Value;
 use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use weir_tests::agent::Agent;
 use weir_tests::flood::Flood;
@@ -91,4 +93,61 @@ fn root_a_store_that_is_not_there() {
         assert!(!status.success() && stdout.is_empty(), "{from}: {stdout:?}");
         assert!(stderr.len() == 1 && stderr[0].contains(says), "{from}: {stderr:?}");
     }
+}
+
+/// One object among good ones that is none, or half of one: there is no answer that would be without it.
+#[test]
+fn root_a_damaged_object_is_no_answer() {
+    let (pair, folder) = (Pair::with_ipv6(), Folder::new("objects"));
+    let _moto = moto(&pair.left);
+    let secret = folder.write("secret", "hush\n");
+    let login = format!("endpoint=http://127.0.0.1:{PORT}&region=eu-1&user=me&password_file={secret}");
+    let (bucket, directory) = (format!("s3://flows/lab?{login}"), format!("dir:{}", folder.path("lab")));
+    for store in [&bucket, &directory] {
+        asked(&pair, &["export", "test", store]);
+    }
+    let good = objects(&folder.place().join("lab/flows")).pop().expect("an object");
+    let good = fs::read(good).expect("it can be read");
+    // As long as this day's others, and behind them.
+    let name = "flows/day=2026-01-02/host=other/000000-000000.1.parquet";
+    let put = |store: &String, content: &[u8]| {
+        let file = folder.path("object");
+        fs::write(&file, content).expect("a file");
+        if store == &bucket {
+            let url = format!("http://127.0.0.1:{PORT}/flows/lab/{name}");
+            let login = ["--aws-sigv4", "aws:amz:eu-1:s3", "--user", "me:hush"];
+            pair.left.run("curl", &[&["-sSf", "-T", &file, &url], &login[..]].concat());
+        } else {
+            let place = folder.place().join("lab").join(name);
+            fs::create_dir_all(place.parent().expect("a folder")).expect("a folder");
+            fs::rename(&file, place).expect("a file");
+        }
+    };
+    for store in [&bucket, &directory] {
+        for (content, says) in [
+            (&good[..good.len() / 2], "Corrupt footer"),
+            (b"no table at all", "Corrupt footer"),
+            (b"", "is empty"),
+            // What stands there leads nowhere.
+            (&good[good.len() / 2..], "damaged"),
+        ] {
+            put(store, content);
+            for statement in ["SELECT count(*) FROM flows", "SELECT source_address FROM flows"] {
+                let (status, stdout, stderr) =
+                    Agent::run(&pair.left, &[], &["sql", "--from", store, "-o", "csv", statement]);
+                assert_eq!((status.code(), stderr.len()), (Some(1), 1), "{store}: {stdout:?} {stderr:?}");
+                assert!(stderr[0].contains(says), "{store}: {stderr:?}");
+                assert!(says == "damaged" || stderr[0].contains(name), "{store}: {stderr:?}");
+            }
+        }
+        put(store, &good);
+        let whole = asked(&pair, &["sql", "--from", store, "-o", "csv", "SELECT count(*) AS n FROM flows"]);
+        assert_eq!(whole, ["n", "2"], "{store}");
+    }
+}
+
+/// All files below.
+fn objects(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+    entries.flat_map(|path| if path.is_dir() { objects(&path) } else { vec![path] }).collect()
 }

@@ -148,7 +148,9 @@ impl Engine {
             Ok(plan) => Ok(Report { rows: handed.rows, ..Report::of(&plan, &[]) }),
             Err(Trouble::Ours(error)) => Err(error),
             Err(Trouble::Query(error)) => Err(Error::of(&error, self.memory)),
-            Err(Trouble::Panic) => Err(Error::Read("the query engine has failed".into())),
+            Err(Trouble::Panic) => {
+                Err(Error::Read("the query engine has failed: what it reads there may be damaged".into()))
+            }
         }
     }
 

@@ -92,17 +92,20 @@ pub(crate) fn is_of_reading(error: &DataFusionError) -> bool {
 
 /// Without what only DataFusion's developers can use.
 fn words(said: &str) -> String {
-    const PREFIXES: [&str; 9] = [
+    const PREFIXES: [&str; 10] = [
         "Error during planning: ",
         "Execution error: ",
         "Schema error: ",
         "This feature is not implemented: ",
         "Arrow error: ",
-        "Parquet error: ",
         "External error: ",
         "External: ",
         "Compute error: ",
+        "Object Store error: ",
+        "Generic objects error: ",
     ];
+    // Each layer through which it came says this once more.
+    let said = said.replace("Parquet error: ", "");
     let said = PREFIXES.iter().fold(said.trim(), |said, prefix| said.strip_prefix(prefix).unwrap_or(said));
     // What a reader of files has been told by what it asked is in its error as Rust prints it.
     if let Some(said) = between(said, "CastError(\"", "\")") {
