@@ -1,7 +1,8 @@
 //! What the agent says of itself to Prometheus: held against `ip -s link`, promtool and a real server.
 
+use libbpf_rs::query::ProgInfoIter;
 use serde_json::Value;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 use std::time::Duration;
@@ -12,6 +13,7 @@ use weir_tests::history::keeping;
 use weir_tests::http::{curl, curl_as};
 use weir_tests::inject::Injector;
 use weir_tests::pair::{INTERFACE, Pair};
+use weir_tests::peer::peer;
 use weir_tests::servers::prometheus::{Prometheus, promtool};
 use weir_tests::wait_for;
 use weir_tests::witness::settled;
@@ -191,4 +193,124 @@ fn root_numbers_are_those_of_the_status() {
         );
     }
     agent.stop();
+}
+
+/// Programs are timed, as long as it is there; after that as before.
+struct Timed(String);
+
+const TIMED: &str = "/proc/sys/kernel/bpf_stats_enabled";
+
+impl Timed {
+    fn on() -> Self {
+        let before = fs::read_to_string(TIMED).expect("the kernel can time programs");
+        fs::write(TIMED, "1").expect("root may have it");
+        Self(before)
+    }
+}
+
+impl Drop for Timed {
+    fn drop(&mut self) {
+        let _ = fs::write(TIMED, &self.0);
+    }
+}
+
+/// How often programs have run, and for how long, by their numbers, as the kernel has it.
+fn kernels_own() -> BTreeMap<u64, [f64; 2]> {
+    ProgInfoIter::default()
+        .map(|one| (one.id.into(), [one.run_cnt as f64, one.run_time_ns as f64 / 1e9]))
+        .collect()
+}
+
+/// Each series of a family, by one of its labels.
+fn series(text: &str, family: &str, label: &str) -> BTreeMap<String, f64> {
+    let lines = text.lines().filter_map(|line| line.strip_prefix(family)?.strip_prefix('{'));
+    let series = lines.map(|line| {
+        let (_, rest) =
+            line.split_once(&format!("{label}=\"")).unwrap_or_else(|| panic!("no {label}: {line}"));
+        let value = line.rsplit(' ').next().and_then(|value| value.parse().ok()).expect("a number");
+        (rest.split('"').next().expect("a value").to_owned(), value)
+    });
+    series.collect()
+}
+
+/// With all that an agent may have: exporters, one of which is away, somebody it pushes to, and programs that are timed.
+#[test]
+fn root_exporters_pushes_and_programs_are_told_of() {
+    let _timed = Timed::on();
+    let (pair, folder) = (pair(), Folder::new("metrics"));
+    folder.write("out.mode", "ok");
+    let _server = peer(&pair.left, &folder, &format!("http 9995 {}", folder.path("out")));
+    let exports = ["http://127.0.0.1:9995/in?name=there", "ipfix+tcp://127.0.0.1:4739?name=away"];
+    let more = [
+        "--export",
+        exports[0],
+        "--export",
+        exports[1],
+        "--remote-write",
+        "http://127.0.0.1:9996/?name=push",
+    ];
+    let usual = ["--listen", ADDRESS, "--idle-timeout", "1s", "--push-interval", "1s"];
+    let agent = keeping(&pair, &folder, &[&usual[..], &more].concat());
+    FLOOD.send(&Injector::open(&pair.left, INTERFACE));
+    let status = || curl(&pair.left, &["http://127.0.0.1:7979/api/v1/status"]).json();
+    let sink = |status: &Value, name: &str| {
+        let sinks = status["sinks"].as_array().expect("sinks");
+        sinks.iter().find(|sink| sink["name"] == name).unwrap_or_else(|| panic!("{sinks:?}")).clone()
+    };
+    wait_for("one has them, for the other they wait", Duration::from_secs(30), || {
+        let (now, all) = (status(), FLOOD.flows);
+        let delivered = sink(&now, "there")["peer"]["delivered_records"].as_u64()?;
+        let spooled = sink(&now, "away")["peer"]["spooled_records"].as_u64()?;
+        let pushed = now["pushes"][0]["failures"].as_u64()?;
+        (delivered >= all && spooled >= all && pushed > 0).then_some(())
+    });
+    // What goes on meanwhile only grows.
+    let (programs, before, text, after) = (kernels_own(), status(), metrics(&pair), status());
+    let programs_after = kernels_own();
+    let (is_content, said) = promtool(&["check", "metrics"], &text);
+    assert!(is_content && said.is_empty(), "{said}\n{text}");
+    for (family, path) in [
+        ("weir_exporter_delivered_records_total", "/peer/delivered_records"),
+        ("weir_exporter_resent_records_total", "/peer/resent_records"),
+        ("weir_exporter_filtered_records_total", "/peer/filtered_records"),
+        ("weir_exporter_refused_records_total", "/peer/refused_records"),
+        ("weir_exporter_damaged_records_total", "/peer/damaged_records"),
+        ("weir_exporter_failures_total", "/peer/failures"),
+        ("weir_exporter_spooled_records", "/peer/spooled_records"),
+        ("weir_exporter_spool_bytes", "/peer/spooled_bytes"),
+        ("weir_exporter_spool_capacity_bytes", "/peer/spool_capacity_bytes"),
+        ("weir_sink_lost_records_total", "/lost_records"),
+        ("weir_sink_written_records_total", "/written_records"),
+        ("weir_sink_queue_capacity_records", "/queue_capacity"),
+    ] {
+        let told = series(&text, family, "sink");
+        for name in ["there", "away"] {
+            let number = |status: &Value| {
+                let sink = sink(status, name);
+                sink.pointer(path).and_then(Value::as_f64).unwrap_or_else(|| panic!("no {path}: {sink}"))
+            };
+            let (least, most) = (number(&before), number(&after));
+            let value = *told.get(name).unwrap_or_else(|| panic!("no {family} of {name}: {told:?}"));
+            assert!(least <= value && value <= most, "{family} of {name}: {value}, {least} to {most}");
+        }
+    }
+    let connected = series(&text, "weir_exporter_connected", "sink");
+    assert_eq!((connected["there"], connected["away"]), (1.0, 0.0));
+    let queued = series(&text, "weir_sink_queued_records", "sink");
+    assert!(queued.contains_key("there") && queued.contains_key("away"), "{queued:?}");
+    assert!(series(&text, "weir_push_failures_total", "push")["push"] > 0.0);
+    assert_eq!(series(&text, "weir_push_connected", "push")["push"], 0.0);
+
+    assert!(text.contains("\nweir_programs_timed 1\n"), "{text}");
+    for (at, family) in ["weir_program_runs_total", "weir_program_run_seconds_total"].into_iter().enumerate()
+    {
+        let told = series(&text, family, "id");
+        assert!(told.values().any(|value| *value > 0.0), "{family}: {told:?}");
+        for (id, value) in told {
+            let number = |of: &BTreeMap<u64, [f64; 2]>| of[&id.parse().expect("a number")][at];
+            let (least, most) = (number(&programs), number(&programs_after));
+            assert!(least <= value && value <= most, "{family} of {id}: {value}, {least} to {most}");
+        }
+    }
+    agent.stop_however();
 }
