@@ -192,6 +192,11 @@ fn root_numbers_are_those_of_the_status() {
             "{name}: {number}, {path}: {least} to {most}"
         );
     }
+    let (known, room) = (series(&text, "weir_known", "of"), series(&text, "weir_known_capacity", "of"));
+    assert!(!known.is_empty() && known.keys().eq(room.keys()), "{known:?} {room:?}");
+    assert!(known.iter().all(|(of, number)| *number <= room[of]), "{known:?} {room:?}");
+    // docs/identity.md
+    assert_eq!(room["sockets"], 262_144.0);
     agent.stop();
 }
 

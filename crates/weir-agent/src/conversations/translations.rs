@@ -97,6 +97,11 @@ impl Translations {
         self.entries.len()
     }
 
+    /// How many may be.
+    pub fn capacity(&self) -> usize {
+        self.capacity
+    }
+
     /// All of them.
     #[cfg(test)]
     pub fn known(&self) -> impl Iterator<Item = &Tuples> {

@@ -32,8 +32,12 @@ pub struct TalkersState {
     pub hooks: String,
     /// Sockets that are remembered.
     pub sockets: u64,
+    /// How many may be.
+    pub socket_capacity: u64,
     /// Processes that are remembered.
     pub processes: u64,
+    /// How many may be, besides those that sockets name.
+    pub process_capacity: u64,
     /// Sockets that were forgotten while they were open.
     pub evicted_sockets: u64,
     /// Events that the kernel's ring had no room for.
@@ -201,7 +205,9 @@ impl Talkers {
         TalkersState {
             hooks: probe.map_or("off", |probe| probe.hooks().as_str()).into(),
             sockets: self.sockets.len() as u64,
+            socket_capacity: SOCKETS as u64,
             processes: self.processes.len() as u64,
+            process_capacity: PROCESSES as u64,
             evicted_sockets: self.sockets.evicted() + self.portless.evicted(),
             lost_events: probe.and_then(|probe| probe.lost().ok()).unwrap_or(0),
             process_hooks: match (probe, self.processes.loaded()) {

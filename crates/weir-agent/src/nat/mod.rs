@@ -38,6 +38,9 @@ pub struct NatState {
     pub namespaces: u64,
     /// Translations that are remembered.
     pub translations: u64,
+    /// How many may be.
+    #[serde(default)]
+    pub translation_capacity: u64,
     /// Translations that were forgotten for others.
     pub evicted_translations: u64,
     /// Events of translated connections that were taken in.
@@ -146,6 +149,7 @@ impl Nat {
         NatState {
             namespaces: self.sources.len() as u64,
             translations: table.translations().len() as u64,
+            translation_capacity: table.translations().capacity() as u64,
             evicted_translations: table.translations().evicted(),
             events: self.events,
             lost_events: self.lost,

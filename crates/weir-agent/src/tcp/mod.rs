@@ -48,6 +48,8 @@ pub struct HealthState {
     pub on: bool,
     /// Connections that are remembered.
     pub connections: u64,
+    /// How many may be.
+    pub connection_capacity: u64,
     /// Connections that were forgotten before they were over.
     pub evicted_connections: u64,
     /// Ends of connections that the kernel's ring had no room for.
@@ -203,6 +205,7 @@ impl Health {
         HealthState {
             on: self.probe.is_some(),
             connections: self.connections.len() as u64,
+            connection_capacity: CONNECTIONS as u64,
             evicted_connections: self.connections.evicted(),
             lost_ends: self.lost(),
             look_seconds: self.took.as_secs_f64(),

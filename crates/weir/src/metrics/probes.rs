@@ -13,6 +13,8 @@ pub fn encode(status: &Status<Point>, families: &mut Families<'_>) -> fmt::Resul
     families.counter(evicted, of_each(evictions(status)))?;
     let known = about("weir_known", "What the agent remembers now");
     families.gauge(known, of_each(memories(status)))?;
+    let room = about("weir_known_capacity", "How much of that it may remember: the oldest go then");
+    families.gauge(room, of_each(rooms(status)))?;
     dns(status, families)?;
     drops(status, families)
 }
@@ -57,6 +59,17 @@ fn memories(status: &Status<Point>) -> Numbers<5> {
         ("dns_addresses", identity.names.dns_addresses),
         ("tcp_connections", tcp.connections),
         ("translations", nat.translations),
+    ]
+}
+
+fn rooms(status: &Status<Point>) -> Numbers<5> {
+    let Status { identity, tcp, nat, .. } = status;
+    [
+        ("sockets", identity.talkers.socket_capacity),
+        ("processes", identity.talkers.process_capacity),
+        ("dns_addresses", identity.names.dns_address_capacity),
+        ("tcp_connections", tcp.connection_capacity),
+        ("translations", nat.translation_capacity),
     ]
 }
 

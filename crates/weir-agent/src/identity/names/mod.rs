@@ -70,6 +70,9 @@ pub struct NamesState {
     pub messages: DnsState,
     /// Addresses that have a name from there.
     pub dns_addresses: u64,
+    /// How many may have one.
+    #[serde(default)]
+    pub dns_address_capacity: u64,
     /// Addresses that were forgotten while their names held.
     pub evicted_dns_addresses: u64,
     /// Addresses in the hosts file.
@@ -246,6 +249,7 @@ impl Names {
             dns: self.dns.is_some(),
             messages: self.dns.as_ref().map(Dns::state).unwrap_or_default(),
             dns_addresses: self.answers.len() as u64,
+            dns_address_capacity: ADDRESSES as u64,
             evicted_dns_addresses: self.answers.evicted(),
             hosts: self.hosts.len() as u64,
             labels: self.labels.len() as u64,
