@@ -1,7 +1,9 @@
 //! What the network does, for Prometheus: held against `ip -s link`, the ledger, nstat and dig, as a real server has it.
 
 use serde_json::Value;
+use std::collections::BTreeSet;
 use std::fs;
+use std::net::UdpSocket;
 use std::time::Duration;
 use weir_tests::agent::Agent;
 use weir_tests::dig::dig;
@@ -10,7 +12,7 @@ use weir_tests::folder::Folder;
 use weir_tests::history::keeping;
 use weir_tests::http::curl;
 use weir_tests::inject::Injector;
-use weir_tests::pair::{INTERFACE, Pair, RIGHT};
+use weir_tests::pair::{INTERFACE, LEFT, Pair, RIGHT};
 use weir_tests::servers::prometheus::{Prometheus, promtool};
 use weir_tests::servers::unbound::Unbound;
 use weir_tests::shell::reader;
@@ -202,21 +204,84 @@ fn root_the_dashboard_is_about_what_there_is() {
     let asked = expressions(&board);
     assert!(asked.len() > 10, "{asked:?}");
     let watched = Watched::new();
-    let agent = watched.agent(&[]);
+    let export = format!("file:{}", watched.folder.path("flows"));
+    let agent = watched.agent(&["--export", &export]);
     let prometheus = watched.prometheus();
-    prometheus.wait_for("up", 1.0);
-    let text = watched.metrics();
-    let described: Vec<_> =
-        text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()).collect();
+    something_of_everything(&watched.pair);
+    for metric in ["weir_network_tcp_rtt_seconds_count", "weir_dropped_packets_total"] {
+        wait_for(metric, Duration::from_secs(30), || (!prometheus.query(metric).is_empty()).then_some(()));
+    }
+    let labels = |metric: &str| -> BTreeSet<String> {
+        let series = prometheus.query(metric);
+        series.iter().flat_map(|(labels, _)| labels.as_object().expect("labels").keys().cloned()).collect()
+    };
     for expression in &asked {
-        prometheus.query(&filled(expression));
-        let words = expression.split(|one: char| !one.is_ascii_alphanumeric() && one != '_');
-        for word in words.filter(|word| word.starts_with("weir_")) {
-            let family = word.strip_suffix("_bucket").unwrap_or(word);
-            assert!(described.contains(&family), "{word} is no metric: {expression}");
+        let filled = filled(expression);
+        prometheus.query(&filled);
+        let metrics = selected(&filled);
+        assert!(!metrics.is_empty(), "{expression}");
+        for (metric, chosen) in metrics {
+            let there = labels(metric);
+            if there.is_empty() {
+                // Nothing is lost here, and so nothing by a cause.
+                assert_eq!(metric, "weir_lost_packets_total", "no such metric: {expression}");
+                continue;
+            }
+            let unknown: Vec<_> =
+                chosen.into_iter().chain(summed_by(&filled)).filter(|name| !there.contains(*name)).collect();
+            assert!(unknown.is_empty(), "{metric} has {there:?}, but not {unknown:?}: {expression}");
         }
     }
+    let variables = variables(&board);
+    assert!(!variables.is_empty(), "nothing to choose from");
+    for (metric, label) in variables {
+        assert!(labels(&metric).contains(&label), "{metric} has no {label}");
+    }
     agent.stop();
+}
+
+/// A connection, and a drop.
+fn something_of_everything(pair: &Pair) {
+    let _server = reader(&pair.right);
+    pair.left.run("bash", &["-c", &format!("echo > /dev/tcp/{RIGHT}/6010")]);
+    let socket = pair.right.enter(|| UdpSocket::bind((RIGHT, 0)).expect("a port"));
+    socket.send_to(b"nobody", (LEFT, 7005)).expect("it is sent");
+}
+
+fn is_of_a_name(letter: char) -> bool {
+    letter.is_ascii_alphanumeric() || letter == '_'
+}
+
+/// The metrics of an expression, and by which labels series of them are chosen.
+fn selected(expression: &str) -> Vec<(&str, Vec<&str>)> {
+    let begins = |at: &usize| !expression[..*at].ends_with(is_of_a_name);
+    let places = ["weir_", "process_"].into_iter().flat_map(|name| expression.match_indices(name));
+    let metric = |at: usize| {
+        let (name, rest) = expression[at..]
+            .split_at(expression[at..].find(|letter| !is_of_a_name(letter)).unwrap_or(expression.len() - at));
+        let braces = rest.strip_prefix('{').and_then(|rest| rest.split('}').next()).unwrap_or_default();
+        let labels = braces.split(',').filter_map(|one| one.split(['=', '!']).next());
+        (name, labels.filter(|label| !label.is_empty()).collect())
+    };
+    places.map(|(at, _)| at).filter(begins).map(metric).collect()
+}
+
+fn summed_by(expression: &str) -> impl Iterator<Item = &str> {
+    let lists = expression.split("by (").skip(1).filter_map(|rest| rest.split(')').next());
+    lists.flat_map(|list| list.split(',').map(str::trim))
+}
+
+/// Of what a user may choose from, as the server is asked for it: `label_values(METRIC, LABEL)`.
+fn variables(board: &Value) -> Vec<(String, String)> {
+    let all = board["templating"]["list"].as_array().expect("variables").iter();
+    let asked = all.filter(|one| one["type"] == "query").map(|one| {
+        let query = one["query"]["query"].as_str().expect("a query");
+        assert_eq!(one["definition"], query);
+        let inner = query.strip_prefix("label_values(").and_then(|rest| rest.strip_suffix(')'));
+        let (metric, label) = inner.and_then(|inner| inner.split_once(',')).expect("a metric and a label");
+        (metric.trim().to_owned(), label.trim().to_owned())
+    });
+    asked.collect()
 }
 
 /// All that it asks the server for.
