@@ -162,6 +162,45 @@ for connection in range(3):
     agent.stop();
 }
 
+/// What the kernel drops of a flow is in its series, by reason where that is a label; 0 where nothing was dropped.
+#[test]
+fn root_drops_are_told_by_the_same_labels() {
+    let watched = Watched::new();
+    let pair = &watched.pair;
+    let rules = "add table ip weirt; add chain ip weirt in { type filter hook input priority 0; }; \
+                 add rule ip weirt in udp dport 7004 drop";
+    pair.left.run("nft", &[rules]);
+    let labels = "destination_port,drop_reasons";
+    let agent = watched.agent(&["--metrics-by", labels, "--metrics-grace", "3s"]);
+    let prometheus = watched.prometheus();
+    let socket = pair.right.enter(|| UdpSocket::bind((RIGHT, 0)).expect("a port"));
+    for (port, count) in [(7004, 9), (7005, 4)] {
+        for _ in 0..count {
+            socket.send_to(&[7; 100], (LEFT, port)).expect("it is sent");
+        }
+    }
+    // Somebody takes these.
+    let taken = pair.left.enter(|| UdpSocket::bind((LEFT, 7006)).expect("a port"));
+    socket.send_to(&[7; 100], (LEFT, 7006)).expect("it is sent");
+    let of = |unit: &str, port: &str, reason: &str| {
+        format!("weir_network_dropped_{unit}_total{{destination_port=\"{port}\",drop_reasons=\"{reason}\"}}")
+    };
+    prometheus.wait_for(&of("packets", "7004", "NETFILTER_DROP"), 9.0);
+    // With the headers of IP and UDP.
+    prometheus.wait_for(&of("bytes", "7004", "NETFILTER_DROP"), 9.0 * 128.0);
+    prometheus.wait_for(&of("packets", "7005", "NO_SOCKET"), 4.0);
+    prometheus.wait_for(&of("packets", "7006", ""), 0.0);
+    // Whoever is gone leaves what it had.
+    let all = "sum(weir_network_dropped_packets_total) + sum(weir_network_vanished_dropped_packets_total)";
+    prometheus.wait_for("weir_network_vanished_dropped_packets_total", 13.0);
+    prometheus.wait_for("weir_network_vanished_dropped_bytes_total", 13.0 * 128.0);
+    taken.send_to(&[7; 100], (RIGHT, socket.local_addr().expect("a port").port())).expect("it is sent");
+    prometheus.wait_for(all, 13.0);
+    let (is_content, said) = promtool(&["check", "metrics"], &watched.metrics());
+    assert!(is_content && said.is_empty(), "{said}");
+    agent.stop();
+}
+
 #[test]
 fn root_answers_of_dns_are_told_with_how_long_they_took() {
     let watched = Watched::new();

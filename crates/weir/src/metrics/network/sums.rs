@@ -1,7 +1,7 @@
 //! What a series is made of.
 
 use weir_agent::Durations;
-use weir_record::{FlowRecord, Moved};
+use weir_record::{Count, FlowRecord, Moved};
 
 /// What records of one kind have counted together.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -12,6 +12,8 @@ pub struct Sums {
     pub retransmitted: [u64; 2],
     /// Round-trip times as the ends have them: at each record one, or two where both ends are here.
     pub rtt: Durations,
+    /// What the kernel has dropped of it, both ways; none where that is not watched.
+    pub dropped: Option<Count>,
 }
 
 impl Sums {
@@ -20,7 +22,9 @@ impl Sums {
         let mut rtt = Durations::default();
         let ends = [&record.source, &record.destination].into_iter();
         ends.filter_map(|end| end.tcp.as_ref()?.rtt).for_each(|microseconds| rtt.add(microseconds));
-        Self { records: 1, moved: Moved::of(record), retransmitted, rtt }
+        let dropped = record.dropped.as_ref();
+        let dropped = dropped.map(|dropped| Count { packets: dropped.packets, bytes: dropped.bytes });
+        Self { records: 1, moved: Moved::of(record), retransmitted, rtt, dropped }
     }
 
     pub fn add(&mut self, more: &Self) {
@@ -28,6 +32,9 @@ impl Sums {
         self.moved.add(more.moved);
         self.retransmitted.iter_mut().zip(more.retransmitted).for_each(|(sum, more)| *sum += more);
         self.rtt.add_all(&more.rtt);
+        if let Some(more) = more.dropped {
+            *self.dropped.get_or_insert_default() += more;
+        }
     }
 
     /// Whether TCP has told anything.

@@ -69,6 +69,21 @@ impl Told {
         families.counter(told, one(self.vanished.records))
     }
 
+    /// 0 is a fact where drops are watched.
+    fn dropped(&self, families: &mut Families<'_>) -> fmt::Result {
+        let of = |number: fn(Count) -> u64| {
+            self.series.iter().filter_map(move |(labels, sums)| Some((labels.clone(), number(sums.dropped?))))
+        };
+        let told =
+            about("weir_network_dropped", "What the kernel has dropped of conversations, in both directions");
+        families.counter(told.clone().of(packets()), of(|count| count.packets))?;
+        families.counter(told.of(Unit::Bytes), of(|count| count.bytes))?;
+        let gone = self.vanished.dropped.unwrap_or_default();
+        let told = about("weir_network_vanished_dropped", "Drops that series had counted that are gone");
+        families.counter(told.clone().of(packets()), one(gone.packets))?;
+        families.counter(told.of(Unit::Bytes), one(gone.bytes))
+    }
+
     fn tcp(&self, families: &mut Families<'_>) -> fmt::Result {
         let of_tcp = || self.series.iter().filter(|(_, sums)| sums.is_of_tcp());
         let resent = of_tcp().flat_map(|(labels, sums)| {
@@ -109,6 +124,7 @@ impl Collector for Told {
     fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let mut families = Families(encoder);
         self.moved(&mut families)?;
+        self.dropped(&mut families)?;
         self.tcp(&mut families)?;
         let told = about("weir_network_series", "Combinations of labels that are counted apart");
         families.gauge(told, one(self.own as u64))?;
