@@ -93,10 +93,10 @@ impl Collector {
 }
 
 impl Open {
-    fn put(&mut self, messages: Vec<Vec<u8>>) -> io::Result<usize> {
+    fn put(&mut self, messages: &[Vec<u8>]) -> io::Result<usize> {
         let mut bytes = 0;
         for message in messages {
-            self.link.put(&message)?;
+            self.link.put(message)?;
             bytes += message.len();
             self.messages += 1;
         }
@@ -107,14 +107,14 @@ impl Open {
     fn put_of(
         &mut self,
         encoder: &mut dyn Encode,
-        messages: impl FnOnce(&mut dyn Encode) -> Vec<Vec<u8>>,
+        messages: impl FnOnce(&mut dyn Encode) -> &[Vec<u8>],
     ) -> io::Result<usize> {
         let before = encoder.progress();
         self.put(messages(encoder)).inspect_err(|_| encoder.go_back(before))
     }
 
     fn send(&mut self, encoder: &mut dyn Encode, records: &[FlowRecord]) -> io::Result<Sent> {
-        let mut sent = Sent::default();
+        let (mut sent, mut refused) = (Sent::default(), None);
         encoder.set_time(now());
         let is_datagrams = matches!(self.link, Link::Datagrams(_));
         for record in records {
@@ -130,10 +130,11 @@ impl Open {
             let before = encoder.progress();
             match encoder.add(record) {
                 Ok(full) => sent.bytes += self.put(full).inspect_err(|_| encoder.go_back(before))?,
-                Err(error) => (sent.refused, sent.why) = (sent.refused + 1, Some(error.to_string())),
+                Err(why) => (sent.refused, refused) = (sent.refused + 1, Some(why)),
             }
         }
-        sent.bytes += self.put_of(encoder, |encoder| encoder.end().into_iter().collect())?;
+        sent.bytes += self.put_of(encoder, |encoder| encoder.end())?;
+        sent.why = refused.map(|why| why.to_string());
         Ok(sent)
     }
 }
@@ -144,9 +145,9 @@ impl Peer for Collector {
         let link = self.transport.connect()?;
         let mut encoder = self.begin(&link);
         let mut open = Open { link, since: Instant::now(), messages: 0 };
-        let preface = [encoder.preface(), encoder.statistics()].concat();
+        let put = open.put(encoder.preface()).and_then(|_| open.put(encoder.statistics()));
         self.encoder = Some(encoder);
-        open.put(preface).map_err(|error| self.transport.cut_off(&error))?;
+        put.map_err(|error| self.transport.cut_off(&error))?;
         if self.transport.is_datagrams() {
             // Where nobody listens that is heard at once: before anything is sent that matters.
             thread::sleep(REFUSAL);

@@ -69,9 +69,9 @@ fn encoded(encoder: &mut dyn Encode, records: &[FlowRecord]) -> (Vec<Vec<u8>>, V
     for record in records {
         let added = encoder.add(record);
         refused.push(added.as_ref().err().copied());
-        messages.extend(added.unwrap_or_default());
+        messages.extend_from_slice(added.unwrap_or_default());
     }
-    messages.extend(encoder.end());
+    messages.extend_from_slice(encoder.end());
     (messages, refused)
 }
 

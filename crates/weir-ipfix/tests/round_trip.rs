@@ -140,14 +140,14 @@ fn decoded(messages: &[Vec<u8>]) -> (Vec<FlowRecord>, Decoder) {
 
 fn encoded(records: &[FlowRecord], most: u16) -> (Vec<Vec<u8>>, usize) {
     let mut encoder = Encoder::new(7, most);
-    let (mut messages, mut too_large) = (encoder.types(), 0);
+    let (mut messages, mut too_large) = (encoder.types().to_vec(), 0);
     for record in records {
         match encoder.add(record) {
-            Ok(full) => messages.extend(full),
+            Ok(full) => messages.extend_from_slice(full),
             Err(_) => too_large += 1,
         }
     }
-    messages.extend(encoder.end());
+    messages.extend_from_slice(encoder.end());
     (messages, too_large)
 }
 

@@ -24,6 +24,8 @@ pub enum Refused {
 }
 
 /// Records in, messages out: how a collector is spoken to by.
+///
+/// What is handed out lies in buffers that are used again for what comes next, so that records cost no allocation.
 pub trait Encode: Send {
     /// When the messages from now on are sent, in seconds since the epoch. To be said between messages.
     fn set_time(&mut self, seconds: u32);
@@ -35,22 +37,22 @@ pub trait Encode: Send {
     fn renew(&mut self);
 
     /// What stands before all records.
-    fn preface(&mut self) -> Vec<Vec<u8>> {
-        Vec::new()
+    fn preface(&mut self) -> &[Vec<u8>] {
+        &[]
     }
 
     /// Adds a record, and hands out the messages that are full by it: none, as a rule.
     ///
     /// # Errors
     /// It cannot be said: nothing of it is in a message.
-    fn add(&mut self, record: &FlowRecord) -> Result<Vec<Vec<u8>>, Refused>;
+    fn add(&mut self, record: &FlowRecord) -> Result<&[Vec<u8>], Refused>;
 
     /// Ends the message, where there is anything in it.
-    fn end(&mut self) -> Option<Vec<u8>>;
+    fn end(&mut self) -> &[Vec<u8>];
 
     /// What the exporter says of itself, since it began: of what was handed out, and of what it could not say.
-    fn statistics(&mut self) -> Vec<Vec<u8>> {
-        Vec::new()
+    fn statistics(&mut self) -> &[Vec<u8>] {
+        &[]
     }
 
     /// How far it has come.
@@ -93,19 +95,19 @@ impl Encode for Encoder {
         self.renew();
     }
 
-    fn preface(&mut self) -> Vec<Vec<u8>> {
+    fn preface(&mut self) -> &[Vec<u8>] {
         self.types()
     }
 
-    fn add(&mut self, record: &FlowRecord) -> Result<Vec<Vec<u8>>, Refused> {
+    fn add(&mut self, record: &FlowRecord) -> Result<&[Vec<u8>], Refused> {
         Ok(self.add(record)?)
     }
 
-    fn end(&mut self) -> Option<Vec<u8>> {
+    fn end(&mut self) -> &[Vec<u8>] {
         self.end()
     }
 
-    fn statistics(&mut self) -> Vec<Vec<u8>> {
+    fn statistics(&mut self) -> &[Vec<u8>] {
         self.statistics()
     }
 

@@ -1,7 +1,7 @@
 //! Records become messages.
 
 use super::layout::{Shape, lay, template};
-use super::message::{Message, Outline};
+use super::message::{Message, Messages, Outline};
 use super::options::{EXPORTED, LAST_TEMPLATE, NOT_SENT, Told, counts, selector_id};
 use super::{Progress, types};
 use crate::element::{Written, known, written};
@@ -42,6 +42,8 @@ pub struct Encoder {
     told: Option<Told>,
     templates: HashMap<Shape, Template>,
     message: Message,
+    /// Those that are full.
+    full: Messages,
     /// The record at hand.
     data: Vec<u8>,
 }
@@ -68,6 +70,7 @@ impl Encoder {
             told: None,
             templates: HashMap::new(),
             message: Message::empty(Outline::IPFIX),
+            full: Messages::default(),
             data: Vec::new(),
         }
     }
@@ -141,41 +144,41 @@ impl Encoder {
     }
 
     /// Messages that say what our own elements are (RFC 5610). They stand before all others.
-    pub fn types(&mut self) -> Vec<Vec<u8>> {
-        let mut messages: Vec<_> = self.end().into_iter().collect();
+    pub fn types(&mut self) -> &[Vec<u8>] {
+        self.end();
         let records: Vec<_> = types::records(&self.fields).collect();
         if !records.is_empty() {
             self.message.put(OPTIONS_TEMPLATES, &types::TYPES.template());
         }
-        records.iter().for_each(|record| messages.extend(self.put(types::TYPES.id, record)));
-        messages.extend(self.end());
-        messages
+        records.iter().for_each(|record| self.put(types::TYPES.id, record));
+        self.finish();
+        self.full.all()
     }
 
     /// Messages that say what was exported so far, and what was not (RFC 7011, sections 4.1 and 4.3).
-    pub fn statistics(&mut self) -> Vec<Vec<u8>> {
-        let mut messages: Vec<_> = self.end().into_iter().collect();
+    pub fn statistics(&mut self) -> &[Vec<u8>] {
+        self.end();
         let Progress { messages: sent, flows, octets, .. } = self.progress;
         let records = [
             (EXPORTED, counts(self.domain, [sent, flows, octets])),
             (NOT_SENT, counts(std::process::id(), self.not_sent)),
         ];
         for (options, record) in records {
-            messages.extend(self.put(OPTIONS_TEMPLATES, &options.template()));
-            messages.extend(self.put(options.id, &record));
+            self.put(OPTIONS_TEMPLATES, &options.template());
+            self.put(options.id, &record);
         }
-        messages.extend(self.end());
-        messages
+        self.finish();
+        self.full.all()
     }
 
     /// What is to be told before this record.
-    fn tell(&mut self, record: &FlowRecord, full: &mut Vec<Vec<u8>>) {
+    fn tell(&mut self, record: &FlowRecord) {
         let Some(told) = &mut self.told else { return };
         for (options, is_first, record) in told.next(record) {
             if is_first {
-                full.extend(self.put(OPTIONS_TEMPLATES, &options.template()));
+                self.put(OPTIONS_TEMPLATES, &options.template());
             }
-            full.extend(self.put(options.id, &record));
+            self.put(options.id, &record);
         }
     }
 
@@ -183,9 +186,10 @@ impl Encoder {
     ///
     /// # Errors
     /// It fits in no message: it is left out.
-    pub fn add(&mut self, record: &FlowRecord) -> Result<Vec<Vec<u8>>, TooLarge> {
-        let full = self.put_flow(record);
-        if full.is_err() {
+    pub fn add(&mut self, record: &FlowRecord) -> Result<&[Vec<u8>], TooLarge> {
+        self.full.clear();
+        let put = self.put_flow(record);
+        if put.is_err() {
             let counts = [record.packets, record.bytes];
             let back = record.reverse.map_or([0, 0], |reverse| [reverse.count.packets, reverse.count.bytes]);
             self.not_sent[0] += 1;
@@ -193,10 +197,10 @@ impl Encoder {
                 self.not_sent[1 + at] = self.not_sent[1 + at].saturating_add(count);
             }
         }
-        full
+        put.map(|()| self.full.all())
     }
 
-    fn put_flow(&mut self, record: &FlowRecord) -> Result<Vec<Vec<u8>>, TooLarge> {
+    fn put_flow(&mut self, record: &FlowRecord) -> Result<(), TooLarge> {
         let shape = lay(&self.fields, record, &mut self.data);
         self.fits_alone(self.data.len())?;
         let known = self.templates.get_mut(&shape);
@@ -213,16 +217,15 @@ impl Encoder {
                 }
             };
         // Nothing fails from here on: what is handed out is sent.
-        let mut full = Vec::new();
-        self.tell(record, &mut full);
+        self.tell(record);
         if let Some(template) = template {
-            full.extend(self.put(TEMPLATES, &template));
+            self.put(TEMPLATES, &template);
         }
         let data = std::mem::take(&mut self.data);
-        full.extend(self.put(id, &data));
+        self.put(id, &data);
         self.flows += 1;
         self.data = data;
-        Ok(full)
+        Ok(())
     }
 
     fn fits_alone(&self, record: usize) -> Result<(), TooLarge> {
@@ -230,11 +233,12 @@ impl Encoder {
         if needed > self.most { Err(TooLarge { needed, most: self.most }) } else { Ok(()) }
     }
 
-    /// Adds what fits in a message: where it does not fit in this one, that is handed out.
-    fn put(&mut self, set: u16, record: &[u8]) -> Option<Vec<u8>> {
-        let full = if self.message.len_with(set, record.len()) > self.usual { self.end() } else { None };
+    /// Adds what fits in a message: where it does not fit in this one, that is full.
+    fn put(&mut self, set: u16, record: &[u8]) {
+        if self.message.len_with(set, record.len()) > self.usual {
+            self.finish();
+        }
         self.message.put(set, record);
-        full
     }
 
     /// The number of one more template.
@@ -250,30 +254,35 @@ impl Encoder {
 
     /// What was handed out since it was so much was not sent, and what is in the message is not wanted any more.
     pub fn go_back(&mut self, progress: Progress) {
-        (self.progress, self.flows, self.message) = (progress, 0, Message::empty(Outline::IPFIX));
+        (self.progress, self.flows) = (progress, 0);
+        self.message.clear();
         self.renew();
     }
 
     /// Ends the message, where there is anything in it.
-    pub fn end(&mut self) -> Option<Vec<u8>> {
+    pub fn end(&mut self) -> &[Vec<u8>] {
+        self.full.clear();
+        self.finish();
+        self.full.all()
+    }
+
+    /// Nothing more comes into the message, where there is anything in it.
+    fn finish(&mut self) {
         if self.message.is_empty() {
-            return None;
+            return;
         }
-        let message = std::mem::replace(&mut self.message, Message::empty(Outline::IPFIX));
-        let (mut bytes, records) = message.end();
-        let length = u16::try_from(bytes.len()).unwrap_or(u16::MAX);
-        set_u16(&mut bytes, 0, VERSION);
-        set_u16(&mut bytes, 2, length);
-        for (at, value) in [(4, self.time), (8, self.progress.sequence), (12, self.domain)] {
-            set_u32(&mut bytes, at, value);
-        }
-        let Progress { sequence, messages, flows, octets } = self.progress;
-        self.progress = Progress {
-            sequence: sequence.wrapping_add(records.data),
-            messages: messages + 1,
-            flows: flows + std::mem::take(&mut self.flows),
-            octets: octets + bytes.len() as u64,
-        };
-        Some(bytes)
+        let Self { time, domain, ref mut progress, ref mut flows, .. } = *self;
+        self.message.end(&mut self.full, |bytes, records| {
+            let length = u16::try_from(bytes.len()).unwrap_or(u16::MAX);
+            set_u16(bytes, 0, VERSION);
+            set_u16(bytes, 2, length);
+            for (at, value) in [(4, time), (8, progress.sequence), (12, domain)] {
+                set_u32(bytes, at, value);
+            }
+            progress.sequence = progress.sequence.wrapping_add(records.data);
+            progress.messages += 1;
+            progress.flows += std::mem::take(flows);
+            progress.octets += bytes.len() as u64;
+        });
     }
 }

@@ -1,9 +1,11 @@
-//! A message on its way: sets are added as long as they fit.
+//! A message on its way: sets are added as long as they fit. And messages that are through, until they are sent.
 
 use crate::wire::{FIRST_TEMPLATE, MESSAGE_HEADER, PACKET_HEADER, SET_HEADER, set_u16};
 
 /// What a message takes as a rule: a datagram on an Ethernet.
 const ROOM: usize = 1500;
+/// So many buffers stay: a record whose counts leave as thousands of messages is rare.
+const KEPT: usize = 8;
 
 /// What sets stand in.
 #[derive(Debug, Clone, Copy)]
@@ -42,9 +44,17 @@ pub struct Records {
 impl Message {
     /// One without anything in it.
     pub fn empty(outline: Outline) -> Self {
-        let mut bytes = Vec::with_capacity(ROOM);
-        bytes.resize(outline.header, 0);
-        Self { outline, bytes, set: None, records: Records::default() }
+        let mut empty =
+            Self { outline, bytes: Vec::with_capacity(ROOM), set: None, records: Records::default() };
+        empty.clear();
+        empty
+    }
+
+    /// Begins anew, in the same buffer.
+    pub fn clear(&mut self) {
+        self.bytes.clear();
+        self.bytes.resize(self.outline.header, 0);
+        (self.set, self.records) = (None, Records::default());
     }
 
     pub fn is_empty(&self) -> bool {
@@ -100,9 +110,42 @@ impl Message {
         length.next_multiple_of(self.outline.alignment)
     }
 
-    /// Ends it: the bytes, with room for the header, and what is in them.
-    pub fn end(mut self) -> (Vec<u8>, Records) {
+    /// Ends it: `finish` gets the bytes, with room for the header, and what is in them, before they are handed out.
+    pub fn end(&mut self, out: &mut Messages, finish: impl FnOnce(&mut [u8], Records)) {
         self.close();
-        (self.bytes, self.records)
+        finish(&mut self.bytes, self.records);
+        out.push(&mut self.bytes);
+        self.clear();
+    }
+}
+
+/// What is handed out, until what comes next is.
+#[derive(Debug, Default)]
+pub struct Messages {
+    buffers: Vec<Vec<u8>>,
+    /// In so many of them there is a message.
+    count: usize,
+}
+
+impl Messages {
+    /// These were sent.
+    pub fn clear(&mut self) {
+        self.buffers.truncate(KEPT);
+        self.count = 0;
+    }
+
+    /// Takes the bytes of a message, and leaves a buffer for the next one.
+    pub fn push(&mut self, message: &mut Vec<u8>) {
+        if self.count == self.buffers.len() {
+            self.buffers.push(Vec::with_capacity(ROOM));
+        }
+        let buffer = &mut self.buffers[self.count];
+        buffer.clear();
+        std::mem::swap(buffer, message);
+        self.count += 1;
+    }
+
+    pub fn all(&self) -> &[Vec<u8>] {
+        &self.buffers[..self.count]
     }
 }

@@ -9,7 +9,7 @@ mod types;
 mod writer;
 
 pub(crate) use self::layout::put_specifier;
-pub(crate) use self::message::{Message, Outline};
+pub(crate) use self::message::{Message, Messages, Outline};
 pub use contract::{Encode, Progress, Refused};
 pub use encoder::{Encoder, TooLarge};
 pub use writer::Writer;

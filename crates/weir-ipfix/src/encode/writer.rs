@@ -27,7 +27,7 @@ impl<W: Write> Writer<W> {
         }
         encoder.set_time(time);
         for message in encoder.types() {
-            out.write_all(&message)?;
+            out.write_all(message)?;
         }
         Ok(Self { out, encoder, left_out: 0 })
     }
@@ -56,8 +56,8 @@ impl<W: Write> Writer<W> {
     /// # Errors
     /// Those of `out`.
     pub fn end(mut self) -> io::Result<W> {
-        if let Some(message) = self.encoder.end() {
-            self.out.write_all(&message)?;
+        for message in self.encoder.end() {
+            self.out.write_all(message)?;
         }
         self.out.flush()?;
         Ok(self.out)

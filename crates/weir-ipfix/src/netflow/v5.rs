@@ -2,7 +2,7 @@
 
 use super::clock::Clock;
 use super::one_way::OneWay;
-use crate::encode::{Encode, Progress, Refused};
+use crate::encode::{Encode, Messages, Progress, Refused};
 use crate::wire::{set_u16, set_u32};
 use std::net::Ipv4Addr;
 use weir_record::{Addresses, Count, FlowRecord};
@@ -31,6 +31,8 @@ pub struct NetFlow5 {
     sequence: u32,
     clock: Clock,
     message: Vec<u8>,
+    /// Those that are full.
+    full: Messages,
     /// The latest end of a flow in it.
     latest: u32,
     /// What a header says of all its flows.
@@ -47,6 +49,7 @@ impl NetFlow5 {
             sequence: 0,
             clock: Clock::default(),
             message: Vec::new(),
+            full: Messages::default(),
             latest: 0,
             sampling: 0,
         }
@@ -83,6 +86,24 @@ impl NetFlow5 {
         record[39] = flow.class_of_service().unwrap_or(0);
         self.message.extend(record);
     }
+
+    /// Nothing more comes into the message, where there is anything in it.
+    fn finish(&mut self) {
+        let flows = self.flows();
+        if flows == 0 {
+            return;
+        }
+        let [uptime, seconds] = self.clock.header(self.time, std::mem::take(&mut self.latest));
+        for (at, value) in [(0, VERSION), (2, flows as u16), (20, self.engine), (22, self.sampling)] {
+            set_u16(&mut self.message, at, value);
+        }
+        // The nanoseconds between are none: the time is a whole second.
+        for (at, value) in [(4, uptime), (8, seconds), (16, self.sequence)] {
+            set_u32(&mut self.message, at, value);
+        }
+        self.sequence = self.sequence.wrapping_add(flows as u32);
+        self.full.push(&mut self.message);
+    }
 }
 
 impl Encode for NetFlow5 {
@@ -99,16 +120,16 @@ impl Encode for NetFlow5 {
 
     fn renew(&mut self) {}
 
-    fn add(&mut self, record: &FlowRecord) -> Result<Vec<Vec<u8>>, Refused> {
+    fn add(&mut self, record: &FlowRecord) -> Result<&[Vec<u8>], Refused> {
         let flows = OneWay::both(record)?;
         // One that cannot be said is not said by half.
         flows.clone().try_for_each(|flow| checked(&flow).map(drop))?;
-        let mut full = Vec::new();
+        self.full.clear();
         for flow in flows {
             let (addresses, sampling, parts) = checked(&flow)?;
             for part in 0..parts {
                 if self.flows() >= self.most_records || self.sampling != sampling {
-                    full.extend(self.end());
+                    self.finish();
                 }
                 self.sampling = sampling;
                 let count = Count {
@@ -118,25 +139,13 @@ impl Encode for NetFlow5 {
                 self.put(&flow, addresses, count);
             }
         }
-        Ok(full)
+        Ok(self.full.all())
     }
 
-    fn end(&mut self) -> Option<Vec<u8>> {
-        let flows = self.flows();
-        if flows == 0 {
-            return None;
-        }
-        let mut message = std::mem::take(&mut self.message);
-        let [uptime, seconds] = self.clock.header(self.time, std::mem::take(&mut self.latest));
-        for (at, value) in [(0, VERSION), (2, flows as u16), (20, self.engine), (22, self.sampling)] {
-            set_u16(&mut message, at, value);
-        }
-        // The nanoseconds between are none: the time is a whole second.
-        for (at, value) in [(4, uptime), (8, seconds), (16, self.sequence)] {
-            set_u32(&mut message, at, value);
-        }
-        self.sequence = self.sequence.wrapping_add(flows as u32);
-        Some(message)
+    fn end(&mut self) -> &[Vec<u8>] {
+        self.full.clear();
+        self.finish();
+        self.full.all()
     }
 
     fn progress(&self) -> Progress {

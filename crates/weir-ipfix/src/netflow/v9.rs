@@ -3,7 +3,7 @@
 use super::clock::Clock;
 use super::one_way::OneWay;
 use crate::element::{Known, known};
-use crate::encode::{Encode, Message, Outline, Progress, Refused, put_specifier};
+use crate::encode::{Encode, Message, Messages, Outline, Progress, Refused, put_specifier};
 use crate::wire::{FIRST_TEMPLATE, set_u16, set_u32};
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -105,6 +105,8 @@ pub struct NetFlow9 {
     clock: Clock,
     templates: HashMap<Shape, Template>,
     message: Message,
+    /// Those that are full.
+    full: Messages,
     /// The latest time in it.
     latest: u32,
     /// The flow at hand.
@@ -123,6 +125,7 @@ impl NetFlow9 {
             clock: Clock::default(),
             templates: HashMap::new(),
             message: Message::empty(Outline::NETFLOW9),
+            full: Messages::default(),
             latest: 0,
             data: Vec::new(),
         }
@@ -171,24 +174,42 @@ impl NetFlow9 {
         template
     }
 
-    /// Adds what fits in a message: where it does not fit in this one, that is handed out.
-    fn put(&mut self, set: u16, record: &[u8]) -> Option<Vec<u8>> {
-        let full = if self.message.len_with(set, record.len()) > self.usual { self.end() } else { None };
+    /// Adds what fits in a message: where it does not fit in this one, that is full.
+    fn put(&mut self, set: u16, record: &[u8]) {
+        if self.message.len_with(set, record.len()) > self.usual {
+            self.finish();
+        }
         self.message.put(set, record);
-        full
     }
 
-    fn add_flow(&mut self, flow: &OneWay<'_>, full: &mut Vec<Vec<u8>>) {
+    fn add_flow(&mut self, flow: &OneWay<'_>) {
         let shape = self.lay(flow);
         let Template { id, is_told } = self.template_of(shape);
         if !is_told {
             let template = self.template(shape, id);
-            full.extend(self.put(TEMPLATES, &template));
+            self.put(TEMPLATES, &template);
         }
         let data = std::mem::take(&mut self.data);
-        full.extend(self.put(id, &data));
+        self.put(id, &data);
         self.data = data;
         self.latest = self.latest.max(self.clock.uptime(flow.record.start.max(flow.record.end)));
+    }
+
+    /// Nothing more comes into the message, where there is anything in it.
+    fn finish(&mut self) {
+        if self.message.is_empty() {
+            return;
+        }
+        let [uptime, seconds] = self.clock.header(self.time, std::mem::take(&mut self.latest));
+        let (sequence, source_id) = (self.sequence, self.source_id);
+        self.message.end(&mut self.full, |bytes, records| {
+            set_u16(bytes, 0, VERSION);
+            set_u16(bytes, 2, (records.data + records.templates) as u16);
+            for (at, value) in [(4, uptime), (8, seconds), (12, sequence), (16, source_id)] {
+                set_u32(bytes, at, value);
+            }
+        });
+        self.sequence = self.sequence.wrapping_add(1);
     }
 }
 
@@ -208,26 +229,16 @@ impl Encode for NetFlow9 {
         self.templates.values_mut().for_each(|template| template.is_told = false);
     }
 
-    fn add(&mut self, record: &FlowRecord) -> Result<Vec<Vec<u8>>, Refused> {
-        let mut full = Vec::new();
-        OneWay::both(record)?.for_each(|flow| self.add_flow(&flow, &mut full));
-        Ok(full)
+    fn add(&mut self, record: &FlowRecord) -> Result<&[Vec<u8>], Refused> {
+        self.full.clear();
+        OneWay::both(record)?.for_each(|flow| self.add_flow(&flow));
+        Ok(self.full.all())
     }
 
-    fn end(&mut self) -> Option<Vec<u8>> {
-        if self.message.is_empty() {
-            return None;
-        }
-        let message = std::mem::replace(&mut self.message, Message::empty(Outline::NETFLOW9));
-        let (mut bytes, records) = message.end();
-        let [uptime, seconds] = self.clock.header(self.time, std::mem::take(&mut self.latest));
-        set_u16(&mut bytes, 0, VERSION);
-        set_u16(&mut bytes, 2, (records.data + records.templates) as u16);
-        for (at, value) in [(4, uptime), (8, seconds), (12, self.sequence), (16, self.source_id)] {
-            set_u32(&mut bytes, at, value);
-        }
-        self.sequence = self.sequence.wrapping_add(1);
-        Some(bytes)
+    fn end(&mut self) -> &[Vec<u8>] {
+        self.full.clear();
+        self.finish();
+        self.full.all()
     }
 
     fn progress(&self) -> Progress {
@@ -236,7 +247,7 @@ impl Encode for NetFlow9 {
 
     fn go_back(&mut self, progress: Progress) {
         (self.sequence, self.latest) = (progress.sequence, 0);
-        self.message = Message::empty(Outline::NETFLOW9);
+        self.message.clear();
         self.renew();
     }
 }
