@@ -5,7 +5,7 @@ use crate::json::Fields;
 use crate::peer::Sent;
 use crate::{host, netobserv, protobuf};
 use rdkafka::message::{Header, OwnedHeaders};
-use std::io;
+use std::io::{self, Write};
 use std::net::IpAddr;
 use std::ops::Range;
 use weir_ipfix::{OneWay, Refused};
@@ -91,9 +91,8 @@ impl Messages {
         match self.manner.format {
             Format::Json => self.objects(records, put)?,
             Format::Protobuf => {
-                let unsaid = self.flows(records, put)?;
-                sent.why = unsaid.first().map(Refused::to_string);
-                sent.refused = unsaid.len() as u64;
+                let (refused, why) = self.flows(records, put)?;
+                (sent.refused, sent.why) = (refused, why.map(|why| why.to_string()));
             }
             Format::Arrow => {
                 let parts = (0..records.len()).step_by(ROWS);
@@ -113,7 +112,7 @@ impl Messages {
             put(Message {
                 key: self.key(&identity(record)),
                 body: &body,
-                headers: content("application/json"),
+                headers: content("application/json", 1),
                 time: Some(milliseconds(record.end)),
                 records: at..at + 1,
             })?;
@@ -121,14 +120,15 @@ impl Messages {
         Ok(())
     }
 
-    /// What there is no word for in it is not sent.
-    fn flows(&self, records: &[FlowRecord], put: &mut Put<'_>) -> io::Result<Vec<Refused>> {
-        let (mut body, mut unsaid) = (Vec::new(), Vec::new());
+    /// What there is no word for in it is not sent: so many records, and why the first of them.
+    fn flows(&self, records: &[FlowRecord], put: &mut Put<'_>) -> io::Result<(u64, Option<Refused>)> {
+        let (mut body, mut refused, mut why) = (Vec::new(), 0, None);
         for (at, record) in records.iter().enumerate() {
             let ways = match OneWay::both(record) {
                 Ok(ways) => ways,
-                Err(refused) => {
-                    unsaid.push(refused);
+                Err(unsaid) => {
+                    refused += 1;
+                    why = why.or(Some(unsaid));
                     continue;
                 }
             };
@@ -136,17 +136,17 @@ impl Messages {
             for way in ways {
                 body.clear();
                 netobserv::put_record(&mut protobuf::Message(&mut body), &way, self.agent);
-                let headers = content("application/x-protobuf");
+                let headers = content("application/x-protobuf", 2);
                 put(Message {
                     key: self.key(&flow),
                     body: &body,
-                    headers: headers.insert(Header { key: "weir-flow-id", value: Some(&flow) }),
+                    headers: headers.insert(Header { key: "weir-flow-id", value: Some(&flow[..]) }),
                     time: Some(milliseconds(record.end)),
                     records: at..at + 1,
                 })?;
             }
         }
-        Ok(unsaid)
+        Ok((refused, why))
     }
 
     fn columns(
@@ -163,17 +163,17 @@ impl Messages {
             return self.columns(records, middle..part.end, most, put);
         }
         put(Message {
-            key: self.key(""),
+            key: self.key(b""),
             body: &body,
-            headers: content("application/vnd.apache.arrow.stream"),
+            headers: content("application/vnd.apache.arrow.stream", 1),
             time: None,
             records: part,
         })
     }
 
-    fn key<'k>(&'k self, flow: &'k str) -> Option<&'k [u8]> {
+    fn key<'k>(&'k self, flow: &'k [u8]) -> Option<&'k [u8]> {
         match self.manner.key {
-            Key::Flow => Some(flow.as_bytes()),
+            Key::Flow => Some(flow),
             Key::Host => Some(self.host.as_bytes()),
             Key::None => None,
         }
@@ -184,12 +184,17 @@ impl Messages {
 pub type Put<'p> = dyn FnMut(Message<'_>) -> io::Result<()> + 'p;
 
 /// The conversation's, as it is told everywhere.
-fn identity(record: &FlowRecord) -> String {
-    format!("{:016x}", record.flow_id)
+fn identity(record: &FlowRecord) -> [u8; 16] {
+    let mut digits = [0; 16];
+    // It has room for all of them.
+    let _ = write!(&mut digits[..], "{:016x}", record.flow_id);
+    digits
 }
 
-fn content(kind: &str) -> OwnedHeaders {
-    OwnedHeaders::new().insert(Header { key: "content-type", value: Some(kind) })
+/// What a message is, with room for so many headers. librdkafka frees a list of them with each message, and to copy one
+/// that is there would allocate as often as to make one: so they are made anew.
+fn content(kind: &str, headers: usize) -> OwnedHeaders {
+    OwnedHeaders::new_with_capacity(headers).insert(Header { key: "content-type", value: Some(kind) })
 }
 
 fn milliseconds(nanoseconds: u64) -> i64 {
