@@ -6,12 +6,14 @@ pub mod flows;
 pub mod web;
 
 use serde_json::{Map, Value};
+use std::process::Command;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 use weir_export::{Courier, Target};
 use weir_record::{FlowRecord, PeerState};
 use weir_store::Spool;
 use weir_tests::folder::Folder;
+use weir_tests::netns::succeed;
 
 pub fn target(url: &str) -> Target {
     url.parse().unwrap_or_else(|mistake| panic!("{url}: {mistake}"))
@@ -49,6 +51,16 @@ pub fn until(courier: &mut Courier, left: u64) {
         courier.go_on();
         sleep(Duration::from_millis(20));
     }
+}
+
+/// Has Google's compiler read what netobserv's collectors are sent, and more of the gRPC tests' own: `descriptors` in this
+/// folder is what it makes of them.
+pub fn read_protos(folder: &Folder, more: &[&str]) {
+    let here = env!("CARGO_MANIFEST_DIR");
+    let set = folder.path("descriptors");
+    let mut protoc = Command::new("protoc");
+    protoc.arg(format!("-I{here}/../../deploy/netobserv")).arg(format!("-I{here}/tests/grpc"));
+    succeed(protoc.arg(format!("--descriptor_set_out={set}")).arg("flow.proto").args(more));
 }
 
 /// What a record has, as rows have it.

@@ -1,5 +1,5 @@
-"""A collector by gRPC that decodes what it is sent by google.protobuf, and writes it down: netobserv's flows by descriptors of
-its own, made here after netobserv's proto/flow.proto, and OpenTelemetry's logs by its classes.
+"""A collector by gRPC that decodes what it is sent by google.protobuf, and writes it down: netobserv's flows by
+deploy/netobserv/flow.proto, which protoc has read (FOLDER/descriptors), and OpenTelemetry's logs by its classes.
 `collector.py FOLDER PORT LARGEST [CERTIFICATE KEY [AUTHORITY]]`.
 
 What it has taken is in FOLDER/taken, a line of JSON for each flow or log; what it was asked in FOLDER/requests. What it answers
@@ -16,51 +16,16 @@ import grpc
 from google.protobuf import any_pb2, descriptor_pb2, descriptor_pool, duration_pb2, message_factory, timestamp_pb2
 from opentelemetry.proto.collector.logs.v1 import logs_service_pb2
 
-FLOW = {
-    "Records": "1 entries *Record",
-    "DupMapEntry": "1 interface string, 2 direction uint32, 3 udn string",
-    "Record": "1 eth_protocol uint32, 2 direction uint32, 3 time_flow_start .google.protobuf.Timestamp,"
-    "4 time_flow_end .google.protobuf.Timestamp, 5 data_link DataLink, 6 network Network, 7 transport Transport,"
-    "8 bytes uint64, 9 packets uint64, 10 interface string, 11 duplicate bool, 12 agent_ip IP, 13 flags uint32,"
-    "14 icmp_type uint32, 15 icmp_code uint32, 16 pkt_drop_bytes uint64, 17 pkt_drop_packets uint64,"
-    "18 pkt_drop_latest_flags uint32, 19 pkt_drop_latest_state uint32, 20 pkt_drop_latest_drop_cause uint32,"
-    "21 dns_id uint32, 22 dns_flags uint32, 23 dns_latency .google.protobuf.Duration,"
-    "24 time_flow_rtt .google.protobuf.Duration, 25 dns_errno uint32, 26 dup_list *DupMapEntry, 28 xlat Xlat",
-    "DataLink": "1 src_mac uint64, 2 dst_mac uint64",
-    "Network": "1 src_addr IP, 2 dst_addr IP, 3 dscp uint32",
-    "IP": "1 ipv4 fixed32, 2 ipv6 bytes",
-    "Transport": "1 src_port uint32, 2 dst_port uint32, 3 protocol uint32",
-    "Xlat": "1 src_addr IP, 2 dst_addr IP, 3 src_port uint32, 4 dst_port uint32, 5 zone_id uint32, 7 icmp_id uint32",
-}
-RPC = {
-    "Status": "1 code int32, 2 message string, 3 details *.google.protobuf.Any",
-    "RetryInfo": "1 retry_delay .google.protobuf.Duration",
-}
+folder, port, largest, *tls = sys.argv[1:]
+
+# What is imported above is in it already: Any, Duration and Timestamp.
 POOL = descriptor_pool.Default()
-
-
-def classes(package, messages):
-    file = descriptor_pb2.FileDescriptorProto(name=f"{package}.proto", package=package, syntax="proto3")
-    file.dependency.extend(known.DESCRIPTOR.name for known in (any_pb2, duration_pb2, timestamp_pb2))
-    for name, fields in messages.items():
-        message = file.message_type.add(name=name)
-        if name == "IP":
-            message.oneof_decl.add(name="ip_family")
-        for number, field, kind in (field.split() for field in fields.split(",")):
-            entry = message.field.add(name=field, number=int(number), label=3 if kind[0] == "*" else 1)
-            kind = kind.lstrip("*")
-            if name == "IP":
-                entry.oneof_index = 0
-            if kind[0] == "." or kind in messages:
-                entry.type, entry.type_name = 11, kind if kind[0] == "." else f".{package}.{kind}"
-            else:
-                entry.type = getattr(descriptor_pb2.FieldDescriptorProto, f"TYPE_{kind.upper()}")
-    POOL.Add(file) if hasattr(POOL, "Add") else POOL.AddSerializedFile(file.SerializeToString())
-    return {name: message_factory.GetMessageClass(POOL.FindMessageTypeByName(f"{package}.{name}")) for name in messages}
-
-
-RECORDS = classes("pbflow", FLOW)["Records"]
-STATUS = classes("google.rpc", RPC)
+for file in descriptor_pb2.FileDescriptorSet.FromString(open(f"{folder}/descriptors", "rb").read()).file:
+    POOL.AddSerializedFile(file.SerializeToString())
+RECORDS, STATUS, RETRY_INFO = (
+    message_factory.GetMessageClass(POOL.FindMessageTypeByName(name))
+    for name in ("pbflow.Records", "google.rpc.Status", "google.rpc.RetryInfo")
+)
 
 
 def plain(value):
@@ -93,15 +58,12 @@ def logs(body):
             yield {name: attributes[f"weir.flow.{name}"].string_value for name in ("id", "start", "end")}
 
 
-folder, port, largest, *tls = sys.argv[1:]
-
-
 def refuse(context, words):
     name, _, message = words.partition(" ")
     if name == "retry":
-        info = STATUS["RetryInfo"]()
+        info = RETRY_INFO()
         info.retry_delay.seconds = int(message)
-        status = STATUS["Status"](code=14, message="busy")
+        status = STATUS(code=14, message="busy")
         status.details.add().Pack(info)
         context.set_trailing_metadata([("grpc-status-details-bin", status.SerializeToString())])
         name, message = "UNAVAILABLE", "busy"

@@ -1,5 +1,6 @@
 //! A collector of the test's own, and what it has.
 
+use crate::read_protos;
 use serde_json::Value;
 use std::fs;
 use std::net::TcpStream;
@@ -20,6 +21,7 @@ impl Collector {
     /// Starts it at this port of the loopback; within TLS where there are files for that.
     pub fn start(folder: &Folder, port: u16, largest: usize, tls: &[&str]) -> Self {
         let program = folder.write("collector.py", include_str!("collector.py"));
+        read_protos(folder, &["rpc.proto"]);
         let mut command = Command::new(interpreter());
         command.args([
             &program,

@@ -10,7 +10,7 @@ mod outages;
 mod trust;
 
 use collector::answers;
-use common::{authority, courier, go_on, target};
+use common::{authority, courier, go_on, read_protos, target};
 use std::time::Duration;
 use weir_export::Peer;
 use weir_tests::folder::Folder;

@@ -1,7 +1,7 @@
 //! What kcat has is what the records are.
 
 use crate::brokers::Brokers;
-use crate::target;
+use crate::{read_protos, target};
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::TestRunner;
 use serde_json::Value;
@@ -124,24 +124,16 @@ fn fields_and_keys_are_chosen() {
     assert_eq!((read.len(), read.iter().filter(|message| message.key.is_empty()).count()), (40, 40));
 }
 
-/// `Record` of netobserv's flow.proto, as far as it is asked for, read by Google's runtime.
+/// As Google's runtime reads a `Record`.
 const NETOBSERV: &str = "import glob, json, sys
-from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
-file = descriptor_pb2.FileDescriptorProto(name='flow.proto', package='pbflow', syntax='proto3')
-def message(name, **fields):
-    made = file.message_type.add(name=name)
-    for field, (number, kind) in fields.items():
-        one = made.field.add(name=field, number=number, label=1, type=11 if '.' in str(kind) else kind)
-        if '.' in str(kind):
-            one.type_name = kind
-message('Time', seconds=(1, 3), nanos=(2, 5))
-message('Record', eth_protocol=(1, 13), end=(4, '.pbflow.Time'), bytes=(8, 4), packets=(9, 4))
-pool = descriptor_pool.DescriptorPool()
-pool.Add(file)
+from google.protobuf import descriptor_pb2, descriptor_pool, duration_pb2, message_factory, timestamp_pb2
+pool = descriptor_pool.Default()
+for file in descriptor_pb2.FileDescriptorSet.FromString(open(sys.argv[1] + '/descriptors', 'rb').read()).file:
+    pool.AddSerializedFile(file.SerializeToString())
 Record = message_factory.GetMessageClass(pool.FindMessageTypeByName('pbflow.Record'))
 for name in sorted(glob.glob(sys.argv[1] + '/*.record')):
     one = Record.FromString(open(name, 'rb').read())
-    end = one.end.seconds * 10**9 + one.end.nanos
+    end = one.time_flow_end.seconds * 10**9 + one.time_flow_end.nanos
     print(json.dumps({'end': end, 'bytes': one.bytes, 'packets': one.packets, 'ethertype': one.eth_protocol}))";
 
 /// A message for each direction, which together are the record; what is not IP is refused.
@@ -167,6 +159,7 @@ fn flows_of_netobserv_arrive() {
         heads.push((message.key.clone(), message.milliseconds));
     }
     let mut sums: BTreeMap<(String, u64), [u64; 2]> = BTreeMap::new();
+    read_protos(&folder, &[]);
     let rows = python(NETOBSERV, &folder.place().display().to_string());
     assert_eq!(rows.len(), read.len());
     for ((key, milliseconds), row) in heads.into_iter().zip(rows) {

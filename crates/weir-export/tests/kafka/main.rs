@@ -12,7 +12,7 @@ mod sasl;
 mod scram;
 mod secured;
 
-use common::{authority, courier, flows, mistake, state, target};
+use common::{authority, courier, flows, mistake, read_protos, state, target};
 use std::time::Duration;
 
 const SOON: Duration = Duration::from_secs(60);
