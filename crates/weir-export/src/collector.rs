@@ -76,16 +76,13 @@ impl Collector {
         Self { transport, language, fields, open: None, encoder: None }
     }
 
-    fn begin(&mut self, link: &Link) -> Box<dyn Encode> {
+    fn begin(&mut self) -> Box<dyn Encode> {
         let is_new = !self.transport.is_datagrams();
         let kept = self.encoder.take().filter(|_| !is_new);
         let mut encoder = kept.unwrap_or_else(|| {
             let most = if is_new { u16::MAX.into() } else { LARGEST_DATAGRAM };
             self.language.encoder(most, &self.fields)
         });
-        if let Some(usual) = link.whole_datagram() {
-            encoder.set_usual(usual);
-        }
         encoder.renew();
         encoder.set_time(now());
         encoder
@@ -93,6 +90,13 @@ impl Collector {
 }
 
 impl Open {
+    /// No message of several records is longer than the way there takes at once.
+    fn fit(&self, encoder: &mut dyn Encode) {
+        if let Some(usual) = self.link.whole_datagram() {
+            encoder.set_usual(usual);
+        }
+    }
+
     fn put(&mut self, messages: &[Vec<u8>]) -> io::Result<usize> {
         let mut bytes = 0;
         for message in messages {
@@ -122,6 +126,8 @@ impl Open {
             if is_late || is_datagrams && self.messages >= TEMPLATES_EVERY.1 {
                 (self.since, self.messages) = (Instant::now(), 0);
                 if is_datagrams {
+                    // The way there may be another one by now.
+                    self.fit(encoder);
                     encoder.renew();
                     sent.bytes += self.put_of(encoder, |encoder| encoder.preface())?;
                 }
@@ -143,8 +149,9 @@ impl Peer for Collector {
     fn connect(&mut self) -> io::Result<()> {
         self.disconnect();
         let link = self.transport.connect()?;
-        let mut encoder = self.begin(&link);
+        let mut encoder = self.begin();
         let mut open = Open { link, since: Instant::now(), messages: 0 };
+        open.fit(encoder.as_mut());
         let put = open.put(encoder.preface()).and_then(|_| open.put(encoder.statistics()));
         self.encoder = Some(encoder);
         put.map_err(|error| self.transport.cut_off(&error))?;

@@ -250,8 +250,10 @@ impl Link {
     pub fn whole_datagram(&self) -> Option<usize> {
         let Self::Datagrams(socket) = self else { return None };
         let is_v6 = socket.peer_addr().is_ok_and(|address| address.is_ipv6());
-        // What the kernel does not tell for IPv6 is the least that it may be.
-        let mtu = if is_v6 { 1280 } else { getsockopt(socket, sockopt::IpMtu).ok()?.try_into().ok()? };
+        // By the level of IPv4: on a socket of IPv6 it says the same as IPV6_MTU, for which there is no safe call.
+        let told = getsockopt(socket, sockopt::IpMtu).ok().and_then(|mtu| usize::try_from(mtu).ok());
+        // The least that it may be.
+        let mtu = told.or(is_v6.then_some(1280))?;
         Some(usize::saturating_sub(mtu, HEADERS[usize::from(is_v6)]).clamp(512, LARGEST_DATAGRAM))
     }
 

@@ -1,6 +1,7 @@
 //! NetFlow and IPFIX, as collectors that people run read them.
 
 mod ipfix;
+mod mtu;
 mod netflow;
 mod nfacctd;
 mod nfcapd;
