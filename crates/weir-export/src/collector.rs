@@ -195,3 +195,52 @@ impl Peer for Collector {
 fn now() -> u32 {
     u32::try_from(Timestamp::now().as_second()).unwrap_or(u32::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::link::Place;
+    use crate::target::record;
+    use std::net::UdpSocket;
+
+    /// The ids of all sets that come, up to those of flows, which are these or higher.
+    fn sets(socket: &UdpSocket, header: usize, flows: u16) -> Vec<u16> {
+        let (mut datagram, mut ids) = (vec![0; LARGEST_DATAGRAM], Vec::new());
+        while ids.last().is_none_or(|id| *id < flows) {
+            let length = socket.recv(&mut datagram).expect("it comes");
+            let mut rest = &datagram[header..length];
+            while let [id_high, id_low, high, low, ..] = *rest {
+                ids.push(u16::from_be_bytes([id_high, id_low]));
+                rest = &rest[u16::from_be_bytes([high, low]).into()..];
+            }
+        }
+        ids
+    }
+
+    /// Templates come again when their time is over, before the flow that needs them, and not sooner.
+    #[test]
+    fn templates_come_again_in_time() {
+        for (language, header, templates, flows) in
+            [(Language::Ipfix(0), 16, 2, 261), (Language::NetFlow9(0), 20, 0, 256)]
+        {
+            let socket = UdpSocket::bind(("127.0.0.1", 0)).expect("a socket");
+            socket.set_read_timeout(Some(Duration::from_secs(10))).expect("a timeout");
+            let port = socket.local_addr().expect("an address").port();
+            let place = Place { host: "127.0.0.1".into(), port };
+            let mut collector = Collector::new(Transport::Udp(place), language, Vec::new());
+            collector.connect().expect("it listens");
+            let sent = |collector: &mut Collector| {
+                collector.send(&[record(0)]).expect("sent");
+                sets(&socket, header, flows)
+            };
+            assert!(sent(&mut collector).contains(&templates));
+            let usual = sent(&mut collector);
+            assert!(usual.iter().all(|id| *id >= flows), "{usual:?}");
+            let open = collector.open.as_mut().expect("it is connected");
+            open.since = open.since.checked_sub(TEMPLATES_EVERY.0).expect("so long ago");
+            let again = sent(&mut collector);
+            assert!(again[0] < 256 && again.contains(&templates), "{again:?}");
+            assert_eq!(sent(&mut collector), usual);
+        }
+    }
+}
