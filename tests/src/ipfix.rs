@@ -1,15 +1,15 @@
-//! What is in an IPFIX file, as tshark reads it: each field by its name, and as the JSON of Weir has it.
+//! What is in an IPFIX file, or a capture of messages on their way, as tshark reads it: each field by its name, and as the JSON of Weir has it.
 
 use crate::netns::succeed;
 use serde_json::{Map, Value, json};
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::process::{Command, Stdio};
 
 /// The fields of a flow.
 pub type Flow = Map<String, Value>;
 
 /// What tshark calls elements of IANA, what Weir calls the same, and of the reverse direction.
-const NAMES: [(&str, &str, &str); 33] = [
+const NAMES: [(&str, &str, &str); 41] = [
     ("cflow.flow_id", "flow_id", ""),
     ("cflow.abstimestart", "start", ""),
     ("cflow.abstimeend", "end", ""),
@@ -43,6 +43,14 @@ const NAMES: [(&str, &str, &str); 33] = [
     ("cflow.flow_end_reason", "flow_end_reason", ""),
     ("cflow.drop_packets", "dropped_packets", ""),
     ("cflow.drop_octets", "dropped_bytes", ""),
+    ("cflow.post_natsource_ipv4_address", "translated_source_address", ""),
+    ("cflow.post_nat_source_ipv6_address", "translated_source_address", ""),
+    ("cflow.post_naptsource_transport_port", "translated_source_port", ""),
+    ("cflow.post_natdestination_ipv4_address", "translated_destination_address", ""),
+    ("cflow.post_nat_destination_ipv6_address", "translated_destination_address", ""),
+    ("cflow.post_naptdestination_transport_port", "translated_destination_port", ""),
+    ("cflow.srcas", "source_as_number", ""),
+    ("cflow.dstas", "destination_as_number", ""),
 ];
 
 /// Words that Weir has for numbers.
@@ -101,6 +109,27 @@ pub fn flows(file: &str) -> Vec<Flow> {
             && flow.keys().any(|name| !of_options.contains(&name.as_str()))
     });
     flows
+}
+
+/// Holds a flow against a record's JSON: each field that has an element is the same in both. Their names.
+pub fn compare(ours: &Map<String, Value>, theirs: &Flow) -> BTreeSet<String> {
+    let carried = |name: &str| !["type", "observations", "community_id"].contains(&name);
+    let mut met = BTreeSet::new();
+    for (name, value) in ours.iter().filter(|(name, value)| carried(name) && !value.is_null()) {
+        let read = theirs.get(name).unwrap_or_else(|| panic!("no {name}: {theirs:?}"));
+        let is_same = match (value, read) {
+            // Only within its minute.
+            (Value::String(value), Value::String(read)) if name.ends_with("process_start") => {
+                value.ends_with(read)
+            }
+            (value, read) => value == read,
+        };
+        assert!(is_same, "{name}: {value} {read}");
+        met.insert(name.clone());
+    }
+    let null = theirs.keys().find(|name| ours[*name].is_null());
+    assert_eq!(null, None, "{ours:?}");
+    met
 }
 
 fn take(flow: Option<&mut Flow>, name: &str, line: &str, show: &str) {

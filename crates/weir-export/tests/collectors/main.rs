@@ -1,5 +1,8 @@
 //! NetFlow and IPFIX, as collectors that people run read them.
 
+#[path = "../common/mod.rs"]
+mod common;
+mod fields;
 mod ipfix;
 mod mtu;
 mod netflow;

@@ -3,6 +3,7 @@
 
 pub mod authority;
 pub mod flows;
+pub mod full;
 pub mod web;
 
 use serde_json::{Map, Value};

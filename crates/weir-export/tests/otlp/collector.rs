@@ -1,6 +1,7 @@
 //! rotel in the middle: what it has understood it sends on, and google.protobuf reads that.
 
-use crate::flows::{self, any_records, attributes, count, full, once, record, records};
+use crate::common::full::full;
+use crate::flows::{self, any_records, attributes, count, once, record, records};
 use crate::rotel::Rotel;
 use crate::sink::Sink;
 use crate::{SOON, courier, go_on, peer};

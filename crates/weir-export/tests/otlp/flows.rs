@@ -8,9 +8,7 @@ use std::net::Ipv4Addr;
 use std::ops::Range;
 use std::sync::Arc;
 use weir_filter::generate;
-use weir_record::{
-    Addresses, Direction, FIELDS, Field, FlowKey, FlowRecord, Interface, InterfaceKind, Kind, Value as Sample,
-};
+use weir_record::{Addresses, Direction, FIELDS, Field, FlowKey, FlowRecord, Interface, InterfaceKind};
 
 /// In 2025.
 pub const START: u64 = 1_764_000_000_000_000_000;
@@ -46,40 +44,6 @@ pub fn any_records(count: u64) -> Vec<FlowRecord> {
         FlowRecord { flow_id: number, ..any }
     };
     (0..count).map(&mut any).collect()
-}
-
-/// As `record`, with a value in every field that takes one of these; and the fields that have none.
-pub fn full(record: &FlowRecord) -> (FlowRecord, Vec<&'static str>) {
-    let mut full = record.clone();
-    for field in FIELDS.iter().filter(|field| is_absent(field, record)) {
-        let with = |value| FlowRecord::from_values(values(&full).chain([(field, value)]));
-        let more = samples(field.kind).into_iter().find_map(with);
-        full = more.unwrap_or(full);
-    }
-    let without = FIELDS.iter().filter(|field| is_absent(field, &full));
-    let without = without.map(|field| field.name).collect();
-    (full, without)
-}
-
-fn is_absent(field: &Field, record: &FlowRecord) -> bool {
-    (field.read)(record) == Sample::Absent
-}
-
-fn values(record: &FlowRecord) -> impl Iterator<Item = (&'static Field, Sample<'_>)> {
-    FIELDS.iter().map(|field| (field, (field.read)(record)))
-}
-
-fn samples(kind: Kind) -> Vec<Sample<'static>> {
-    let words = ["größe 1", "00000000000000ff", "established", "podman", "dns", "refused"];
-    match kind {
-        Kind::Time => vec![Sample::Time(START + 1)],
-        Kind::Text => words.map(|word| Sample::Text(word.into())).into(),
-        Kind::Number => vec![Sample::Number(7)],
-        Kind::Address => vec![Sample::Address(Ipv4Addr::new(203, 0, 113, 9).into())],
-        Kind::Flag => vec![Sample::Flag(true)],
-        Kind::Bits => vec![Sample::Bits(0b1001)],
-        Kind::Observations => Vec::new(),
-    }
 }
 
 /// What its attributes are to be: what JSON has of it, by OpenTelemetry's names.
