@@ -4,6 +4,7 @@
 pub mod authority;
 pub mod flows;
 pub mod full;
+pub mod relay;
 pub mod web;
 
 use serde_json::{Map, Value};

@@ -26,9 +26,9 @@ fn peers_that_are_no_brokers() {
     let brokers = Brokers::start(1, 1);
     let relay = Relay::start(brokers.port(), Wants::default());
     relay.becomes(Mood::Raves);
-    let said = mistake(&relay.url("kafka", ""));
+    let said = mistake(&relay.url("kafka", "/flows"));
     assert!(said.contains("topic flows of 127.0.0.2:") && said.contains("Receive failed"), "{said}");
     relay.becomes(Mood::Stalls);
-    let said = mistake(&relay.url("kafka", ""));
+    let said = mistake(&relay.url("kafka", "/flows"));
     assert!(said.contains("no broker answers"), "{said}");
 }
