@@ -4,7 +4,11 @@
 pub mod authority;
 pub mod flows;
 pub mod full;
+pub mod messages;
+pub mod openssl;
 pub mod relay;
+pub mod rsyslog;
+pub mod udp;
 pub mod web;
 
 use serde_json::{Map, Value};

@@ -7,9 +7,7 @@ mod endings;
 mod https;
 mod names;
 mod nginx;
-mod openssl;
-mod rsyslog;
 mod streams;
 mod trust;
 
-use common::{authority, courier, flows, mistake, state, target, web};
+use common::{authority, courier, flows, mistake, openssl, state, target, web};

@@ -1,9 +1,10 @@
 //! Streams within TLS: what arrives, who is let in, and what becomes of a peer that is killed.
 
 use crate::authority::Authority;
+use crate::common::messages::collected;
+use crate::common::rsyslog::{Input, Rsyslog};
 use crate::flows::{count, once, parsed, records};
 use crate::openssl::Server;
-use crate::rsyslog::Rsyslog;
 use crate::{courier, mistake, state, target};
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -12,7 +13,7 @@ use std::time::Duration;
 use weir_export::Courier;
 use weir_record::PeerCondition;
 use weir_tests::folder::Folder;
-use weir_tests::{ipfix, wait_for};
+use weir_tests::wait_for;
 
 pub const SOON: Duration = Duration::from_secs(30);
 
@@ -27,27 +28,6 @@ pub fn settle(courier: &mut Courier) {
     });
 }
 
-/// The messages of a file that may end within one, without what follows the last whole one (RFC 7011, section 3.1).
-fn whole(bytes: &[u8]) -> &[u8] {
-    let mut end = 0;
-    while let Some([_, _, high, low]) = bytes.get(end..end + 4) {
-        let next = end + usize::from(u16::from_be_bytes([*high, *low]));
-        if next > bytes.len() {
-            break;
-        }
-        end = next;
-    }
-    &bytes[..end]
-}
-
-fn collected(folder: &Folder, name: &str, bytes: &[u8]) -> Vec<Value> {
-    let bytes = whole(bytes);
-    if bytes.is_empty() {
-        return Vec::new();
-    }
-    ipfix::flows(&folder.write(name, bytes)).into_iter().map(Value::Object).collect()
-}
-
 /// rsyslog takes what comes from whoever has a certificate of its authority's: each record once. Others are told so, and
 /// send nothing.
 #[test]
@@ -55,7 +35,7 @@ fn rsyslog_has_each_record_once() {
     let folder = Folder::new("secure");
     let authority = Authority::new(&folder, "ours");
     let (server, client) = (authority.signs(&["localhost"]), authority.signs(&["weir"]));
-    let daemon = Rsyslog::start(&folder, &authority, &server, "x509/certvalid");
+    let daemon = Rsyslog::start(&folder, &Input::Tls(&authority, &server, "x509/certvalid"));
     let url = format!("syslog+tls://localhost:{}?ca_file={}", daemon.port, authority.file);
     let said = mistake(&url);
     assert!(said.contains("it wants a certificate from us") || said.contains("alert"), "{said}");

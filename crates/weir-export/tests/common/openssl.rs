@@ -1,6 +1,6 @@
 //! `openssl s_server`: one connection at a time, what comes in clear into a file.
 
-use crate::authority::Certified;
+use super::authority::Certified;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::fs::{self, File};
