@@ -5,13 +5,12 @@ mod common;
 mod proxy;
 mod reading;
 mod secured;
-mod server;
 
+use common::clickhouse::ClickHouse;
 use common::{row, state, target, until};
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::TestRunner;
 use serde_json::Value;
-use server::ClickHouse;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::{SystemTime, UNIX_EPOCH};

@@ -1,6 +1,6 @@
 //! Somebody in between who spoils answers.
 
-use crate::server::ClickHouse;
+use crate::common::clickhouse::ClickHouse;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};

@@ -1,7 +1,7 @@
 //! Flows asked back: the same as of a history that has the same records, and as ClickHouse itself counts them.
 
+use crate::common::clickhouse::ClickHouse;
 use crate::proxy::{Proxy, Trick};
-use crate::server::ClickHouse;
 use crate::{records, target};
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::TestRunner;

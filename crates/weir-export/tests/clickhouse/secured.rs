@@ -1,8 +1,8 @@
 //! Within TLS, and behind a password: nginx before the engine.
 
 use crate::common::authority::{Authority, Certified, params};
+use crate::common::clickhouse::ClickHouse;
 use crate::common::{mistake, web};
-use crate::server::ClickHouse;
 use crate::{courier, records, state, until};
 use rcgen::date_time_ymd;
 use weir_record::PeerCondition;

@@ -34,7 +34,8 @@ pub fn records(numbers: Range<u64>) -> Vec<FlowRecord> {
     numbers.map(record).collect()
 }
 
-fn times(number: u64) -> (u64, u64) {
+/// Its start and its end.
+pub fn times(number: u64) -> (u64, u64) {
     let start = START + number * 1_000_003;
     (start, start + 500_000_007)
 }
@@ -49,12 +50,16 @@ pub fn once(numbers: Range<u64>) -> BTreeMap<Id, usize> {
     numbers.map(id).collect()
 }
 
+pub fn id(value: &Value, [flow, start, end]: [&str; 3]) -> Id {
+    let text = |name: &str| value[name].as_str().unwrap_or_else(|| panic!("{name}: {value}")).to_owned();
+    (text(flow), text(start), text(end))
+}
+
 /// How often each is there.
 pub fn count<'v>(values: impl IntoIterator<Item = &'v Value>) -> BTreeMap<Id, usize> {
     let mut count = BTreeMap::new();
     for value in values {
-        let text = |name: &str| value[name].as_str().unwrap_or_else(|| panic!("{value}")).to_owned();
-        *count.entry((text("flow_id"), text("start"), text("end"))).or_default() += 1;
+        *count.entry(id(value, ["flow_id", "start", "end"])).or_default() += 1;
     }
     count
 }

@@ -2,12 +2,17 @@
 #![allow(dead_code, reason = "each has its use for some of it")]
 
 pub mod authority;
+pub mod clickhouse;
+pub mod collector;
 pub mod flows;
 pub mod full;
 pub mod messages;
+pub mod moto;
 pub mod openssl;
 pub mod relay;
 pub mod rsyslog;
+pub mod sink;
+pub mod stores;
 pub mod udp;
 pub mod web;
 

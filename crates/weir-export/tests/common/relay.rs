@@ -17,7 +17,8 @@ const TICK: Duration = Duration::from_millis(2);
 const PATIENCE: Duration = Duration::from_secs(5);
 /// By then what it has said is heard.
 const HEARD: Duration = Duration::from_millis(500);
-const NONSENSE: &[u8] = b"HTTP/1.1 400 Bad Request\r\n\r\n<html>nonsense</html>";
+/// No protocol begins so.
+const NONSENSE: &[u8] = b"\xff\xfe\xfd nonsense\r\n\r\n<html>\r\n\r\n";
 
 /// What it does with what comes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

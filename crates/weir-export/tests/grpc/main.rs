@@ -1,7 +1,6 @@
 //! Records by gRPC: what google.protobuf and gRPC's own server have of them, and what its answers do.
 
 mod answers;
-mod collector;
 #[path = "../common/mod.rs"]
 mod common;
 mod flows;
@@ -9,8 +8,8 @@ mod netobserv;
 mod outages;
 mod trust;
 
-use collector::answers;
-use common::{authority, courier, go_on, read_protos, target};
+use common::collector::answers;
+use common::{authority, collector, courier, go_on, target};
 use std::time::Duration;
 use weir_export::Peer;
 use weir_tests::folder::Folder;

@@ -4,14 +4,13 @@
 mod between;
 #[path = "../common/mod.rs"]
 mod common;
-mod moto;
 mod others;
 mod refusals;
 
 use between::Between;
-use common::{authority, row, state, target, until};
+use common::moto::{Moto, rows_in};
+use common::{authority, moto, row, state, target, until};
 use jiff::Timestamp;
-use moto::{Moto, rows_in};
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::TestRunner;
 use serde_json::Value;

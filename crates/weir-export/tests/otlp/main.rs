@@ -7,11 +7,10 @@ mod common;
 mod flows;
 mod metrics;
 mod rotel;
-mod sink;
 mod sizes;
 mod spans;
 
-use common::{courier, go_on, target};
+use common::{courier, go_on, sink, target};
 use std::time::Duration;
 use weir_export::Peer;
 

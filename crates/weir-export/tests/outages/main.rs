@@ -3,6 +3,8 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod servers;
+mod stores;
 mod streams;
 
 use common::relay::{Mood, Relay};
@@ -35,15 +37,22 @@ trait Witness {
     fn has(&self) -> Numbers;
 }
 
-/// How often each is there of records that have their identity, their start and their end as they were sent.
+fn counted(numbers: impl IntoIterator<Item = u64>) -> Numbers {
+    let mut counted = Numbers::new();
+    numbers.into_iter().for_each(|number| *counted.entry(number).or_default() += 1);
+    counted
+}
+
+/// The number of a record, which has its identity, its start and its end as they were sent.
+fn number(id: &flows::Id) -> u64 {
+    let number = u64::from_str_radix(&id.0, 16).expect("a number");
+    let sent = flows::once(number..number + 1);
+    assert!(sent.contains_key(id), "{id:?} was not sent: {sent:?}");
+    number
+}
+
 fn numbers<'v>(values: impl IntoIterator<Item = &'v Value>) -> Numbers {
-    let number = |(id, times): (flows::Id, usize)| {
-        let number = u64::from_str_radix(&id.0, 16).expect("a number");
-        let sent = flows::once(number..number + 1);
-        assert!(sent.contains_key(&id), "{id:?} was not sent: {sent:?}");
-        (number, times)
-    };
-    flows::count(values).into_iter().map(number).collect()
+    counted(values.into_iter().map(|value| number(&flows::id(value, ["flow_id", "start", "end"]))))
 }
 
 fn failures(courier: &mut Courier) -> u64 {

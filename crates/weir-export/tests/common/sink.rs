@@ -11,7 +11,7 @@ use weir_tests::shell::{Shell, serving};
 pub struct Sink {
     pub folder: Folder,
     pub port: u16,
-    _process: Shell,
+    process: Option<Shell>,
 }
 
 impl Sink {
@@ -19,11 +19,20 @@ impl Sink {
     pub fn start() -> Self {
         let folder = Folder::new("otlp");
         folder.write("mode", "ok");
-        let program = folder.write("sink.py", include_str!("sink.py"));
+        folder.write("sink.py", include_str!("sink.py"));
+        let (process, port) = Self::at(&folder, 0);
+        Self { folder, port, process: Some(process) }
+    }
+
+    /// Kills it, and starts it at the same port, with what it has taken.
+    pub fn starts_anew(&mut self) {
+        drop(self.process.take());
+        self.process = Some(Self::at(&self.folder, self.port).0);
+    }
+
+    fn at(folder: &Folder, port: u16) -> (Shell, u16) {
         let mut command = Command::new(interpreter());
-        command.args([&program, &folder.place().display().to_string()]);
-        let (process, port) = serving(&mut command);
-        Self { folder, port, _process: process }
+        serving(command.args([folder.path("sink.py"), folder.path(""), port.to_string()]))
     }
 
     /// What it answers from now on.

@@ -1,4 +1,4 @@
-"""ClickHouse's HTTP interface before chDB, the same engine as a library: `server.py PORT DIRECTORY`.
+"""ClickHouse's HTTP interface before chDB, the same engine as a library: `clickhouse.py PORT DIRECTORY`.
 
 Posts are done as ClickHouse does them: what `query` says, with the body behind it, else the body; other parameters are
 settings. A mistake of the engine is answered with 500 and its own words, as ClickHouse does."""

@@ -8,7 +8,7 @@ use weir_tests::python::interpreter;
 use weir_tests::shell::Shell;
 use weir_tests::{free_port, wait_for};
 
-const PROGRAM: &str = include_str!("server.py");
+const PROGRAM: &str = include_str!("clickhouse.py");
 
 /// A server and its directory, which stays while servers come and go.
 pub struct ClickHouse {
@@ -21,14 +21,14 @@ impl ClickHouse {
     /// One that has nothing.
     pub fn new() -> Self {
         let folder = Folder::new("clickhouse");
-        folder.write("server.py", PROGRAM);
+        folder.write("clickhouse.py", PROGRAM);
         Self { folder, port: free_port(), running: None }
     }
 
     /// Starts it, and waits until it answers.
     pub fn start(&mut self) {
         let mut command = Command::new(interpreter());
-        command.args([&self.folder.path("server.py"), &self.port.to_string(), &self.folder.path("")]);
+        command.args([&self.folder.path("clickhouse.py"), &self.port.to_string(), &self.folder.path("")]);
         let child = command.stdout(Stdio::piped()).spawn().expect("Python starts");
         self.running = Some(Shell(child).ready());
     }

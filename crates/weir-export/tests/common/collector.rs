@@ -1,6 +1,6 @@
 //! A collector of the test's own, and what it has.
 
-use crate::read_protos;
+use super::read_protos;
 use serde_json::Value;
 use std::fs;
 use std::net::TcpStream;

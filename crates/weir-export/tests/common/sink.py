@@ -1,5 +1,5 @@
 """A server that records are posted to, and that writes down what it has read: OTLP as google.protobuf decodes it by the
-classes of opentelemetry-proto, else the lines as they came. `sink.py FOLDER` says its port in its first line.
+classes of opentelemetry-proto, else the lines as they came. `sink.py FOLDER PORT` says its port in its first line.
 
 What it has taken is in FOLDER/taken, a line of JSON for each record; when it was asked and what it has answered in
 FOLDER/requests. What it answers next stands in FOLDER/mode."""
@@ -17,7 +17,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.proto.metrics.v1.metrics_pb2 import AggregationTemporality
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
-folder = sys.argv[1]
+folder, port = sys.argv[1:]
 
 
 def value(any_value):
@@ -187,6 +187,6 @@ class Handler(http.server.BaseHTTPRequestHandler):
         pass
 
 
-server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+server = http.server.ThreadingHTTPServer(("127.0.0.1", int(port)), Handler)
 print(server.server_port, flush=True)
 server.serve_forever()
