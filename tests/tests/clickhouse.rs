@@ -15,7 +15,7 @@ use weir_tests::python::interpreter;
 use weir_tests::shell::{Shell, shell};
 use weir_tests::wait_for;
 
-const SERVER: &str = include_str!("../../crates/weir-export/tests/clickhouse/server.py");
+const SERVER: &str = include_str!("../../crates/weir-export/tests/common/clickhouse.py");
 const URL: &str = "clickhouse://127.0.0.1:8123/weir";
 const FLOOD: Flood = Flood { packets: 3_000, flows: 1_000, mark: 1 };
 const SOON: Duration = Duration::from_secs(60);

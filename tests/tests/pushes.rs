@@ -60,7 +60,7 @@ fn root_what_is_pushed_is_what_is_scraped() {
     assert_eq!(series(&prometheus, "pushed"), BTreeSet::new(), "all have ended");
 }
 
-const SINK: &str = include_str!("../../crates/weir-export/tests/otlp/sink.py");
+const SINK: &str = include_str!("../../crates/weir-export/tests/common/sink.py");
 
 /// The last value of each series of a family, by its attributes.
 fn last<'p>(points: &'p [Value], name: &str) -> BTreeMap<String, &'p Value> {
