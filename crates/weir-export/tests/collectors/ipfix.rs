@@ -48,6 +48,7 @@ fn nfacctd_has_the_sums_of_records_at_random() {
         let nfacctd = Nfacctd::start(&folder, scheme);
         let mut records = random();
         records.retain(|record| record.key.addresses().is_some());
+        // Of IPFIX it has one direction alone.
         records.iter_mut().for_each(|record| record.reverse = None);
         let mut peer = peer(&format!("{scheme}://127.0.0.1:{}", nfacctd.port));
         // It reads no more of a datagram than a network would bring: the loopback brings 64 KiB.
@@ -72,6 +73,37 @@ fn nfacctd_has_flows_of_all_kinds() {
     peer(&format!("ipfix+udp://127.0.0.1:{}", nfacctd.port)).send(&records).expect("sent");
     let wanted = wanted(&records);
     wait_for("nfacctd has all of them", SOON, || (sums(&nfacctd.printed()) == wanted).then_some(()));
+}
+
+/// nfacctd knows nothing of a reverse direction: of what came back it has what leaves as a flow of its own, as in NetFlow 9
+/// or with `--biflow off`. nfcapd has it in the same flow, as what went out.
+#[test]
+fn what_came_back_is_counted_where_it_is_known() {
+    let (folder, both) = (Folder::new("back"), &records()[..1]);
+    let one_way = FlowRecord { reverse: None, ..both[0].clone() };
+    for (scheme, wanted) in [("ipfix+udp", vec![[10, 1500]]), ("netflow9+udp", vec![[10, 1500], [5, 7000]])] {
+        let nfacctd = Nfacctd::start(&folder, scheme);
+        let mut peer = peer(&format!("{scheme}://127.0.0.1:{}", nfacctd.port));
+        peer.send(both).expect("sent");
+        // Once it has this one it has all before it, though it may be printed first.
+        peer.send(&[flow(9)]).expect("sent");
+        let printed = wait_for("nfacctd has both", SOON, || {
+            let printed = nfacctd.printed();
+            let is_last = |flow: &Value| flow["port_src"] == 9;
+            (printed.iter().any(is_last) && printed.len() > wanted.len()).then_some(printed)
+        });
+        let mut counts: Vec<_> = printed
+            .iter()
+            .filter(|flow| flow["port_src"] != 9)
+            .map(|flow| ["packets", "bytes"].map(|name| flow[name].as_u64().expect(name)))
+            .collect();
+        counts.sort_unstable_by_key(|count| std::cmp::Reverse(*count));
+        assert_eq!(counts, wanted, "{scheme}");
+    }
+    let nfcapd = Nfcapd::start(&folder, "nfcapd");
+    peer(&format!("ipfix+udp://127.0.0.1:{}", nfcapd.port)).send(&[both[0].clone(), one_way]).expect("sent");
+    let flows = nfcapd.stop_for("fmt:%ipkt,%ibyt,%opkt,%obyt");
+    assert_eq!(flows, [["10", "1500", "5", "7000"], ["10", "1500", "0", "0"]]);
 }
 
 /// Templates come again for one that was started anew.

@@ -55,7 +55,12 @@ impl Nfcapd {
     }
 
     /// Ends it in order, once it has read everything: what it has, in the order in which it came.
-    pub fn stop(mut self) -> Vec<Flow> {
+    pub fn stop(self) -> Vec<Flow> {
+        self.stop_for(FORMAT)
+    }
+
+    /// The same, of other fields.
+    pub fn stop_for(mut self, format: &str) -> Vec<Flow> {
         let pid = nix::unistd::Pid::from_raw(self.server.id() as i32);
         wait_for("nfcapd has read everything", Duration::from_secs(10), || {
             (waiting(self.port)? == "00000000").then_some(())
@@ -64,7 +69,7 @@ impl Nfcapd {
         wait_for("nfcapd ends", Duration::from_secs(10), || self.server.try_wait().ok()?);
         let nfdump = Command::new("nfdump")
             .env("TZ", "UTC")
-            .args(["-R", &self.directory, "-q", "-N", "-6", "-o", FORMAT])
+            .args(["-R", &self.directory, "-q", "-N", "-6", "-o", format])
             .output();
         let text = String::from_utf8(nfdump.expect("nfdump is there").stdout).expect("text");
         let lines =
