@@ -26,6 +26,11 @@ impl Patient {
     pub(crate) fn new(store: Arc<dyn ObjectStore>, patience: Duration) -> Self {
         Self { store, patience }
     }
+
+    /// What is said of it when nothing comes.
+    fn silence(&self) -> String {
+        format!("{}: nothing comes for {} s", self.store, self.patience.as_secs_f32())
+    }
 }
 
 impl fmt::Display for Patient {
@@ -34,8 +39,7 @@ impl fmt::Display for Patient {
     }
 }
 
-fn silent(patience: Duration) -> Error {
-    let why = format!("nothing comes for {} s", patience.as_secs_f32());
+fn silent(why: String) -> Error {
     Error::Generic { store: "objects", source: Box::new(io::Error::new(ErrorKind::TimedOut, why)) }
 }
 
@@ -51,13 +55,14 @@ fn some(found: ObjectMeta) -> Result<ObjectMeta> {
 /// What comes, and an error as its end where nothing comes for too long.
 fn within<T: Send + 'static>(
     patience: Duration,
+    silence: String,
     stream: BoxStream<'static, Result<T>>,
 ) -> BoxStream<'static, Result<T>> {
-    unfold(Some(stream), move |stream| async move {
-        let mut stream = stream?;
+    unfold(Some((stream, silence)), move |going_on| async move {
+        let (mut stream, silence) = going_on?;
         match timeout(patience, stream.next()).await {
-            Ok(next) => next.map(|next| (next, Some(stream))),
-            Err(_) => Some((Err(silent(patience)), None)),
+            Ok(next) => next.map(|next| (next, Some((stream, silence)))),
+            Err(_) => Some((Err(silent(silence)), None)),
         }
     })
     .boxed()
@@ -67,21 +72,25 @@ fn within<T: Send + 'static>(
 impl ObjectStore for Patient {
     async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
         let got = timeout(self.patience, self.store.get_opts(location, options)).await;
-        let got = got.map_err(|_| silent(self.patience))??;
+        let got = got.map_err(|_| silent(self.silence()))??;
         let payload = match got.payload {
-            GetResultPayload::Stream(stream) => GetResultPayload::Stream(within(self.patience, stream)),
+            GetResultPayload::Stream(stream) => {
+                GetResultPayload::Stream(within(self.patience, self.silence(), stream))
+            }
             file => file,
         };
         Ok(GetResult { payload, ..got })
     }
 
     fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
-        within(self.patience, self.store.list(prefix)).map(|found| found.and_then(some)).boxed()
+        within(self.patience, self.silence(), self.store.list(prefix))
+            .map(|found| found.and_then(some))
+            .boxed()
     }
 
     async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
         let listed = timeout(self.patience, self.store.list_with_delimiter(prefix)).await;
-        listed.map_err(|_| silent(self.patience))?
+        listed.map_err(|_| silent(self.silence()))?
     }
 
     fn delete_stream(&self, locations: BoxStream<'static, Result<Path>>) -> BoxStream<'static, Result<Path>> {
@@ -147,7 +156,10 @@ mod tests {
             (ThrottleConfig { wait_list_with_delimiter_per_call: NEVER, ..none }, 1),
         ] {
             let said = said(of);
-            assert!(said.len() == count && said[0].ends_with("nothing comes for 0.02 s"), "{of:?}: {said:?}");
+            assert!(
+                said.len() == count && said[0].ends_with("InMemory): nothing comes for 0.02 s"),
+                "{of:?}: {said:?}"
+            );
         }
     }
 
@@ -174,7 +186,8 @@ mod tests {
             tokio::time::sleep(Duration::from_millis(100)).await;
             Ok(number)
         });
-        let all: Result<Vec<i32>> = run(within(Duration::from_secs(1), slow.boxed()).try_collect());
+        let all: Result<Vec<i32>> =
+            run(within(Duration::from_secs(1), String::new(), slow.boxed()).try_collect());
         assert_eq!(all.expect("it comes").len(), 15);
     }
 }
