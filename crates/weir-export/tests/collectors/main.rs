@@ -7,14 +7,14 @@ mod ipfix;
 mod mtu;
 mod netflow;
 mod nfacctd;
-mod nfcapd;
 mod records;
 mod tshark;
 
+use common::nfcapd;
+use common::udp::waiting;
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::TestRunner;
 use std::collections::BTreeMap;
-use std::fs;
 use std::net::{IpAddr, UdpSocket};
 use weir_export::{Peer, Target};
 use weir_filter::generate;
@@ -38,16 +38,6 @@ fn random() -> Vec<FlowRecord> {
             records::reverse([number as u64 % 7, number as u64 * 1000], 0).filter(|_| number % 3 > 0);
     }
     records
-}
-
-/// What the kernel has for whoever listens at a port, as /proc/net/udp has that; none as long as nobody does.
-fn waiting(port: u16) -> Option<String> {
-    let sockets = fs::read_to_string("/proc/net/udp").ok()?;
-    let local = format!(":{port:04X}");
-    let columns = sockets.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
-    let of_it = |columns: &Vec<&str>| columns.get(1).is_some_and(|address| address.ends_with(&local));
-    let queues = columns.filter(of_it).find_map(|columns| columns.get(4).copied().map(String::from))?;
-    queues.split_once(':').map(|(_, received)| received.to_owned())
 }
 
 /// Packets and bytes by source and destination.

@@ -1,6 +1,7 @@
 //! rsyslog: each message's body in a line of a file, and what its header says in a line of another.
 
 use super::authority::{Authority, Certified};
+use super::process::rest;
 use super::udp;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -111,7 +112,6 @@ impl Rsyslog {
 
     /// Lets it do nothing until it is told to go on.
     pub fn rests(&self, rests: bool) {
-        let signal = if rests { Signal::SIGSTOP } else { Signal::SIGCONT };
-        kill(Pid::from_raw(self.process.0.id() as i32), signal).expect("it runs");
+        rest(&self.process.0, rests);
     }
 }

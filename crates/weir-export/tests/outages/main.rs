@@ -3,6 +3,7 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod datagrams;
 mod servers;
 mod stores;
 mod streams;

@@ -1,6 +1,9 @@
 //! nfcapd, a collector on the loopback, and nfdump, which reads what it has collected.
 
-use crate::waiting;
+use super::process::rest;
+use super::udp::waiting;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use std::fs;
 use std::net::UdpSocket;
 use std::process::{Child, Command, Stdio};
@@ -54,6 +57,11 @@ impl Nfcapd {
         nfcapd
     }
 
+    /// Lets it do nothing until it is told to go on.
+    pub fn rests(&self, rests: bool) {
+        rest(&self.server, rests);
+    }
+
     /// Ends it in order, once it has read everything: what it has, in the order in which it came.
     pub fn stop(self) -> Vec<Flow> {
         self.stop_for(FORMAT)
@@ -61,11 +69,10 @@ impl Nfcapd {
 
     /// The same, of other fields.
     pub fn stop_for(mut self, format: &str) -> Vec<Flow> {
-        let pid = nix::unistd::Pid::from_raw(self.server.id() as i32);
         wait_for("nfcapd has read everything", Duration::from_secs(10), || {
             (waiting(self.port)? == "00000000").then_some(())
         });
-        nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).expect("it runs");
+        kill(Pid::from_raw(self.server.id() as i32), Signal::SIGTERM).expect("it runs");
         wait_for("nfcapd ends", Duration::from_secs(10), || self.server.try_wait().ok()?);
         let nfdump = Command::new("nfdump")
             .env("TZ", "UTC")
