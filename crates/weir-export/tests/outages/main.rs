@@ -4,6 +4,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod datagrams;
+mod files;
 mod servers;
 mod stores;
 mod streams;
