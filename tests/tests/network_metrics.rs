@@ -210,7 +210,8 @@ fn root_answers_of_dns_are_told_with_how_long_they_took() {
         RIGHT,
         " local-zone: example. static\n local-data: \"a.example. A 10.77.0.9\"\n",
     );
-    let agent = watched.agent(&[]);
+    let labels = "source_process,destination_port,interface,direction";
+    let agent = watched.agent(&["--metrics-by", labels]);
     for _ in 0..7 {
         dig(&pair.left, RIGHT, &["a.example", "A"]);
     }
@@ -219,6 +220,16 @@ fn root_answers_of_dns_are_told_with_how_long_they_took() {
     prometheus.wait_for("weir_dns_latency_seconds_count - weir_dns_answers_total", 0.0);
     let sum = prometheus.query("weir_dns_latency_seconds_sum")[0].1;
     assert!(sum > 0.0 && sum < 7.0, "{sum}");
+    // By who asked, at the interface that the questions left by: in the series that their packets are in.
+    let asked = format!(
+        "{{source_process=\"dig\",destination_port=\"53\",interface=\"{INTERFACE}\",direction=\"egress\"}}"
+    );
+    prometheus.wait_for(&format!("weir_network_dns_latency_seconds_count{asked}"), 7.0);
+    prometheus.wait_for(&format!("weir_network_records_total{asked}"), 7.0);
+    let own = prometheus.query(&format!("weir_network_dns_latency_seconds_sum{asked}"))[0].1;
+    assert!((own - sum).abs() < 1e-6, "{own}, of {sum}");
+    let (is_content, said) = promtool(&["check", "metrics"], &watched.metrics());
+    assert!(is_content && said.is_empty(), "{said}");
     agent.stop();
 }
 

@@ -3,11 +3,13 @@
 mod change;
 mod exit;
 mod follow;
+mod lookups;
 mod recent;
 mod rules;
 mod snapshot;
 
 pub use change::reloaded;
+pub use lookups::OnLookup;
 
 use crate::books::Notify;
 use crate::conversations::{Counted, Table};
@@ -81,6 +83,7 @@ pub struct Agent {
     drains: DrainWatch,
     /// Flow entries of the kernel that the last drain found.
     entries_used: u64,
+    on_lookup: Option<OnLookup>,
 }
 
 impl Agent {
@@ -135,6 +138,7 @@ impl Agent {
             started,
             drains,
             entries_used,
+            on_lookup: None,
         };
         remarks.extend(agent.attach_first(&found)?);
         remarks.extend_from_slice(agent.selector.remarks());
@@ -159,7 +163,7 @@ impl Agent {
         let mut next = Instant::now() + self.settings.interval;
         while !stop() {
             self.wait(next)?;
-            self.identity.hear()?;
+            self.hear_of_ends()?;
             self.health.hear_of_handshakes(&self.flows)?;
             self.drops.relieve()?;
             let remarks = self.identity.remarks().into_iter().chain(self.drops.remark());
@@ -226,7 +230,7 @@ impl Agent {
         // All spills of the generation that was left are in the ring by now.
         self.take_spills(self.ring_capacity())?;
         // Whoever sent these packets has been told of by now.
-        self.identity.hear()?;
+        self.hear_of_ends()?;
         self.identity.settle();
         self.identity.expire();
         self.drops.hear(&self.inventory)?;

@@ -41,7 +41,7 @@ mod why;
 #[cfg(test)]
 mod witness;
 
-pub use agent::{Agent, Moment, Report, Start, reloaded};
+pub use agent::{Agent, Moment, OnLookup, Report, Start, reloaded};
 pub use books::{Books, Kept, LOST_EVENTS, Notify};
 pub use control::{
     Answer, Control, Flows, Instance, Mark, PROTOCOL, Reload, Reply, Request, Unanswered, Unclaimed, Wanted,

@@ -21,6 +21,7 @@ use closed::ClosedSource;
 use drops::DropSource;
 use heard::Heard;
 use hellos::HelloSource;
+pub(crate) use lookups::understood;
 use retransmits::RetransmitSource;
 use std::time::Instant;
 use weir_kernel::clock;
@@ -174,7 +175,7 @@ impl Tracer {
         let Self { identity, heard, wants_lookups, lost_lookups, .. } = self;
         identity.hear_lookups(&mut |lookup| {
             if *wants_lookups {
-                heard.push(lookups::understood(lookup));
+                heard.push(understood(lookup));
             }
         })?;
         if *wants_lookups {

@@ -11,6 +11,7 @@ use crate::api::{self, OpenedApi};
 use crate::columns::columns;
 use crate::config::{Configuration, Sources};
 use crate::json::JsonLines;
+use crate::metrics::Network;
 use crate::stop::{Hangup, Stop};
 use crate::text;
 use crate::view::{LiveView, Rows, print_balance};
@@ -21,7 +22,7 @@ use pushes::Pushes;
 use std::io::{ErrorKind, IsTerminal, Write};
 use std::path::Path;
 use std::process::ExitCode;
-use weir_agent::{Agent, Control, Instance, Moment, Notify, Outlet, Reload, Report, Start};
+use weir_agent::{Agent, Control, Instance, Moment, Notify, OnLookup, Outlet, Reload, Report, Start};
 use weir_kernel::Hook;
 
 /// Runs the agent until it is told to stop.
@@ -64,6 +65,7 @@ pub fn run(sources: Sources, configuration: Configuration) -> Result<ExitCode> {
     };
     let (printed, said) = exports.beside(printed)?;
     let history::Running { outlet, told, mut beside } = history::beside(printed, history)?;
+    let agent = agent.telling_lookups(network.clone().map(on_lookup));
     let outlet = network.into_iter().try_fold(outlet, Outlet::and)?;
     let show = |agent: &mut Agent, moment| {
         told.try_iter().chain(said.try_iter()).chain(pushes.told()).for_each(|line| agent.notice(line));
@@ -85,6 +87,10 @@ pub fn run(sources: Sources, configuration: Configuration) -> Result<ExitCode> {
         let _ = writeln!(std::io::stderr()); // leave the line where the terminal echoes ^C
     }
     Ok(conclude(&report, output))
+}
+
+fn on_lookup(network: Network) -> OnLookup {
+    Box::new(move |event| network.add_answer(event))
 }
 
 /// A place among the agents of this host, or a word on why there is none: the agent runs all the same.

@@ -219,6 +219,7 @@ mod tests {
                 now += Duration::from_secs(seconds);
                 let mut more = sums(of);
                 more.rtt.add(of);
+                more.dns.add(of / 2);
                 more.dropped = (of % 3 > 0).then_some(Count { packets: of % 3, bytes: of });
                 truth.add(&more);
                 budget.add(&key.to_string(), &more, now);

@@ -17,7 +17,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use sums::Sums;
 use weir_agent::{Closing, Sink};
-use weir_record::FlowRecord;
+use weir_record::{Dns, DnsAnswer, Event, FlowRecord, Happening};
 
 pub use labels::Labels;
 pub use told::Told;
@@ -48,6 +48,16 @@ impl Network {
         Told::new(&state.labels, &state.budget)
     }
 
+    /// Counts how long an answer of DNS took, where it is one.
+    pub fn add_answer(&self, event: &Event) {
+        let Happening::Dns(Dns { answer: Some(DnsAnswer { latency: Some(latency), .. }), .. }) =
+            event.happening
+        else {
+            return;
+        };
+        self.state().count(&event.flow, &Sums::of_answer(latency), Instant::now());
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -56,13 +66,17 @@ impl Network {
 impl State {
     fn add(&mut self, records: &[FlowRecord], now: Instant) {
         for record in records {
-            self.labels.key_of(record, &mut self.key);
             let more = Sums::of(record, self.resent.since_last(record, now));
-            // Who is really called so shares its series.
-            match Labels::is_other(&self.key) {
-                true => self.budget.add_to_others(&more),
-                false => self.budget.add(&self.key, &more, now),
-            }
+            self.count(record, &more, now);
+        }
+    }
+
+    fn count(&mut self, whose: &FlowRecord, more: &Sums, now: Instant) {
+        self.labels.key_of(whose, &mut self.key);
+        // Who is really called so shares its series.
+        match Labels::is_other(&self.key) {
+            true => self.budget.add_to_others(more),
+            false => self.budget.add(&self.key, more, now),
         }
     }
 }

@@ -14,6 +14,8 @@ pub struct Sums {
     pub rtt: Durations,
     /// What the kernel has dropped of it, both ways; none where that is not watched.
     pub dropped: Option<Count>,
+    /// How long answers to DNS questions took.
+    pub dns: Durations,
 }
 
 impl Sums {
@@ -24,7 +26,15 @@ impl Sums {
         ends.filter_map(|end| end.tcp.as_ref()?.rtt).for_each(|microseconds| rtt.add(microseconds));
         let dropped = record.dropped.as_ref();
         let dropped = dropped.map(|dropped| Count { packets: dropped.packets, bytes: dropped.bytes });
-        Self { records: 1, moved: Moved::of(record), retransmitted, rtt, dropped }
+        let (moved, dns) = (Moved::of(record), Durations::default());
+        Self { records: 1, moved, retransmitted, rtt, dropped, dns }
+    }
+
+    /// What an answer of DNS adds, which took so long.
+    pub fn of_answer(microseconds: u64) -> Self {
+        let mut dns = Durations::default();
+        dns.add(microseconds);
+        Self { dns, ..Self::default() }
     }
 
     pub fn add(&mut self, more: &Self) {
@@ -32,6 +42,7 @@ impl Sums {
         self.moved.add(more.moved);
         self.retransmitted.iter_mut().zip(more.retransmitted).for_each(|(sum, more)| *sum += more);
         self.rtt.add_all(&more.rtt);
+        self.dns.add_all(&more.dns);
         if let Some(more) = more.dropped {
             *self.dropped.get_or_insert_default() += more;
         }

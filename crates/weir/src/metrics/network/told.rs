@@ -101,6 +101,13 @@ impl Told {
         let rtts = of_tcp().map(|(labels, sums)| (labels.clone(), sums.rtt));
         families.histogram(told.of(Unit::Seconds), rtts)
     }
+
+    fn dns(&self, families: &mut Families<'_>) -> fmt::Result {
+        let told =
+            about("weir_network_dns_latency", "How long answers to DNS questions took, by who asked whom");
+        let of_dns = self.series.iter().filter(|(_, sums)| sums.dns.count() > 0);
+        families.histogram(told.of(Unit::Seconds), of_dns.map(|(labels, sums)| (labels.clone(), sums.dns)))
+    }
 }
 
 /// The same labels, with who sent what is counted; where they say which way that went, it is its own.
@@ -126,6 +133,7 @@ impl Collector for Told {
         self.moved(&mut families)?;
         self.dropped(&mut families)?;
         self.tcp(&mut families)?;
+        self.dns(&mut families)?;
         let told = about("weir_network_series", "Combinations of labels that are counted apart");
         families.gauge(told, one(self.own as u64))?;
         let told = about("weir_network_series_capacity", "How many may be: others are counted together");
