@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// For a connection to stand.
-const CONNECT: Duration = Duration::from_secs(5);
+pub(super) const CONNECT: Duration = Duration::from_secs(5);
 /// For a connection to be of use still.
 const IDLE: Duration = Duration::from_secs(2);
 /// Where nobody says another: what servers that are compatible with S3 want to hear.

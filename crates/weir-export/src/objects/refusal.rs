@@ -1,5 +1,6 @@
 //! What a store says of what it does not do, in words.
 
+use super::place::CONNECT;
 use crate::trust::said;
 use object_store::Error;
 use std::error;
@@ -38,6 +39,10 @@ fn cause(error: &(dyn error::Error + 'static)) -> String {
 
 /// Servers answer in XML: what it is, and what they say of it.
 fn shortened(text: &str) -> String {
+    // The client's word for a connection that it could not have in time, whatever kept it.
+    if text == "operation timed out" {
+        return format!("no connection within {} s: it does not answer, or DNS does not", CONNECT.as_secs());
+    }
     let text = text.strip_prefix("Server returned non-2xx status code: ").map_or_else(
         || text.to_owned(),
         |answer| match (element(answer, "Code"), element(answer, "Message")) {
