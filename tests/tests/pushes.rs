@@ -74,7 +74,7 @@ fn root_opentelemetry_has_the_sums_of_the_interface() {
     pair.left.ip("link set lo up");
     folder.write("mode", "ok");
     let mut program = Command::new(interpreter());
-    program.args([folder.write("sink.py", SINK), folder.place().display().to_string()]);
+    program.args([folder.write("sink.py", SINK), folder.place().display().to_string(), "0".into()]);
     let (_server, port) = pair.left.enter(|| serving(&mut program));
     let before = settled(&pair.left, INTERFACE);
     let agent = agent(&pair, &folder, ["--otlp-metrics", &format!("otlp+http://127.0.0.1:{port}")]);
