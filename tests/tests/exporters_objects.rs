@@ -146,6 +146,39 @@ fn root_a_damaged_object_is_no_answer() {
     }
 }
 
+/// A byte of an object is another one, wherever: that is an answer, or a line that says why there is none; nothing else is
+/// printed, and it ends.
+#[test]
+fn root_whatever_an_object_holds_there_is_an_answer_or_a_line() {
+    let (pair, folder) = (Pair::with_ipv6(), Folder::new("objects"));
+    let store = format!("dir:{}", folder.path("lab"));
+    asked(&pair, &["export", "test", &store]);
+    let object = objects(&folder.place().join("lab/flows")).pop().expect("an object");
+    let good = fs::read(&object).expect("it can be read");
+    let statement = "SELECT count(*), sum(bytes), max(source_address), min(\"end\") FROM flows";
+    let mut refused = 0;
+    for at in (0..good.len()).step_by(good.len().div_ceil(60)).chain([good.len() - 6, good.len() - 1]) {
+        let mut spoilt = good.clone();
+        spoilt[at] ^= 0xff;
+        fs::write(&object, spoilt).expect("a file");
+        let (status, stdout, stderr) =
+            Agent::run(&pair.left, &["timeout", "20"], &["sql", "--from", &store, "-o", "csv", statement]);
+        match status.code() {
+            Some(0) => assert_eq!((stdout.len(), stderr.len()), (2, 0), "{at}: {stdout:?} {stderr:?}"),
+            Some(1) => {
+                refused += 1;
+                assert!(stdout.is_empty() && stderr.len() == 1, "{at}: {stdout:?} {stderr:?}");
+                assert!(
+                    stderr[0].starts_with("weir: ") && !stderr[0].contains("panicked"),
+                    "{at}: {stderr:?}"
+                );
+            }
+            other => panic!("{at}: it ends with {other:?}: {stderr:?}"),
+        }
+    }
+    assert!(refused > 5, "{refused} of them were refused");
+}
+
 /// All files below.
 fn objects(folder: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());

@@ -96,8 +96,13 @@ impl From<Error> for Trouble {
 
 impl From<DataFusionError> for Trouble {
     fn from(error: DataFusionError) -> Self {
-        Self::Query(error)
+        if is_of_panic(&error) { Self::Panic } else { Self::Query(error) }
     }
+}
+
+/// Whether what reads for the engine has panicked in a task of its own: of that the layers above have tokio's words only.
+fn is_of_panic(error: &DataFusionError) -> bool {
+    is_of_reading(error) && error.to_string().contains(" panicked with message ")
 }
 
 impl Engine {
