@@ -2,11 +2,10 @@
 
 use super::Agent;
 use crate::Result;
-use crate::identity::unix_now;
+use crate::identity::booted;
 use crate::interfaces::Names;
 use crate::trace::understood;
 use weir_dns::Lookup;
-use weir_kernel::clock;
 use weir_record::{Direction, Event};
 
 /// Is told of each question whose answer, or the lack of it, is known: with both ends as records have them, at the
@@ -33,8 +32,7 @@ impl Agent {
     /// Whoever asked has been told of by now.
     fn tell_lookups(&mut self, lookups: Vec<Lookup>) -> Result<()> {
         let Some(on_lookup) = self.on_lookup.as_mut().filter(|_| !lookups.is_empty()) else { return Ok(()) };
-        let booted = unix_now().saturating_sub(clock::monotonic()?.as_nanos() as u64);
-        let names = Names::of(&self.inventory);
+        let (booted, names) = (booted()?, Names::of(&self.inventory));
         for lookup in lookups {
             let asked = lookup.asked;
             let mut event = understood(lookup).event(&names, booted);

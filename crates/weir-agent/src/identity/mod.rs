@@ -31,7 +31,7 @@ pub use table::address;
 use talkers::Talkers;
 pub use talkers::TalkersState;
 use weir_dns::Lookup;
-use weir_kernel::{Loaded, SocketOwner};
+use weir_kernel::{Loaded, SocketOwner, clock};
 use weir_kubernetes::KubernetesState;
 use weir_probes::flows::{Flows, InterfaceId};
 use weir_record::{FlowRecord, ProbeAccount, Process};
@@ -188,4 +188,12 @@ impl Identity {
 pub fn unix_now() -> u64 {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     u64::try_from(now.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// When the monotonic clock began, as far as the clock on the wall is right: nanoseconds since the Unix epoch.
+///
+/// # Errors
+/// The kernel does not say what time it is.
+pub fn booted() -> Result<u64> {
+    Ok(unix_now().saturating_sub(clock::monotonic()?.as_nanos() as u64))
 }

@@ -13,7 +13,7 @@ mod lookups;
 mod retransmits;
 
 use crate::agent::require_privileges;
-use crate::identity::{Identity, unix_now};
+use crate::identity::{Identity, booted};
 use crate::interfaces::{Change, Inventory, Names};
 use crate::{Namespaces, Result, Settings};
 use calls::CallSource;
@@ -24,7 +24,6 @@ use hellos::HelloSource;
 pub(crate) use lookups::understood;
 use retransmits::RetransmitSource;
 use std::time::Instant;
-use weir_kernel::clock;
 use weir_record::{Event, EventKind, Lost};
 
 /// Events that are taken at a time; more than any ring holds.
@@ -206,7 +205,7 @@ impl Tracer {
             return Ok(());
         }
         let Self { heard, identity, inventory, .. } = self;
-        let booted = unix_now().saturating_sub(clock::monotonic()?.as_nanos() as u64);
+        let booted = booted()?;
         let names = Names::of(inventory);
         heard.sort_by_key(|one| one.time);
         let users: Vec<_> =

@@ -27,7 +27,7 @@ use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 use std::time::Duration;
 use weir_dns::{Lookup, Told};
-use weir_kernel::{Loaded, clock};
+use weir_kernel::Loaded;
 use weir_probes::flows::{Flows, InterfaceId};
 use weir_record::{FlowRecord, Name, NameOrigin, ProbeAccount, printable_start};
 
@@ -170,7 +170,7 @@ impl Names {
             reverse.hear();
         }
         let Self { dns: Some(dns), answers, .. } = self else { return Ok(()) };
-        let booted = super::unix_now().saturating_sub(clock::monotonic()?.as_nanos() as u64);
+        let booted = super::booted()?;
         dns.hear(&mut |told| match told {
             Told::Answer { asked, message, time } => {
                 let name = asked.name.to_string();
