@@ -161,7 +161,7 @@ impl Courier {
         }
         // Only what was read is taken, once it has arrived; what cannot be is sent once more then.
         let _ = self.spool.as_mut().map(Spool::first);
-        self.errant.iter_mut().for_each(|errant| errant.is_spooled = true);
+        self.keep_on_disk();
         true
     }
 
@@ -280,7 +280,7 @@ impl Courier {
         match first {
             Ok(Some(first)) => {
                 self.send(first);
-                self.errant.iter_mut().for_each(|errant| errant.is_spooled = true);
+                self.keep_on_disk();
             }
             // Only what is in doubt.
             Ok(None) => self.send(Vec::new()),
@@ -314,6 +314,13 @@ impl Courier {
         self.errant = Some(self.messenger.bring(Load { again, records }));
     }
 
+    /// What is on its way is what was read first of the spool, and stays there until it has arrived.
+    fn keep_on_disk(&mut self) {
+        if let Some(errant) = &mut self.errant {
+            errant.is_spooled = true;
+        }
+    }
+
     /// Waits so long for what is on its way. Whether the peer has it, where that is known.
     fn hear(&mut self, patience: Duration) -> Option<bool> {
         let delivery = self.errant.as_ref()?.hear(patience);
@@ -324,7 +331,7 @@ impl Courier {
         state.delivered_records += again.records - again.refused;
         drop(state);
         match sent {
-            Ok(sent) => self.enter(&records, sent),
+            Ok(sent) => self.enter(records, sent),
             Err(error) => {
                 self.lose(&error);
                 return Some(false);
@@ -337,20 +344,21 @@ impl Courier {
     }
 
     /// The peer has these, as far as it says so.
-    fn enter(&mut self, records: &[FlowRecord], sent: Sent) {
+    fn enter(&mut self, records: Vec<FlowRecord>, sent: Sent) {
+        let count = records.len();
         if self.connected.is_none() {
             self.connected = Some(Instant::now());
             self.doubt.renew();
             self.spend(self.doubt.records());
         }
         self.doubt.add(records, sent.bytes, self.silence);
-        self.spend(records.len());
+        self.spend(count);
         if matches!(self.silence, Silence::None) {
             self.pace = Pace::default();
         }
         self.retry = None;
         let mut state = self.lock();
-        state.delivered_records += records.len() as u64 - sent.refused;
+        state.delivered_records += count as u64 - sent.refused;
         state.refused_records += sent.refused;
         state.condition = PeerCondition::Connected;
         state.error = sent.why;

@@ -24,14 +24,14 @@ struct Batch {
 
 impl Doubt {
     /// A batch was sent, in so many bytes.
-    pub fn add(&mut self, records: &[FlowRecord], bytes: usize, silence: Silence) {
+    pub fn add(&mut self, records: Vec<FlowRecord>, bytes: usize, silence: Silence) {
         let sent = Instant::now();
         self.last = Some(sent);
         if matches!(silence, Silence::None) || records.is_empty() {
             return;
         }
         self.bytes += bytes;
-        self.batches.push_back(Batch { records: records.to_vec(), bytes, sent });
+        self.batches.push_back(Batch { records, bytes, sent });
         self.settle(silence);
     }
 

@@ -1,20 +1,18 @@
 //! In which container and pod the agent itself is, as the mounts and the control group of its process tell.
 
 use std::fs;
-use std::path::Path;
 
 /// Where Kubernetes says which namespace a pod is of, to whoever has a service account.
 const NAMESPACE: &str = "/var/run/secrets/kubernetes.io/serviceaccount/namespace";
 
-/// Attributes by OpenTelemetry's names; none on a bare host.
+/// Attributes by OpenTelemetry's names; on a bare host they are empty.
 pub fn known() -> Vec<(&'static str, Option<String>)> {
     let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
     let (mounts, group) = (read("/proc/self/mountinfo"), read("/proc/self/cgroup"));
-    let namespace = Some(read(NAMESPACE).trim().to_owned()).filter(|_| Path::new(NAMESPACE).exists());
     vec![
         ("container.id", container(&mounts, &group)),
         ("k8s.pod.uid", pod(&mounts, &group)),
-        ("k8s.namespace.name", namespace),
+        ("k8s.namespace.name", Some(read(NAMESPACE).trim().to_owned())),
     ]
 }
 
