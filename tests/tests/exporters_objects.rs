@@ -35,6 +35,12 @@ fn moto(namespace: &Namespace) -> Shell {
     server
 }
 
+/// What is in it, below `lab`, for who has the key.
+fn bucket(folder: &Folder) -> String {
+    let secret = folder.write("secret", "hush\n");
+    format!("s3://flows/lab?endpoint=http://127.0.0.1:{PORT}&region=eu-1&user=me&password_file={secret}")
+}
+
 fn ids(lines: &[String]) -> (BTreeSet<Id>, usize) {
     let records: Vec<Value> = lines.iter().map(|line| serde_json::from_str(line).expect("JSON")).collect();
     let id = |record: &Value| {
@@ -55,9 +61,7 @@ fn asked(pair: &Pair, args: &[&str]) -> Vec<String> {
 fn root_stores_of_objects_have_every_record() {
     let (pair, folder) = (Pair::with_ipv6(), Folder::new("objects"));
     let _moto = moto(&pair.left);
-    let secret = folder.write("secret", "hush\n");
-    let login = format!("endpoint=http://127.0.0.1:{PORT}&region=eu-1&user=me&password_file={secret}");
-    let (bucket, directory) = (format!("s3://flows/lab?{login}"), folder.path("store"));
+    let (bucket, directory) = (bucket(&folder), folder.path("store"));
     let exports = [format!("{bucket}&every=1s"), format!("dir:{directory}?every=1h")];
     let exports: Vec<_> = exports.iter().flat_map(|url| ["--export", url]).collect();
     let agent = keeping(&pair, &folder, &[&["--idle-timeout", "500ms"], &exports[..]].concat());
@@ -100,9 +104,7 @@ fn root_a_store_that_is_not_there() {
 fn root_a_damaged_object_is_no_answer() {
     let (pair, folder) = (Pair::with_ipv6(), Folder::new("objects"));
     let _moto = moto(&pair.left);
-    let secret = folder.write("secret", "hush\n");
-    let login = format!("endpoint=http://127.0.0.1:{PORT}&region=eu-1&user=me&password_file={secret}");
-    let (bucket, directory) = (format!("s3://flows/lab?{login}"), format!("dir:{}", folder.path("lab")));
+    let (bucket, directory) = (bucket(&folder), format!("dir:{}", folder.path("lab")));
     for store in [&bucket, &directory] {
         asked(&pair, &["export", "test", store]);
     }

@@ -7,17 +7,15 @@ mod reading;
 mod secured;
 
 use common::clickhouse::ClickHouse;
-use common::{row, state, target, until};
+use common::{courier, row, state, target, until};
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::TestRunner;
 use serde_json::Value;
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
 use std::time::{SystemTime, UNIX_EPOCH};
-use weir_export::{Courier, Target};
+use weir_export::Target;
 use weir_filter::generate;
 use weir_record::FlowRecord;
-use weir_store::Spool;
 use weir_tests::folder::Folder;
 
 /// Any records, the same ones each time, that have ended lately.
@@ -30,14 +28,6 @@ fn records(first: u64, count: u64) -> Vec<FlowRecord> {
         FlowRecord { flow_id: number, start: end - 7, end, packets: number, bytes: 100 * number, ..record }
     };
     (first..first + count).map(&mut record).collect()
-}
-
-fn courier(url: &str, folder: &Folder) -> Courier {
-    let target = target(url);
-    let spool = Spool::open(&folder.place().join("spool"), 1 << 30).expect("a spool");
-    let said = Arc::new(Mutex::new(Vec::new()));
-    let tell = Box::new(move |line| said.lock().expect("nobody panics").push(line));
-    Courier::new("clickhouse".into(), target.peer(), None, Some(spool), tell).expect("a thread")
 }
 
 #[test]
@@ -102,7 +92,7 @@ fn repeats_do_nothing() {
 #[test]
 fn each_record_is_there_once_whatever_happens() {
     let (mut server, folder) = (ClickHouse::new(), Folder::new("clickhouse_spool"));
-    let mut courier = courier(&server.url("/weir"), &folder);
+    let mut courier = courier(&folder, &server.url("/weir"));
     courier.write(&records(1, 200)).expect("it waits on disk");
     assert_eq!(courier.state().lock().expect("nobody panics").spooled_records, 200);
     server.start();

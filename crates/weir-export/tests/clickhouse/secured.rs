@@ -47,7 +47,7 @@ fn a_wrong_password_keeps_records_until_it_is_right() {
         "clickhouse+tls://127.0.0.1:{port}/weir?ca_file={}&user=weir&password_file={password}",
         authority.file
     );
-    let mut courier = courier(&url, &folder);
+    let mut courier = courier(&folder, &url);
     courier.write(&records(1, 200)).expect("it waits on disk");
     let away = state(&courier);
     assert_eq!((away.condition, away.spooled_records, away.refused_records), (PeerCondition::Away, 200, 0));

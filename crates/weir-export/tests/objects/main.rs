@@ -9,19 +9,16 @@ mod refusals;
 
 use between::Between;
 use common::moto::{Moto, rows_in};
-use common::{authority, moto, row, state, target, until};
+use common::{authority, courier, moto, row, state, target, until};
 use jiff::Timestamp;
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::TestRunner;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
-use weir_export::Courier;
 use weir_filter::generate;
 use weir_record::FlowRecord;
-use weir_store::Spool;
 use weir_tests::folder::Folder;
 use weir_tests::free_port;
 
@@ -44,12 +41,6 @@ fn records(first: u64, count: u64) -> Vec<FlowRecord> {
 fn url(folder: &Folder, endpoint: &str, more: &str) -> String {
     let secret = folder.write("secret", "s3cret\n");
     format!("s3://flows/lab/a?endpoint={endpoint}&user=weir&password_file={secret}{more}")
-}
-
-fn courier(url: &str, spool: &Path) -> Courier {
-    let target = target(url);
-    let spool = Spool::open(spool, 1 << 30).expect("a spool");
-    Courier::new("objects".into(), target.peer(), None, Some(spool), Box::new(drop)).expect("a thread")
 }
 
 /// That there is each of these records, once, with all that it has; and so many objects.
@@ -107,8 +98,7 @@ fn each_record_is_there_once_whatever_happens() {
     let (port, folder) = (free_port(), Folder::new("objects"));
     let between = Between::before(port);
     let url = url(&folder, &format!("http://127.0.0.1:{}", between.port), "&every=1s");
-    let spool = folder.place().join("spool");
-    let mut first = courier(&url, &spool);
+    let mut first = courier(&folder, &url);
     let sent = records(1, 90);
     sent[..40].chunks(10).for_each(|batch| first.write(batch).expect("it waits on disk"));
     sleep(Duration::from_millis(1100));
@@ -130,7 +120,7 @@ fn each_record_is_there_once_whatever_happens() {
     drop(first);
 
     between.answers(true);
-    let mut next = courier(&url, &spool);
+    let mut next = courier(&folder, &url);
     next.write(&sent[70..]).expect("it waits on disk");
     until(&mut next, 0);
     let state = state(&next);
@@ -143,7 +133,7 @@ fn each_record_is_there_once_whatever_happens() {
 fn what_comes_is_collected_and_leaves_at_the_end() {
     let folder = Folder::new("objects");
     let place = folder.path("there");
-    let mut courier = courier(&format!("dir:{place}/?every=24h"), &folder.place().join("spool"));
+    let mut courier = courier(&folder, &format!("dir:{place}/?every=24h"));
     let sent: Vec<_> = records(1, 60).into_iter().filter(|record| record.end >= NOON).collect();
     for batch in sent.chunks(5) {
         courier.write(batch).expect("it waits on disk");
@@ -161,7 +151,7 @@ fn what_comes_is_collected_and_leaves_at_the_end() {
 fn what_is_long_enough_leaves_at_once() {
     let folder = Folder::new("objects");
     let place = folder.path("there");
-    let mut courier = courier(&format!("dir:{place}?every=24h&size=1B"), &folder.place().join("spool"));
+    let mut courier = courier(&folder, &format!("dir:{place}?every=24h&size=1B"));
     let sent: Vec<_> = records(1, 30).into_iter().filter(|record| record.end >= NOON).collect();
     sent.chunks(5).for_each(|batch| courier.write(batch).expect("it waits on disk"));
     until(&mut courier, 0);

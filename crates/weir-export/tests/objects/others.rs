@@ -11,7 +11,7 @@ use weir_tests::shell::Shell;
 /// To a server that is away at first; the same objects once more are in the same place.
 fn arrives(provider: &str, url: &str, endpoint: &str, start: impl FnOnce() -> Shell) {
     let (folder, sent) = (Folder::new("objects"), records(1, 90));
-    let mut courier = courier(&format!("{url}&every=1s"), &folder.place().join("spool"));
+    let mut courier = courier(&folder, &format!("{url}&every=1s"));
     sent.chunks(30).for_each(|batch| courier.write(batch).expect("it waits on disk"));
     std::thread::sleep(Duration::from_millis(1100));
     courier.go_on();
