@@ -76,13 +76,14 @@ install_program() {
 	done
 }
 
-# initramfs VERSION INIT: with this first process, in the cache.
+# initramfs VERSION INIT [PART...]: with this first process and what it reads, in the cache.
 initramfs() {
 	local tree module name
 	tree=$(mktemp -d)
 	mkdir -p "$tree"/{bin,tools,proc,sys,tmp,run,dev,modules}
 	cp "$(command -v busybox)" "$tree/bin/busybox"
 	cp "$2" "$tree/init"
+	[ $# = 2 ] || cp "${@:3}" "$tree/"
 	install_program "$tree" "$weir" weir
 	for name in "${programs[@]}"; do
 		install_program "$tree" "$(PATH=$PATH:/sbin:/usr/sbin command -v "$name")" "$name"
