@@ -1,6 +1,7 @@
 //! The words in which Weir speaks: what a flow record is made of, and the ledger that says
 //! what became of every packet. No input or output; everything else stands on this.
 
+pub mod cgroup;
 mod community_id;
 mod container;
 mod conversation;

@@ -1,6 +1,5 @@
 //! Who talks: joins records with the processes, pods and names at their ends.
 
-mod cgroup;
 mod containers;
 mod groups;
 mod holders;

@@ -4,13 +4,12 @@
 //! characters are escaped, and what looks like a secret among the arguments is masked before it goes
 //! any further. Masking rather hides too much: from a secret on, the rest of an argument is hidden.
 
-use super::cgroup;
 use nix::fcntl::{OFlag, openat, readlinkat};
 use nix::sys::stat::Mode;
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
-use weir_record::printable;
+use weir_record::{cgroup, printable};
 
 /// Bytes of the arguments that are read at most: more than are worth showing, so that a secret at
 /// their end can still be told from its beginning.

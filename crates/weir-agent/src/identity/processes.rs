@@ -1,6 +1,5 @@
 //! Processes that use sockets, each looked at once, while it is there.
 
-use super::cgroup;
 use super::groups::{Groups, Mounts};
 use super::process::{self, Arguments};
 use super::programs::{Id, Known, Program, Programs};
@@ -12,8 +11,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use weir_kernel::{GROUP_GONE, GROUP_MADE, Loaded, PROCESS_ENDED, SocketOwner, clock};
 use weir_probes::processes::{self as probe, CommandLines};
-use weir_record::Process;
-use weir_record::printable;
+use weir_record::{Process, cgroup, printable};
 
 /// What the kernel's own threads are called: what they send is nobody's.
 pub const KERNEL: &str = "kernel";

@@ -1,6 +1,7 @@
 //! In which container and pod the agent itself is, as the mounts and the control group of its process tell.
 
 use std::fs;
+use weir_record::cgroup;
 
 /// Where Kubernetes says which namespace a pod is of, to whoever has a service account.
 const NAMESPACE: &str = "/var/run/secrets/kubernetes.io/serviceaccount/namespace";
@@ -19,17 +20,14 @@ pub fn known() -> Vec<(&'static str, Option<String>)> {
 /// Whoever is in a control group's own namespace sees `/` there; the files that a runtime puts over those of the image lie
 /// where the container's number is. A host has others' containers among its mounts, but none over its own names.
 fn container(mounts: &str, group: &str) -> Option<String> {
-    let places = own_mounts(mounts).chain(groups(group));
-    places.flat_map(parts).find(|part| is_container(part)).map(Into::into)
+    own_mounts(mounts).chain(cgroup::path_of(group)).find_map(|path| Some(cgroup::owner(path).container?.id))
 }
 
 fn pod(mounts: &str, group: &str) -> Option<String> {
-    // `podUID`, or after the slices above it: `kubepods-burstable-podUID.slice`.
-    let of_group =
-        groups(group).flat_map(|path| path.split(['/', '.'])).filter_map(|name| name.rsplit_once("pod"));
-    let of_mounts = own_mounts(mounts).filter_map(|root| root.split_once("/pods/"));
-    let uid = |(_, after): (&str, &str)| after.split('/').next().map(as_uid);
-    of_group.chain(of_mounts).filter_map(uid).find(|uid| is_uid(uid))
+    let of_group = cgroup::path_of(group).and_then(|path| cgroup::owner(path).pod_uid);
+    // What the kubelet puts there comes from `pods/UID`.
+    let of_mount = |root: &str| Some(root.split_once("/pods/")?.1.split('/').next()?.to_owned());
+    of_group.or_else(|| own_mounts(mounts).find_map(of_mount))
 }
 
 /// Where what is mounted over these names comes from (proc_pid_mountinfo(5): fields 4 and 5).
@@ -40,31 +38,6 @@ fn own_mounts(mounts: &str) -> impl Iterator<Item = &str> {
         ["/etc/hostname", "/etc/hosts", "/etc/resolv.conf"].contains(&point).then_some(root)
     };
     mounts.lines().filter_map(root)
-}
-
-/// Paths of control groups (cgroups(7)).
-fn groups(group: &str) -> impl Iterator<Item = &str> {
-    group.lines().filter_map(|line| line.splitn(3, ':').nth(2))
-}
-
-/// What stands between the signs that names are made with: `cri-containerd-ID.scope`.
-fn parts(path: &str) -> impl Iterator<Item = &str> {
-    path.split(['/', '-', '.', ':'])
-}
-
-fn is_container(part: &str) -> bool {
-    part.len() == 64 && part.bytes().all(|byte| byte.is_ascii_hexdigit())
-}
-
-/// systemd writes a hyphen in a name as an underscore.
-fn as_uid(text: &str) -> String {
-    text.replace('_', "-")
-}
-
-fn is_uid(text: &str) -> bool {
-    let groups: Vec<_> = text.split('-').map(str::len).collect();
-    let is_hexadecimal = text.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-');
-    is_hexadecimal && (groups == [8, 4, 4, 4, 12] || text.len() == 32)
 }
 
 #[cfg(test)]

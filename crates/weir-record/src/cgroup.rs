@@ -10,7 +10,7 @@
 //!
 //! A path is what its owner made of it: who may make cgroups may also choose their names.
 
-use weir_record::{Container, Runtime};
+use crate::{Container, Runtime};
 
 /// No id and no name is longer. The kernel's own limit for one part of a path is 255.
 const LONGEST: usize = 256;
