@@ -4,9 +4,11 @@ use crate::folder::Folder;
 use crate::netns::Namespace;
 use crate::servers::wait_for_port;
 use crate::shell::{Shell, shell};
+use crate::wait_for;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use std::process::Command;
+use std::process::{Child, Command};
+use std::time::{Duration, Instant};
 
 /// A running collector.
 pub struct Nfcapd {
@@ -32,10 +34,21 @@ impl Nfcapd {
 
     /// Ends it in order: then all is in its files.
     pub fn stop(mut self) {
-        let pid = Pid::from_raw(self.server.0.id() as i32);
-        kill(pid, Signal::SIGTERM).expect("it runs");
-        self.server.0.wait().expect("it ends");
+        end(&mut self.server.0);
     }
+}
+
+/// Ends nfcapd in order. It hears of that when it has a datagram or a signal: one that comes after it has looked, and before it
+/// waits, is heard with the next one.
+pub fn end(server: &mut Child) {
+    let (pid, mut told) = (Pid::from_raw(server.id() as i32), None::<Instant>);
+    wait_for("nfcapd ends", Duration::from_secs(30), || {
+        if told.is_none_or(|told| told.elapsed() > Duration::from_secs(1)) {
+            kill(pid, Signal::SIGTERM).expect("it runs");
+            told = Some(Instant::now());
+        }
+        server.try_wait().ok()?
+    });
 }
 
 /// All that lies in a folder.

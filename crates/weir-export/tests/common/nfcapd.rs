@@ -2,13 +2,12 @@
 
 use super::process::rest;
 use super::udp::waiting;
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
 use std::fs;
 use std::net::UdpSocket;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 use weir_tests::folder::Folder;
+use weir_tests::servers::nfcapd::end;
 use weir_tests::wait_for;
 
 /// Running, and killed on drop.
@@ -72,8 +71,7 @@ impl Nfcapd {
         wait_for("nfcapd has read everything", Duration::from_secs(10), || {
             (waiting(self.port)? == "00000000").then_some(())
         });
-        kill(Pid::from_raw(self.server.id() as i32), Signal::SIGTERM).expect("it runs");
-        wait_for("nfcapd ends", Duration::from_secs(10), || self.server.try_wait().ok()?);
+        end(&mut self.server);
         let nfdump = Command::new("nfdump")
             .env("TZ", "UTC")
             .args(["-R", &self.directory, "-q", "-N", "-6", "-o", format])
