@@ -121,7 +121,7 @@ socket.create_connection(('{RIGHT}', 443)).sendall(b'GET / HTTP/1.1')"
     let eight = |list: String| list.split(',').take(8).collect::<Vec<_>>().join(",");
     let read: BTreeSet<_> =
         capture.hellos().into_iter().map(|(name, protocols)| (name, eight(protocols))).collect();
-    assert_eq!(told, read);
+    assert_eq!(told, read, "{} events, lost: {lost:?}", events.len());
     assert_eq!((events.len(), told.len()), (23, 23), "{told:?}");
     // What cannot be decrypted is said, too: at either end of the wire.
     assert_eq!(
