@@ -20,14 +20,15 @@ pub fn known() -> Vec<(&'static str, Option<String>)> {
 /// Whoever is in a control group's own namespace sees `/` there; the files that a runtime puts over those of the image lie
 /// where the container's number is. A host has others' containers among its mounts, but none over its own names.
 fn container(mounts: &str, group: &str) -> Option<String> {
-    own_mounts(mounts).chain(cgroup::path_of(group)).find_map(|path| Some(cgroup::owner(path).container?.id))
+    let of_mount = own_mounts(mounts).flat_map(parts).find(|part| is_container(part));
+    of_mount.map(Into::into).or_else(|| Some(cgroup::owner(cgroup::path_of(group)?).container?.id))
 }
 
 fn pod(mounts: &str, group: &str) -> Option<String> {
     let of_group = cgroup::path_of(group).and_then(|path| cgroup::owner(path).pod_uid);
     // What the kubelet puts there comes from `pods/UID`.
-    let of_mount = |root: &str| Some(root.split_once("/pods/")?.1.split('/').next()?.to_owned());
-    of_group.or_else(|| own_mounts(mounts).find_map(of_mount))
+    let of_mount = |root: &str| root.split_once("/pods/")?.1.split('/').next().map(str::to_owned);
+    of_group.or_else(|| own_mounts(mounts).filter_map(of_mount).find(|uid| is_uid(uid)))
 }
 
 /// Where what is mounted over these names comes from (proc_pid_mountinfo(5): fields 4 and 5).
@@ -38,6 +39,21 @@ fn own_mounts(mounts: &str) -> impl Iterator<Item = &str> {
         ["/etc/hostname", "/etc/hosts", "/etc/resolv.conf"].contains(&point).then_some(root)
     };
     mounts.lines().filter_map(root)
+}
+
+/// What stands between the signs that names are made with.
+fn parts(path: &str) -> impl Iterator<Item = &str> {
+    path.split(['/', '-', '.', ':'])
+}
+
+fn is_container(part: &str) -> bool {
+    part.len() == 64 && part.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+fn is_uid(text: &str) -> bool {
+    let groups: Vec<_> = text.split('-').map(str::len).collect();
+    let is_hexadecimal = text.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-');
+    is_hexadecimal && (groups == [8, 4, 4, 4, 12] || text.len() == 32)
 }
 
 #[cfg(test)]
@@ -78,6 +94,14 @@ mod tests {
             assert_eq!(container("", &group).as_deref(), Some(ID), "{group}");
             assert_eq!(pod("", &group).as_deref(), is_pod.then_some(UID), "{group}");
         }
+    }
+
+    /// A mount comes from anywhere: only what is a number is taken for one.
+    #[test]
+    fn names_of_folders_are_no_numbers() {
+        let other = "1 2 8:1 /srv/pods/web/hosts /etc/hosts rw - ext4 /dev/sda1 rw\n\
+             1 2 8:1 /var/lib/lxc/web/hostname /etc/hostname rw - ext4 /dev/sda1 rw\n";
+        assert_eq!((container(other, "0::/\n"), pod(other, "0::/\n")), (None, None));
     }
 
     /// A host has the mounts of its containers, and is in none.
