@@ -126,7 +126,7 @@ fn root_readers_agree_on_tcp_and_names() {
     let questions = [
         format!("select protocol, destination_name, source_process, count(*) as n{sums} from {{}} group by protocol, destination_name, source_process order by protocol, destination_name, source_process"),
         format!("select flow_id, tcp_state, tcp_flags, reverse_tcp_flags, {} from {{}} order by flow_id", fields.join(", ")),
-        "select source_address, destination_name, cast(sum(bytes) as bigint) as b, cast(coalesce(sum(reverse_bytes), 0) as bigint) as r from {} where source_address like '%:%' group by source_address, destination_name order by destination_name, source_address".into(),
+        "select source_address, destination_name, cast(sum(bytes) as bigint) as b, count(reverse_bytes) as c, cast(coalesce(sum(reverse_bytes), 0) as bigint) as r from {} where source_address like '%:%' group by source_address, destination_name order by destination_name, source_address".into(),
     ];
     for question in questions {
         let ours = values(&folder, &question.replace("{}", "flows"));
