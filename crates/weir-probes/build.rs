@@ -7,9 +7,11 @@ use std::env;
 use std::path::{Path, PathBuf};
 
 /// Directory and source of each object.
-const PROBES: [(&str, &str); 11] = [
+const PROBES: [(&str, &str); 13] = [
     ("flows", "flows"),
+    ("flows", "flows_by_key"),
     ("flows", "flows_drawn"),
+    ("flows", "flows_drawn_by_key"),
     ("sockets", "sockets"),
     ("holders", "holders"),
     ("processes", "processes"),

@@ -1,12 +1,15 @@
 //! What becomes of a packet that finds its CPU busy, or on a CPU without a part of its own:
 //! it goes to the spill ring by itself, and when that is full into the ledger.
 
-use libbpf_rs::{MapCore, MapFlags, MapHandle, ProgramInput};
+use libbpf_rs::ProgramInput;
 use nix::sched::{CpuSet, sched_setaffinity};
 use nix::unistd::Pid;
-use std::mem::offset_of;
-use weir_kernel::{LedgerCell, PartState};
-use weir_probes::flows::{Demand, Flows, InterfaceId, Layout, LinkLayer, Points, Seen, Visitor};
+use weir_kernel::{LedgerCell, PartState, Window};
+use weir_probes::flows::{Demand, Flows, InterfaceId, Layout, LinkLayer, Points, Seen, Tables, Visitor};
+
+fn either_way() -> [Tables; 2] {
+    [Tables::here(), Tables::ByKey]
+}
 
 #[derive(Default)]
 struct Sums {
@@ -24,8 +27,8 @@ impl Visitor for Sums {
     }
 }
 
-fn probe(cpus: u32) -> Flows {
-    let demand = Demand::one_interface(1 << 20, cpus);
+fn probe(cpus: u32, tables: Tables) -> Flows {
+    let demand = Demand { tables, ..Demand::one_interface(1 << 20, cpus) };
     let mut flows = Flows::load(Layout::new(demand).expect("1 MiB holds a flow")).expect("the probe loads");
     let loopback = InterfaceId { netns: 0, index: 1 };
     flows
@@ -61,26 +64,26 @@ fn check(mut flows: Flows, count: u32) {
 }
 
 fn mark_busy(flows: &Flows) {
-    let parts =
-        MapHandle::try_from(&flows.loaded().find_map("parts").expect("there are parts")).expect("a handle");
-    for part in 0..flows.layout().parts() {
-        let key = part.to_ne_bytes();
-        let mut state = parts.lookup(&key, MapFlags::ANY).expect("a part can be read").expect("it is there");
-        state[offset_of!(PartState, busy)] = 1;
-        parts.update(&key, &state, MapFlags::ANY).expect("a part can be written");
+    let parts = flows.loaded().map("parts").expect("there are parts");
+    let mut parts: Window<PartState> =
+        Window::new(parts, 0..flows.layout().parts() as usize).expect("they can be mapped");
+    for part in parts.iter_mut() {
+        part.busy = 1;
     }
 }
 
 #[test]
 fn root_a_busy_cpu_spills_and_counts() {
-    let flows = probe(64);
-    mark_busy(&flows);
-    check(flows, 10);
+    for tables in either_way() {
+        let flows = probe(64, tables);
+        mark_busy(&flows);
+        check(flows, 10);
+    }
 }
 
 #[test]
 fn root_a_busy_cpu_with_a_full_ring_counts_the_loss() {
-    let flows = probe(64);
+    let flows = probe(64, Tables::here());
     mark_busy(&flows);
     let more_than_fit = flows.layout().spill_bytes / 64;
     check(flows, more_than_fit);
@@ -95,5 +98,7 @@ fn root_a_cpu_without_a_part_spills_and_counts() {
     let mut second = CpuSet::new();
     second.set(1).expect("there is a second CPU");
     sched_setaffinity(Pid::from_raw(0), &second).expect("this thread may run there");
-    check(probe(1), 10);
+    for tables in either_way() {
+        check(probe(1, tables), 10);
+    }
 }

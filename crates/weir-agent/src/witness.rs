@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use std::cell::RefCell;
 use weir_kernel::LedgerCell;
-use weir_probes::flows::{Demand, Flows, InterfaceId, Layout, LinkLayer, Points, Seen, Visitor};
+use weir_probes::flows::{Demand, Flows, InterfaceId, Layout, LinkLayer, Points, Seen, Tables, Visitor};
 use weir_record::{Addresses, FlowKey};
 
 /// Loopback: the interface that a test run's packets belong to.
@@ -42,8 +42,8 @@ impl Visitor for Findings {
     }
 }
 
-fn probe() -> Flows {
-    let demand = Demand::one_interface(1 << 20, 64);
+fn probe(tables: Tables) -> Flows {
+    let demand = Demand { tables, ..Demand::one_interface(1 << 20, 64) };
     let layout = Layout::new(demand).expect("1 MiB holds a flow");
     let mut flows = Flows::load(layout).expect("the probe loads: these tests need root");
     flows
@@ -258,9 +258,19 @@ fn check(
     strategy: impl Strategy<Value = Vec<u8>>,
     compare: impl Fn(&[u8], &Findings) -> Result<(), TestCaseError>,
 ) {
-    let flows = RefCell::new(probe());
+    for tables in [Tables::here(), Tables::ByKey] {
+        check_with(tables, &strategy, &compare);
+    }
+}
+
+fn check_with(
+    tables: Tables,
+    strategy: &impl Strategy<Value = Vec<u8>>,
+    compare: &impl Fn(&[u8], &Findings) -> Result<(), TestCaseError>,
+) {
+    let flows = RefCell::new(probe(tables));
     let config = Config { cases: 600, failure_persistence: None, ..Config::default() };
-    let outcome = TestRunner::new(config).run(&strategy, |frame| {
+    let outcome = TestRunner::new(config).run(strategy, |frame| {
         let findings = run(&mut flows.borrow_mut(), &frame);
         prop_assert_eq!(findings.flows.len(), 1, "one packet, one flow");
         prop_assert_eq!((findings.flows[0].1, findings.flows[0].2), (1, frame.len() as u64));
@@ -268,7 +278,7 @@ fn check(
         compare(&frame, &findings)
     });
     if let Err(failure) = outcome {
-        panic!("{failure}");
+        panic!("{tables:?}: {failure}");
     }
 }
 
@@ -305,5 +315,5 @@ fn root_the_witness_knows_ethertypes() {
     let mut frame = vec![0; 14];
     frame[12..].copy_from_slice(&EtherType::ARP.0.to_be_bytes());
     assert_eq!(witness(&frame), Some(FlowKey::Other { vlan: None, ethertype: 0x0806 }));
-    assert_eq!(Some(run(&mut probe(), &frame).flows[0].0), witness(&frame));
+    assert_eq!(Some(run(&mut probe(Tables::here()), &frame).flows[0].0), witness(&frame));
 }

@@ -1,18 +1,22 @@
 //! A BPF object on its way into the kernel.
 
 use crate::error::from_libbpf;
-use crate::window::Words;
+use crate::window::{Shared, Words};
 use crate::{Error, Pin, Pod, RUN_BY_HAND, Result};
 use libbpf_rs::btf::{Btf, types::DataSec};
-use libbpf_rs::{AsRawLibbpf, MapCore, MapFlags, MapMut, ObjectBuilder, ProgramMut};
+use libbpf_rs::{AsRawLibbpf, MapCore, MapFlags, MapHandle, MapMut, MapType, ObjectBuilder, ProgramMut};
 use std::collections::HashMap;
 use std::ffi::OsStr;
+use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
-use std::sync::atomic::{AtomicU32, AtomicU64};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 /// Where the variables of a data section lie: name → offset.
 type Offsets = HashMap<String, usize>;
+
+/// What a table's section is called, before its name.
+const TABLE: &str = ".data.";
 
 /// An object that is parsed but not yet in the kernel.
 #[derive(Debug)]
@@ -46,6 +50,31 @@ impl Opened {
             .find(|m| m.name() == OsStr::new(map))
             .ok_or_else(|| Error::Missing(format!("map {map}")))?;
         found.set_max_entries(entries).map_err(|e| from_libbpf(format!("cannot size map {map}"), &e))
+    }
+
+    /// Gives `table` room for so many rows: a table of `weir/table.h`, which is mapped whichever way it is kept.
+    ///
+    /// # Errors
+    /// There is no such table, or the kernel has no memory for it.
+    pub fn set_rows(&mut self, table: &str, rows: u32) -> Result<()> {
+        let section = format!("{TABLE}{table}");
+        let Some(mut found) = self.object.maps_mut().find(|m| m.name() == OsStr::new(&section)) else {
+            return self.set_entries(table, rows);
+        };
+        let failed = |e: &libbpf_rs::Error| from_libbpf(format!("cannot size table {table}"), e);
+        let too_large = || Error::kernel(format!("cannot size table {table}"), io::ErrorKind::OutOfMemory);
+        let bytes = found.value_size().checked_mul(rows).ok_or_else(too_large)?;
+        // Made here and not by libbpf, which would copy what the table begins with into it, and keep all of it mapped.
+        let options = libbpf_sys::bpf_map_create_opts {
+            sz: size_of::<libbpf_sys::bpf_map_create_opts>() as libbpf_sys::size_t,
+            map_flags: libbpf_sys::BPF_F_MMAPABLE,
+            ..Default::default()
+        };
+        let map =
+            MapHandle::create(MapType::Array, Some(table), 4, bytes, 1, &options).map_err(|e| failed(&e))?;
+        found.set_value_size(bytes).map_err(|e| failed(&e))?;
+        found.reuse_fd(map.as_fd()).map_err(|e| failed(&e))?;
+        self.set_constant(&format!("{table}_count"), rows)
     }
 
     /// Sets a `const volatile` global, which the verifier then knows as a constant.
@@ -161,7 +190,7 @@ impl Loaded {
     pub fn find_map(&self, name: &str) -> Result<libbpf_rs::Map<'_>> {
         self.object
             .maps()
-            .find(|map| map.name() == OsStr::new(name))
+            .find(|map| is_called(map.name(), name))
             .ok_or_else(|| Error::Missing(format!("map {name}")))
     }
 
@@ -173,6 +202,21 @@ impl Loaded {
         let map = self.find_map_mut(name)?;
         map.update(bytes_of(key), bytes_of(value), MapFlags::ANY)
             .map_err(|e| from_libbpf(format!("cannot write to map {name}"), &e))
+    }
+
+    /// Sets one row of a table. One of eight bytes changes at once for whoever reads it meanwhile.
+    ///
+    /// # Errors
+    /// There is no such table, or it ends before that.
+    pub fn set_row<T: Pod>(&mut self, table: &str, number: u32, row: &T) -> Result<()> {
+        const { assert!(size_of::<T>().is_multiple_of(8), "rows are whole words") };
+        let words = size_of::<T>() / 8;
+        let first = number as usize * words;
+        let shared = Shared::new(self.map(table)?, first + words)?;
+        for (place, bytes) in shared[first..].iter().zip(bytes_of(row).chunks_exact(8)) {
+            place.store(copied(bytes).unwrap_or_default(), Ordering::Relaxed);
+        }
+        Ok(())
     }
 
     /// Takes one element out of a map; one that is not there is no error.
@@ -201,7 +245,7 @@ impl Loaded {
     fn find_map_mut(&mut self, name: &str) -> Result<MapMut<'_>> {
         self.object
             .maps_mut()
-            .find(|map| map.name() == OsStr::new(name))
+            .find(|map| is_called(map.name(), name))
             .ok_or_else(|| Error::Missing(format!("map {name}")))
     }
 
@@ -283,6 +327,11 @@ impl Loaded {
             _ => Err(Error::Missing(format!("global {name}"))),
         }
     }
+}
+
+/// By its own name, or as a table is, whichever way that is kept.
+fn is_called(map: &OsStr, name: &str) -> bool {
+    map == name || map.to_str().and_then(|map| map.strip_prefix(TABLE)) == Some(name)
 }
 
 /// Kernel memory of one map.

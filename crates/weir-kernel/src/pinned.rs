@@ -62,9 +62,10 @@ impl Pinned {
         self.0.as_fd()
     }
 
-    /// How many elements of this size it has; none where they are of another size.
-    pub fn entries(&self, size: usize) -> Option<usize> {
-        (self.0.value_size() as usize == size).then_some(self.0.max_entries() as usize)
+    /// How many rows of this size it has, whichever way the table is kept; none where they are of another size.
+    pub fn rows(&self, size: usize) -> Option<usize> {
+        let value = self.0.value_size() as usize;
+        value.is_multiple_of(size).then(|| value / size * self.0.max_entries() as usize)
     }
 }
 

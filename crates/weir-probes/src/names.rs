@@ -34,6 +34,7 @@ pub fn probe_of(program: &str) -> Option<&'static str> {
 mod tests {
     use super::*;
     use crate::calls;
+    use crate::flows::Tables;
     use std::cell::RefCell;
     use weir_kernel::Opened;
 
@@ -41,8 +42,10 @@ mod tests {
     #[test]
     fn each_program_of_each_object_has_its_probe() {
         let objects = [
-            ("flows", flows::object(false)),
-            ("flows", flows::object(true)),
+            ("flows", flows::object(false, Tables::ByAddress)),
+            ("flows", flows::object(false, Tables::ByKey)),
+            ("flows", flows::object(true, Tables::ByAddress)),
+            ("flows", flows::object(true, Tables::ByKey)),
             ("sockets", sockets::OBJECT),
             ("processes", processes::OBJECT),
             ("dns", dns::OBJECT),

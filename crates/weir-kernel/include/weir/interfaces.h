@@ -2,6 +2,7 @@
 /* Which interfaces are watched, and the numbers of their observation points. */
 #pragma once
 #include "record.h"
+#include "table.h"
 
 /*
  * Those of the agent's own namespace by ifindex; a host that counts past the array's end, and every other
@@ -11,12 +12,7 @@
 const volatile bool every_netns = false;
 const volatile __u32 own_netns = 0;
 
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, struct interface_entry);
-} interfaces SEC(".maps");
+TABLE(interfaces, interface_entry) /* by ifindex */
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -45,15 +41,18 @@ static __always_inline __u32 netns_of(struct __sk_buff *ctx)
 
 static __always_inline struct interface_entry *interface_of(struct __sk_buff *skb)
 {
-	struct interface_key key = { .netns = every_netns ? netns_of(skb) : 0, .ifindex = skb->ifindex };
+	__u32 netns = every_netns ? netns_of(skb) : 0;
 	struct interface_entry *interface;
+	struct interface_key key;
 
-	if (likely(!key.netns)) {
-		interface = bpf_map_lookup_elem(&interfaces, &key.ifindex);
+	if (likely(!netns)) {
+		interface = interfaces_at(skb->ifindex);
 		/* Two calls, not one with either map: the kernel inlines a lookup only in a known array (18 ns). */
 		barrier_var(interface);
 		if (likely(interface))
 			return interface;
 	}
+	key.netns = netns;
+	key.ifindex = skb->ifindex;
 	return bpf_map_lookup_elem(&interfaces_beyond, &key);
 }

@@ -11,35 +11,18 @@
 #pragma once
 #include "ledger.h"
 #include "spill.h"
+#include "table.h"
 
 /* Set by user space before load; constants to the verifier and the compiler of the kernel. */
 const volatile __u32 entries_per_cpu = 1;
 const volatile __u32 bucket_mask = 0; /* buckets per CPU, a power of two, less one */
 const volatile __u64 hash_seed = 0;
 
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(map_flags, BPF_F_MMAPABLE);
-	__uint(max_entries, 1); /* parts * (bucket_mask + 1) */
-	__type(key, __u32);
-	__type(value, struct flow_bucket);
-} buckets SEC(".maps");
+TABLE(buckets, flow_bucket) /* parts * (bucket_mask + 1) */
 
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(map_flags, BPF_F_MMAPABLE);
-	__uint(max_entries, 1); /* parts * entries_per_cpu */
-	__type(key, __u32);
-	__type(value, struct flow_entry);
-} entries SEC(".maps");
+TABLE(entries, flow_entry) /* parts * entries_per_cpu */
 
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(map_flags, BPF_F_MMAPABLE);
-	__uint(max_entries, 1); /* as many as entries */
-	__type(key, __u32);
-	__type(value, struct flow_addresses);
-} addresses SEC(".maps");
+TABLE(addresses, flow_addresses) /* as many as entries */
 
 /* Where tunnels are looked into: the digest of the flow that carries this one. */
 struct {
@@ -52,20 +35,12 @@ struct {
 
 const volatile bool decapsulate = false;
 
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(map_flags, BPF_F_MMAPABLE);
-	__uint(max_entries, 1); /* both generations of the first CPU, of the second, … */
-	__type(key, __u32);
-	__type(value, struct part_state);
-} parts SEC(".maps");
+TABLE(parts, part_state) /* both generations of the first CPU, of the second, … */
 
 /* None for a CPU that came online after the parts were laid out. */
 static __always_inline struct part_state *part_of(__u32 epoch, __u32 cpu)
 {
-	__u32 index = cpu << 1 | (epoch & 1);
-
-	return bpf_map_lookup_elem(&parts, &index);
+	return parts_at(cpu << 1 | (epoch & 1));
 }
 
 _Static_assert(__builtin_offsetof(struct part_state, rule_words) == __builtin_offsetof(struct part_state, busy) + 4,
@@ -98,7 +73,7 @@ static __always_inline bool same_flow(const struct flow_entry *entry, const stru
 
 static __always_inline bool same_addresses(__u32 number, const struct packet *packet)
 {
-	const struct flow_addresses *wide = bpf_map_lookup_elem(&addresses, &number);
+	const struct flow_addresses *wide = addresses_at(number);
 
 	return wide && wide->source[0] == packet->wide.source[0] && wide->source[1] == packet->wide.source[1] &&
 	       wide->destination[0] == packet->wide.destination[0] &&
@@ -221,8 +196,8 @@ static __noinline int replace_entry(const struct packet *packet, struct part_sta
 	way = way_of(fingerprint, part->hand++ % taken);
 	tag = bucket->tags[way];
 	number = part->first_entry + (tag & TAG_ENTRY_MASK) - 1;
-	entry = bpf_map_lookup_elem(&entries, &number);
-	wide = bpf_map_lookup_elem(&addresses, &number);
+	entry = entries_at(number);
+	wide = addresses_at(number);
 	if (!entry || !wide)
 		return 0;
 	if (!spill_entry(packet->epoch, parent_of(number), entry, wide))
@@ -249,13 +224,13 @@ static __noinline int insert(const struct packet *packet, struct part_state *par
 
 	if (taken >= BUCKET_WAYS || part->used >= entries_per_cpu)
 		return replace_entry(packet, part, bucket, taken, fingerprint);
-	entry = bpf_map_lookup_elem(&entries, &number);
+	entry = entries_at(number);
 	if (!entry)
 		return 0;
 	start_entry(entry, packet);
 	set_parent(number, packet);
 	if (packet->link & LINK_IPV6) {
-		wide = bpf_map_lookup_elem(&addresses, &number);
+		wide = addresses_at(number);
 		if (wide)
 			*wide = packet->wide;
 	}
@@ -265,9 +240,7 @@ static __noinline int insert(const struct packet *packet, struct part_state *par
 
 static __always_inline struct flow_bucket *bucket_of(const struct part_state *part, __u64 h)
 {
-	__u32 index = part->first_bucket + ((__u32)h & bucket_mask);
-
-	return bpf_map_lookup_elem(&buckets, &index);
+	return buckets_at(part->first_bucket + ((__u32)h & bucket_mask));
 }
 
 static __always_inline __u32 fingerprint_of(__u64 h)
@@ -289,7 +262,7 @@ static __always_inline struct flow_entry *find(const struct packet *packet, cons
 		if ((tag ^ fingerprint) & ~TAG_ENTRY_MASK)
 			continue;
 		number = part->first_entry + (tag & TAG_ENTRY_MASK) - 1;
-		entry = bpf_map_lookup_elem(&entries, &number);
+		entry = entries_at(number);
 		if (!entry || !same_flow(entry, packet))
 			continue;
 		if ((packet->link & LINK_IPV6) && !same_addresses(number, packet))

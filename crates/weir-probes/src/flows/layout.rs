@@ -1,7 +1,7 @@
 //! How large each map of the flow probe is: from one memory budget and the number of CPUs.
 
-use super::Clock;
 use super::rules::Room;
+use super::{Clock, Tables};
 use crate::dns::Ports;
 use weir_kernel::{
     BUCKET_WAYS, FlowAddresses, FlowBucket, FlowEntry, LedgerCell, PartState, RULE_ROWS, RuleAction,
@@ -47,6 +47,8 @@ pub struct Demand {
     pub dns_ports: Ports,
     /// What stamps packets.
     pub clock: Clock,
+    /// How the programs come by a row of a table.
+    pub tables: Tables,
 }
 
 impl Demand {
@@ -63,6 +65,7 @@ impl Demand {
             handshakes: true,
             dns_ports: Ports::NONE,
             clock: Clock::default(),
+            tables: Tables::here(),
         }
     }
 }
@@ -102,6 +105,8 @@ pub struct Layout {
     pub dns_ports: Ports,
     /// What stamps packets.
     pub clock: Clock,
+    /// How the programs come by a row of a table.
+    pub tables: Tables,
 }
 
 /// The budget does not hold a single flow.
@@ -156,6 +161,7 @@ impl Layout {
             handshakes: demand.handshakes,
             dns_ports: demand.dns_ports,
             clock: demand.clock,
+            tables: demand.tables,
         };
         let fixed = layout.bytes();
         let parts = GENERATIONS * u64::from(demand.cpus);
@@ -171,6 +177,7 @@ impl Layout {
             return Err(TooSmall { budget: demand.budget, cpus: demand.cpus, needed });
         }
         layout.divide(share, per_entry);
+        layout.tables = layout.tables.for_layout(&layout);
         Ok(layout)
     }
 
@@ -192,6 +199,13 @@ impl Layout {
     /// Where the state of a CPU's part lies: beside that of its other generation.
     pub(super) fn part_key(&self, generation: u32, cpu: u32) -> u32 {
         cpu * GENERATIONS as u32 + generation
+    }
+
+    /// Bytes of the longest of the tables.
+    pub(super) fn longest_table(&self) -> u64 {
+        let entries = u64::from(self.entries_per_cpu) * size::<FlowEntry>();
+        let buckets = u64::from(self.buckets_per_cpu) * size::<FlowBucket>();
+        u64::from(self.parts()) * entries.max(buckets)
     }
 
     /// What one flow takes, beside its tag.

@@ -69,7 +69,7 @@ fn sums(cells: &[LedgerCell], points: usize) -> Cells {
 pub fn left(path: &Path, points: u32) -> Result<Cells> {
     let map = Pinned::open(path)?;
     let what = || Error::Unexpected(format!("{} has no cells of the ledger", path.display()));
-    let entries = map.entries(size_of::<LedgerCell>()).ok_or_else(what)?;
-    let cells: Window<LedgerCell> = Window::new(map.fd(), 0..entries)?;
+    let rows = map.rows(size_of::<LedgerCell>()).ok_or_else(what)?;
+    let cells: Window<LedgerCell> = Window::new(map.fd(), 0..rows)?;
     Ok(sums(&cells, points.max(1) as usize))
 }

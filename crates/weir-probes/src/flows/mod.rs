@@ -8,12 +8,14 @@ mod drain;
 mod layout;
 mod ledger;
 pub mod rules;
+mod tables;
 mod ticks;
 
 pub use digest::Digester;
 pub use drain::{Left, Seen, Visitor};
 pub use layout::{Demand, Layout, TooSmall};
 pub use ledger::{Cells, left};
+pub use tables::Tables;
 pub use ticks::{Clock, Ticks};
 
 use crate::Programs;
@@ -29,14 +31,20 @@ use weir_kernel::{
     Result, Ring, SpillRecord,
 };
 
-static OBJECT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/flows.bpf.o"));
-
-/// The same, for observation points that are joined: it draws by content.
-static OBJECT_DRAWN: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/flows_drawn.bpf.o"));
+macro_rules! compiled {
+    ($name:literal) => {
+        include_bytes!(concat!(env!("OUT_DIR"), "/", $name, ".bpf.o"))
+    };
+}
 
 /// The compiled probe, which may [draw by content](Demand::draw_by_content).
-pub fn object(draw_by_content: bool) -> &'static [u8] {
-    if draw_by_content { OBJECT_DRAWN } else { OBJECT }
+pub fn object(draw_by_content: bool, tables: Tables) -> &'static [u8] {
+    match (draw_by_content, tables) {
+        (false, Tables::ByAddress) => compiled!("flows"),
+        (false, Tables::ByKey) => compiled!("flows_by_key"),
+        (true, Tables::ByAddress) => compiled!("flows_drawn"),
+        (true, Tables::ByKey) => compiled!("flows_drawn_by_key"),
+    }
 }
 
 /// What runs for packets, by name: those that come in, those that go out.
@@ -173,7 +181,7 @@ impl Flows {
             padding: [0; 3],
         };
         if self.is_direct(id) {
-            return self.loaded.update("interfaces", &id.index, &entry);
+            return self.loaded.set_row("interfaces", id.index, &entry);
         }
         self.loaded.update("interfaces_beyond", &key_of(id), &entry)
     }
@@ -184,7 +192,7 @@ impl Flows {
     /// The kernel refuses.
     pub fn forget(&mut self, id: InterfaceId) -> Result<()> {
         if self.is_direct(id) {
-            return self.loaded.update("interfaces", &id.index, &InterfaceEntry::default());
+            return self.loaded.set_row("interfaces", id.index, &InterfaceEntry::default());
         }
         self.loaded.remove("interfaces_beyond", &key_of(id))
     }
@@ -343,7 +351,7 @@ pub fn own_netns() -> u32 {
 }
 
 fn open(layout: &Layout, seed: u64) -> Result<Opened> {
-    let mut object = Opened::new("flows", object(layout.draw_by_content))?;
+    let mut object = Opened::new("flows", object(layout.draw_by_content, layout.tables))?;
     let fragment_timeout = FRAGMENT_TIMEOUT.as_nanos() / layout.clock.tick()?.as_nanos().max(1);
     object.set_constant("entries_per_cpu", layout.entries_per_cpu)?;
     object.set_constant("bucket_mask", layout.buckets_per_cpu - 1)?;
@@ -360,9 +368,9 @@ fn open(layout: &Layout, seed: u64) -> Result<Opened> {
     object.set_constant("fine_clock", u8::from(layout.clock == Clock::Fine))?;
     object.set_constant("fragment_timeout", fragment_timeout as u32)?;
     object.set_constant("spill_wakeup_bytes", u64::from(layout.spill_bytes / 4))?;
-    object.set_entries("parts", layout.parts())?;
-    object.set_entries("entries", layout.parts() * layout.entries_per_cpu)?;
-    object.set_entries("addresses", layout.parts() * layout.entries_per_cpu)?;
+    object.set_rows("parts", layout.parts())?;
+    object.set_rows("entries", layout.parts() * layout.entries_per_cpu)?;
+    object.set_rows("addresses", layout.parts() * layout.entries_per_cpu)?;
     object.set_entries(
         "parents",
         if layout.decapsulate { layout.parts() * layout.entries_per_cpu } else { 1 },
@@ -370,12 +378,12 @@ fn open(layout: &Layout, seed: u64) -> Result<Opened> {
     object.set_entries("rule_blocks", 2 * layout.rule_room.blocks)?;
     object.set_entries("rule_sets", 1 + 2 * layout.rule_room.sets)?;
     object.set_entries("rule_points", 2 * layout.points)?;
-    object.set_entries("buckets", layout.parts() * layout.buckets_per_cpu)?;
-    object.set_entries("ledger", layout.parts() * layout.points)?;
+    object.set_rows("buckets", layout.parts() * layout.buckets_per_cpu)?;
+    object.set_rows("ledger", layout.parts() * layout.points)?;
     object.set_entries("fragments", layout.fragments)?;
     object.set_entries("half_open", layout.half_open)?;
     object.set_entries("handshakes", layout.handshake_bytes)?;
-    object.set_entries("interfaces", layout.interfaces_direct)?;
+    object.set_rows("interfaces", layout.interfaces_direct)?;
     object.set_entries("spill", layout.spill_bytes)?;
     Ok(object)
 }
@@ -392,7 +400,7 @@ fn lay_out_parts(loaded: &mut Loaded, layout: &Layout) -> Result<()> {
             cpu,
             ..PartState::default()
         };
-        loaded.update("parts", &layout.part_key(generation, cpu), &state)?;
+        loaded.set_row("parts", layout.part_key(generation, cpu), &state)?;
     }
     Ok(())
 }

@@ -6,7 +6,7 @@ use weir_kernel::privilege::{has_btf, missing_capabilities, online_cpus};
 use weir_kernel::{Error, GracePeriod, Result, stats, try_pin};
 use weir_probes::dns::{self, Dns};
 use weir_probes::drops::{self, Drops};
-use weir_probes::flows::{self, Demand, Flows, Layout};
+use weir_probes::flows::{self, Demand, Flows, Layout, Tables};
 use weir_probes::processes::{self, CommandLines, Processes};
 use weir_probes::sockets::{Hooks, Sockets};
 use weir_probes::tcp::{self, Tcp};
@@ -171,7 +171,7 @@ fn load_probe() -> (Tried, [Tried; 3]) {
     match load_small().and_then(|flows| Ok(flows.ticks()?)) {
         Ok(_) => (Ok(()), PROGRAMS.map(|_| Ok(()))),
         Err(refusal) => {
-            let object = ("flows", flows::object(flows::can_draw_by_content()));
+            let object = ("flows", flows::object(flows::can_draw_by_content(), Tables::here()));
             (Err(refusal), PROGRAMS.map(|program| load_program(object, program)))
         }
     }
