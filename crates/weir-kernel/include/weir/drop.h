@@ -123,10 +123,10 @@ static __always_inline void describe_ipv6(struct drop_key *key, struct headers f
 
 	if (!load(&ip, sizeof(ip), from, 0) || bpf_ntohl(ip.version_class_label) >> 28 != 6)
 		return;
-	key->source[0] = (__u64)ip.source[1] << 32 | ip.source[0];
-	key->source[1] = (__u64)ip.source[3] << 32 | ip.source[2];
-	key->destination[0] = (__u64)ip.destination[1] << 32 | ip.destination[0];
-	key->destination[1] = (__u64)ip.destination[3] << 32 | ip.destination[2];
+	key->source[0] = ip.source[0];
+	key->source[1] = ip.source[1];
+	key->destination[0] = ip.destination[0];
+	key->destination[1] = ip.destination[1];
 	key->protocol = ip.next_header;
 	key->marks |= DROP_IP;
 	describe_behind_extensions(key, from);

@@ -61,18 +61,16 @@ static __noinline int measure_super_packet(struct __sk_buff *skb, struct packet 
 }
 
 /* One that is not a super-packet. */
-static __always_inline void measure_packet(const struct __sk_buff *skb, struct packet *packet)
+static __always_inline void measure_packet(const struct __sk_buff *skb, struct packet *packet, __u32 tag_length)
 {
 	packet->count = 1;
-	packet->length = skb->len;
-	if (skb->vlan_present)
-		packet->length += VLAN_TAG_LENGTH;
+	packet->length = skb->len + tag_length;
 	packet->bytes = packet->length;
 }
 
 static __always_inline void measure(struct __sk_buff *skb, struct packet *packet)
 {
-	measure_packet(skb, packet);
+	measure_packet(skb, packet, skb->vlan_present ? VLAN_TAG_LENGTH : 0);
 	if (unlikely(skb->gso_size))
 		measure_super_packet(skb, packet);
 }

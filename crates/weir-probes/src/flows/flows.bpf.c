@@ -190,7 +190,7 @@ __noinline int observe_any(struct __sk_buff *skb, __u32 direction)
  * the long way.
  */
 static __always_inline enum outcome add(const struct __sk_buff *skb, struct packet *packet,
-					const struct part_state *part, const void *l3,
+					const struct part_state *part, const void *l3, __u32 tag_length,
 					void (*read_rest)(struct packet *, const void *, const void *))
 {
 	struct flow_entry *entry = known(packet, part);
@@ -202,7 +202,7 @@ static __always_inline enum outcome add(const struct __sk_buff *skb, struct pack
 	if (!cell)
 		return NOT_COUNTED;
 	packet->now = ticks();
-	measure_packet(skb, packet);
+	measure_packet(skb, packet, tag_length);
 	read_rest(packet, l3, (void *)(long)skb->data_end);
 	if (unlikely((packet->tcp_flags & TCP_SYN) || is_asking(entry)))
 		return NOT_COUNTED;
@@ -214,7 +214,7 @@ static __always_inline enum outcome add(const struct __sk_buff *skb, struct pack
 
 /* One add() for each family: what is kept while the flow is looked for differs. */
 static __always_inline enum outcome add_known(const struct __sk_buff *skb, struct packet *packet,
-					      const struct part_state *part)
+					      const struct part_state *part, __u32 tag_length)
 {
 	const void *data = (void *)(long)skb->data, *data_end = (void *)(long)skb->data_end;
 	const void *l3 = data + sizeof(struct ethernet_header);
@@ -222,11 +222,10 @@ static __always_inline enum outcome add_known(const struct __sk_buff *skb, struc
 
 	if (l3 > data_end)
 		return NOT_COUNTED;
-	packet->link = metadata_vlan(skb);
 	if (ethernet->type == bpf_htons(ETHERTYPE_IPV4) && read_key_ipv4(packet, l3, data_end))
-		return add(skb, packet, part, l3, read_rest_ipv4);
+		return add(skb, packet, part, l3, tag_length, read_rest_ipv4);
 	if (ethernet->type == bpf_htons(ETHERTYPE_IPV6) && read_key_ipv6(packet, l3, data_end))
-		return add(skb, packet, part, l3, read_rest_ipv6);
+		return add(skb, packet, part, l3, tag_length, read_rest_ipv6);
 	return NOT_COUNTED;
 }
 
@@ -237,13 +236,18 @@ static __always_inline enum outcome add_known(const struct __sk_buff *skb, struc
 static __always_inline enum outcome observe_known(const struct __sk_buff *skb, __u32 point)
 {
 	struct part_state *part = part_of(READ_ONCE(epoch), bpf_get_smp_processor_id());
-	struct packet packet = { .point = point };
+	struct packet packet = { .point = point, .link = 0 };
 	enum outcome outcome;
 
 	if (!part || busy_or_ruled(part) || skb->gso_size)
 		return NOT_COUNTED;
 	WRITE_ONCE(part->busy, 1);
-	outcome = add_known(skb, &packet, part);
+	if (unlikely(skb->vlan_present)) {
+		packet.link = metadata_vlan(skb);
+		outcome = add_known(skb, &packet, part, VLAN_TAG_LENGTH);
+	} else {
+		outcome = add_known(skb, &packet, part, 0);
+	}
 	WRITE_ONCE(part->busy, 0);
 	return outcome;
 }

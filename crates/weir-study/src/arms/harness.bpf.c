@@ -54,10 +54,14 @@ static __always_inline __u32 next_flow(void)
 	return flows ? random % flows : 0;
 }
 
-static __always_inline void set_flow(__be32 *address, struct tcp_start *ports, __u32 flow)
+static __always_inline __be32 address_of(__u32 flow)
 {
-	*address = bpf_htonl(0x0a000000 + (flow >> 8));
-	ports->source_port = bpf_htons(1024 + (flow & 0xff));
+	return bpf_htonl(0x0a000000 + (flow >> 8));
+}
+
+static __always_inline __be16 port_of(__u32 flow)
+{
+	return bpf_htons(1024 + (flow & 0xff));
 }
 
 SEC("tcx/ingress")
@@ -66,10 +70,13 @@ int drive_ipv4(struct __sk_buff *skb)
 	void *data = (void *)(long)skb->data, *data_end = (void *)(long)skb->data_end;
 	struct ipv4_header *ip = data + sizeof(struct ethernet_header);
 	struct tcp_start *ports = (void *)(ip + 1);
+	__u32 flow;
 
 	if ((void *)(ports + 1) > data_end)
 		return VERDICT_NEXT;
-	set_flow(&ip->source, ports, next_flow());
+	flow = next_flow();
+	ip->source = address_of(flow);
+	ports->source_port = port_of(flow);
 	bpf_tail_call(skb, &target, 0);
 	return VERDICT_NEXT;
 }
@@ -80,10 +87,14 @@ int drive_ipv6(struct __sk_buff *skb)
 	void *data = (void *)(long)skb->data, *data_end = (void *)(long)skb->data_end;
 	struct ipv6_header *ip = data + sizeof(struct ethernet_header);
 	struct tcp_start *ports = (void *)(ip + 1);
+	__u32 flow;
 
 	if ((void *)(ports + 1) > data_end)
 		return VERDICT_NEXT;
-	set_flow(&ip->source[3], ports, next_flow());
+	flow = next_flow();
+	/* All eight bytes at once, as they are read: a load of more than the last store wrote has to wait for it. */
+	ip->source[1] = (__u64)address_of(flow) << 32;
+	ports->source_port = port_of(flow);
 	bpf_tail_call(skb, &target, 0);
 	return VERDICT_NEXT;
 }
