@@ -205,7 +205,8 @@ impl Layout {
     pub(super) fn longest_table(&self) -> u64 {
         let entries = u64::from(self.entries_per_cpu) * size::<FlowEntry>();
         let buckets = u64::from(self.buckets_per_cpu) * size::<FlowBucket>();
-        u64::from(self.parts()) * entries.max(buckets)
+        let cells = u64::from(self.points) * size::<LedgerCell>();
+        u64::from(self.parts()) * entries.max(buckets).max(cells)
     }
 
     /// What one flow takes, beside its tag.

@@ -32,14 +32,20 @@ mod tests {
     use super::*;
     use crate::flows::Demand;
 
-    fn of(budget: u64) -> Tables {
-        let demand = Demand { tables: Tables::ByAddress, ..Demand::one_interface(budget, 64) };
+    fn of(budget: u64, interfaces: u32) -> Tables {
+        let demand = Demand { tables: Tables::ByAddress, interfaces, ..Demand::one_interface(budget, 64) };
         Layout::new(demand).expect("there is room").tables
     }
 
     #[test]
     fn long_tables_are_reached_by_key() {
-        assert_eq!(of(64 << 20), Tables::ByAddress);
-        assert_eq!(of(4 << 30), Tables::ByKey);
+        assert_eq!(of(64 << 20, 1), Tables::ByAddress);
+        assert_eq!(of(4 << 30, 1), Tables::ByKey);
+    }
+
+    #[test]
+    fn a_ledger_of_many_interfaces_is_one_of_them() {
+        assert_eq!(of(600 << 20, 1), Tables::ByAddress);
+        assert_eq!(of(600 << 20, 17_000), Tables::ByKey);
     }
 }
