@@ -3,6 +3,7 @@
 //! Nothing is attached, nothing is left behind: whatever is made here ends with its descriptor.
 //! An error says why not: [`is_permission`] for want of privileges, else for want of the feature.
 
+use crate::object::map_options;
 use crate::{Error, Opened, Result};
 use libbpf_rs::PrintLevel;
 use std::fs;
@@ -30,11 +31,7 @@ pub enum Map {
 /// # Errors
 /// EPERM: CAP_BPF is missing (CAP_SYS_ADMIN before 5.8). EINVAL: the kernel is older than the map.
 pub fn try_map(map: Map) -> Result<()> {
-    let options = libbpf_sys::bpf_map_create_opts {
-        sz: size_of::<libbpf_sys::bpf_map_create_opts>() as libbpf_sys::size_t,
-        map_flags: if map == Map::MmapableArray { libbpf_sys::BPF_F_MMAPABLE } else { 0 },
-        ..Default::default()
-    };
+    let options = map_options(if map == Map::MmapableArray { libbpf_sys::BPF_F_MMAPABLE } else { 0 });
     let (kind, key, value, entries) = match map {
         Map::MmapableArray => (libbpf_sys::BPF_MAP_TYPE_ARRAY, 4, 8, 1),
         // A multiple of the page size, whatever that is here.

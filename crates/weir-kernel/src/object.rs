@@ -65,11 +65,7 @@ impl Opened {
         let too_large = || Error::kernel(format!("cannot size table {table}"), io::ErrorKind::OutOfMemory);
         let bytes = found.value_size().checked_mul(rows).ok_or_else(too_large)?;
         // Made here and not by libbpf, which would copy what the table begins with into it, and keep all of it mapped.
-        let options = libbpf_sys::bpf_map_create_opts {
-            sz: size_of::<libbpf_sys::bpf_map_create_opts>() as libbpf_sys::size_t,
-            map_flags: libbpf_sys::BPF_F_MMAPABLE,
-            ..Default::default()
-        };
+        let options = map_options(libbpf_sys::BPF_F_MMAPABLE);
         let map =
             MapHandle::create(MapType::Array, Some(table), 4, bytes, 1, &options).map_err(|e| failed(&e))?;
         found.set_value_size(bytes).map_err(|e| failed(&e))?;
@@ -326,6 +322,15 @@ impl Loaded {
             (Some(globals), Some(&offset)) => Ok((globals, offset)),
             _ => Err(Error::Missing(format!("global {name}"))),
         }
+    }
+}
+
+/// What a map that is made by hand is made with.
+pub(crate) fn map_options(map_flags: u32) -> libbpf_sys::bpf_map_create_opts {
+    libbpf_sys::bpf_map_create_opts {
+        sz: size_of::<libbpf_sys::bpf_map_create_opts>() as libbpf_sys::size_t,
+        map_flags,
+        ..Default::default()
     }
 }
 

@@ -2,6 +2,7 @@
 //! them until it is removed.
 
 use crate::error::from_libbpf;
+use crate::object::map_options;
 use crate::privilege::can_mount;
 use crate::{Error, Result};
 use libbpf_rs::{MapCore, MapHandle, MapType};
@@ -64,8 +65,11 @@ impl Pinned {
 
     /// How many rows of this size it has, whichever way the table is kept; none where they are of another size.
     pub fn rows(&self, size: usize) -> Option<usize> {
-        let value = self.0.value_size() as usize;
-        value.is_multiple_of(size).then(|| value / size * self.0.max_entries() as usize)
+        match (self.0.value_size() as usize, self.0.max_entries() as usize) {
+            (row, rows) if row == size => Some(rows),
+            (table, 1) if table.is_multiple_of(size) => Some(table / size),
+            _ => None,
+        }
     }
 }
 
@@ -103,11 +107,7 @@ pub fn try_pin() -> Result<()> {
         let cannot = || Error::kernel(format!("no bpffs in {BPFFS}"), io::ErrorKind::NotFound);
         return can_mount().then_some(()).ok_or_else(cannot);
     }
-    let options = libbpf_sys::bpf_map_create_opts {
-        sz: size_of::<libbpf_sys::bpf_map_create_opts>() as libbpf_sys::size_t,
-        ..Default::default()
-    };
-    let created = MapHandle::create(MapType::Array, Some("weir_try"), 4, 8, 1, &options);
+    let created = MapHandle::create(MapType::Array, Some("weir_try"), 4, 8, 1, &map_options(0));
     let mut map = created.map_err(|e| from_libbpf("map refused", &e))?;
     let path = Path::new(BPFFS).join(format!("weir-try-{}", std::process::id()));
     map.pin(&path).map_err(|e| from_libbpf(format!("cannot pin a map to {}", path.display()), &e))?;
