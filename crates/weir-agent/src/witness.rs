@@ -2,6 +2,7 @@
 //! an independent one (etherparse) make the same flow keys.
 
 use crate::decode;
+use crate::nested::either_way;
 use etherparse::{EtherType, Ipv6ExtensionSlice, LaxLinkExtSlice, LaxNetSlice, LaxSlicedPacket};
 use libbpf_rs::ProgramInput;
 use proptest::collection::vec;
@@ -258,7 +259,7 @@ fn check(
     strategy: impl Strategy<Value = Vec<u8>>,
     compare: impl Fn(&[u8], &Findings) -> Result<(), TestCaseError>,
 ) {
-    for tables in [Tables::here(), Tables::ByKey] {
+    for tables in either_way() {
         check_with(tables, &strategy, &compare);
     }
 }

@@ -4,15 +4,15 @@
 #include "record.h"
 #include "table.h"
 
-/*
- * Those of the agent's own namespace by ifindex; a host that counts past the array's end, and every other
- * namespace, uses the hash beside it.
- */
 /* Other namespaces are watched too; this is the inode of the agent's own. */
 const volatile bool every_netns = false;
 const volatile __u32 own_netns = 0;
 
-TABLE(interfaces, interface_entry) /* by ifindex */
+/*
+ * Those of the agent's own namespace by ifindex; a host that counts past the table's end, and every other
+ * namespace, uses the hash beside it.
+ */
+TABLE(interfaces, interface_entry)
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -47,7 +47,7 @@ static __always_inline struct interface_entry *interface_of(struct __sk_buff *sk
 
 	if (likely(!netns)) {
 		interface = interfaces_at(skb->ifindex);
-		/* Two calls, not one with either map: the kernel inlines a lookup only in a known array (18 ns). */
+		/* By key two calls, not one with either map: the kernel inlines a lookup only in a known array (18 ns). */
 		barrier_var(interface);
 		if (likely(interface))
 			return interface;

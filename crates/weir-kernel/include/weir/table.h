@@ -2,7 +2,7 @@
 /*
  * Tables: rows of one kind in one run, which user space sizes before load and maps too.
  *
- *   TABLE(entries, flow_entry);       declares one
+ *   TABLE(entries, flow_entry)        declares one
  *   entries_at(number)                is its row of that number, or none
  *
  * A table is one value of an array map, and its address a constant of the program: a row costs a comparison and a
@@ -31,8 +31,8 @@
 #else
 
 /*
- * The barriers keep clang from adding first and comparing the sum: the verifier would not know how far into the table
- * that is.
+ * The first barriers keep clang from adding first and comparing the sum: the verifier would not know how far into the
+ * table that is. The last one keeps it from adding anew for each field of the row.
  */
 #define TABLE(name, row)                                           \
 	struct row name[1] SEC(".data." #name);                    \
