@@ -7,7 +7,7 @@ use libbpf_rs::{MapHandle, ProgramMut};
 use std::rc::Rc;
 use weir_kernel::Loaded;
 use weir_probes::dns::{self, Dns, Ports};
-use weir_probes::flows::{Demand, Flows, Layout};
+use weir_probes::flows::{Demand, Flows, Layout, Tables};
 
 /// The arm that ratios are taken to: what the targets call the plain hash.
 pub const REFERENCE: &str = "per-CPU hash, fine clock";
@@ -86,6 +86,11 @@ impl Arms {
             arm("mix, 4 096 slots, jiffies", &ours(mix(4_096, Clock::Jiffies)?), "mix"),
             arm("mix, 65 536 slots, jiffies", &ours(mix(65_536, Clock::Jiffies)?), "mix"),
             arm(WEIR, &shipped(|_| ())?, "weir_ingress"),
+            arm(
+                "weir, tables by key, as before Linux 6.12",
+                &shipped(|demand| demand.tables = Tables::ByKey)?,
+                "weir_ingress",
+            ),
             arm("weir --all-netns", &shipped(|demand| demand.every_netns = true)?, "weir_ingress"),
             arm(
                 "weir --dns on, packets of other ports",
