@@ -64,6 +64,17 @@ fn tags(table: &mut Table) {
         |ip| vec![ethernet(VLAN, &vlan(6, IPV6, &ip.packet(UDP, &udp(1, 2, b"x"))))],
         tagged(6, ports("udp", 1, 2)),
     );
+    // All but the first come by the short way.
+    table.ipv4(
+        "many of a flow in a VLAN",
+        |ip| vec![ethernet(VLAN, &vlan(5, IPV4, &inside(ip))); 5],
+        tagged(5, ports("udp", 1, 2)),
+    );
+    table.ipv6(
+        "many of an IPv6 flow in a VLAN",
+        |ip| vec![ethernet(VLAN, &vlan(6, IPV6, &ip.packet(TCP, &tcp(3, 4, ACK, &[], b"x")))); 5],
+        tagged(6, tcp_flags(3, 4, ACK)),
+    );
     // The same flow but for the tag is another flow.
     table.ipv4(
         "one flow in a VLAN and outside",
