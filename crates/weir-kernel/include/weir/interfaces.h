@@ -47,7 +47,7 @@ static __always_inline struct interface_entry *interface_of(struct __sk_buff *sk
 
 	if (likely(!netns)) {
 		interface = interfaces_at(skb->ifindex);
-		/* By key two calls, not one with either map: the kernel inlines a lookup only in a known array (18 ns). */
+		/* By key: two calls. A lookup in a known array is inlined, not one in either of two maps (18 ns). */
 		barrier_var(interface);
 		if (likely(interface))
 			return interface;
