@@ -3,10 +3,12 @@
 use crate::folder::Folder;
 use crate::lines::Lines;
 use crate::netns::{Namespace, succeed};
-use crate::servers::{Served, wait_for_port};
+use crate::servers::Served;
+use crate::wait_for;
 use std::os::unix::fs::chown;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 /// Where it listens.
 pub const PORT: u16 = 5432;
@@ -48,7 +50,11 @@ impl Postgres {
         let mut server = namespace.enter(|| command.spawn()).expect("it was found");
         let said = Lines::of(server.stderr.take().expect("a pipe"));
         let postgres = Self { server, said, _folder: folder };
-        wait_for_port(namespace, "-tlnH", PORT);
+        // It listens before it takes anybody.
+        let is_ready = |line: &String| line.contains("ready to accept connections");
+        wait_for("PostgreSQL is ready", Duration::from_secs(60), || {
+            postgres.said.look(|lines| lines.iter().any(is_ready)).then_some(())
+        });
         postgres
     }
 

@@ -3,7 +3,6 @@
 use crate::folder::Folder;
 use crate::http::curl;
 use crate::netns::Namespace;
-use crate::servers::wait_for_port;
 use crate::shell::{Shell, shell};
 use crate::wait_for;
 use serde_json::Value;
@@ -41,7 +40,9 @@ impl<'n> Prometheus<'n> {
                 folder.path("log")
             ),
         );
-        wait_for_port(namespace, "-tlnH", PORT);
+        // It listens before it has read what it keeps, and answers 503 so long.
+        let is_ready = || curl(namespace, &[&format!("http://127.0.0.1:{PORT}/-/ready")]).status == 200;
+        wait_for("Prometheus is ready", Duration::from_secs(60), || is_ready().then_some(()));
         Self { namespace, _folder: folder, _server: server }
     }
 
