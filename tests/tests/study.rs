@@ -126,6 +126,26 @@ fn root_a_quick_study_is_whole() {
     wait_for("the kernel to forget the programs", SOON, || (programs() == 0).then_some(()));
 }
 
+/// However busy the machine is: a program that counts is dearer than one that does nothing.
+#[test]
+fn root_costs_are_told_by_windows() {
+    let out = Out::new("windows");
+    let arms = ["--arms", "empty,percpu-hash", "--traffic", "1-flow", "--rounds", "3", "--out", out.text()];
+    assert!(run(&arms).status.success());
+    let results = out.results();
+    assert_eq!(results["partial"], Value::Null);
+    let measured = results["results"].as_array().expect("a list");
+    let costs = |arm: &str| -> Vec<f64> {
+        let of_arm = measured.iter().find(|one| one["arm"] == arm).expect("it was measured");
+        let rounds = of_arm["slower_ns_rounds"].as_array().expect("a list").iter();
+        rounds.map(|cost| cost.as_f64().expect("a number")).collect()
+    };
+    assert_eq!(costs("none"), [0.0; 3]);
+    let (empty, hash) = (costs("empty"), costs("percpu-hash"));
+    assert_eq!((empty.len(), hash.len()), (3, 3));
+    assert!(empty.iter().all(|empty| hash.iter().all(|hash| hash > empty)), "{empty:?} {hash:?}");
+}
+
 #[test]
 fn root_a_study_is_no_other_than_itself() {
     let out = Out::new("compare");

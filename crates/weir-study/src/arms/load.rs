@@ -64,10 +64,14 @@ pub fn harness_along(steps: &[Step]) -> Result<Loaded> {
     Ok(loaded)
 }
 
+/// WINDOWS in `traffic.bpf.c`.
+pub const WINDOWS: u32 = 4096;
+
 /// The two ends of a study, with room for `steps` steps of the schedule.
 pub fn traffic(steps: u32) -> Result<Loaded> {
     let mut opened = Opened::new("traffic", object!("traffic"))?;
     opened.set_entries("schedule", steps.max(1))?;
+    opened.set_entries("windows", cpus()? * WINDOWS)?;
     Ok(opened.load()?)
 }
 

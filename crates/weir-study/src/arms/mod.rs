@@ -9,7 +9,7 @@ mod tally;
 
 pub use arm::{Arm, LOOPBACK, watch};
 pub use driver::{Drawn, Driver};
-pub use load::{Clock, cpus, harness, harness_along, hash_per_cpu, hashes, mix, postcards, traffic};
+pub use load::{Clock, WINDOWS, cpus, harness, harness_along, hash_per_cpu, hashes, mix, postcards, traffic};
 pub use tally::{Counters, Key, Tally};
 
 use crate::results::{ArmInfo, EMPTY, NONE, WEIR};

@@ -45,7 +45,8 @@ struct sender {
 	__u64 sequence;
 	__u64 gap; /* nanoseconds between two packets, at least */
 	__u64 due; /* the next one */
-	__u64 padding[3];
+	__u64 began; /* the window that is under way, in nanoseconds; 0: none is */
+	__u64 padding[2];
 };
 
 struct {
@@ -55,6 +56,22 @@ struct {
 	__type(key, __u32);
 	__type(value, struct sender);
 } senders SEC(".maps");
+
+/*
+ * Packets go in windows by their numbers. How long each took says what it costs that somebody watches, if that is
+ * every other window: neighbours on the host slow down both alike. Frames are passed on 64 at a time, of which a
+ * window has a whole number.
+ */
+#define WINDOW 1024 /* packets */
+#define WINDOWS 4096 /* of each CPU that are kept: as many as user space runs at a time */
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, WINDOWS); /* for each CPU */
+	__type(key, __u32);
+	__type(value, __u64); /* nanoseconds */
+} windows SEC(".maps");
 
 /* What has arrived on each CPU. */
 struct arrived {
@@ -157,6 +174,16 @@ static __always_inline void wait_for_turn(struct sender *sender)
 	sender->due = (time > sender->due + 64 * sender->gap ? time : sender->due) + sender->gap;
 }
 
+static __always_inline void begin_window(struct sender *sender, __u32 cpu)
+{
+	__u32 before = cpu * WINDOWS + ((sender->sequence / WINDOW - 1) & (WINDOWS - 1));
+	__u64 *took = bpf_map_lookup_elem(&windows, &before), now = bpf_ktime_get_ns();
+
+	if (took && sender->began)
+		*took = now - sender->began;
+	sender->began = now;
+}
+
 SEC("xdp")
 int generate(struct xdp_md *ctx)
 {
@@ -168,6 +195,8 @@ int generate(struct xdp_md *ctx)
 		return XDP_DROP;
 	if (sender->gap)
 		wait_for_turn(sender);
+	if (!(sender->sequence & (WINDOW - 1)))
+		begin_window(sender, cpu);
 	if (sender->position >= sender->length)
 		sender->position = 0;
 	index = sender->begin + sender->position++;
@@ -189,21 +218,41 @@ int pass(struct xdp_md *ctx __attribute__((unused)))
 	return XDP_PASS;
 }
 
-SEC("tcx/ingress")
-int sink(struct __sk_buff *skb)
+/* The stamp of a packet of the generator's; of any other, none. */
+static __always_inline struct stamp *stamp_of(struct __sk_buff *skb)
 {
 	void *data = (void *)(long)skb->data, *data_end = (void *)(long)skb->data_end;
 	void *stamp = data + UDP + (skb->protocol == bpf_htons(ETHERTYPE_IPV6) ? IPV6_UDP : IPV4_UDP);
-	__u32 cpu = bpf_get_smp_processor_id();
-	struct arrived *arrived;
 
 	if (stamp + sizeof(struct stamp) > data_end || AT(__u32, stamp, 0) != STAMP_MAGIC)
-		return VERDICT_NEXT;
-	arrived = bpf_map_lookup_elem(&arrivals, &cpu);
+		return NULL;
+	return stamp;
+}
+
+static __always_inline int count_arrival(void)
+{
+	__u32 cpu = bpf_get_smp_processor_id();
+	struct arrived *arrived = bpf_map_lookup_elem(&arrivals, &cpu);
+
 	if (!arrived)
 		return VERDICT_NEXT;
 	arrived->packets++;
 	return VERDICT_SHOT;
+}
+
+SEC("tcx/ingress")
+int sink(struct __sk_buff *skb)
+{
+	return stamp_of(skb) ? count_arrival() : VERDICT_NEXT;
+}
+
+/* Before whoever watches: takes the packets of every other window off the way. */
+SEC("tcx/ingress")
+int gate(struct __sk_buff *skb)
+{
+	void *stamp = stamp_of(skb);
+
+	return stamp && AT(__u64, stamp, 8) & WINDOW ? count_arrival() : VERDICT_NEXT;
 }
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

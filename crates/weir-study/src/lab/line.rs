@@ -6,14 +6,14 @@ use crate::arms;
 use crate::namespace::Door;
 use crate::senders::{Generator, Maker, Packet, Senders, Udp, Walk, Xdp};
 use crate::traffic::{Frames, GeneratorKind, Schedule};
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use libbpf_rs::{MapCore, MapFlags, MapHandle};
 use std::cell::RefCell;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use weir_kernel::{Attachment, Direction, Loaded, Position, Shared, attach_somehow};
+use weir_kernel::{Attachment, Direction, Hook, Loaded, Position, Shared, attach, attach_somehow};
 
 /// 64-bit words of `struct arrived`; the first is a number of packets.
 pub const ARRIVED: usize = 8;
@@ -33,9 +33,15 @@ pub struct Line {
 /// Who counts what arrives.
 enum Far {
     /// Our own sink.
-    Here { arrivals: Shared, hooks: Option<Hooks>, door: Door },
+    Here { arrivals: Shared, hooks: Option<Hooks>, door: Door, gate: Gate },
     /// Another host's.
     There(RefCell<Remote>),
+}
+
+/// The program that takes the packets of every other window off the way, and the far end's device.
+struct Gate {
+    traffic: Arc<Loaded>,
+    index: u32,
 }
 
 /// What hangs on the far end's device.
@@ -91,6 +97,17 @@ impl Line {
     /// Notes what each sender has sent since.
     pub fn advance(&mut self, packets: &[u64]) {
         self.sent.iter_mut().zip(packets).for_each(|(sum, packets)| *sum += packets);
+    }
+
+    /// From now on, until it is dropped: whoever watches already sees every other window.
+    ///
+    /// # Errors
+    /// Before Linux 6.6 nobody can come before a watcher; and another host has no gate.
+    pub fn gate(&self) -> Result<Attachment> {
+        let Far::Here { door, gate, .. } = &self.far else { bail!("measured on a veth pair only") };
+        let program = gate.traffic.program("gate")?;
+        let head = (Hook::Tcx, Position::Head);
+        door.inside(|| Ok(attach(program.as_fd(), gate.index, Direction::Ingress, head)?))
     }
 
     /// Nobody knows any more what was sent: a sender has failed.
@@ -150,7 +167,8 @@ fn through(
     };
     let ((near, far_door), near_index) = (veth.doors(), veth.near_index);
     let hooks = Some(Hooks { _sink: sink, _pass: pass });
-    let far = Far::Here { arrivals, hooks, door: far_door.clone() };
+    let gate = Gate { traffic: Arc::clone(&traffic), index };
+    let far = Far::Here { arrivals, hooks, door: far_door.clone(), gate };
     let schedule = Arc::clone(schedule);
     let length = schedule.steps.iter().map(|step| step.length).max().unwrap_or(0);
     let destination = (veth.ends.ipv4[1], veth.ends.ipv6[1]);

@@ -3,8 +3,8 @@
 use super::{EMPTY, Interval, Measured, NONE, Results, WEIR, bootstrap};
 use std::fmt;
 
-/// The kernel tells the time of live frames in whole nanoseconds per packet: two figures that are nearer than that, each
-/// a difference of two, are the same.
+/// Two figures that are nearer than that, each a difference of two, are the same: where windows are not timed, the kernel
+/// tells the time of live frames in whole nanoseconds per packet.
 const TOLD_APART: f64 = 2.0;
 /// An arm is dominated where another costs less than this share of what it costs itself.
 pub const CHEAPER: f64 = 0.9;

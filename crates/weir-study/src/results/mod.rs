@@ -172,7 +172,7 @@ pub struct Measured {
     pub ratio_low: f64,
     /// Its upper end.
     pub ratio_high: f64,
-    /// Nanoseconds that a packet took longer on the sending CPU than with `none` in the same round: the median.
+    /// Nanoseconds that a packet took longer on the sending CPU than one that nobody watched: the median of the rounds.
     pub slower_ns: f64,
     /// `slower_ns`, and the consumer's CPU time per packet: all that watching costs the host.
     pub cost_ns: f64,

@@ -33,12 +33,14 @@ pub trait Generator {
 }
 
 /// What a generator has sent at once.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Done {
     /// Packets.
     pub packets: u64,
     /// How long it took, without what comes once a batch.
     pub time: Duration,
+    /// Nanoseconds that a packet took in an even window, and in the odd one after it; nothing where windows are not timed.
+    pub windows: Vec<(f64, f64)>,
 }
 
 /// Makes the generator of a sender, on the thread that is going to use it and on its CPU.
@@ -54,14 +56,12 @@ pub struct Job {
 }
 
 /// What a sender has done.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Sent {
     /// Which one.
     pub sender: u32,
-    /// Packets.
-    pub packets: u64,
-    /// How long it took.
-    pub time: Duration,
+    /// What.
+    pub done: Done,
 }
 
 /// Between two looks at the clock when something does.
@@ -136,10 +136,10 @@ fn work(number: u32, cpu: usize, make: &Maker, orders: &Receiver<Job>, done: &Se
         Ok(generator) => generator,
         Err(error) => return drop(done.send(Err(error))),
     };
-    let _ = done.send(Ok(Sent { sender: number, packets: 0, time: Duration::ZERO }));
+    let _ = done.send(Ok(Sent { sender: number, done: Done::default() }));
     while let Ok(job) = orders.recv() {
         let result = send(generator.as_mut(), job);
-        let _ = done.send(result.map(|Done { packets, time }| Sent { sender: number, packets, time }));
+        let _ = done.send(result.map(|done| Sent { sender: number, done }));
     }
 }
 
@@ -149,7 +149,7 @@ fn send(generator: &mut dyn Generator, job: Job) -> Result<Done> {
     let mut sum = Done::default();
     while start.elapsed() < job.time {
         let chunk = match rate {
-            None => next_chunk(generator.chunk(), sum, job.time.saturating_sub(start.elapsed())),
+            None => next_chunk(generator.chunk(), &sum, job.time.saturating_sub(start.elapsed())),
             Some(rate) => {
                 let due = (rate * (start.elapsed().as_secs_f64() + GLANCE)) as u64;
                 u32::try_from(due.saturating_sub(sum.packets)).unwrap_or(u32::MAX).min(generator.chunk().1)
@@ -162,13 +162,14 @@ fn send(generator: &mut dyn Generator, job: Job) -> Result<Done> {
         let batch = generator.send(chunk)?;
         sum.packets += batch.packets;
         sum.time += batch.time;
+        sum.windows.extend(batch.windows);
     }
     // A limited rate is over the whole time, pauses included.
     Ok(if rate.is_some() { Done { time: start.elapsed(), ..sum } } else { sum })
 }
 
 /// As many packets as fit the time that is left, as far as that can be told.
-fn next_chunk((first, most): (u32, u32), so_far: Done, left: Duration) -> u32 {
+fn next_chunk((first, most): (u32, u32), so_far: &Done, left: Duration) -> u32 {
     if so_far.packets == 0 {
         return first;
     }

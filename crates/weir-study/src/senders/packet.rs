@@ -44,6 +44,6 @@ impl Generator for Packet {
             sent += batch as u64;
         }
         ensure!(self.ring.refused() == 0, "the kernel has refused {} frames", self.ring.refused());
-        Ok(Done { packets: sent, time: start.elapsed() })
+        Ok(Done { packets: sent, time: start.elapsed(), windows: Vec::new() })
     }
 }

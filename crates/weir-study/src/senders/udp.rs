@@ -120,6 +120,6 @@ impl Generator for Udp {
                 break;
             }
         }
-        Ok(Done { packets: sent, time: start.elapsed() })
+        Ok(Done { packets: sent, time: start.elapsed(), windows: Vec::new() })
     }
 }

@@ -10,6 +10,9 @@ use std::collections::BTreeMap;
 pub struct Record {
     /// One for each round, with the one in which nobody watched.
     rounds: Vec<(Slice, Slice)>,
+    /// Nanoseconds that a packet took longer than one nearby that nobody watched, round by round; nothing where
+    /// windows are not timed.
+    pub nearby: Vec<f64>,
     /// The program's own time per packet by the kernel's statistics.
     pub program_ns: Option<f64>,
     /// Nanoseconds per packet in isolation, round by round.
@@ -29,8 +32,9 @@ impl Record {
         let each = |of: fn(&(Slice, Slice)) -> f64| self.rounds.iter().map(of).collect::<Vec<f64>>();
         let mpps_rounds = each(|(slice, _)| mpps(slice));
         let ratio_rounds = each(|(slice, none)| mpps(slice) / mpps(none));
-        let slower_ns_rounds = each(|(slice, none)| packet_ns(slice) - packet_ns(none));
-        let cost = each(|(slice, none)| packet_ns(slice) - packet_ns(none) + consumer_ns(slice));
+        let apart = each(|(slice, none)| packet_ns(slice) - packet_ns(none));
+        let slower_ns_rounds = if self.nearby.is_empty() { apart } else { self.nearby.clone() };
+        let slower_ns = median(&slower_ns_rounds)?;
         let interval = bootstrap(&ratio_rounds);
         let less_empty = |own: Option<f64>, of: fn(&Self) -> Option<f64>| Some(own? - of(empty?)?);
         let lost_by_cause = self.lost_by_cause(spec);
@@ -43,8 +47,8 @@ impl Record {
             ratio: median(&ratio_rounds)?,
             ratio_low: interval.low,
             ratio_high: interval.high,
-            slower_ns: median(&slower_ns_rounds)?,
-            cost_ns: median(&cost)?,
+            slower_ns,
+            cost_ns: slower_ns + median(&each(|(slice, _)| consumer_ns(slice)))?,
             added_ns: less_empty(self.program_ns, |empty| empty.program_ns),
             isolated_ns: less_empty(median(&self.isolated), |empty| median(&empty.isolated)),
             accuracy_flows: self.accuracy(|slice| slice.reported.0, flows),

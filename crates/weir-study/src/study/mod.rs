@@ -3,6 +3,7 @@
 mod figures;
 mod isolated;
 mod load;
+mod pairs;
 mod plan;
 mod run;
 mod scaling;

@@ -48,6 +48,12 @@ impl Effort {
         Duration::from_millis([80, 200, 250][self as usize])
     }
 
+    /// How long to wait, under one traffic, for moments in which the machine is quick; nothing where there is no time for
+    /// windows at all.
+    pub fn patience(self) -> Option<Duration> {
+        [None, Some(30), Some(60)][self as usize].map(Duration::from_secs)
+    }
+
     fn traffics(self) -> &'static [&'static str] {
         match self {
             Self::Quick => &["1-flow", "40-flows"],

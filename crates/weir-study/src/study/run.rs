@@ -3,9 +3,9 @@
 use super::figures::Record;
 use super::isolated::Isolated;
 use super::plan::Plan;
-use super::slice::{self, Consumer, Slice};
+use super::slice::{self, Consumer, Sees, Slice};
 use super::watcher::Watcher;
-use super::{load, scaling};
+use super::{load, pairs, scaling};
 use crate::arms::{Kind, Spec};
 use crate::lab::{Lab, Line};
 use crate::pcap;
@@ -28,6 +28,8 @@ const ISOLATED_ROUNDS: u32 = 5;
 
 /// How often aggregates are read, beside the end of each slice: as `weir run` does by default.
 const INTERVAL: Duration = Duration::from_secs(1);
+/// What is read as it should be.
+pub const READS: Consumer = Consumer::Reads(INTERVAL);
 
 /// Who hears how far the study is.
 pub trait Audience {
@@ -87,6 +89,7 @@ pub fn run(plan: &Plan, started: String, audience: &mut dyn Audience) -> Result<
     let rounds = plan.rounds() as usize;
     // In every traffic each arm in every round, and once more by itself; then what comes afterwards.
     let total = plan.traffics().len() * ((rounds + 1) * plan.arms().len() - rounds)
+        + pairs::steps(plan)
         + load::steps(plan)
         + scaling::steps(plan, cpus.len())
         + TUNING;
@@ -175,7 +178,7 @@ fn try_out(lab: &Lab, traffic: &Traffic, kind: GeneratorKind, cpus: &[usize]) ->
     let mut line = Line::new(lab, schedule, kind, &cpus[cpus.len() - 1..])?;
     let mut nobody = Watcher::nobody();
     let job = Job { time: Duration::from_millis(1), rate: None };
-    let slice = slice::run((lab, &mut line), &mut nobody, job, Consumer::Starves)?;
+    let slice = slice::run((lab, &mut line), &mut nobody, job, (Consumer::Starves, Sees::All))?;
     if slice.received == 0 {
         bail!("packets do not arrive");
     }
@@ -210,6 +213,7 @@ impl Study<'_> {
         for round in 0..=self.plan.rounds() {
             self.round(round, &mut line, &mut arms, &mut records, &info.name)?;
         }
+        pairs::measure(self, &mut line, &mut arms, &mut records)?;
         self.read_statistics(&mut line, &mut arms, &mut records)?;
         self.isolate(&line, &mut arms, &mut records)?;
 
@@ -282,7 +286,7 @@ impl Study<'_> {
     pub fn slice_at(&mut self, line: &mut Line, watcher: &mut Watcher, rate: Option<f64>) -> Result<Slice> {
         interrupt::check()?;
         let time = self.plan.effort.slice();
-        slice::run((&self.lab, line), watcher, Job { time, rate }, Consumer::Reads(INTERVAL))
+        slice::run((&self.lab, line), watcher, Job { time, rate }, (READS, Sees::All))
     }
 
     /// Senders on `cpus`; the others are for whoever reads.

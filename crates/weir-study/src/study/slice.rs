@@ -3,7 +3,8 @@
 use super::watcher::Watcher;
 use crate::arms::readers::{Losses, Pace};
 use crate::lab::{Lab, Line};
-use crate::senders::{Job, Sent};
+use crate::results::median;
+use crate::senders::{Done, Job, Sent};
 use anyhow::{Context, Result, bail};
 use nix::time::{ClockId, clock_gettime};
 use std::time::{Duration, Instant};
@@ -26,6 +27,15 @@ pub enum Consumer {
     Starves,
 }
 
+/// Which packets a watcher sees.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sees {
+    /// All.
+    All,
+    /// Those of every other window: the others are taken off the way before.
+    EveryOther,
+}
+
 /// What was seen in a slice.
 #[derive(Debug, Clone)]
 pub struct Slice {
@@ -43,6 +53,8 @@ pub struct Slice {
     pub time: Duration,
     /// The same, of all senders together.
     pub busy: Duration,
+    /// What packets of one window after the other took; nothing where the generator times no windows.
+    pub nearby: Option<Nearby>,
     /// Packets of each flow that the watcher has reported; nothing where it cannot tell.
     pub tally: Option<Vec<u64>>,
     /// Flows and packets reported.
@@ -53,6 +65,25 @@ pub struct Slice {
     pub cpu: Duration,
 }
 
+/// Windows that a watcher saw, and the ones after them that it did not see ([`Sees::EveryOther`]): medians, in nanoseconds
+/// per packet on the CPU that sent it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Nearby {
+    /// What those took that it did not see.
+    pub unwatched_ns: f64,
+    /// How much longer those took that it saw.
+    pub difference_ns: f64,
+}
+
+impl Nearby {
+    fn of(sent: &[Done]) -> Option<Self> {
+        let pairs = || sent.iter().flat_map(|done| &done.windows);
+        let difference_ns = median(&pairs().map(|(seen, unseen)| seen - unseen).collect::<Vec<_>>())?;
+        let unwatched_ns = median(&pairs().map(|(_, unseen)| *unseen).collect::<Vec<_>>())?;
+        Some(Self { unwatched_ns, difference_ns })
+    }
+}
+
 /// Lets `watcher` see what `line` sends.
 ///
 /// # Errors
@@ -61,17 +92,20 @@ pub fn run(
     (lab, line): (&Lab, &mut Line),
     watcher: &mut Watcher,
     job: Job,
-    consumer: Consumer,
+    (consumer, sees): (Consumer, Sees),
 ) -> Result<Slice> {
     let (before, begun) = (line.arrived()?, line.begun());
     watcher.attach(lab)?;
-    let (watched, cpu) = timed(|| watch(line, watcher, job, consumer))?;
+    let (watched, cpu) = timed(|| {
+        let _gate = if sees == Sees::EveryOther { Some(line.gate()?) } else { None };
+        watch(line, watcher, job, consumer)
+    })?;
     let arrived = watched.as_ref().map_or(Ok(0), |watched| settle(line, before, watched));
     let (finished, cpu_at_the_end) = timed(|| watcher.finish())?;
     // Before anything is given up: who watches no more must not hang there.
     let outcome = watcher.detach(lab);
     let Watched { sent, complaint } = watched?;
-    let packets: Vec<u64> = sent.iter().map(|sent| sent.packets).collect();
+    let packets: Vec<u64> = sent.iter().map(|done| done.packets).collect();
     line.advance(&packets);
     if let Some(complaint) = complaint {
         return Err(complaint.context("cannot read what was counted"));
@@ -84,15 +118,16 @@ pub fn run(
         (Some(tally.iter().filter(|packets| **packets > 0).count() as u64), Some(tally.iter().sum()))
     };
     let all = packets.iter().sum();
-    let rate: f64 = sent.iter().map(|sent| sent.packets as f64 / sent.time.as_secs_f64().max(1e-9)).sum();
+    let rate: f64 = sent.iter().map(|done| done.packets as f64 / done.time.as_secs_f64().max(1e-9)).sum();
     Ok(Slice {
         sent: all,
         flows: line.schedule().packets(&begun, &packets),
         observed: line.observed(all, received),
         received,
         rate: rate * received as f64 / (all as f64).max(1.0),
-        time: sent.iter().map(|sent| sent.time).max().unwrap_or_default(),
-        busy: sent.iter().map(|sent| sent.time).sum(),
+        time: sent.iter().map(|done| done.time).max().unwrap_or_default(),
+        busy: sent.iter().map(|done| done.time).sum(),
+        nearby: Nearby::of(&sent),
         reported: tally.as_ref().map_or(outcome.reported, counted),
         tally,
         cpu: if read.is_some() { cpu + cpu_at_the_end } else { outcome.cpu },
@@ -102,13 +137,13 @@ pub fn run(
 
 /// What senders have done, by number; and what a reader had to complain of meanwhile.
 struct Watched {
-    sent: Vec<Sent>,
+    sent: Vec<Done>,
     complaint: Option<anyhow::Error>,
 }
 
 /// Reads until all have sent. A reader that fails reads no more, and the senders are waited for all the same.
 fn watch(line: &mut Line, watcher: &mut Watcher, job: Job, consumer: Consumer) -> Result<Watched> {
-    let mut sent: Vec<Option<Sent>> = vec![None; line.senders().count()];
+    let mut sent: Vec<Option<Done>> = vec![None; line.senders().count()];
     let start = Instant::now();
     let mut last_read = start;
     let mut complaint = None;
@@ -123,7 +158,7 @@ fn watch(line: &mut Line, watcher: &mut Watcher, job: Job, consumer: Consumer) -
             _ => NAP,
         };
         match line.senders().wait(patience) {
-            Ok(Some(done)) => sent[done.sender as usize] = Some(done),
+            Ok(Some(Sent { sender, done })) => sent[sender as usize] = Some(done),
             Ok(None) if start.elapsed() > job.time + PATIENCE => {
                 line.give_up();
                 bail!("a sender is stuck");
@@ -159,7 +194,7 @@ fn read(watcher: &mut Watcher, interval: Duration, last_read: &mut Instant) -> R
 
 /// Packets may still be on their way. What has arrived when all have, or when no more come.
 fn settle(line: &Line, before: u64, watched: &Watched) -> Result<u64> {
-    let sent: u64 = watched.sent.iter().map(|sent| sent.packets).sum();
+    let sent: u64 = watched.sent.iter().map(|done| done.packets).sum();
     let start = Instant::now();
     let mut arrived = line.arrived()?;
     while arrived - before < sent && start.elapsed() < SETTLE {

@@ -1,6 +1,6 @@
 //! Real packets through every arm.
 
-use super::slice::{self, Consumer, Slice};
+use super::slice::{self, Consumer, Sees, Slice};
 use super::watcher::Watcher;
 use crate::arms::{self, Kind, Spec};
 use crate::lab::{Lab, Line};
@@ -26,7 +26,7 @@ fn job(rate: Option<f64>) -> Job {
 
 fn watch(lab: &Lab, line: &mut Line, spec: &Spec, rate: Option<f64>, consumer: Consumer) -> Slice {
     let mut watcher = Watcher::new(spec).unwrap_or_else(|error| panic!("{}: {error:#}", spec.name));
-    slice::run((lab, line), &mut watcher, job(rate), consumer)
+    slice::run((lab, line), &mut watcher, job(rate), (consumer, Sees::All))
         .unwrap_or_else(|error| panic!("{}: {error:#}", spec.name))
 }
 
@@ -78,7 +78,7 @@ fn root_a_starved_consumer_shows_its_loss() {
                     (&lab, &mut line),
                     &mut watcher,
                     Job { time: Duration::from_millis(1500), rate: None },
-                    Consumer::Starves,
+                    (Consumer::Starves, Sees::All),
                 )
             })
             .map(|slice| slice.expect("packets are sent"))
@@ -110,6 +110,29 @@ fn root_every_arm_adds_up_what_two_cpus_send() {
     }
 }
 
+/// Windows of 1024 packets by their numbers: the watcher has the even ones, and all packets arrive.
+#[test]
+fn root_a_watcher_behind_the_gate_sees_every_other_window() {
+    if !weir_kernel::feature::is_at_least(6, 6) {
+        return;
+    }
+    let lab = Lab::veth().expect("namespaces can be made");
+    let hash = arms::find("percpu-hash").expect("there is such an arm");
+    for (generator, timed) in [(GeneratorKind::Xdp, true), (GeneratorKind::Udp, false)] {
+        let mut line = line(&lab, "1-flow", generator, 1);
+        let mut watcher = Watcher::new(hash).expect("it loads");
+        for _ in 0..2 {
+            let first = line.begun()[0];
+            let slice = slice::run((&lab, &mut line), &mut watcher, job(None), (READS, Sees::EveryOther))
+                .expect("packets are sent");
+            assert!(slice.sent > 4096 && slice.received == slice.sent, "{slice:?}");
+            let even = (first..first + slice.sent).filter(|number| number / 1024 % 2 == 0).count() as u64;
+            assert_eq!(slice.tally, Some(vec![even]));
+            assert_eq!(slice.nearby.is_some(), timed, "{slice:?}");
+        }
+    }
+}
+
 /// The sink of one traffic is gone before that of the next hangs there: a filter that stayed would take its packets.
 #[test]
 fn root_one_traffic_after_the_other() {
@@ -117,8 +140,8 @@ fn root_one_traffic_after_the_other() {
     for _ in 0..10 {
         let mut line = line(&lab, "1-flow", GeneratorKind::Packet, 1);
         let job = Job { time: Duration::from_millis(2), rate: None };
-        let slice =
-            slice::run((&lab, &mut line), &mut Watcher::nobody(), job, READS).expect("packets are sent");
+        let slice = slice::run((&lab, &mut line), &mut Watcher::nobody(), job, (READS, Sees::All))
+            .expect("packets are sent");
         assert!(slice.received > 0 && slice.received == slice.sent, "{slice:?}");
     }
 }
