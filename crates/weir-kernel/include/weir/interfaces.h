@@ -39,20 +39,20 @@ static __always_inline __u32 netns_of(struct __sk_buff *ctx)
 	return netns == own_netns ? 0 : netns;
 }
 
+/* Out of line: a lookup in a known array is inlined, not one in either of two maps (18 ns). */
+static __noinline struct interface_entry *interface_beyond(__u32 netns, __u32 ifindex)
+{
+	struct interface_key key = { .netns = netns, .ifindex = ifindex };
+
+	return bpf_map_lookup_elem(&interfaces_beyond, &key);
+}
+
 static __always_inline struct interface_entry *interface_of(struct __sk_buff *skb)
 {
 	__u32 netns = every_netns ? netns_of(skb) : 0;
-	struct interface_entry *interface;
-	struct interface_key key;
+	struct interface_entry *interface = NULL;
 
-	if (likely(!netns)) {
+	if (likely(!netns))
 		interface = interfaces_at(skb->ifindex);
-		/* By key: two calls. A lookup in a known array is inlined, not one in either of two maps (18 ns). */
-		barrier_var(interface);
-		if (likely(interface))
-			return interface;
-	}
-	key.netns = netns;
-	key.ifindex = skb->ifindex;
-	return bpf_map_lookup_elem(&interfaces_beyond, &key);
+	return likely(interface) ? interface : interface_beyond(netns, skb->ifindex);
 }

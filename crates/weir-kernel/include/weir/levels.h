@@ -43,12 +43,10 @@ static __always_inline struct part_state *part_of(__u32 epoch, __u32 cpu)
 	return parts_at(cpu << 1 | (epoch & 1));
 }
 
-_Static_assert(__builtin_offsetof(struct part_state, rule_words) == __builtin_offsetof(struct part_state, busy) + 4,
-	       "both are read at once");
-
+/* Two loads, not one: the mark was written a moment ago, and what is read as a part of a longer word waits for that. */
 static __always_inline bool busy_or_ruled(const struct part_state *part)
 {
-	return *(const volatile __u64 *)&part->busy;
+	return READ_ONCE(part->busy) | READ_ONCE(part->rule_words);
 }
 
 /* The key's second word: ports, point and link lie side by side. */
@@ -59,7 +57,8 @@ static __always_inline __u64 second_word(const struct packet *packet)
 
 static __always_inline __u64 hash(const struct packet *packet)
 {
-	__u64 h = (packet->addresses ^ hash_seed) * 0x9e3779b97f4a7c15ULL + packet->protocol * (hash_seed | 1);
+	/* The protocol is not in the second word, where it and a point would make up for others. */
+	__u64 h = (packet->addresses ^ hash_seed) * 0x9e3779b97f4a7c15ULL + ((__u64)packet->protocol << 32);
 
 	h = (h ^ (h >> 32) ^ second_word(packet)) * 0xbf58476d1ce4e5b9ULL;
 	return h ^ (h >> 32);
@@ -175,9 +174,14 @@ static __always_inline __u64 parent_of(__u32 number)
  * A flow is looked for in its bucket from a way of its own on, round about, up to the first that is free. It is nearly
  * always found at once, which the CPU learns to expect: it goes for the entry before it has compared the tag.
  */
+static __always_inline __u32 first_way(__u32 fingerprint)
+{
+	return fingerprint >> 28;
+}
+
 static __always_inline __u32 way_of(__u32 fingerprint, __u32 step)
 {
-	return ((fingerprint >> 28) + step) & (BUCKET_WAYS - 1);
+	return (first_way(fingerprint) + step) & (BUCKET_WAYS - 1);
 }
 
 /* The bucket or the entries are full: the next flow in turn leaves, its entry changes hands. */
@@ -253,10 +257,10 @@ static __always_inline struct flow_entry *find(const struct packet *packet, cons
 					       const struct flow_bucket *bucket, __u32 fingerprint, __u32 *taken)
 {
 	struct flow_entry *entry;
-	__u32 number, tag;
+	__u32 number, tag, way = first_way(fingerprint);
 
-	for (*taken = 0; *taken < BUCKET_WAYS; ++*taken) {
-		tag = bucket->tags[way_of(fingerprint, *taken)];
+	for (*taken = 0; *taken < BUCKET_WAYS; ++*taken, way = (way + 1) & (BUCKET_WAYS - 1)) {
+		tag = bucket->tags[way];
 		if (!tag)
 			break;
 		if ((tag ^ fingerprint) & ~TAG_ENTRY_MASK)

@@ -92,6 +92,10 @@ struct ipv4_header {
 	__be32 destination;
 };
 
+_Static_assert(__builtin_offsetof(struct ipv4_header, destination) ==
+		       __builtin_offsetof(struct ipv4_header, source) + 4,
+	       "both are read at once");
+
 struct ipv6_header {
 	__be32 version_class_label;
 	__be16 payload_length;
@@ -122,11 +126,11 @@ struct tcp_start {
 #define TCP_ACK 0x10
 #define UDP_HEADER_LENGTH 8
 
-static __always_inline void set_tcp_flags(struct packet *packet, __u16 offset_flags)
+static __always_inline __u8 syn_marks(__u16 tcp_flags)
 {
-	packet->tcp_flags = TCP_FLAGS(offset_flags);
-	if (packet->tcp_flags & TCP_SYN)
-		packet->marks |= packet->tcp_flags & TCP_ACK ? SYN_ACK_SEEN : SYN_SEEN;
+	if (!(tcp_flags & TCP_SYN))
+		return 0;
+	return tcp_flags & TCP_ACK ? SYN_ACK_SEEN : SYN_SEEN;
 }
 
 /*

@@ -176,7 +176,8 @@ static __always_inline void read_ports(const struct __sk_buff *skb, struct curso
 	case PROTOCOL_TCP:
 		if (load(skb, at, &start, sizeof(start))) {
 			offset_flags = bpf_ntohs(start.offset_flags);
-			set_tcp_flags(packet, offset_flags);
+			packet->tcp_flags = TCP_FLAGS(offset_flags);
+			packet->marks |= syn_marks(packet->tcp_flags);
 			packet->header_length = at->offset + TCP_HEADER_LENGTH(offset_flags);
 			break;
 		}

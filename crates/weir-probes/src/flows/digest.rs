@@ -19,7 +19,7 @@ impl Digester {
             | u64::from(entry.point) << 32
             | u64::from(entry.destination_port) << 16
             | u64::from(entry.source_port);
-        let protocol = u64::from(entry.protocol).wrapping_mul(self.seed | 1);
+        let protocol = u64::from(entry.protocol) << 32;
         let mut h = (entry.addresses ^ self.seed).wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(protocol);
         h = (h ^ (h >> 32) ^ second).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         h ^ (h >> 32)

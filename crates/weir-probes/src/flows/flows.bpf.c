@@ -191,21 +191,22 @@ __noinline int observe_any(struct __sk_buff *skb, __u32 direction)
  */
 static __always_inline enum outcome add(const struct __sk_buff *skb, struct packet *packet,
 					const struct part_state *part, const void *l3, __u32 tag_length,
-					void (*read_rest)(struct packet *, const void *, const void *))
+					void (*read_rest)(struct packet *, const void *))
 {
-	struct flow_entry *entry = known(packet, part);
+	struct flow_entry *entry;
 	struct ledger_cell *cell;
 
-	if (!entry)
+	if (unlikely(packet->tcp_flags & TCP_SYN))
+		return NOT_COUNTED;
+	entry = known(packet, part);
+	if (!entry || unlikely(is_asking(entry)))
 		return NOT_COUNTED;
 	cell = ledger_of(part, packet->point);
 	if (!cell)
 		return NOT_COUNTED;
-	packet->now = ticks();
 	measure_packet(skb, packet, tag_length);
-	read_rest(packet, l3, (void *)(long)skb->data_end);
-	if (unlikely((packet->tcp_flags & TCP_SYN) || is_asking(entry)))
-		return NOT_COUNTED;
+	packet->marks = 0;
+	read_rest(packet, l3);
 	cell->seen_packets += packet->count;
 	cell->seen_bytes += packet->bytes;
 	add_packet(entry, packet);
@@ -231,12 +232,13 @@ static __always_inline enum outcome add_known(const struct __sk_buff *skb, struc
 
 /*
  * What most packets come to: one of a flow that is there, under no rules.
- * No function that is called gets a pointer to the packet, so that it is held in registers.
+ * No function that is called gets a pointer to the packet, so that it is held in registers. And helpers are called
+ * before the flow is looked for, though it may not be there: clang would keep what it knows by then on the stack.
  */
 static __always_inline enum outcome observe_known(const struct __sk_buff *skb, __u32 point)
 {
+	struct packet packet = { .point = point, .link = 0, .now = ticks() };
 	struct part_state *part = part_of(READ_ONCE(epoch), bpf_get_smp_processor_id());
-	struct packet packet = { .point = point, .link = 0 };
 	enum outcome outcome;
 
 	if (!part || busy_or_ruled(part) || skb->gso_size)
