@@ -97,7 +97,7 @@ pub fn method(results: &Results) -> Element {
             intervals and at the end of each time, and keeps a flow table of it. What that costs counts.", seconds(config.interval))),
         ("cost_ns", format!("All that watching costs: how much longer a packet took on the sending CPU, and the consumer's CPU time per packet. Of our own \
             programs every other window of 1024 packets was hidden, and each window that they saw is held against the hidden one after it, at moments \
-            when the machine was quick; of other tools, in a quick study, and where that is not possible, whole rounds are held against `{NONE}` in the same round.")),
+            when the machine was quick (“machine slow”: there were too few of those); of other tools, in a quick study, and where that is not possible, whole rounds are held against `{NONE}` in the same round.")),
         ("added_ns", "The program's own time per packet by the kernel's statistics, less that of an empty program.".into()),
         ("isolated_ns", "The same in isolation: the program run over and over on packets in memory (BPF_PROG_TEST_RUN), less \
             an empty program.".into()),

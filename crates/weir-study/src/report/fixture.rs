@@ -183,6 +183,7 @@ fn measure(
         ratio_low: sorted_ratios[1],
         ratio_high: sorted_ratios[ROUNDS - 2],
         slower_ns: sorted_slower[ROUNDS / 2],
+        disturbed: false,
         cost_ns: if arm == NONE { 0.0 } else { sorted_slower[ROUNDS / 2] + cost * 0.1 },
         added_ns: (!is_baseline && kind != "program").then_some(cost * 0.8),
         isolated_ns: (!is_baseline && kind != "program").then_some(cost * 0.4),

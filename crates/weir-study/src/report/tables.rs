@@ -101,7 +101,7 @@ fn cells(one: &Measured) -> Vec<Element> {
     vec![
         two(mpps(one.mpps), format!("{}–{}", mpps(one.mpps_low), mpps(one.mpps_high))),
         two(ratio(one.ratio), format!("{}–{}", ratio(one.ratio_low), ratio(one.ratio_high))),
-        cell(ns(one.cost_ns)),
+        if one.disturbed { two(ns(one.cost_ns), "machine slow".into()) } else { cell(ns(one.cost_ns)) },
         lost(one),
         cell(or_missing(one.accuracy_flows, percent)),
         cell(or_missing(one.accuracy_packets, percent)),

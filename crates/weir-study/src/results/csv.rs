@@ -5,7 +5,7 @@ use super::{Measured, Results};
 type Column = (&'static str, fn(&Measured) -> String);
 
 /// What [`Measured`] has, in its order, but for the single rounds.
-static COLUMNS: [Column; 20] = [
+static COLUMNS: [Column; 21] = [
     ("arm", |one| quoted(&one.arm)),
     ("traffic", |one| quoted(&one.traffic)),
     ("mpps", |one| number(one.mpps)),
@@ -15,6 +15,7 @@ static COLUMNS: [Column; 20] = [
     ("ratio_low", |one| number(one.ratio_low)),
     ("ratio_high", |one| number(one.ratio_high)),
     ("slower_ns", |one| number(one.slower_ns)),
+    ("disturbed", |one| one.disturbed.to_string()),
     ("cost_ns", |one| number(one.cost_ns)),
     ("added_ns", |one| optional(one.added_ns)),
     ("isolated_ns", |one| optional(one.isolated_ns)),
@@ -91,7 +92,7 @@ mod tests {
         assert_eq!(lines.len(), 2);
         assert!(lines[0].starts_with("arm,traffic,mpps,") && lines[0].ends_with(",map_bytes\r\n"));
         let expected =
-            "weir,\"a \"\"b\"\", c\",2,,0,0.5,0.49,0.51,10,10,7.25,,,0.992,1000,1000,8,full=5;ring=3,0,0\r\n";
+            "weir,\"a \"\"b\"\", c\",2,,0,0.5,0.49,0.51,10,false,10,7.25,,,0.992,1000,1000,8,full=5;ring=3,0,0\r\n";
         assert_eq!(lines[1], expected);
     }
 }

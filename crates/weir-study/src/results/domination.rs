@@ -45,6 +45,8 @@ impl Measured {
 /// Where Weir is dominated: under which traffic another arm that keeps records (`postcards` or `aggregate`) and
 /// loses nothing is more than 10 % cheaper per packet, the consumer's share included.
 ///
+/// Nothing is said of figures that were [disturbed](Measured::disturbed): one may be of a slower machine than the other.
+///
 /// Beyond noise: the whole interval of the arm's cost ([`Measured::cost_interval`]) lies below that of Weir's. What
 /// costs Weir nothing that could be measured is not cheaper elsewhere.
 pub fn dominated(results: &Results) -> Vec<Domination> {
@@ -67,7 +69,8 @@ fn beats(results: &Results, one: &Measured) -> Option<Domination> {
     let (cost, weir_cost) = (one.cost_interval(), weir.cost_interval());
     let apart = weir.cost_ns > 0.0 && weir.cost_ns - one.cost_ns > TOLD_APART;
     let cheaper = apart && one.cost_ns < CHEAPER * weir.cost_ns && cost.is_below(weir_cost);
-    (one.is_lossless() && cheaper).then(|| Domination {
+    let comparable = !one.disturbed && !weir.disturbed;
+    (one.is_lossless() && comparable && cheaper).then(|| Domination {
         traffic: one.traffic.clone(),
         arm: one.arm.clone(),
         cost_ns: one.cost_ns,
@@ -127,6 +130,15 @@ mod tests {
         let mut without_rounds = measured("array", "1-flow", 0.9, 50.0);
         without_rounds.slower_ns_rounds.clear();
         assert!(arms(vec![weir(100.0), scattered, without_rounds]).is_empty());
+    }
+
+    #[test]
+    fn a_slow_machine_says_nothing() {
+        let cheap = measured("hash", "1-flow", 0.9, 50.0);
+        let disturbed = |one: &Measured| Measured { disturbed: true, ..one.clone() };
+        assert_eq!(arms(vec![weir(100.0), cheap.clone()]), ["hash"]);
+        assert!(arms(vec![disturbed(&weir(100.0)), cheap.clone()]).is_empty());
+        assert!(arms(vec![weir(100.0), disturbed(&cheap)]).is_empty());
     }
 
     /// Cheap on the sending CPU, dear in the consumer.

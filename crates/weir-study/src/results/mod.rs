@@ -174,6 +174,9 @@ pub struct Measured {
     pub ratio_high: f64,
     /// Nanoseconds that a packet took longer on the sending CPU than one that nobody watched: the median of the rounds.
     pub slower_ns: f64,
+    /// Windows were timed, and the machine was too slow too often: `slower_ns` is of a slower machine than that of others.
+    #[serde(default)]
+    pub disturbed: bool,
     /// `slower_ns`, and the consumer's CPU time per packet: all that watching costs the host.
     pub cost_ns: f64,
     /// The program's own time per packet by the kernel's statistics, less that of `empty`; none for arms without one.

@@ -3,12 +3,15 @@
 mod packet;
 mod udp;
 mod walk;
+mod windows;
 mod xdp;
 
 pub use packet::Packet;
 pub use udp::Udp;
 pub use walk::Walk;
 pub use xdp::Xdp;
+
+use windows::{WINDOW, Windows};
 
 use crate::machine;
 use anyhow::{Context, Result};
@@ -28,7 +31,7 @@ pub trait Generator {
 
     /// Packets to begin with when nothing limits the rate, and the most at a time.
     fn chunk(&self) -> (u32, u32) {
-        (2048, 2048)
+        (2048, 8 * WINDOW as u32)
     }
 }
 
@@ -39,7 +42,7 @@ pub struct Done {
     pub packets: u64,
     /// How long it took, without what comes once a batch.
     pub time: Duration,
-    /// Nanoseconds that a packet took in an even window, and in the odd one after it; nothing where windows are not timed.
+    /// Nanoseconds that a packet took in an even window, and in the odd one after it.
     pub windows: Vec<(f64, f64)>,
 }
 

@@ -1,6 +1,6 @@
 //! A packet socket with a mapped ring (`TPACKET_V2`): frames go to the device as they are, past routing and queues.
 
-use super::{Done, Generator, Walk};
+use super::{Done, Generator, Walk, Windows};
 use crate::traffic::Frames;
 use anyhow::{Context, Result, ensure};
 use std::time::Instant;
@@ -30,9 +30,11 @@ impl Packet {
 impl Generator for Packet {
     fn send(&mut self, count: u32) -> Result<Done> {
         let start = Instant::now();
-        let mut sent = 0;
+        let (mut sent, mut windows) = (0, Windows::default());
+        windows.reach(self.walk.number());
         while sent < u64::from(count) {
-            let most = BATCH.min((u64::from(count) - sent) as usize);
+            let left = Windows::left(self.walk.number());
+            let most = BATCH.min(left.min(u64::from(count) - sent) as usize);
             let (walk, frames) = (&self.walk, &self.frames);
             let mut ahead = 0;
             let batch = self.ring.send(most, |frame| {
@@ -42,8 +44,9 @@ impl Generator for Packet {
             })?;
             self.walk.advance(batch as u64);
             sent += batch as u64;
+            windows.reach(self.walk.number());
         }
         ensure!(self.ring.refused() == 0, "the kernel has refused {} frames", self.ring.refused());
-        Ok(Done { packets: sent, time: start.elapsed(), windows: Vec::new() })
+        Ok(Done { packets: sent, time: start.elapsed(), windows: windows.pairs() })
     }
 }

@@ -1,6 +1,6 @@
 //! UDP sockets and `sendmmsg()`: the way of ordinary programs.
 
-use super::{Done, Generator, Walk};
+use super::{Done, Generator, Walk, Windows};
 use crate::traffic::{STAMP, Step, ports};
 use anyhow::{Context, Result};
 use nix::errno::Errno;
@@ -110,16 +110,19 @@ fn bind(address: SocketAddr) -> Result<UdpSocket> {
 impl Generator for Udp {
     fn send(&mut self, count: u32) -> Result<Done> {
         let start = Instant::now();
-        let mut sent = 0;
+        let (mut sent, mut windows) = (0, Windows::default());
+        windows.reach(self.walk.number());
         while sent < u64::from(count) {
-            let batch = self.batch(u64::from(count) - sent)?;
-            self.walk.advance(batch);
-            sent += batch;
+            let left = Windows::left(self.walk.number());
+            let batch = self.batch(left.min(u64::from(count) - sent))?;
             if batch == 0 {
                 std::thread::yield_now();
                 break;
             }
+            self.walk.advance(batch);
+            sent += batch;
+            windows.reach(self.walk.number());
         }
-        Ok(Done { packets: sent, time: start.elapsed(), windows: Vec::new() })
+        Ok(Done { packets: sent, time: start.elapsed(), windows: windows.pairs() })
     }
 }

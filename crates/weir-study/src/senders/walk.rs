@@ -24,6 +24,11 @@ impl Walk {
         (self.schedule.steps[step as usize], stamp(self.sender, sequence))
     }
 
+    /// The number of the next packet.
+    pub fn number(&self) -> u64 {
+        self.sequence
+    }
+
     /// So many have been sent.
     pub fn advance(&mut self, packets: u64) {
         self.sequence += packets;

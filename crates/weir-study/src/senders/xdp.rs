@@ -1,7 +1,7 @@
 //! Live frames (5.18): the kernel runs the generator's program on pages of its own and takes what it passes as if
 //! it had come in through the far end's device. No system call per packet, no sending side at all.
 
-use super::{Done, Generator};
+use super::{Done, Generator, WINDOW};
 use crate::arms::WINDOWS;
 use anyhow::{Context, Result};
 use libbpf_rs::ProgramInput;
@@ -18,8 +18,6 @@ const SENDER: usize = 8;
 const SEQUENCE: usize = 2;
 const GAP: usize = 3;
 const BEGAN: usize = 5;
-/// WINDOW in `traffic.bpf.c`.
-const WINDOW: u64 = 1024;
 
 /// Nanoseconds that the program can wait: SPINS in `traffic.bpf.c` times what reading the clock takes, at least.
 const LONGEST_GAP: f64 = 50_000.0;

@@ -13,6 +13,8 @@ pub struct Record {
     /// Nanoseconds that a packet took longer than one nearby that nobody watched, round by round; nothing where
     /// windows are not timed.
     pub nearby: Vec<f64>,
+    /// Some of these were taken while the machine was slow: it was not quick as often as there are rounds.
+    pub disturbed: bool,
     /// The program's own time per packet by the kernel's statistics.
     pub program_ns: Option<f64>,
     /// Nanoseconds per packet in isolation, round by round.
@@ -48,6 +50,7 @@ impl Record {
             ratio_low: interval.low,
             ratio_high: interval.high,
             slower_ns,
+            disturbed: self.disturbed && !self.nearby.is_empty(),
             cost_ns: slower_ns + median(&each(|(slice, _)| consumer_ns(slice)))?,
             added_ns: less_empty(self.program_ns, |empty| empty.program_ns),
             isolated_ns: less_empty(median(&self.isolated), |empty| median(&empty.isolated)),

@@ -67,8 +67,8 @@ pub fn measure(
             study.step(usize::from(pass < rounds), &format!("{} by windows", spec.name))?;
             match look(study, line, watcher) {
                 Ok(Some(nearby)) => seen[number].push(nearby),
-                // Such packets are not timed a window after the other.
-                Ok(None) => return Ok(()),
+                // Not one window and the next fit into the slice: the machine stood still.
+                Ok(None) => {}
                 Err(error) => study.note_failure(line, spec.name, error)?,
             }
         }
@@ -96,10 +96,14 @@ fn undisturbed(seen: &[Nearby], least: f64) -> usize {
 /// no part of what watching costs.
 fn conclude(arms: &[(&Spec, Watcher)], seen: &[Vec<Nearby>], rounds: usize, records: &mut [Record]) {
     let none = arms.iter().zip(seen).find(|((spec, _), _)| spec.name == NONE);
-    let Some(none) = none.and_then(|(_, seen)| median(&quickest(seen, rounds))) else { return };
+    let Some(none_seen) = none.map(|(_, seen)| seen) else { return };
+    let Some(none) = median(&quickest(none_seen, rounds)) else { return };
+    let least = least(seen);
+    let lacks = |seen: &[Nearby]| undisturbed(seen, least) < rounds;
     for (((spec, _), seen), record) in arms.iter().zip(seen).zip(records) {
         if spec.name != NONE {
             record.nearby = quickest(seen, rounds).into_iter().map(|difference| difference - none).collect();
+            record.disturbed = lacks(seen) || lacks(none_seen);
         }
     }
 }

@@ -53,7 +53,7 @@ pub struct Slice {
     pub time: Duration,
     /// The same, of all senders together.
     pub busy: Duration,
-    /// What packets of one window after the other took; nothing where the generator times no windows.
+    /// What packets of one window after the other took; nothing where a watcher saw all of them.
     pub nearby: Option<Nearby>,
     /// Packets of each flow that the watcher has reported; nothing where it cannot tell.
     pub tally: Option<Vec<u64>>,
@@ -127,7 +127,7 @@ pub fn run(
         rate: rate * received as f64 / (all as f64).max(1.0),
         time: sent.iter().map(|done| done.time).max().unwrap_or_default(),
         busy: sent.iter().map(|done| done.time).sum(),
-        nearby: Nearby::of(&sent),
+        nearby: if sees == Sees::EveryOther { Nearby::of(&sent) } else { None },
         reported: tally.as_ref().map_or(outcome.reported, counted),
         tally,
         cpu: if read.is_some() { cpu + cpu_at_the_end } else { outcome.cpu },
@@ -218,4 +218,21 @@ fn timed<T>(work: impl FnOnce() -> T) -> Result<(T, Duration)> {
 /// CPU time of the calling thread.
 pub fn thread_time() -> Result<Duration> {
     Ok(clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID)?.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn done(windows: &[(f64, f64)]) -> Done {
+        Done { packets: 0, time: Duration::ZERO, windows: windows.to_vec() }
+    }
+
+    /// By its own neighbour each: the slow pair is as good as the others.
+    #[test]
+    fn windows_are_held_against_the_next_by_all_senders_together() {
+        let sent = [done(&[(170.0, 150.0), (275.0, 255.0)]), done(&[(171.0, 149.0)])];
+        assert_eq!(Nearby::of(&sent), Some(Nearby { unwatched_ns: 150.0, difference_ns: 20.0 }));
+        assert_eq!(Nearby::of(&[done(&[])]), None);
+    }
 }

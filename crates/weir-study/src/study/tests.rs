@@ -118,7 +118,7 @@ fn root_a_watcher_behind_the_gate_sees_every_other_window() {
     }
     let lab = Lab::veth().expect("namespaces can be made");
     let hash = arms::find("percpu-hash").expect("there is such an arm");
-    for (generator, timed) in [(GeneratorKind::Xdp, true), (GeneratorKind::Udp, false)] {
+    for generator in [GeneratorKind::Xdp, GeneratorKind::Packet, GeneratorKind::Udp] {
         let mut line = line(&lab, "1-flow", generator, 1);
         let mut watcher = Watcher::new(hash).expect("it loads");
         for _ in 0..2 {
@@ -128,7 +128,7 @@ fn root_a_watcher_behind_the_gate_sees_every_other_window() {
             assert!(slice.sent > 4096 && slice.received == slice.sent, "{slice:?}");
             let even = (first..first + slice.sent).filter(|number| number / 1024 % 2 == 0).count() as u64;
             assert_eq!(slice.tally, Some(vec![even]));
-            assert_eq!(slice.nearby.is_some(), timed, "{slice:?}");
+            assert!(slice.nearby.is_some(), "{slice:?}");
         }
     }
 }

@@ -21,6 +21,8 @@ const COLUMNS: [Column; 8] = [
 /// Those that give way on a narrow terminal.
 const EXPENDABLE: [&str; 2] = ["MAPS", "(95 %)"];
 const BAR: usize = 24;
+/// Before what was measured on a machine that was slow.
+const SLOW: &str = "~";
 /// Between two pictures of the bar.
 const GLANCE: Duration = Duration::from_millis(100);
 
@@ -100,7 +102,7 @@ fn row(one: &Measured) -> Vec<String> {
         format!("{:.3}", one.mpps),
         format!("{:.3}", one.ratio),
         unless_none(format!("{:.3}-{:.3}", one.ratio_low, one.ratio_high)),
-        unless_none(format!("{:.0}", one.cost_ns)),
+        unless_none(format!("{}{:.0}", if one.disturbed { SLOW } else { "" }, one.cost_ns)),
         lost(one),
         unless_none(format!("{:.0} %", one.consumer_cpu * 100.0)),
         if one.map_bytes == 0 { String::new() } else { text::bytes(one.map_bytes) },
@@ -121,6 +123,9 @@ pub fn conclude(results: &Results, directory: &Path) {
     println!();
     for lesson in &results.lessons {
         println!("{}: {}\n  {}", lesson.verdict, lesson.claim, lesson.because);
+    }
+    if results.results.iter().any(|one| one.disturbed) {
+        println!("{SLOW}: the machine was too slow too often for this figure to be held against others.");
     }
     let dominated = dominated(results);
     for one in &dominated {
