@@ -91,8 +91,7 @@ mod tests {
         let lines: Vec<&str> = text.split_inclusive("\r\n").collect();
         assert_eq!(lines.len(), 2);
         assert!(lines[0].starts_with("arm,traffic,mpps,") && lines[0].ends_with(",map_bytes\r\n"));
-        let expected =
-            "weir,\"a \"\"b\"\", c\",2,,0,0.5,0.49,0.51,10,false,10,7.25,,,0.992,1000,1000,8,full=5;ring=3,0,0\r\n";
+        let expected = "weir,\"a \"\"b\"\", c\",2,,0,0.5,0.49,0.51,10,false,10,7.25,,,0.992,1000,1000,8,full=5;ring=3,0,0\r\n";
         assert_eq!(lines[1], expected);
     }
 }
