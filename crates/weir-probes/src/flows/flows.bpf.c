@@ -205,7 +205,6 @@ static __always_inline enum outcome add(const struct __sk_buff *skb, struct pack
 	if (!cell)
 		return NOT_COUNTED;
 	measure_packet(skb, packet, tag_length);
-	packet->marks = 0;
 	read_rest(packet, l3);
 	cell->seen_packets += packet->count;
 	cell->seen_bytes += packet->bytes;

@@ -125,7 +125,7 @@ pub fn conclude(results: &Results, directory: &Path) {
         println!("{}: {}\n  {}", lesson.verdict, lesson.claim, lesson.because);
     }
     if results.results.iter().any(|one| one.disturbed) {
-        println!("{SLOW}: the machine was too slow too often for this figure to be held against others.");
+        println!("{SLOW}: the machine was too slow too often; such a figure was held against no other.");
     }
     let dominated = dominated(results);
     for one in &dominated {
