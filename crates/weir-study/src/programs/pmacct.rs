@@ -22,6 +22,10 @@ const HANDED_OVER: Duration = Duration::from_millis(1100);
 /// One that has anything to do is busy within this time.
 const LULL: Duration = Duration::from_millis(100);
 const PATIENCE: Duration = Duration::from_secs(10);
+/// What it says before the number of packets that its socket was given.
+const RECEIVED: &str = "received_packets=";
+/// What it says once it has printed all of its flows.
+const PRINTED: &str = "Purging cache - END";
 
 /// One that runs.
 pub struct Pmacct {
@@ -41,10 +45,7 @@ impl Pmacct {
                 && process.errors().contains("cache entries=");
             Ok(ready.then_some(()))
         })?;
-        let (unfiltered, _) = process.wait_for("say what it has received", |process| {
-            process.signal(Signal::SIGUSR1)?;
-            Ok(said(process))
-        })?;
+        let (unfiltered, _) = ask(&mut process)?;
         Ok(Self { process, unfiltered })
     }
 
@@ -54,14 +55,16 @@ impl Pmacct {
 
     pub fn stop(mut self) -> Result<Outcome> {
         wait_until_read(&self.process)?;
+        let (received, dropped) = ask(&mut self.process)?;
         self.process.signal(Signal::SIGINT)?;
-        self.process.ended_well()?;
+        let status = self.process.ended()?;
+        // Its core fails where it sees that its plugin has ended before it ends by itself, and then says no more.
+        if !status.success() && !self.process.errors().contains(PRINTED) {
+            return Err(self.process.misunderstood(&format!("has ended, with {status}")));
+        }
         let printed = printed(&self.process.output())?;
         let mut outcome =
             Outcome { flows: Some(printed.flows), packets: Some(printed.packets), ..Outcome::default() };
-        let Some((received, dropped)) = said(&self.process) else {
-            return Err(self.process.misunderstood("does not say how many packets it has received"));
-        };
         let handed_over = received.saturating_sub(dropped).saturating_sub(self.unfiltered);
         outcome.lose(BUFFER_FULL, dropped);
         outcome.lose(NOT_REPORTED, handed_over.saturating_sub(printed.packets));
@@ -82,9 +85,20 @@ pub fn wait_until_read(process: &Process) -> Result<()> {
     }
 }
 
-/// Packets received and dropped, by what it said last.
-fn said(process: &Process) -> Option<(u64, u64)> {
-    received(&process.output()).or_else(|| received(&process.errors()))
+/// Packets received and dropped until now.
+fn ask(process: &mut Process) -> Result<(u64, u64)> {
+    let answers = |process: &Process| [process.output(), process.errors()].map(|text| answers(&text));
+    let before = answers(process);
+    process.wait_for("say how many packets it has received", |process| {
+        process.signal(Signal::SIGUSR1)?;
+        let is_new = answers(process) != before;
+        Ok(received(&process.output()).or_else(|| received(&process.errors())).filter(|_| is_new))
+    })
+}
+
+/// How often it has said what it received. It may be in the middle of a line.
+fn answers(text: &str) -> usize {
+    text.split_inclusive('\n').filter(|line| line.ends_with('\n') && line.contains(RECEIVED)).count()
 }
 
 /// Flows and packets of the study.
@@ -123,9 +137,9 @@ fn flow(line: &str) -> Option<(Flow, u64)> {
 
 /// Packets that its socket was given, and those of them that were dropped, by what it said last.
 fn received(text: &str) -> Option<(u64, u64)> {
-    let line = text.lines().rfind(|line| line.contains("received_packets="))?;
+    let line = text.lines().rfind(|line| line.contains(RECEIVED))?;
     let value = |name: &str| line.split_whitespace().find_map(|word| word.strip_prefix(name)?.parse().ok());
-    Some((value("received_packets=")?, value("dropped_packets=")?))
+    Some((value(RECEIVED)?, value("dropped_packets=")?))
 }
 
 #[cfg(test)]
@@ -153,6 +167,8 @@ mod tests {
         assert_eq!(received(OUTPUT), Some((70, 8)));
         assert_eq!(printed("").expect("nothing"), Printed::default());
         assert_eq!(received("INFO: started"), None);
+        assert_eq!(answers(OUTPUT), 1);
+        assert_eq!(answers(&format!("{OUTPUT}NOTICE: received_packets=71 dropped_pa")), 1);
         let other = printed("SRC_IP,DST_IP,PACKETS\n1.2.3.4,1.2.3.5,8\n").expect_err("other columns");
         assert!(other.to_string().ends_with("SRC_IP,DST_IP,PACKETS"), "{other}");
     }
