@@ -145,10 +145,9 @@ fn root_costs_are_told_by_windows() {
     assert_eq!(costs("none"), [0.0; 3]);
     for arm in ["empty", "percpu-hash"] {
         let costs = costs(arm);
-        assert!(
-            costs.len() == 3 && costs.iter().all(|cost| cost.is_finite() && *cost != 0.0),
-            "{arm}: {costs:?}"
-        );
+        assert!(costs.len() == 3 && costs.iter().all(|cost| cost.is_finite()), "{arm}: {costs:?}");
+        // Windows are told in fractions of a nanosecond: one difference may be nothing by chance, not all of them.
+        assert!(costs.iter().any(|cost| *cost != 0.0), "{arm}: {costs:?}");
     }
 }
 

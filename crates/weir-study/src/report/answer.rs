@@ -70,12 +70,15 @@ impl<'a> Answer<'a> {
 
 /// `62 ns per packet`.
 fn cost(measured: &Measured) -> String {
-    format!("{} ns per packet", figures::ns(measured.cost_ns))
+    let slow = if measured.disturbed { " on a machine that was slow then" } else { "" };
+    format!("{} ns per packet{slow}", figures::ns(measured.cost_ns))
 }
 
 /// How its cost compares with ours, where that can be said.
 fn beside(ours: Option<&Measured>, other: &Measured) -> String {
-    let ours = ours.map(|ours| ours.cost_ns).filter(|&ours| ours > 0.0 && other.cost_ns > 0.0);
+    let comparable = |ours: &&Measured| !ours.disturbed && !other.disturbed;
+    let ours = ours.filter(comparable).map(|ours| ours.cost_ns);
+    let ours = ours.filter(|&ours| ours > 0.0 && other.cost_ns > 0.0);
     ours.map_or(String::new(), |ours| format!(" ({} times that)", figures::times(other.cost_ns / ours)))
 }
 
@@ -141,7 +144,7 @@ fn by_traffic(results: &Results) -> Vec<Element> {
         dominated(results).iter().map(|one| format!("`{}` (`{}`)", one.traffic, one.arm)).collect();
     let beyond_noise = match beyond_noise.len() {
         0 if beaten.is_empty() => "",
-        0 => " Nowhere is that beyond the noise of the rounds.",
+        0 => " Nowhere is that beyond the noise of the rounds, where the machine was quick for both.",
         _ => &format!(" Beyond the noise of the rounds: {}.", figures::and(&beyond_noise)),
     };
     let verdict = match beaten.len() {
@@ -164,12 +167,16 @@ fn by_traffic(results: &Results) -> Vec<Element> {
         ("its cost", "ns per packet"),
         ("its cost ÷ ours", ""),
     ]);
+    let is_slow = |(_, ours, best): &(_, &Measured, Option<&Measured>)| {
+        ours.disturbed || best.is_some_and(|best| best.disturbed)
+    };
+    let slow = if rows.iter().any(is_slow) { " `~`: the machine was slow too often to compare." } else { "" };
     let body =
         element("tbody").with_all(rows.iter().map(|(traffic, ours, best)| row(&traffic.name, ours, *best)));
     let table = element("table").with(head).with(body);
     vec![
         element("h3").text("Traffic by traffic"),
-        element("p").prose(&(verdict + beyond_noise)),
+        element("p").prose(&(verdict + beyond_noise + slow)),
         scroll("Cost by traffic, beside the cheapest other arm", table),
     ]
 }
@@ -178,11 +185,13 @@ fn row(traffic: &str, ours: &Measured, best: Option<&Measured>) -> Element {
     let cell = |text: String| element("td").text(text);
     let ratio = best.map(|best| best.cost_ns / ours.cost_ns).filter(|ratio| *ratio > 0.0);
     let lost = if study::has_lost(ours) { " ▲ lost packets" } else { "" };
+    let cost =
+        |one: &Measured| format!("{}{}", if one.disturbed { "~" } else { "" }, figures::ns(one.cost_ns));
     element("tr")
         .with(element("th").set("scope", "row").text(traffic))
-        .with(cell(format!("{}{lost}", figures::ns(ours.cost_ns))))
+        .with(cell(format!("{}{lost}", cost(ours))))
         .with(cell(best.map_or("none".into(), |best| best.arm.clone())))
-        .with(cell(figures::or_missing(best.map(|best| best.cost_ns), figures::ns)))
+        .with(cell(best.map_or(figures::MISSING.into(), cost)))
         .with(cell(figures::or_missing(ratio, figures::times)))
 }
 

@@ -34,12 +34,14 @@ pub fn by_flows(results: &Results) -> Vec<TrafficInfo> {
     plain
 }
 
-/// Of every arm that was measured with some number of flows, its costs and the law that comes nearest to them.
+/// Of every arm that was measured with some number of flows, its costs and the law that comes nearest to them. Costs
+/// of a slow machine ([`disturbed`](super::Measured::disturbed)) are left out.
 pub fn flow_scaling(results: &Results) -> Vec<FlowScaling> {
     let traffics = by_flows(results);
     let of = |arm: &str| {
         let point = |traffic: &TrafficInfo| {
-            let cost_ns = results.of(arm, &traffic.name)?.cost_ns;
+            let measured = results.of(arm, &traffic.name).filter(|one| !one.disturbed)?;
+            let cost_ns = measured.cost_ns;
             cost_ns.is_finite().then_some(FlowPoint { flows: traffic.flows, cost_ns })
         };
         let points: Vec<FlowPoint> = traffics.iter().filter_map(point).collect();
@@ -192,12 +194,19 @@ mod tests {
             all.extend([measured("none", traffic, 1.0, 0.0), measured("weir", traffic, 0.9, cost)]);
         }
         let mut results = results(all);
-        for (traffic, flows) in results.config.traffics.iter_mut().zip([1, 40, 1000, 9]) {
-            traffic.flows = flows;
+        for traffic in &mut results.config.traffics {
+            let number = traffic.name.split('-').find_map(|word| word.parse().ok());
+            traffic.flows = number.expect("each name has one");
         }
         let scaling = flow_scaling(&results);
         assert!(scaling[0].miss < 0.05, "{scaling:?}");
         assert_eq!(scaling.iter().map(|one| one.arm.as_str()).collect::<Vec<_>>(), ["weir"]);
-        assert_eq!(scaling[0].points.iter().map(|point| point.flows).collect::<Vec<_>>(), [1, 40, 1000]);
+        let flows =
+            |scaling: &FlowScaling| scaling.points.iter().map(|point| point.flows).collect::<Vec<_>>();
+        assert_eq!(flows(&scaling[0]), [1, 40, 1000]);
+        for one in results.results.iter_mut().filter(|one| one.traffic == "40-flows") {
+            one.disturbed = true;
+        }
+        assert_eq!(flows(&flow_scaling(&results)[0]), [1, 1000]);
     }
 }

@@ -269,7 +269,7 @@ pub struct Usl {
 pub struct FlowScaling {
     /// Name of the arm.
     pub arm: String,
-    /// `cost_ns` by number of flows.
+    /// `cost_ns` by number of flows; those of a slow machine (`disturbed`) are left out.
     pub points: Vec<FlowPoint>,
     /// The law that fits them; none where there are too few.
     pub fit: Option<KneeLaw>,

@@ -19,7 +19,8 @@ const BUSY: f64 = 0.5;
 ///    a CPU; it holds more if none of that was so.
 /// 3. `percpu-hash` has a price that the mix saves: the cost of `weir`, the mix's heir, is less ([`Finding::less`]).
 ///
-/// Confirmed when all hold, refuted when one does not; else the rounds scatter too much.
+/// Confirmed when all hold, refuted when one does not; else the rounds scatter too much, or the machine was too slow to
+/// tell costs.
 pub fn lesson(results: &Results) -> Lesson {
     let numbers = numbers(results, [ARRAY, HASH, WEIR].into_iter(), &TRAFFICS);
     let all = |traffic: &&str| {
@@ -32,7 +33,7 @@ pub fn lesson(results: &Results) -> Lesson {
     let findings = [
         (nearly_free(array), "the array is nearly free"),
         (only_a_burst(results), "it holds only a burst"),
-        (Finding::less(weir.cost_interval(), hash.cost_interval()), "the mix is cheaper than the hash"),
+        (cheaper(weir, hash), "the mix is cheaper than the hash"),
     ];
     let (finding, remark) = sum(&findings);
     let because = format!(
@@ -57,6 +58,13 @@ fn nearly_free(array: &Measured) -> Finding {
     }
 }
 
+fn cheaper(weir: &Measured, hash: &Measured) -> Finding {
+    match weir.disturbed || hash.disturbed {
+        true => Finding::Unclear,
+        false => Finding::less(weir.cost_interval(), hash.cost_interval()),
+    }
+}
+
 fn only_a_burst(results: &Results) -> Finding {
     let measured = results.results.iter().filter(|one| one.arm == ARRAY);
     let at_rates = results.load.iter().filter(|one| one.arm == ARRAY);
@@ -77,7 +85,10 @@ fn sum(findings: &[(Finding, &str)]) -> (Finding, String) {
     let (fail, unclear) = (those(Finding::Fails), those(Finding::Unclear));
     match (fail.is_empty(), unclear.is_empty()) {
         (false, _) => (Finding::Fails, format!("It does not hold that {fail}.")),
-        (true, false) => (Finding::Unclear, format!("The rounds scatter too much to tell that {unclear}.")),
+        (true, false) => (
+            Finding::Unclear,
+            format!("The rounds scatter, or the machine was slow, too much to tell that {unclear}."),
+        ),
         (true, true) => (Finding::Holds, "All three statements hold.".into()),
     }
 }
@@ -161,6 +172,15 @@ mod tests {
         let mut arms = three(FORTY_FLOWS);
         arms[2].slower_ns_rounds.clear();
         assert_eq!(lesson(&results(arms)).verdict, NOT_MEASURABLE);
+    }
+
+    #[test]
+    fn a_slow_machine_tells_no_cost() {
+        for slow in [1, 2] {
+            let mut arms = three(FORTY_FLOWS);
+            arms[slow].disturbed = true;
+            assert_eq!(lesson(&results(arms)).verdict, NOT_MEASURABLE);
+        }
     }
 
     #[test]
