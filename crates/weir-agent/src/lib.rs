@@ -12,6 +12,8 @@
 
 mod agent;
 mod books;
+#[cfg(test)]
+mod bursts;
 mod control;
 mod conversations;
 mod decode;

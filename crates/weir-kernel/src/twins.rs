@@ -42,6 +42,9 @@ pub const BUCKET_WAYS: u32 = 16;
 /// C: `TAG_ENTRY_BITS`.
 pub const TAG_ENTRY_BITS: u32 = 20;
 
+/// C: `BURST`.
+pub const BURST: u32 = 16;
+
 /// C: `RULE_WORDS`.
 pub const RULE_WORDS: u32 = 16;
 
@@ -307,8 +310,12 @@ pub struct PartState {
     pub rules_sample: u32,
     /// C: `cpu`.
     pub cpu: u32,
+    /// C: `first_burst`.
+    pub first_burst: u32,
+    /// C: `burst`.
+    pub burst: u32,
     /// C: `padding`.
-    pub padding: [u32; 7],
+    pub padding: [u32; 5],
 }
 
 // SAFETY: repr(C), integers only, no padding: the sizes of the fields add up.
@@ -325,7 +332,9 @@ const _: () = {
     assert!(offset_of!(PartState, first_cell) == 24);
     assert!(offset_of!(PartState, rules_sample) == 28);
     assert!(offset_of!(PartState, cpu) == 32);
-    assert!(offset_of!(PartState, padding) == 36);
+    assert!(offset_of!(PartState, first_burst) == 36);
+    assert!(offset_of!(PartState, burst) == 40);
+    assert!(offset_of!(PartState, padding) == 44);
 };
 
 /// C: `struct spill_record`.
@@ -354,6 +363,37 @@ const _: () = {
     assert!(offset_of!(SpillRecord, parent) == 8);
     assert!(offset_of!(SpillRecord, entry) == 16);
     assert!(offset_of!(SpillRecord, addresses) == 80);
+};
+
+/// C: `struct burst_packet`.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub struct BurstPacket {
+    /// C: `entry`.
+    pub entry: FlowEntry,
+    /// C: `addresses`.
+    pub addresses: FlowAddresses,
+    /// C: `number`.
+    pub number: u32,
+    /// C: `tag`.
+    pub tag: u32,
+    /// C: `epoch`.
+    pub epoch: u32,
+    /// C: `padding`.
+    pub padding: u32,
+}
+
+// SAFETY: repr(C), integers only, no padding: the sizes of the fields add up.
+unsafe impl Pod for BurstPacket {}
+
+const _: () = {
+    assert!(size_of::<BurstPacket>() == 112);
+    assert!(offset_of!(BurstPacket, entry) == 0);
+    assert!(offset_of!(BurstPacket, addresses) == 64);
+    assert!(offset_of!(BurstPacket, number) == 96);
+    assert!(offset_of!(BurstPacket, tag) == 100);
+    assert!(offset_of!(BurstPacket, epoch) == 104);
+    assert!(offset_of!(BurstPacket, padding) == 108);
 };
 
 /// C: `struct ledger_cell`.

@@ -7,12 +7,13 @@ use std::fmt::Write;
 use std::path::Path;
 use std::{env, fs};
 
-const STRUCTS: [&str; 26] = [
+const STRUCTS: [&str; 27] = [
     "flow_entry",
     "flow_addresses",
     "flow_bucket",
     "part_state",
     "spill_record",
+    "burst_packet",
     "ledger_cell",
     "interface_key",
     "interface_entry",

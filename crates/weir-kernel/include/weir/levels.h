@@ -9,6 +9,7 @@
  * run out, the next in turn leaves through the spill ring with all it has counted so far.
  */
 #pragma once
+#include "dns_ports.h"
 #include "ledger.h"
 #include "spill.h"
 #include "table.h"
@@ -111,12 +112,15 @@ static __always_inline void start_entry(struct flow_entry *entry, const struct p
 _Static_assert(__builtin_offsetof(struct flow_entry, marks) == __builtin_offsetof(struct flow_entry, tcp_flags) + 2,
 	       "both are written at once");
 
+/* Flags, marks and rate, as they lie side by side. To clang it may be any of them: what was read before is not it. */
+typedef __u32 __attribute__((may_alias)) flags_word;
+
 static __always_inline void add_packet(struct flow_entry *entry, const struct packet *packet)
 {
 	entry->packets += packet->count;
 	entry->bytes += packet->bytes;
 	entry->last = packet->now;
-	*(__u32 *)&entry->tcp_flags |= packet->marks << 16 | flags_of(packet); /* both, as they lie side by side */
+	*(flags_word *)&entry->tcp_flags |= packet->marks << 16 | flags_of(packet);
 	entry->dscp_seen |= 1ULL << (packet->traffic_class >> 2);
 	if (packet->ttl < entry->min_ttl)
 		entry->min_ttl = packet->ttl;
@@ -184,6 +188,32 @@ static __always_inline __u32 way_of(__u32 fingerprint, __u32 step)
 	return (first_way(fingerprint) + step) & (BUCKET_WAYS - 1);
 }
 
+/* Whether all that was seen of the flow so far asks for a connection: what follows is of its handshake. */
+static __always_inline bool is_asking(const struct flow_entry *entry)
+{
+	return (entry->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN;
+}
+
+/* What its tag says of that, and of DNS, for as long as this generation lasts. */
+static __always_inline __u32 watched(const struct flow_entry *entry)
+{
+	return is_asking(entry) || (entry->marks & DNS_PORT) ? TAG_WATCHED : 0;
+}
+
+/* Of flows that a tag cannot tell apart, each packet has to see its entry. */
+static __always_inline __u32 watch_alike(struct flow_bucket *bucket, __u32 fingerprint)
+{
+	__u32 watched = 0;
+
+	for (int way = 0; way < BUCKET_WAYS; way++) {
+		if (!bucket->tags[way] || ((bucket->tags[way] ^ fingerprint) & TAG_FINGERPRINT))
+			continue;
+		bucket->tags[way] |= TAG_WATCHED;
+		watched = TAG_WATCHED;
+	}
+	return watched;
+}
+
 /* The bucket or the entries are full: the next flow in turn leaves, its entry changes hands. */
 static __noinline int replace_entry(const struct packet *packet, struct part_state *part, struct flow_bucket *bucket,
 				    __u32 taken, __u32 fingerprint)
@@ -210,7 +240,8 @@ static __noinline int replace_entry(const struct packet *packet, struct part_sta
 	set_parent(number, packet);
 	if (packet->link & LINK_IPV6)
 		*wide = packet->wide;
-	bucket->tags[way] = fingerprint | (tag & TAG_ENTRY_MASK);
+	bucket->tags[way] = 0;
+	bucket->tags[way] = watch_alike(bucket, fingerprint) | fingerprint | watched(entry) | (tag & TAG_ENTRY_MASK);
 	return 0;
 }
 
@@ -238,7 +269,8 @@ static __noinline int insert(const struct packet *packet, struct part_state *par
 		if (wide)
 			*wide = packet->wide;
 	}
-	bucket->tags[way_of(fingerprint, taken)] = fingerprint | ++part->used;
+	bucket->tags[way_of(fingerprint, taken)] =
+		watch_alike(bucket, fingerprint) | fingerprint | watched(entry) | ++part->used;
 	return 0;
 }
 
@@ -249,7 +281,7 @@ static __always_inline struct flow_bucket *bucket_of(const struct part_state *pa
 
 static __always_inline __u32 fingerprint_of(__u64 h)
 {
-	return (__u32)(h >> 32) & ~TAG_ENTRY_MASK;
+	return (__u32)(h >> 32) & TAG_FINGERPRINT;
 }
 
 /* The packet's flow; or none, and so many ways are taken by others. */
@@ -263,7 +295,7 @@ static __always_inline struct flow_entry *find(const struct packet *packet, cons
 		tag = bucket->tags[way];
 		if (!tag)
 			break;
-		if ((tag ^ fingerprint) & ~TAG_ENTRY_MASK)
+		if ((tag ^ fingerprint) & TAG_FINGERPRINT)
 			continue;
 		number = part->first_entry + (tag & TAG_ENTRY_MASK) - 1;
 		entry = entries_at(number);
@@ -284,12 +316,6 @@ static __always_inline struct flow_entry *known(const struct packet *packet, con
 	__u32 taken;
 
 	return bucket ? find(packet, part, bucket, fingerprint_of(h), &taken) : NULL;
-}
-
-/* Whether all that was seen of the flow so far asks for a connection: what follows is of its handshake. */
-static __always_inline bool is_asking(const struct flow_entry *entry)
-{
-	return (entry->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN;
 }
 
 /*

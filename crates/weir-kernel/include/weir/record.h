@@ -57,10 +57,16 @@ struct flow_addresses {
 /* A tick of the fine clock is 2^16 ns, 65.536 us: 32 bits of them come round after 78 hours. */
 #define FINE_TICK_BITS 16
 
-/* Sixteen ways of the index: a fingerprint above, 1 + the entry's number below; 0 is free. */
+/*
+ * Sixteen ways of the index: a fingerprint above, 1 + the entry's number below; 0 is free. Between them, whether each
+ * of the flow's packets has to see its entry: they are DNS, it began with a handshake, or another flow of the bucket
+ * has the same fingerprint.
+ */
 #define BUCKET_WAYS 16
 #define TAG_ENTRY_BITS 20
 #define TAG_ENTRY_MASK ((1U << TAG_ENTRY_BITS) - 1)
+#define TAG_WATCHED (1U << TAG_ENTRY_BITS)
+#define TAG_FINGERPRINT (~(TAG_ENTRY_MASK | TAG_WATCHED))
 
 struct flow_bucket {
 	__u32 tags[BUCKET_WAYS];
@@ -77,7 +83,9 @@ struct part_state {
 	__u32 first_cell; /* of the ledger */
 	__u32 rules_sample; /* some rule takes one packet in so many */
 	__u32 cpu; /* whose it is; the first one's serves CPUs that have none */
-	__u32 padding[7];
+	__u32 first_burst;
+	__u32 burst; /* packets of it that wait for the others */
+	__u32 padding[5];
 };
 
 /* An aggregate that left the flow hash early, or found no place in it. */
@@ -87,6 +95,19 @@ struct spill_record {
 	__u64 parent; /* as in `parents` */
 	struct flow_entry entry;
 	struct flow_addresses addresses;
+};
+
+/* Packets that wait for each other, at most, before they are added to their flows. */
+#define BURST 16
+
+/* One of them. */
+struct burst_packet {
+	struct flow_entry entry; /* as if it were the only one of its flow */
+	struct flow_addresses addresses; /* IPv6 only */
+	__u32 number; /* of its flow's entry, as far as the tag says */
+	__u32 tag; /* where that is: the bucket's number * BUCKET_WAYS + its way */
+	__u32 epoch;
+	__u32 padding;
 };
 
 /*
@@ -439,6 +460,7 @@ PIN_SIZE(flow_addresses, 32);
 PIN_SIZE(flow_bucket, 64);
 PIN_SIZE(part_state, 64);
 PIN_SIZE(spill_record, 112);
+PIN_SIZE(burst_packet, 112);
 PIN_SIZE(ledger_cell, 128);
 PIN_SIZE(interface_key, 8);
 PIN_SIZE(interface_entry, 8);

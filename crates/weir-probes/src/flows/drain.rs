@@ -2,7 +2,8 @@
 
 use super::Layout;
 use weir_kernel::{
-    FlowAddresses, FlowBucket, FlowEntry, LINK_IPV6, LedgerCell, Loaded, PartState, Result, Window,
+    BURST, BurstPacket, FlowAddresses, FlowBucket, FlowEntry, LINK_IPV6, LedgerCell, Loaded, PartState,
+    Result, Window,
 };
 
 /// Entries looked at through one window: mapped pages count as the agent's resident memory.
@@ -10,13 +11,13 @@ const CHUNK: usize = 16 * 1024;
 
 /// Who takes what a drain finds.
 pub trait Visitor {
-    /// What one CPU has counted of one flow.
+    /// What one CPU has counted of one flow, or one packet of it that still waited.
     fn flow(&mut self, seen: Seen<'_>);
     /// What all CPUs have seen and lost at one observation point.
     fn cell(&mut self, point: u16, cell: &LedgerCell);
 }
 
-/// A flow as one CPU has counted it in one generation.
+/// A flow as one CPU has counted it in one generation, perhaps in parts.
 #[derive(Debug, Clone, Copy)]
 pub struct Seen<'a> {
     /// Key and counters.
@@ -55,8 +56,10 @@ pub(super) fn drain(loaded: &Loaded, layout: &Layout, left: &Left, visitor: &mut
     for cpu in 0..layout.cpus {
         let mut state = part_state(loaded, layout, generation, cpu)?;
         for state in state.iter_mut().filter(|state| state.used > 0) {
-            drain_part(loaded, layout, first + cpu as usize, state.used as usize, visitor)?;
-            (state.used, state.hand) = (0, 0);
+            let part = first + cpu as usize;
+            drain_part(loaded, layout, part, state.used as usize, visitor)?;
+            drain_burst(loaded, part, state.burst as usize, visitor)?;
+            (state.used, state.hand, state.burst) = (0, 0, 0);
         }
     }
     Ok(())
@@ -102,6 +105,17 @@ fn drain_part(
     }
     let buckets = layout.buckets_per_cpu as usize;
     Window::<FlowBucket>::new(loaded.map("buckets")?, part * buckets..(part + 1) * buckets)?.clear();
+    Ok(())
+}
+
+/// What still waits has not been added to its flow, and is as good as one of its own.
+fn drain_burst(loaded: &Loaded, part: usize, waiting: usize, visitor: &mut impl Visitor) -> Result<()> {
+    let first = part * BURST as usize;
+    let waiting = first..first + waiting.min(BURST as usize);
+    let packets: Window<BurstPacket> = Window::new(loaded.map("burst_packets")?, waiting)?;
+    for BurstPacket { entry, addresses, .. } in packets.iter() {
+        visitor.flow(Seen { entry, addresses: is_ipv6(entry).then_some(addresses), parent: 0 });
+    }
     Ok(())
 }
 

@@ -3,11 +3,11 @@
  * The flow probe: every packet at TC ingress and egress lands in a flow or in the ledger.
  * The packet itself is never touched, its verdict never changed.
  */
+#include <weir/burst.h>
 #include <weir/clock.h>
 #include <weir/dns_ports.h>
 #include <weir/handshake.h>
 #include <weir/interfaces.h>
-#include <weir/levels.h>
 #include <weir/read_any.h>
 #include <weir/read_common.h>
 #include <weir/rules.h>
@@ -158,6 +158,11 @@ static __noinline int observe_inner(struct __sk_buff *skb, struct packet *packet
 	return 0;
 }
 
+static __always_inline bool is_dns(const struct packet *packet)
+{
+	return dns_port_count && has_dns_port(packet->source_port, packet->destination_port);
+}
+
 /*
  * Any packet. Not static: the verifier looks at such a function once, by itself, and not for each way that leads to
  * it (Linux 5.6).
@@ -177,7 +182,7 @@ __noinline int observe_any(struct __sk_buff *skb, __u32 direction)
 	packet.parent = 0;
 	packet.now = ticks();
 	read(skb, &packet, interface->link_layer);
-	if (dns_port_count && has_dns_port(packet.source_port, packet.destination_port))
+	if (is_dns(&packet))
 		packet.marks |= DNS_PORT;
 	count(skb, &packet, 0);
 	if (decapsulate && interface->inner_point)
@@ -186,18 +191,31 @@ __noinline int observe_any(struct __sk_buff *skb, __u32 direction)
 }
 
 /*
- * Adds the packet to its flow if that is there; only then the rest of it is read. What may be of a handshake takes
- * the long way.
+ * Adds the packet to its flow if that is there, or has it wait for others where flows are many; only then the rest of
+ * it is read. What may be of a handshake takes the long way.
  */
-static __always_inline enum outcome add(const struct __sk_buff *skb, struct packet *packet,
-					const struct part_state *part, const void *l3, __u32 tag_length,
+static __always_inline enum outcome add(const struct __sk_buff *skb, struct packet *packet, struct part_state *part,
+					const void *l3, __u32 tag_length,
 					void (*read_rest)(struct packet *, const void *))
 {
+	struct whereabouts where;
 	struct flow_entry *entry;
 	struct ledger_cell *cell;
 
 	if (unlikely(packet->tcp_flags & TCP_SYN))
 		return NOT_COUNTED;
+	if (has_many_flows(part) && !is_dns(packet) && locate(&where, packet, part)) {
+		cell = ledger_of(part, packet->point);
+		if (!cell)
+			return NOT_COUNTED;
+		measure_packet(skb, packet, tag_length);
+		read_rest(packet, l3);
+		if (!join_burst(packet, part, &where))
+			return NOT_COUNTED;
+		cell->seen_packets += packet->count;
+		cell->seen_bytes += packet->bytes;
+		return COUNTED;
+	}
 	entry = known(packet, part);
 	if (!entry || unlikely(is_asking(entry)))
 		return NOT_COUNTED;
@@ -214,7 +232,7 @@ static __always_inline enum outcome add(const struct __sk_buff *skb, struct pack
 
 /* One add() for each family: what is kept while the flow is looked for differs. */
 static __always_inline enum outcome add_known(const struct __sk_buff *skb, struct packet *packet,
-					      const struct part_state *part, __u32 tag_length)
+					      struct part_state *part, __u32 tag_length)
 {
 	const void *data = (void *)(long)skb->data, *data_end = (void *)(long)skb->data_end;
 	const void *l3 = data + sizeof(struct ethernet_header);
@@ -236,8 +254,8 @@ static __always_inline enum outcome add_known(const struct __sk_buff *skb, struc
  */
 static __always_inline enum outcome observe_known(const struct __sk_buff *skb, __u32 point)
 {
-	struct packet packet = { .point = point, .link = 0, .now = ticks() };
-	struct part_state *part = part_of(READ_ONCE(epoch), bpf_get_smp_processor_id());
+	struct packet packet = { .point = point, .link = 0, .now = ticks(), .epoch = READ_ONCE(epoch) };
+	struct part_state *part = part_of(packet.epoch, bpf_get_smp_processor_id());
 	enum outcome outcome;
 
 	if (!part || busy_or_ruled(part) || skb->gso_size)

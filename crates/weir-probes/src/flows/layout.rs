@@ -4,8 +4,8 @@ use super::rules::Room;
 use super::{Clock, Tables};
 use crate::dns::Ports;
 use weir_kernel::{
-    BUCKET_WAYS, FlowAddresses, FlowBucket, FlowEntry, LedgerCell, PartState, RULE_ROWS, RuleAction,
-    RuleBlock, RuleHead, RulePoint, RuleSet, TAG_ENTRY_BITS,
+    BUCKET_WAYS, BURST, BurstPacket, FlowAddresses, FlowBucket, FlowEntry, LedgerCell, PartState, RULE_ROWS,
+    RuleAction, RuleBlock, RuleHead, RulePoint, RuleSet, TAG_ENTRY_BITS,
 };
 
 const GENERATIONS: u64 = 2;
@@ -228,6 +228,7 @@ impl Layout {
         let per_part = u64::from(self.entries_per_cpu) * self.entry_bytes()
             + u64::from(self.buckets_per_cpu) * size::<FlowBucket>()
             + u64::from(self.points) * size::<LedgerCell>()
+            + u64::from(BURST) * size::<BurstPacket>()
             + size::<PartState>();
         u64::from(self.parts()) * per_part
             + GENERATIONS * self.rule_bytes()

@@ -2,10 +2,14 @@
 
 use super::{Clock, Layout, Tables, own_netns};
 use std::time::Duration;
-use weir_kernel::{Loaded, Opened, PartState, Result};
+use weir_kernel::{BURST, Loaded, Opened, PartState, Result};
 
 /// How long the first fragment's ports wait for the rest: the reassembly time of RFC 8200.
 const FRAGMENT_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// From so many flows of a CPU on its packets wait for each other (`weir/burst.h`): entries, of 64 bytes, and their
+/// index are more by then than a cache of a megabyte or two holds.
+const MANY_FLOWS: u32 = 16 * 1024;
 
 macro_rules! compiled {
     ($name:literal) => {
@@ -29,6 +33,7 @@ pub(super) fn open(layout: &Layout, seed: u64) -> Result<Opened> {
     object.set_constant("entries_per_cpu", layout.entries_per_cpu)?;
     object.set_constant("bucket_mask", layout.buckets_per_cpu - 1)?;
     object.set_constant("hash_seed", seed)?;
+    object.set_constant("many_flows", MANY_FLOWS)?;
     object.set_constant("points", layout.points)?;
     object.set_constant("decapsulate", u8::from(layout.decapsulate))?;
     object.set_constant("every_netns", u8::from(layout.every_netns))?;
@@ -52,6 +57,7 @@ pub(super) fn open(layout: &Layout, seed: u64) -> Result<Opened> {
     object.set_entries("rule_sets", 1 + 2 * layout.rule_room.sets)?;
     object.set_entries("rule_points", 2 * layout.points)?;
     object.set_rows("buckets", layout.parts() * layout.buckets_per_cpu)?;
+    object.set_rows("burst_packets", layout.parts() * BURST)?;
     object.set_rows("ledger", layout.parts() * layout.points)?;
     object.set_entries("fragments", layout.fragments)?;
     object.set_entries("half_open", layout.half_open)?;
@@ -70,6 +76,7 @@ pub(super) fn lay_out_parts(loaded: &mut Loaded, layout: &Layout) -> Result<()> 
             first_entry: part * layout.entries_per_cpu,
             first_bucket: part * layout.buckets_per_cpu,
             first_cell: part * layout.points,
+            first_burst: part * BURST,
             cpu,
             ..PartState::default()
         };
