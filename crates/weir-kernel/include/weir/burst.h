@@ -55,18 +55,10 @@ static __always_inline bool locate(struct whereabouts *where, const struct packe
 
 static __always_inline bool is_of(const struct burst_packet *packet, const struct flow_entry *entry)
 {
-	const struct flow_addresses *wide;
-
 	if (entry->addresses != packet->entry.addresses || entry->protocol != packet->entry.protocol ||
 	    *(const __u64 *)&entry->source_port != *(const __u64 *)&packet->entry.source_port)
 		return false;
-	if (!(entry->link & LINK_IPV6))
-		return true;
-	wide = addresses_at(packet->number);
-	return wide && wide->source[0] == packet->addresses.source[0] &&
-	       wide->source[1] == packet->addresses.source[1] &&
-	       wide->destination[0] == packet->addresses.destination[0] &&
-	       wide->destination[1] == packet->addresses.destination[1];
+	return !(entry->link & LINK_IPV6) || same_addresses(packet->number, &packet->addresses);
 }
 
 /* What came later may have been added already: not all packets wait. */

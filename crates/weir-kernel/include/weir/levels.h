@@ -71,13 +71,12 @@ static __always_inline bool same_flow(const struct flow_entry *entry, const stru
 	       entry->protocol == packet->protocol;
 }
 
-static __always_inline bool same_addresses(__u32 number, const struct packet *packet)
+static __always_inline bool same_addresses(__u32 number, const struct flow_addresses *other)
 {
 	const struct flow_addresses *wide = addresses_at(number);
 
-	return wide && wide->source[0] == packet->wide.source[0] && wide->source[1] == packet->wide.source[1] &&
-	       wide->destination[0] == packet->wide.destination[0] &&
-	       wide->destination[1] == packet->wide.destination[1];
+	return wide && wide->source[0] == other->source[0] && wide->source[1] == other->source[1] &&
+	       wide->destination[0] == other->destination[0] && wide->destination[1] == other->destination[1];
 }
 
 static __always_inline __u16 flags_of(const struct packet *packet)
@@ -301,7 +300,7 @@ static __always_inline struct flow_entry *find(const struct packet *packet, cons
 		entry = entries_at(number);
 		if (!entry || !same_flow(entry, packet))
 			continue;
-		if ((packet->link & LINK_IPV6) && !same_addresses(number, packet))
+		if ((packet->link & LINK_IPV6) && !same_addresses(number, &packet->wide))
 			continue;
 		return entry;
 	}
