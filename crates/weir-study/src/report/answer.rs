@@ -76,8 +76,7 @@ fn cost(measured: &Measured) -> String {
 
 /// How its cost compares with ours, where that can be said.
 fn beside(ours: Option<&Measured>, other: &Measured) -> String {
-    let comparable = |ours: &&Measured| !ours.disturbed && !other.disturbed;
-    let ours = ours.filter(comparable).map(|ours| ours.cost_ns);
+    let ours = ours.filter(|ours| ours.is_comparable_with(other)).map(|ours| ours.cost_ns);
     let ours = ours.filter(|&ours| ours > 0.0 && other.cost_ns > 0.0);
     ours.map_or(String::new(), |ours| format!(" ({} times that)", figures::times(other.cost_ns / ours)))
 }
@@ -167,9 +166,8 @@ fn by_traffic(results: &Results) -> Vec<Element> {
         ("its cost", "ns per packet"),
         ("its cost ÷ ours", ""),
     ]);
-    let is_slow = |(_, ours, best): &(_, &Measured, Option<&Measured>)| {
-        ours.disturbed || best.is_some_and(|best| best.disturbed)
-    };
+    let is_slow =
+        |(_, ours, best): &(_, &Measured, Option<&Measured>)| !ours.is_comparable_with(best.unwrap_or(ours));
     let slow = if rows.iter().any(is_slow) { " `~`: the machine was slow too often to compare." } else { "" };
     let body =
         element("tbody").with_all(rows.iter().map(|(traffic, ours, best)| row(&traffic.name, ours, *best)));

@@ -69,8 +69,7 @@ fn beats(results: &Results, one: &Measured) -> Option<Domination> {
     let (cost, weir_cost) = (one.cost_interval(), weir.cost_interval());
     let apart = weir.cost_ns > 0.0 && weir.cost_ns - one.cost_ns > TOLD_APART;
     let cheaper = apart && one.cost_ns < CHEAPER * weir.cost_ns && cost.is_below(weir_cost);
-    let comparable = !one.disturbed && !weir.disturbed;
-    (one.is_lossless() && comparable && cheaper).then(|| Domination {
+    (one.is_lossless() && one.is_comparable_with(weir) && cheaper).then(|| Domination {
         traffic: one.traffic.clone(),
         arm: one.arm.clone(),
         cost_ns: one.cost_ns,

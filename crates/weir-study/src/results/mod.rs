@@ -369,4 +369,9 @@ impl Measured {
     pub fn is_lossless(&self) -> bool {
         self.lost == 0 && self.accuracy_packets == Some(1.0) && self.accuracy_flows == Some(1.0)
     }
+
+    /// Whether the machine was quick enough for both, so that their costs can be held against each other.
+    pub fn is_comparable_with(&self, other: &Self) -> bool {
+        !self.disturbed && !other.disturbed
+    }
 }

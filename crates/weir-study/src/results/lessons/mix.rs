@@ -59,9 +59,9 @@ fn nearly_free(array: &Measured) -> Finding {
 }
 
 fn cheaper(weir: &Measured, hash: &Measured) -> Finding {
-    match weir.disturbed || hash.disturbed {
-        true => Finding::Unclear,
-        false => Finding::less(weir.cost_interval(), hash.cost_interval()),
+    match weir.is_comparable_with(hash) {
+        true => Finding::less(weir.cost_interval(), hash.cost_interval()),
+        false => Finding::Unclear,
     }
 }
 
