@@ -2,15 +2,13 @@
 //! them. What a flow comes to is known from how the frames were made.
 
 use crate::decode;
-use crate::nested::either_way;
+use crate::nested::{either_way, stay_on};
 use libbpf_rs::ProgramInput;
-use nix::sched::{CpuSet, sched_setaffinity};
-use nix::unistd::Pid;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use weir_kernel::{
     FlowAddresses, FlowEntry, LINK_IPV4, LINK_PORTS, LedgerCell, PartState, TAG_ENTRY_BITS, Window,
@@ -50,14 +48,14 @@ impl Sum {
 
 #[derive(Debug, Default)]
 struct Sums {
-    flows: BTreeMap<String, Sum>,
+    flows: HashMap<FlowKey, Sum>,
     seen: (u64, u64),
     lost: u64,
 }
 
 impl Sums {
     fn add(&mut self, key: FlowKey, sum: Sum) {
-        self.flows.entry(format!("{key:?}")).and_modify(|before| before.merge(sum)).or_insert(sum);
+        self.flows.entry(key).and_modify(|before| before.merge(sum)).or_insert(sum);
     }
 
     fn add_entry(&mut self, entry: &FlowEntry, addresses: Option<&FlowAddresses>) {
@@ -267,7 +265,7 @@ fn root_packets_of_flows_that_are_there_wait() {
 /// The packet that ends a handshake is not one that waits, nor are those that follow in the same generation.
 #[test]
 fn root_who_answers_does_not_wait() {
-    stay_here();
+    stay_on(0);
     let mut flows = probe(Tables::here());
     let after = |flows: &Flows, flags| {
         send(flows, &packet_of(1, flags));
@@ -281,7 +279,7 @@ fn root_who_answers_does_not_wait() {
 /// Of two flows that a tag cannot tell apart neither waits, whatever goes the long way in between.
 #[test]
 fn root_flows_of_one_fingerprint_do_not_wait() {
-    stay_here();
+    stay_on(0);
     let mut flows = probe(Tables::here());
     let [one, other] = alike(&flows);
     // The other's first packet has the one's tag, and would wait: it takes the long way, as later ones of the one do.
@@ -300,13 +298,6 @@ fn root_flows_of_one_fingerprint_do_not_wait() {
     assert_eq!(sums.flows.values().map(|sum| sum.packets).collect::<Vec<_>>(), [5, 5]);
 }
 
-/// What follows is about the part of one CPU.
-fn stay_here() {
-    let mut only = CpuSet::new();
-    only.set(0).expect("there is a first CPU");
-    sched_setaffinity(Pid::from_raw(0), &only).expect("the thread can stay on it");
-}
-
 /// A datagram, with IP options (which go the long way) or without.
 fn datagram(source_port: u16, options: bool) -> Vec<u8> {
     let (words, no_operation): (u8, &[u8]) = if options { (6, &[1; 4]) } else { (5, &[]) };
@@ -323,7 +314,7 @@ fn datagram(source_port: u16, options: bool) -> Vec<u8> {
 /// Source ports of two datagrams whose flows have the same bucket and the same fingerprint.
 fn alike(flows: &Flows) -> [u16; 2] {
     let buckets = u64::from(flows.layout().buckets_per_cpu);
-    let mut seen = BTreeMap::new();
+    let mut seen = HashMap::new();
     let pair = (1024..u16::MAX).find_map(|port| {
         let entry = FlowEntry {
             addresses: u64::from_ne_bytes([10, 0, 0, 1, 10, 0, 0, 2]),

@@ -12,6 +12,13 @@ pub(crate) fn either_way() -> [Tables; 2] {
     [Tables::here(), Tables::ByKey]
 }
 
+/// Has this thread run on one CPU only.
+pub(crate) fn stay_on(cpu: usize) {
+    let mut only = CpuSet::new();
+    only.set(cpu).expect("there is that CPU");
+    sched_setaffinity(Pid::from_raw(0), &only).expect("this thread may run there");
+}
+
 #[derive(Default)]
 struct Sums {
     entries: u64,
@@ -96,9 +103,7 @@ fn root_a_cpu_without_a_part_spills_and_counts() {
         eprintln!("skipped: a second CPU is needed to play one that came online late");
         return;
     }
-    let mut second = CpuSet::new();
-    second.set(1).expect("there is a second CPU");
-    sched_setaffinity(Pid::from_raw(0), &second).expect("this thread may run there");
+    stay_on(1);
     for tables in either_way() {
         check(probe(1, tables), 10);
     }
