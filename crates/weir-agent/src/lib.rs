@@ -32,6 +32,7 @@ mod netlink;
 mod outlet;
 mod policy;
 mod posts;
+mod rows;
 mod settings;
 mod snapshot;
 mod status;

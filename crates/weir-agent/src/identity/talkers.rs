@@ -17,7 +17,7 @@ use weir_probes::processes::PROGRAMS;
 use weir_probes::sockets::Sockets;
 use weir_record::{Container, Direction, FlowRecord, ProbeAccount, Process};
 
-/// Sockets that are remembered: about 400 bytes each.
+/// Sockets that are remembered: about 120 bytes each.
 const SOCKETS: usize = 262_144;
 /// Processes that are remembered beside those of these sockets.
 const PROCESSES: usize = 65_536;
@@ -38,7 +38,7 @@ pub struct TalkersState {
     pub processes: u64,
     /// How many may be, besides those that sockets name.
     pub process_capacity: u64,
-    /// Sockets that were forgotten while they were open.
+    /// Sockets that were forgotten while they were open, or while records of them may still have been on their way.
     pub evicted_sockets: u64,
     /// Events that the kernel's ring had no room for.
     pub lost_events: u64,
@@ -100,14 +100,15 @@ impl Talkers {
     }
 
     fn learn(&mut self, events: &[SocketEvent], mut met: impl FnMut(&Container)) {
+        let (now, unix) = (Instant::now(), unix_now());
         for event in events {
             let netns = if event.netns == self.own_netns { 0 } else { event.netns };
             let process = self.processes.of(&event.owner);
             process.container.iter().for_each(&mut met);
             if Portless::is_for(event) {
-                self.portless.learn(event, netns, process, unix_now());
+                self.portless.learn(event, netns, process, unix);
             } else {
-                self.sockets.learn(event, netns, process, Instant::now());
+                self.sockets.learn(event, netns, process, now);
             }
         }
     }

@@ -50,7 +50,7 @@ pub struct HealthState {
     pub connections: u64,
     /// How many may be.
     pub connection_capacity: u64,
-    /// Connections that were forgotten before they were over.
+    /// Connections that were forgotten before they were over, or while records of them may still have been on their way.
     pub evicted_connections: u64,
     /// Ends of connections that the kernel's ring had no room for.
     pub lost_ends: u64,

@@ -1,9 +1,8 @@
 //! Connections by both ends: a bounded table of what the kernel said of each last.
 
-use hashbrown::HashMap;
-use hashbrown::hash_map::Entry;
-use smallvec::SmallVec;
-use std::collections::VecDeque;
+use crate::rows::{Number, Rows};
+use hashbrown::{DefaultHashBuilder, HashTable};
+use std::hash::BuildHasher;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -33,17 +32,25 @@ pub struct Known {
     pub health: Arc<TcpHealth>,
 }
 
-/// What holds it in its place in the queues.
-type Ticket = (Ends, u32, u64);
+/// One in the table.
+#[derive(Debug)]
+struct Connection {
+    ends: Ends,
+    hash: u64,
+    known: Known,
+    heard: Instant,
+}
+
+/// The rows in which they stand by when they were last heard of: those that go on, and those that are over.
+const LIVE: usize = 0;
+const OVER: usize = 1;
 
 /// The table. Connections of several network namespaces can have the same ends.
 #[derive(Debug)]
 pub struct Connections {
-    known: HashMap<Ends, SmallVec<[Known; 1]>>,
-    /// In the order in which they came.
-    queue: VecDeque<Ticket>,
-    over: VecDeque<(Instant, Ticket)>,
-    len: usize,
+    by_ends: HashTable<Number>,
+    hasher: DefaultHashBuilder,
+    connections: Rows<Connection, 2>,
     capacity: usize,
     linger: Duration,
     evicted: u64,
@@ -52,118 +59,112 @@ pub struct Connections {
 impl Connections {
     /// For `capacity` of them; what is over is kept for `linger`.
     pub fn new(capacity: usize, linger: Duration) -> Self {
-        let (known, queue, over) = Default::default();
-        Self { known, queue, over, len: 0, capacity, linger, evicted: 0 }
+        let (by_ends, hasher) = Default::default();
+        Self { by_ends, hasher, connections: Rows::new(), capacity, linger, evicted: 0 }
     }
 
     /// How many there are.
     pub fn len(&self) -> usize {
-        self.len
+        self.connections.len()
     }
 
-    /// How many had to go before they were over.
+    /// How many had to go before their time.
     pub fn evicted(&self) -> u64 {
         self.evicted
     }
 
     /// Takes in what the kernel said. What it said before it said something else is old.
     pub fn learn(&mut self, ends: Ends, new: Known, now: Instant) {
-        let ticket = (ends, new.netns, new.socket);
-        let is_over = new.is_over;
-        let list = self.known.entry(ends).or_default();
-        match list.iter_mut().find(|one| one.netns == new.netns) {
-            Some(known) if known.time > new.time => return,
-            // What comes after the end finds no socket any more: a reset is the answer, and takes nothing away.
-            Some(known) if new.socket == 0 && known.socket != 0 => {
-                Arc::make_mut(&mut known.health).resets_sent += new.health.resets_sent;
-                return;
+        let hash = self.hasher.hash_one(ends);
+        let row = if new.is_over { OVER } else { LIVE };
+        let Self { by_ends, connections, .. } = self;
+        let is_it = |number: &Number| {
+            let one = &connections[*number];
+            one.ends == ends && one.known.netns == new.netns
+        };
+        if let Some(&number) = by_ends.find(hash, is_it) {
+            if update(&mut connections[number].known, new) {
+                connections[number].heard = now;
+                connections.renew(number, row);
             }
-            Some(known) if known.socket == new.socket => {
-                // A reset is sent after the end.
-                let resets_sent = known.health.resets_sent + new.health.resets_sent;
-                let failure = new.health.failure.or(known.health.failure);
-                *known = new;
-                let health = Arc::make_mut(&mut known.health);
-                (health.resets_sent, health.failure) = (resets_sent, failure);
-            }
-            Some(known) => {
-                *known = new;
-                self.queue.push_back(ticket);
-            }
-            None => {
-                list.push(new);
-                self.len += 1;
-                self.queue.push_back(ticket);
-            }
+            return;
         }
-        if is_over {
-            self.over.push_back((now, ticket));
+        if self.len() >= self.capacity {
+            self.make_room();
         }
-        self.shrink();
+        let number = self.connections.push(row, Connection { ends, hash, known: new, heard: now });
+        self.by_ends.insert_unique(hash, number, |number| self.connections[*number].hash);
     }
 
-    fn shrink(&mut self) {
-        while self.len > self.capacity {
-            let Some(oldest) = self.queue.pop_front() else { break };
-            let was_over = self.remove(&oldest, |one| one.is_over);
-            self.evicted += u64::from(!was_over && self.remove(&oldest, |_| true));
-        }
-        // Those that have gone in time have left their places in the queue.
-        if self.queue.len() > 2 * self.capacity.max(self.len) {
-            let mut queue = std::mem::take(&mut self.queue);
-            queue.retain(|ticket| self.find(ticket).is_some());
-            self.queue = queue;
+    /// What is over goes first. A quarter of the places is for it, though: its last record is still to come.
+    fn make_room(&mut self) {
+        let row = if self.connections.count(OVER) * 4 >= self.capacity { OVER } else { LIVE };
+        if let Some(oldest) = self.connections.first(row) {
+            self.evicted += 1;
+            self.remove(oldest);
         }
     }
 
     /// Those of a namespace of which nothing was heard since `time` are over: their end was not told.
     pub fn sweep(&mut self, netns: u32, time: u64, now: Instant) {
-        for (ends, list) in &mut self.known {
-            let silent = |one: &&mut Known| one.netns == netns && !one.is_over && one.time < time;
-            for one in list.iter_mut().filter(silent) {
-                one.is_over = true;
-                self.over.push_back((now, (*ends, netns, one.socket)));
-            }
+        let is_silent = |known: &Known| known.netns == netns && !known.is_over && known.time < time;
+        let silent = self.connections.iter().filter(|(_, one)| is_silent(&one.known));
+        for number in silent.map(|(number, _)| number).collect::<Vec<_>>() {
+            let one = &mut self.connections[number];
+            (one.known.is_over, one.heard) = (true, now);
+            self.connections.renew(number, OVER);
         }
     }
 
     /// Forgets what has been over for long enough.
     pub fn expire(&mut self, now: Instant) {
-        while let Some((when, ticket)) = self.over.front().copied() {
-            if now.duration_since(when) < self.linger {
+        while let Some(first) = self.connections.first(OVER) {
+            if now.duration_since(self.connections[first].heard) < self.linger {
                 break;
             }
-            self.over.pop_front();
-            // Another one with the same ends may have taken its place.
-            self.remove(&ticket, |one| one.is_over);
+            self.remove(first);
         }
     }
 
-    fn find(&self, (ends, netns, socket): &Ticket) -> Option<&Known> {
-        self.known.get(ends)?.iter().find(|one| one.netns == *netns && one.socket == *socket)
-    }
-
-    /// Whether it was there, and was `due` to go. Looks for it once: most of what is looked for is far from any cache.
-    fn remove(&mut self, (ends, netns, socket): &Ticket, due: impl Fn(&Known) -> bool) -> bool {
-        let Entry::Occupied(mut found) = self.known.entry(*ends) else { return false };
-        let before = found.get().len();
-        found.get_mut().retain(|one| one.netns != *netns || one.socket != *socket || !due(one));
-        let gone = before - found.get().len();
-        self.len -= gone;
-        if found.get().is_empty() {
+    fn remove(&mut self, number: Number) {
+        let gone = self.connections.remove(number);
+        if let Ok(found) = self.by_ends.find_entry(gone.hash, |other| *other == number) {
             found.remove();
         }
-        gone > 0
     }
 
     /// What is known of the connection with these ends, seen in `netns`. Of others alone only one that nobody contests:
     /// the packets of a container pass through its host.
     pub fn get(&self, ends: &Ends, netns: u32) -> Option<&Arc<TcpHealth>> {
-        let list = self.known.get(ends)?;
-        let here = list.iter().find(|one| one.netns == netns);
-        let alone = || (!ends.local.0.is_loopback() && list.len() == 1).then(|| &list[0]);
-        here.or_else(alone).map(|one| &one.health)
+        let with_hash = self.by_ends.iter_hash(self.hasher.hash_one(ends));
+        let mut all = with_hash.map(|number| &self.connections[*number]).filter(|one| one.ends == *ends);
+        let here = all.clone().find(|one| one.known.netns == netns);
+        let alone = || {
+            let first = all.next().filter(|_| !ends.local.0.is_loopback())?;
+            all.next().is_none().then_some(first)
+        };
+        here.or_else(alone).map(|one| &one.known.health)
     }
+}
+
+/// What is known from now on, and whether it is something new.
+fn update(known: &mut Known, mut new: Known) -> bool {
+    if known.time > new.time {
+        return false;
+    }
+    // What comes after the end finds no socket any more: a reset is the answer, and takes nothing away.
+    if new.socket == 0 && known.socket != 0 {
+        Arc::make_mut(&mut known.health).resets_sent += new.health.resets_sent;
+        return false;
+    }
+    if known.socket == new.socket {
+        // A reset is sent after the end.
+        let health = Arc::make_mut(&mut new.health);
+        health.resets_sent += known.health.resets_sent;
+        health.failure = health.failure.or(known.health.failure);
+    }
+    *known = new;
+    true
 }
 
 #[cfg(test)]
@@ -241,7 +242,19 @@ mod tests {
             table.learn(ends(port), over, now);
             table.expire(now + LINGER);
         }
-        assert!(table.queue.len() <= 7 && table.over.is_empty(), "{table:?}");
+        assert_eq!((table.len(), table.by_ends.len(), table.evicted()), (2, 2, 3));
+    }
+
+    #[test]
+    fn a_quarter_is_for_what_is_over() {
+        let (mut table, now) = (Connections::new(8, LINGER), Instant::now());
+        (0..8).for_each(|port| table.learn(ends(port), known(0, port.into(), 1, 1), now));
+        for port in 10..20 {
+            table.learn(ends(port), Known { is_over: true, ..known(0, port.into(), 2, 1) }, now);
+        }
+        assert_eq!((table.len(), table.evicted()), (8, 10));
+        let there = [1, 2, 17, 18, 19].map(|port| sent(&table, port, 0).is_some());
+        assert_eq!(there, [false, true, false, true, true]);
     }
 
     #[test]
