@@ -51,7 +51,7 @@ pub fn end(server: &mut Child) {
     });
 }
 
-/// All that lies in a folder.
+/// All flows with ports that lie in a folder.
 pub fn collected(folder: &Folder, name: &str) -> Vec<Collected> {
     let format = "fmt:%sa,%sp,%da,%dp,%pkt,%byt";
     let output =
@@ -63,6 +63,10 @@ pub fn collected(folder: &Folder, name: &str) -> Vec<Collected> {
         let [source, source_port, destination, destination_port, packets, bytes] = words[..] else {
             return None;
         };
+        // Of ICMP it has the type and the code there: the kernel may have told of multicast groups meanwhile.
+        if destination_port.contains('.') {
+            return None;
+        }
         let number = |word: &str| word.parse::<u64>().unwrap_or_else(|_| panic!("{words:?}"));
         Some((
             source.into(),
