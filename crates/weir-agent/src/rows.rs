@@ -1,19 +1,28 @@
-//! Things in rows: each row in the order in which they came to it, so that who has waited longest stands first.
+//! Things that are found by keys, and stand in rows: each in the order in which they came to it, so that who has waited
+//! longest stands first.
 
+use hashbrown::{DefaultHashBuilder, HashTable};
 use slab::Slab;
+use std::hash::{BuildHasher, Hash};
 use std::num::NonZeroU32;
 use std::ops::{Index, IndexMut};
 
-/// Rows of things, each of which has a number for as long as it is there. All take constant time.
+/// Rows of things, each of which has a number for as long as it is there. Several can have the same key. All take
+/// constant time.
 #[derive(Debug)]
-pub struct Rows<T, const N: usize> {
-    places: Slab<Place<T>>,
+pub struct Rows<K, T, const N: usize> {
+    /// Four bytes for each: most of what is looked for is far from any cache.
+    by_key: HashTable<Number>,
+    hasher: DefaultHashBuilder,
+    places: Slab<Place<K, T>>,
     rows: [Row; N],
 }
 
 /// One thing, and its neighbours.
 #[derive(Debug)]
-struct Place<T> {
+struct Place<K, T> {
+    key: K,
+    hash: u64,
     thing: T,
     row: usize,
     before: Option<Number>,
@@ -43,9 +52,10 @@ impl Number {
     }
 }
 
-impl<T, const N: usize> Rows<T, N> {
+impl<K: Eq + Hash, T, const N: usize> Rows<K, T, N> {
     pub fn new() -> Self {
-        Self { places: Slab::new(), rows: [Row::default(); N] }
+        let (by_key, hasher, places) = Default::default();
+        Self { by_key, hasher, places, rows: [Row::default(); N] }
     }
 
     /// How many there are, in all rows.
@@ -56,6 +66,13 @@ impl<T, const N: usize> Rows<T, N> {
     /// How many there are in a row.
     pub fn count(&self, row: usize) -> usize {
         self.rows[row].len
+    }
+
+    /// Those with a key.
+    pub fn with<'a>(&'a self, key: &K) -> impl Iterator<Item = (Number, &'a T)> + Clone {
+        let numbers = self.by_key.iter_hash(self.hasher.hash_one(key)).copied();
+        let places = numbers.map(|number| (number, self.place(number)));
+        places.filter(move |(_, place)| place.key == *key).map(|(number, place)| (number, &place.thing))
     }
 
     /// All of them, by where they lie.
@@ -77,8 +94,11 @@ impl<T, const N: usize> Rows<T, N> {
     ///
     /// # Panics
     /// There are more than four thousand million.
-    pub fn push(&mut self, row: usize, thing: T) -> Number {
-        let number = Number::at(self.places.insert(Place { thing, row, before: None, after: None }));
+    pub fn push(&mut self, row: usize, key: K, thing: T) -> Number {
+        let hash = self.hasher.hash_one(&key);
+        let place = Place { key, hash, thing, row, before: None, after: None };
+        let number = Number::at(self.places.insert(place));
+        self.by_key.insert_unique(hash, number, |number| self.places[number.key()].hash);
         self.join(number, row);
         number
     }
@@ -95,7 +115,11 @@ impl<T, const N: usize> Rows<T, N> {
     /// It is not there.
     pub fn remove(&mut self, number: Number) -> T {
         self.leave(number);
-        self.places.remove(number.key()).thing
+        let place = self.places.remove(number.key());
+        if let Ok(found) = self.by_key.find_entry(place.hash, |other| *other == number) {
+            found.remove();
+        }
+        place.thing
     }
 
     fn leave(&mut self, number: Number) {
@@ -122,16 +146,16 @@ impl<T, const N: usize> Rows<T, N> {
         self.rows[row].len += 1;
     }
 
-    fn place(&self, number: Number) -> &Place<T> {
+    fn place(&self, number: Number) -> &Place<K, T> {
         &self.places[number.key()]
     }
 
-    fn place_mut(&mut self, number: Number) -> &mut Place<T> {
+    fn place_mut(&mut self, number: Number) -> &mut Place<K, T> {
         &mut self.places[number.key()]
     }
 }
 
-impl<T, const N: usize> Index<Number> for Rows<T, N> {
+impl<K: Eq + Hash, T, const N: usize> Index<Number> for Rows<K, T, N> {
     type Output = T;
 
     fn index(&self, number: Number) -> &T {
@@ -139,7 +163,7 @@ impl<T, const N: usize> Index<Number> for Rows<T, N> {
     }
 }
 
-impl<T, const N: usize> IndexMut<Number> for Rows<T, N> {
+impl<K: Eq + Hash, T, const N: usize> IndexMut<Number> for Rows<K, T, N> {
     fn index_mut(&mut self, number: Number) -> &mut T {
         &mut self.place_mut(number).thing
     }
@@ -152,14 +176,15 @@ mod tests {
     use std::collections::VecDeque;
 
     /// What there is in a row, from the first to the last, by removing it.
-    fn drain<const N: usize>(rows: &mut Rows<u32, N>, row: usize) -> Vec<u32> {
+    fn drain<const N: usize>(rows: &mut Rows<u32, u32, N>, row: usize) -> Vec<u32> {
         std::iter::from_fn(|| rows.first(row).map(|number| rows.remove(number))).collect()
     }
 
     #[test]
     fn each_row_has_its_order() {
-        let mut rows = Rows::<u32, 2>::new();
-        let [one, two, _, four] = [(0, 1), (0, 2), (1, 3), (0, 4)].map(|(row, thing)| rows.push(row, thing));
+        let mut rows = Rows::<u32, u32, 2>::new();
+        let [one, two, _, four] =
+            [(0, 1), (0, 2), (1, 3), (0, 4)].map(|(row, thing)| rows.push(row, thing % 2, thing));
         rows.renew(one, 0);
         rows.renew(four, 1);
         rows[two] = 20;
@@ -172,12 +197,12 @@ mod tests {
         /// The same as queues that are searched.
         #[test]
         fn as_queues(steps in prop::collection::vec((0..4u8, 0..3usize, any::<prop::sample::Index>()), 0..200)) {
-            let mut rows = Rows::<u32, 3>::new();
+            let mut rows = Rows::<u32, u32, 3>::new();
             let mut queues = [(); 3].map(|()| VecDeque::new());
             let mut there = Vec::new();
             for (count, (step, row, which)) in (0..).zip(steps) {
                 if step < 2 || there.is_empty() {
-                    there.push((rows.push(row, count), count));
+                    there.push((rows.push(row, count % 8, count), count));
                     queues[row].push_back(count);
                     continue;
                 }
@@ -193,7 +218,14 @@ mod tests {
                 }
             }
             prop_assert_eq!(rows.len(), there.len());
-            prop_assert_eq!(rows.iter().count(), there.len());
+            prop_assert_eq!((rows.iter().count(), rows.by_key.len()), (there.len(), there.len()));
+            for key in 0..8 {
+                let mut found: Vec<_> = rows.with(&key).map(|(_, thing)| *thing).collect();
+                let mut meant: Vec<_> = there.iter().map(|one| one.1).filter(|thing| thing % 8 == key).collect();
+                found.sort_unstable();
+                meant.sort_unstable();
+                prop_assert_eq!(found, meant);
+            }
             for (row, queue) in queues.into_iter().enumerate() {
                 prop_assert_eq!(rows.count(row), queue.len());
                 prop_assert_eq!(drain(&mut rows, row), Vec::from(queue));

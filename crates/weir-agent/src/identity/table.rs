@@ -2,8 +2,6 @@
 
 use crate::decode::ipv6;
 use crate::rows::{Number, Rows};
-use hashbrown::{DefaultHashBuilder, HashTable};
-use std::hash::BuildHasher;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -24,8 +22,6 @@ pub struct Ends {
 /// A socket with such ends. Sockets of several network namespaces can have the same.
 #[derive(Debug)]
 struct Owned {
-    ends: Ends,
-    hash: u64,
     netns: u32,
     socket: u64,
     /// Whose place it has taken; 0: nobody's.
@@ -80,12 +76,10 @@ const TCP: u8 = 6;
 /// after 150 seconds at most.
 const UNUSED: Duration = Duration::from_secs(180);
 
-/// The table. It has places of its own, found by numbers: most of what is looked for is far from any cache.
+/// The table.
 #[derive(Debug)]
 pub struct SocketTable {
-    by_ends: HashTable<Number>,
-    hasher: DefaultHashBuilder,
-    sockets: Rows<Owned, { Standing::COUNT }>,
+    sockets: Rows<Ends, Owned, { Standing::COUNT }>,
     /// How many there have been.
     came: u64,
     capacity: usize,
@@ -96,15 +90,7 @@ pub struct SocketTable {
 impl SocketTable {
     /// For `capacity` sockets; what is closed stays for `linger`.
     pub fn new(capacity: usize, linger: Duration) -> Self {
-        Self {
-            by_ends: HashTable::new(),
-            hasher: DefaultHashBuilder::default(),
-            sockets: Rows::new(),
-            came: 0,
-            capacity,
-            linger,
-            evicted: 0,
-        }
+        Self { sockets: Rows::new(), came: 0, capacity, linger, evicted: 0 }
     }
 
     /// How many there are.
@@ -120,10 +106,9 @@ impl SocketTable {
     /// Takes in what the kernel said; `netns` is 0 for the agent's own namespace.
     pub fn learn(&mut self, event: &SocketEvent, netns: u32, process: Arc<Process>, now: Instant) {
         let ends = ends(event);
-        let hash = self.hasher.hash_one(ends);
         let row = Standing::of(event) as usize;
         let (socket, came) = (event.socket, self.came);
-        match self.place(event, &ends, hash, netns) {
+        match self.place(event, &ends, netns) {
             Place::Past => return,
             Place::Its(number) => {
                 let known = &mut self.sockets[number];
@@ -140,21 +125,16 @@ impl SocketTable {
                 if self.len() >= self.capacity {
                     self.make_room();
                 }
-                let owned = Owned { ends, hash, netns, socket, before: 0, process, told: now, came };
-                let number = self.sockets.push(row, owned);
-                self.by_ends.insert_unique(hash, number, |number| self.sockets[*number].hash);
+                let owned = Owned { netns, socket, before: 0, process, told: now, came };
+                self.sockets.push(row, ends, owned);
             }
         }
         self.came += 1;
     }
 
-    fn place(&self, event: &SocketEvent, ends: &Ends, hash: u64, netns: u32) -> Place {
+    fn place(&self, event: &SocketEvent, ends: &Ends, netns: u32) -> Place {
         let mut place = Place::New;
-        for &number in self.by_ends.iter_hash(hash) {
-            let one = &self.sockets[number];
-            if one.ends != *ends {
-                continue;
-            }
+        for (number, one) in self.sockets.with(ends) {
             if one.socket == event.socket {
                 return Place::Its(number);
             }
@@ -180,7 +160,7 @@ impl SocketTable {
         let due = if are_many { closed.or(oldest) } else { oldest.or(closed) };
         if let Some(due) = due {
             self.evicted += 1;
-            self.remove(due);
+            self.sockets.remove(due);
         }
     }
 
@@ -196,22 +176,14 @@ impl SocketTable {
             if !is_due(self.sockets[first].told) {
                 break;
             }
-            self.remove(first);
-        }
-    }
-
-    fn remove(&mut self, number: Number) {
-        let gone = self.sockets.remove(number);
-        if let Ok(found) = self.by_ends.find_entry(gone.hash, |other| *other == number) {
-            found.remove();
+            self.sockets.remove(first);
         }
     }
 
     /// Who uses the socket with these ends, seen in `netns`: of several the one that came last. Of sockets of other namespaces
     /// alone only one that nobody contests: the packets of a container pass through its host.
     pub fn user(&self, ends: &Ends, netns: u32) -> Option<&Arc<Process>> {
-        let with_hash = self.by_ends.iter_hash(self.hasher.hash_one(ends));
-        let all = with_hash.map(|number| &self.sockets[*number]).filter(|one| one.ends == *ends);
+        let all = self.sockets.with(ends).map(|(_, one)| one);
         let here = all.clone().filter(|one| one.netns == netns).max_by_key(|one| one.came);
         let is_private = ends.local.0.is_loopback() || ends.local.0.is_unspecified();
         let alone = || {

@@ -1,8 +1,6 @@
 //! Connections by both ends: a bounded table of what the kernel said of each last.
 
-use crate::rows::{Number, Rows};
-use hashbrown::{DefaultHashBuilder, HashTable};
-use std::hash::BuildHasher;
+use crate::rows::Rows;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -35,8 +33,6 @@ pub struct Known {
 /// One in the table.
 #[derive(Debug)]
 struct Connection {
-    ends: Ends,
-    hash: u64,
     known: Known,
     heard: Instant,
 }
@@ -48,9 +44,7 @@ const OVER: usize = 1;
 /// The table. Connections of several network namespaces can have the same ends.
 #[derive(Debug)]
 pub struct Connections {
-    by_ends: HashTable<Number>,
-    hasher: DefaultHashBuilder,
-    connections: Rows<Connection, 2>,
+    connections: Rows<Ends, Connection, 2>,
     capacity: usize,
     linger: Duration,
     evicted: u64,
@@ -59,8 +53,7 @@ pub struct Connections {
 impl Connections {
     /// For `capacity` of them; what is over is kept for `linger`.
     pub fn new(capacity: usize, linger: Duration) -> Self {
-        let (by_ends, hasher) = Default::default();
-        Self { by_ends, hasher, connections: Rows::new(), capacity, linger, evicted: 0 }
+        Self { connections: Rows::new(), capacity, linger, evicted: 0 }
     }
 
     /// How many there are.
@@ -75,25 +68,19 @@ impl Connections {
 
     /// Takes in what the kernel said. What it said before it said something else is old.
     pub fn learn(&mut self, ends: Ends, new: Known, now: Instant) {
-        let hash = self.hasher.hash_one(ends);
         let row = if new.is_over { OVER } else { LIVE };
-        let Self { by_ends, connections, .. } = self;
-        let is_it = |number: &Number| {
-            let one = &connections[*number];
-            one.ends == ends && one.known.netns == new.netns
-        };
-        if let Some(&number) = by_ends.find(hash, is_it) {
-            if update(&mut connections[number].known, new) {
-                connections[number].heard = now;
-                connections.renew(number, row);
+        let found = self.connections.with(&ends).find(|(_, one)| one.known.netns == new.netns);
+        if let Some((number, _)) = found {
+            if update(&mut self.connections[number].known, new) {
+                self.connections[number].heard = now;
+                self.connections.renew(number, row);
             }
             return;
         }
         if self.len() >= self.capacity {
             self.make_room();
         }
-        let number = self.connections.push(row, Connection { ends, hash, known: new, heard: now });
-        self.by_ends.insert_unique(hash, number, |number| self.connections[*number].hash);
+        self.connections.push(row, ends, Connection { known: new, heard: now });
     }
 
     /// What is over goes first. A quarter of the places is for it, though: its last record is still to come.
@@ -101,7 +88,7 @@ impl Connections {
         let row = if self.connections.count(OVER) * 4 >= self.capacity { OVER } else { LIVE };
         if let Some(oldest) = self.connections.first(row) {
             self.evicted += 1;
-            self.remove(oldest);
+            self.connections.remove(oldest);
         }
     }
 
@@ -122,22 +109,14 @@ impl Connections {
             if now.duration_since(self.connections[first].heard) < self.linger {
                 break;
             }
-            self.remove(first);
-        }
-    }
-
-    fn remove(&mut self, number: Number) {
-        let gone = self.connections.remove(number);
-        if let Ok(found) = self.by_ends.find_entry(gone.hash, |other| *other == number) {
-            found.remove();
+            self.connections.remove(first);
         }
     }
 
     /// What is known of the connection with these ends, seen in `netns`. Of others alone only one that nobody contests:
     /// the packets of a container pass through its host.
     pub fn get(&self, ends: &Ends, netns: u32) -> Option<&Arc<TcpHealth>> {
-        let with_hash = self.by_ends.iter_hash(self.hasher.hash_one(ends));
-        let mut all = with_hash.map(|number| &self.connections[*number]).filter(|one| one.ends == *ends);
+        let mut all = self.connections.with(ends).map(|(_, one)| one);
         let here = all.clone().find(|one| one.known.netns == netns);
         let alone = || {
             let first = all.next().filter(|_| !ends.local.0.is_loopback())?;
@@ -242,7 +221,7 @@ mod tests {
             table.learn(ends(port), over, now);
             table.expire(now + LINGER);
         }
-        assert_eq!((table.len(), table.by_ends.len(), table.evicted()), (2, 2, 3));
+        assert_eq!((table.len(), table.evicted()), (2, 3));
     }
 
     #[test]
