@@ -138,12 +138,12 @@ impl SocketTable {
             if one.socket == event.socket {
                 return Place::Its(number);
             }
-            if one.before == event.socket && is_closed(event) {
-                return Place::Past;
-            }
-            if one.netns == netns && self.sockets.row(number) == Standing::Closed as usize {
-                place = Place::Left(number);
-            }
+            let is_left = one.netns == netns && self.sockets.row(number) == Standing::Closed as usize;
+            place = match place {
+                _ if one.before == event.socket && is_closed(event) => Place::Past,
+                Place::New if is_left => Place::Left(number),
+                _ => place,
+            };
         }
         place
     }

@@ -125,6 +125,20 @@ fn closed_ones_go_before_one_that_is_open() {
     assert_eq!(sockets.len(), 1);
 }
 
+/// The kernel gives out a place in memory again.
+#[test]
+fn a_socket_where_an_earlier_one_was_has_an_end_too() {
+    let mut sockets = SocketTable::new(10, Duration::from_secs(2));
+    let now = Instant::now();
+    let told = |socket, change| event(socket, change, (LOCAL, 80), (REMOTE, 4000));
+    // The second takes the first's place, its end is not heard of, and the third lies where the first was.
+    for (socket, change) in [(1, SOCKET_CLOSED), (2, SOCKET_USED), (1, SOCKET_USED), (1, SOCKET_CLOSED)] {
+        sockets.learn(&told(socket, change), 0, process(socket as u32), now);
+    }
+    sockets.expire(now + Duration::from_secs(2));
+    assert_eq!((pid(&sockets, &connected(), 0), sockets.len()), (Some(2), 1));
+}
+
 #[test]
 fn who_listens_stays_longest() {
     let mut sockets = SocketTable::new(4, Duration::from_secs(15));
