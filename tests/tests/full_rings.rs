@@ -1,7 +1,7 @@
 //! An agent that is held up while more happens than the kernel has room for: what it missed is in its books, to the event.
 
 use nix::sys::signal::Signal;
-use std::net::UdpSocket;
+use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::time::Duration;
 use weir_tests::agent::{Agent, Outcome};
 use weir_tests::control::status;
@@ -98,4 +98,30 @@ print('ready', flush=True)";
         said.contains(&format!("weir: {} events lost", handshakes.lost_events)),
         "{said}, {handshakes:?}"
     );
+}
+
+/// Many times what the rings hold, long before anything is due.
+#[test]
+fn root_rings_are_read_as_fast_as_they_fill() {
+    const CONNECTIONS: usize = 40_000;
+    const LISTENING: usize = 4;
+    let pair = Pair::new();
+    let agent = Agent::start_joined(&pair.left, &["-i", INTERFACE, "--interval", "60s"]);
+    pair.left.enter(|| {
+        // Several, as each waits for its time to be over, and ports of its other end are 28 000.
+        let listening: Vec<_> =
+            (0..LISTENING).map(|_| TcpListener::bind(("127.0.0.1", 0)).expect("a port")).collect();
+        for number in 0..CONNECTIONS {
+            let asked = &listening[number % LISTENING];
+            drop(TcpStream::connect(asked.local_addr().expect("bound")).expect("it listens"));
+            drop(asked.accept().expect("it has come"));
+        }
+    });
+    assert_eq!(nstat(&pair.left, "TcpPassiveOpens"), CONNECTIONS as u64);
+    let outcome = agent.stop();
+    let told = |name| outcome.probes.iter().find(|one| one.probe == name).expect("it has its books");
+    let (tcp, sockets) = (told("tcp"), told("sockets"));
+    // Each connection has two ends.
+    assert!(tcp.events >= 2 * CONNECTIONS as u64 && tcp.lost_events == 0, "{tcp:?}");
+    assert!(sockets.events >= 2 * CONNECTIONS as u64 && sockets.lost_events == 0, "{sockets:?}");
 }

@@ -4,6 +4,7 @@ mod change;
 mod exit;
 mod follow;
 mod lookups;
+mod pace;
 mod recent;
 mod rules;
 mod snapshot;
@@ -24,6 +25,7 @@ use crate::status::DrainWatch;
 use crate::tcp::{self, Health};
 use crate::{Books, Control, Dedup, Error, HookChoice, Namespaces, Outlet, Result, Settings};
 use follow::Following;
+use pace::Pace;
 use recent::Recent;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -34,8 +36,6 @@ use weir_probes::flows::rules::Rates;
 use weir_probes::flows::{Demand, Digester, Flows, Layout, Seen, Ticks, Visitor, can_draw_by_content};
 use weir_record::Count;
 
-/// How long the loop sleeps at most before it looks whether it shall stop.
-const GLANCE: Duration = Duration::from_millis(100);
 /// How long it lets a spill gather that goes on.
 const GATHER: Duration = Duration::from_millis(2);
 
@@ -79,6 +79,7 @@ pub struct Agent {
     drops: Drops,
     ticks: Ticks,
     recent: Recent,
+    pace: Pace,
     started: Instant,
     drains: DrainWatch,
     /// Flow entries of the kernel that the last drain found.
@@ -135,6 +136,7 @@ impl Agent {
             drops,
             ticks,
             recent: Recent::default(),
+            pace: Pace::new(),
             started,
             drains,
             entries_used,
@@ -163,8 +165,8 @@ impl Agent {
         let mut next = Instant::now() + self.settings.interval;
         while !stop() {
             self.wait(next)?;
-            self.hear_of_ends()?;
-            self.health.hear_of_handshakes(&self.flows)?;
+            self.hear()?;
+            self.pace.found(self.take_fill());
             self.drops.relieve()?;
             let remarks = self.identity.remarks().into_iter().chain(self.drops.remark());
             remarks.for_each(|line| self.books.notice(line));
@@ -195,7 +197,8 @@ impl Agent {
 
     /// Takes in spills until `next`, or for a glance.
     fn wait(&mut self, next: Instant) -> Result<()> {
-        let glance = next.min(Instant::now() + if self.following.is_behind() { GATHER } else { GLANCE });
+        let glance =
+            next.min(Instant::now() + if self.following.is_behind() { GATHER } else { self.pace.sleep() });
         loop {
             let left = glance.saturating_duration_since(Instant::now());
             if left.is_zero() {
@@ -230,13 +233,12 @@ impl Agent {
         // All spills of the generation that was left are in the ring by now.
         self.take_spills(self.ring_capacity())?;
         // Whoever sent these packets has been told of by now.
-        self.hear_of_ends()?;
+        self.hear()?;
         self.identity.settle();
         self.identity.expire();
         self.drops.hear(&self.inventory)?;
-        self.health.hear_of_handshakes(&self.flows)?;
         let every = if self.recent.is_asked_for() { tcp::LOOK_WHILE_ASKED } else { tcp::LOOK_EVERY };
-        self.health.hear(&self.inventory, every)?;
+        self.health.look_again(&self.inventory, every);
         self.health.expire();
         self.table.translations_mut().expire(Instant::now());
         let Self { flows, table, books, ticks, entries_used, .. } = self;

@@ -140,6 +140,11 @@ impl Dns {
         Ok(())
     }
 
+    /// How full that ring was found since this was last asked for.
+    pub fn take_fill(&self) -> f64 {
+        self.probe.take_fill()
+    }
+
     /// Messages that the kernel's ring had no room for.
     pub fn lost(&self) -> u64 {
         self.probe.lost().unwrap_or(0)

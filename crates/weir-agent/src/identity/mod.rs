@@ -91,6 +91,11 @@ impl Identity {
         Ok(())
     }
 
+    /// How full the fullest ring was found since this was last asked for; more than 1 where more came meanwhile.
+    pub fn take_fill(&self) -> f64 {
+        self.talkers.take_fill().max(self.names.take_fill())
+    }
+
     /// The process that the kernel means. Its container is asked for.
     pub fn process(&mut self, owner: &SocketOwner) -> Arc<Process> {
         let Self { talkers, containers, .. } = self;

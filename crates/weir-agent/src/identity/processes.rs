@@ -105,6 +105,11 @@ impl Processes {
         Ok(())
     }
 
+    /// How full the ring was found since this was last asked for.
+    pub fn take_fill(&self) -> f64 {
+        self.probe.as_ref().map_or(0.0, probe::Processes::take_fill)
+    }
+
     /// Events that have been taken in.
     pub fn events(&self) -> u64 {
         self.events

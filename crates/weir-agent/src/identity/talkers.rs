@@ -21,8 +21,10 @@ use weir_record::{Container, Direction, FlowRecord, ProbeAccount, Process};
 const SOCKETS: usize = 262_144;
 /// Processes that are remembered beside those of these sockets.
 const PROCESSES: usize = 65_536;
-/// Events that are taken at a time; more than the ring holds.
-const AT_A_TIME: usize = 65_536;
+/// Events that are taken in one turn: more than the ring holds.
+const IN_A_TURN: usize = 65_536;
+/// Events that are read before they are understood: few enough to stay in a near cache.
+const AT_A_TIME: usize = 128;
 
 /// What it can say of itself.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -124,17 +126,33 @@ impl Talkers {
     ///
     /// # Errors
     /// The kernel refuses to be read.
-    pub fn hear(&mut self, met: impl FnMut(&Container)) -> Result<()> {
-        let Self { probe: Some(probe), processes, portless, heard, events, .. } = self else { return Ok(()) };
+    pub fn hear(&mut self, mut met: impl FnMut(&Container)) -> Result<()> {
+        for _ in 0..IN_A_TURN / AT_A_TIME {
+            if self.hear_some(&mut met)? < AT_A_TIME {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn hear_some(&mut self, met: impl FnMut(&Container)) -> Result<usize> {
+        let Self { probe: Some(probe), processes, portless, heard, events, .. } = self else { return Ok(0) };
         // Sockets first: what their processes were before that is among the events of processes by then.
-        *events += probe.consume(AT_A_TIME, |event| heard.push(*event))? as u64;
+        let count = probe.consume(AT_A_TIME, |event| heard.push(*event))?;
+        *events += count as u64;
         let now = unix_now();
         processes.hear(|id| portless.end(id, now))?;
         let mut heard = std::mem::take(heard);
         self.learn(&heard, met);
         heard.clear();
         self.heard = heard;
-        Ok(())
+        Ok(count)
+    }
+
+    /// How full the fuller of both rings was found since this was last asked for.
+    pub fn take_fill(&self) -> f64 {
+        let sockets = self.probe.as_ref().map_or(0.0, Sockets::take_fill);
+        self.processes.take_fill().max(sockets)
     }
 
     /// Where addresses are from now on.

@@ -31,8 +31,10 @@ use weir_record::{FlowKey, FlowRecord, ProbeAccount, TcpHealth, TcpState};
 
 /// Connections that are remembered: about 400 bytes each.
 const CONNECTIONS: usize = 131_072;
-/// Ends that are taken at a time; more than the ring holds.
-const AT_A_TIME: usize = 65_536;
+/// Ends that are taken in one turn: more than the ring holds.
+const IN_A_TURN: usize = 65_536;
+/// Ends that are read before they are understood: few enough to stay in a near cache.
+const AT_A_TIME: usize = 128;
 /// How often all sockets are looked at.
 pub(crate) const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// How often while somebody asks for what is live: at every drain, but for those of a very short `--interval`.
@@ -105,34 +107,42 @@ impl Health {
         (health, remark)
     }
 
-    /// Takes in the handshakes that were forwarded meanwhile.
+    /// Takes in what has ended meanwhile, and the handshakes that were forwarded.
     ///
     /// # Errors
     /// The kernel refuses to be read.
-    pub fn hear_of_handshakes(&mut self, flows: &Flows) -> Result<()> {
-        self.handshakes.hear(flows)
+    pub fn hear(&mut self, flows: &Flows) -> Result<()> {
+        self.handshakes.hear(flows)?;
+        self.hear_of_ends()
     }
 
-    /// Takes in what has ended meanwhile; looks at what there is, `every` so often.
-    ///
-    /// # Errors
-    /// The kernel refuses to be read.
-    pub fn hear(&mut self, inventory: &Inventory, every: Duration) -> Result<()> {
+    /// How full the fuller of both rings was found since this was last asked for.
+    pub fn take_fill(&self, flows: &Flows) -> f64 {
+        let ends = self.probe.as_ref().map_or(0.0, Tcp::take_fill);
+        flows.take_handshakes_fill().max(ends)
+    }
+
+    /// Looks at what there is, `every` so often.
+    pub fn look_again(&mut self, inventory: &Inventory, every: Duration) {
         self.numbers = Numbers::of(inventory);
-        self.hear_of_ends()?;
         if self.looked.is_none_or(|looked| looked.elapsed() >= every.max(SHARE * self.took)) {
             self.look(inventory);
         }
-        Ok(())
     }
 
     fn hear_of_ends(&mut self) -> Result<()> {
-        let Some(probe) = &self.probe else { return Ok(()) };
-        let mut heard = std::mem::take(&mut self.heard);
-        self.events += probe.consume(AT_A_TIME, |look| heard.push(*look))? as u64;
         let now = Instant::now();
-        heard.drain(..).for_each(|look| self.learn(&look, now));
-        self.heard = heard;
+        for _ in 0..IN_A_TURN / AT_A_TIME {
+            let Some(probe) = &self.probe else { break };
+            let mut heard = std::mem::take(&mut self.heard);
+            let count = probe.consume(AT_A_TIME, |look| heard.push(*look))?;
+            self.events += count as u64;
+            heard.drain(..).for_each(|look| self.learn(&look, now));
+            self.heard = heard;
+            if count < AT_A_TIME {
+                break;
+            }
+        }
         Ok(())
     }
 

@@ -85,6 +85,11 @@ impl Dns {
         })
     }
 
+    /// How much of the ring was full, as [`Ring::take_fill`] has it.
+    pub fn take_fill(&self) -> f64 {
+        self.messages.take_fill()
+    }
+
     /// Messages that the ring had no room for, since the start.
     ///
     /// # Errors

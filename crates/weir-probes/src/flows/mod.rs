@@ -298,6 +298,11 @@ impl Flows {
         self.handshakes.consume(limit, visit)
     }
 
+    /// How much of the ring of handshakes was full, as [`Ring::take_fill`] has it.
+    pub fn take_handshakes_fill(&self) -> f64 {
+        self.handshakes.take_fill()
+    }
+
     /// Handshakes that the ring had no room for, since the start.
     ///
     /// # Errors

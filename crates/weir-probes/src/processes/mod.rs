@@ -56,6 +56,11 @@ impl Processes {
         self.events.consume_with_text(limit, visit)
     }
 
+    /// How much of the ring was full, as [`Ring::take_fill`] has it.
+    pub fn take_fill(&self) -> f64 {
+        self.events.take_fill()
+    }
+
     /// Events that the ring had no room for, since the start.
     ///
     /// # Errors

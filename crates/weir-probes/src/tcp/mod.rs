@@ -64,6 +64,11 @@ impl Tcp {
         self.ends.consume(limit, visit)
     }
 
+    /// How much of the ring was full, as [`Ring::take_fill`] has it.
+    pub fn take_fill(&self) -> f64 {
+        self.ends.take_fill()
+    }
+
     /// Ends that the ring had no room for, since the start.
     ///
     /// # Errors

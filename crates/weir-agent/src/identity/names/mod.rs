@@ -182,6 +182,11 @@ impl Names {
         })
     }
 
+    /// How full the ring of messages was found since this was last asked for.
+    pub fn take_fill(&self) -> f64 {
+        self.dns.as_ref().map_or(0.0, Dns::take_fill)
+    }
+
     /// Messages of DNS that did not get through.
     pub fn lost(&self) -> u64 {
         self.dns.as_ref().map_or(0, Dns::lost)
