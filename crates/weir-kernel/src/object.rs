@@ -10,7 +10,7 @@ use std::ffi::OsStr;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
 
 /// Where the variables of a data section lie: name → offset.
 type Offsets = HashMap<String, usize>;
@@ -315,6 +315,46 @@ impl Loaded {
     pub fn global_value<T: Pod>(&self, name: &str) -> Result<T> {
         let (globals, offset) = self.global(name)?;
         Ok(globals.read(offset))
+    }
+
+    /// A copy of one element of a global array as it is now. `None`: it begins with a serial (u64) that says that it was
+    /// being written.
+    ///
+    /// # Errors
+    /// There is no such global.
+    ///
+    /// # Panics
+    /// The globals end before that element.
+    pub fn global_element<T: Pod>(&self, name: &str, number: usize) -> Result<Option<T>> {
+        const { assert!(size_of::<T>() >= size_of::<u64>()) };
+        let (globals, offset) = self.global(name)?;
+        let offset = offset + number * size_of::<T>();
+        let before: u64 = globals.read(offset);
+        fence(Ordering::Acquire);
+        let element = globals.read(offset);
+        fence(Ordering::Acquire);
+        let is_whole = before.is_multiple_of(2) && globals.read::<u64>(offset) == before;
+        Ok(is_whole.then_some(element))
+    }
+
+    /// Sets `count` bytes of a global array to zero, and hands the numbers of those that were not to `visit`. One that is
+    /// set meanwhile is among them, or stays set.
+    ///
+    /// # Errors
+    /// There is no such global.
+    ///
+    /// # Panics
+    /// The globals end before that, or it does not consist of whole words.
+    pub fn take_marks(&self, name: &str, count: usize, mut visit: impl FnMut(usize)) -> Result<()> {
+        let (globals, offset) = self.global(name)?;
+        for first in (0..count).step_by(4) {
+            let word = globals.word(offset + first);
+            if word.load(Ordering::Relaxed) != 0 {
+                let bytes = word.swap(0, Ordering::Acquire).to_ne_bytes();
+                (0..4).filter(|byte| bytes[*byte] != 0).for_each(|byte| visit(first + byte));
+            }
+        }
+        Ok(())
     }
 
     fn global(&self, name: &str) -> Result<(&Words, usize)> {

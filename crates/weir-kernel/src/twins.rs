@@ -84,6 +84,12 @@ pub const SOCKET_LISTENS: u32 = 2;
 /// C: `SOCKET_CLOSED`.
 pub const SOCKET_CLOSED: u32 = 3;
 
+/// C: `SOCKET_FOUND`: used for the first time, by that process: of a left_use.
+pub const SOCKET_FOUND: u32 = 4;
+
+/// C: `LEFT_USES`.
+pub const LEFT_USES: u32 = 8192;
+
 /// C: `CALL_EXEC`.
 pub const CALL_EXEC: u32 = 1;
 
@@ -732,7 +738,9 @@ pub struct SocketEvent {
     /// C: `is_raw`.
     pub is_raw: u8,
     /// C: `padding`.
-    pub padding: [u8; 5],
+    pub padding: u8,
+    /// C: `life`.
+    pub life: u32,
 }
 
 // SAFETY: repr(C), integers only, no padding: the sizes of the fields add up.
@@ -751,6 +759,26 @@ const _: () = {
     assert!(offset_of!(SocketEvent, change) == 105);
     assert!(offset_of!(SocketEvent, is_raw) == 106);
     assert!(offset_of!(SocketEvent, padding) == 107);
+    assert!(offset_of!(SocketEvent, life) == 108);
+};
+
+/// C: `struct left_use`.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub struct LeftUse {
+    /// C: `serial`.
+    pub serial: u64,
+    /// C: `event`.
+    pub event: SocketEvent,
+}
+
+// SAFETY: repr(C), integers only, no padding: the sizes of the fields add up.
+unsafe impl Pod for LeftUse {}
+
+const _: () = {
+    assert!(size_of::<LeftUse>() == 120);
+    assert!(offset_of!(LeftUse, serial) == 0);
+    assert!(offset_of!(LeftUse, event) == 8);
 };
 
 /// C: `struct socket_holder`.

@@ -2,10 +2,11 @@
 
 use crate::{Error, Pod, Result};
 use std::marker::PhantomData;
+use std::mem::MaybeUninit;
 use std::ops::{Deref, DerefMut, Range};
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::ptr::NonNull;
-use std::sync::atomic::{AtomicU32, AtomicU64};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 /// A mapping, unmapped on drop.
 #[derive(Debug)]
@@ -162,13 +163,15 @@ impl Words {
     }
 
     pub(crate) fn read<T: Pod>(&self, offset: usize) -> T {
-        assert!(size_of::<T>().is_multiple_of(4));
-        let words: Vec<u32> = (0..size_of::<T>())
-            .step_by(4)
-            .map(|begin| self.word(offset + begin).load(std::sync::atomic::Ordering::Relaxed))
-            .collect();
-        // SAFETY: as many bytes as a T has; any are a value of a Pod.
-        unsafe { words.as_ptr().cast::<T>().read_unaligned() }
+        const { assert!(size_of::<T>().is_multiple_of(4)) };
+        let mut value = MaybeUninit::<T>::uninit();
+        for number in 0..size_of::<T>() / 4 {
+            let word = self.word(offset + 4 * number).load(Ordering::Relaxed);
+            // SAFETY: within the value, which need not be aligned for a word.
+            unsafe { value.as_mut_ptr().cast::<u32>().add(number).write_unaligned(word) };
+        }
+        // SAFETY: all of its bytes are written; any are a value of a Pod.
+        unsafe { value.assume_init() }
     }
 }
 

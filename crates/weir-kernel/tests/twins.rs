@@ -7,7 +7,7 @@ use std::fmt::Write;
 use std::path::Path;
 use std::{env, fs};
 
-const STRUCTS: [&str; 27] = [
+const STRUCTS: [&str; 28] = [
     "flow_entry",
     "flow_addresses",
     "flow_bucket",
@@ -26,6 +26,7 @@ const STRUCTS: [&str; 27] = [
     "fragment_origin",
     "socket_owner",
     "socket_event",
+    "left_use",
     "socket_holder",
     "call_event",
     "retransmit_event",

@@ -5,7 +5,7 @@ use crate::rows::{Number, Rows};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use weir_kernel::{SOCKET_CLOSED, SocketEvent};
+use weir_kernel::{SOCKET_CLOSED, SOCKET_FOUND, SocketEvent};
 use weir_record::Process;
 
 /// What a packet tells of a socket.
@@ -24,12 +24,28 @@ pub struct Ends {
 struct Owned {
     netns: u32,
     socket: u64,
-    /// Whose place it has taken; 0: nobody's.
-    before: u64,
+    /// Which of those it is that lay there, one after the other; 0: nobody counted.
+    life: u32,
+    /// Whose place it has taken: that one's number and life; 0: nobody's.
+    before: (u64, u32),
     process: Arc<Process>,
     told: Instant,
     /// How many had come before.
     came: u64,
+}
+
+impl Owned {
+    /// Whether later things are known of it, or just that: its first use is understood late.
+    fn is_ahead_of(&self, event: &SocketEvent, is_over: bool) -> bool {
+        let is_late = u32::from(event.change) == SOCKET_FOUND || is_over && !is_closed(event);
+        is_late && event.life != 0 && event.life == self.life
+    }
+
+    /// Whether it has taken the place of the one that is told of once more. What is read after its end has no life.
+    fn has_followed(&self, event: &SocketEvent) -> bool {
+        let (socket, life) = self.before;
+        socket == event.socket && if event.life == 0 { is_closed(event) } else { event.life == life }
+    }
 }
 
 /// What becomes of a socket: each kind is a row in which they stand by when they were last told of.
@@ -64,7 +80,7 @@ enum Place {
     Its(Number),
     /// Of a closed one whose ends it has now.
     Left(Number),
-    /// It has lost its place to another one. Who reads what was left of it is told of late.
+    /// It is over, or has lost its place to another one. Who reads what was left of it is told of late.
     Past,
     /// It has none yet.
     New,
@@ -113,19 +129,22 @@ impl SocketTable {
             Place::Its(number) => {
                 let known = &mut self.sockets[number];
                 (known.netns, known.process, known.told) = (netns, process, now);
+                // What is read after its end is told without.
+                known.life = if event.life == 0 { known.life } else { event.life };
                 self.sockets.renew(number, row);
             }
             Place::Left(number) => {
                 let known = &mut self.sockets[number];
-                (known.before, known.socket, known.came) = (known.socket, socket, came);
-                (known.process, known.told) = (process, now);
+                (known.before, known.socket, known.came) = ((known.socket, known.life), socket, came);
+                (known.process, known.told, known.life) = (process, now, event.life);
                 self.sockets.renew(number, row);
             }
             Place::New => {
                 if self.len() >= self.capacity {
                     self.make_room();
                 }
-                let owned = Owned { netns, socket, before: 0, process, told: now, came };
+                let (life, before) = (event.life, (0, 0));
+                let owned = Owned { netns, socket, life, before, process, told: now, came };
                 self.sockets.push(row, ends, owned);
             }
         }
@@ -135,13 +154,13 @@ impl SocketTable {
     fn place(&self, event: &SocketEvent, ends: &Ends, netns: u32) -> Place {
         let mut place = Place::New;
         for (number, one) in self.sockets.with(ends) {
+            let is_over = self.sockets.row(number) == Standing::Closed as usize;
             if one.socket == event.socket {
-                return Place::Its(number);
+                return if one.is_ahead_of(event, is_over) { Place::Past } else { Place::Its(number) };
             }
-            let is_left = one.netns == netns && self.sockets.row(number) == Standing::Closed as usize;
             place = match place {
-                _ if one.before == event.socket && is_closed(event) => Place::Past,
-                Place::New if is_left => Place::Left(number),
+                _ if one.has_followed(event) => Place::Past,
+                Place::New if is_over && one.netns == netns => Place::Left(number),
                 _ => place,
             };
         }

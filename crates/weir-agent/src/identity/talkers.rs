@@ -62,6 +62,8 @@ pub struct Talkers {
     places: Places,
     /// Events that are to be understood with what is known of processes by now.
     heard: Vec<SocketEvent>,
+    /// The same, of those that were left to be found.
+    left: Vec<SocketEvent>,
     /// How many there were.
     events: u64,
 }
@@ -79,6 +81,7 @@ impl Talkers {
             portless: Portless::new(),
             places: Places::default(),
             heard: Vec::new(),
+            left: Vec::new(),
             events: 0,
         };
         let mut remarks = Vec::new();
@@ -127,11 +130,18 @@ impl Talkers {
     /// # Errors
     /// The kernel refuses to be read.
     pub fn hear(&mut self, mut met: impl FnMut(&Container)) -> Result<()> {
+        let Some(probe) = &mut self.probe else { return Ok(()) };
+        let mut left = std::mem::take(&mut self.left);
+        // Found before the ring is read, and understood after it: what ended before these began is in it.
+        self.events += probe.find_left(|event| left.push(*event))? as u64;
         for _ in 0..IN_A_TURN / AT_A_TIME {
             if self.hear_some(&mut met)? < AT_A_TIME {
                 break;
             }
         }
+        self.learn(&left, met);
+        left.clear();
+        self.left = left;
         Ok(())
     }
 

@@ -43,12 +43,17 @@ static __always_inline struct note *stored_note(void *sk, __u64 flags)
 }
 
 /* By half of the address: a move of 32 bits is what the verifier allows to make a number of a pointer with. */
-static __always_inline struct place *place_of(const void *sk)
+static __always_inline __u32 place_number(const void *sk)
 {
 	__u64 half;
 
 	asm volatile("r1 = %1; w1 = w1; %0 = r1" : "=r"(half) : "r"(sk) : "r1");
-	return &places[(__u32)half * 0x9e3779b1U >> (32 - PLACE_BITS)];
+	return (__u32)half * 0x9e3779b1U >> (32 - PLACE_BITS);
+}
+
+static __always_inline struct place *place_of(const void *sk)
+{
+	return &places[place_number(sk)];
 }
 
 /* `sk` is one whose type the verifier knows. */

@@ -239,6 +239,7 @@ struct socket_owner {
 #define SOCKET_USED 1 /* that process uses it */
 #define SOCKET_LISTENS 2
 #define SOCKET_CLOSED 3
+#define SOCKET_FOUND 4 /* used for the first time, by that process: of a left_use */
 
 /* Whose a socket is. Addresses as in IPv6: those of IPv4 are mapped into it. */
 struct socket_event {
@@ -252,7 +253,17 @@ struct socket_event {
 	__u8 protocol;
 	__u8 change;
 	__u8 is_raw; /* what it sends may be of another protocol */
-	__u8 padding[5];
+	__u8 padding;
+	__u32 life; /* tells apart what lay at one address, one after the other; 0: nobody counted */
+};
+
+/* Places of notes on sockets: for each there is a left_use. */
+#define LEFT_USES 8192
+
+/* The first use of a connection, for user space to find when it looks. */
+struct left_use {
+	__u64 serial; /* odd while it is written */
+	struct socket_event event; /* of socket 0: it is over */
 };
 
 /* A process that has a socket among its open files. */
@@ -471,6 +482,7 @@ PIN_SIZE(rule_point, 8);
 PIN_SIZE(rule_action, 8);
 PIN_SIZE(socket_owner, 56);
 PIN_SIZE(socket_event, 112);
+PIN_SIZE(left_use, 120);
 PIN_SIZE(socket_holder, 64);
 PIN_SIZE(call_event, 136);
 PIN_SIZE(retransmit_event, 136);

@@ -106,7 +106,8 @@ static __always_inline bool describe_ends(struct socket_event *event, const stru
 		return false;
 	event->netns = common->skc_net.net->ns.inum;
 	event->remote_port = bpf_ntohs(common->skc_dport);
-	__builtin_memset(event->padding, 0, sizeof(event->padding));
+	event->padding = 0;
+	event->life = 0;
 	return true;
 }
 

@@ -2,7 +2,7 @@
 //!
 //! The kernel half is `sockets.bpf.c`. Nothing of it runs for a packet: it hears of system calls, and of TCP's states.
 
-use weir_kernel::{Loaded, Opened, Result, Ring, SocketEvent, Traced};
+use weir_kernel::{LEFT_USES, LeftUse, Loaded, Opened, Result, Ring, SocketEvent, Traced};
 
 pub(crate) const OBJECT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/sockets.bpf.o"));
 
@@ -46,6 +46,8 @@ pub struct Sockets {
     loaded: Loaded,
     hooks: Hooks,
     events: Ring<SocketEvent>,
+    /// Those of `left_uses` that were being written when they were found.
+    unfinished: Vec<usize>,
     _traced: Vec<Traced>,
 }
 
@@ -71,7 +73,7 @@ impl Sockets {
         let events = Ring::new(&loaded, "events")?;
         let traced = hooks.programs().iter().chain([&STATE]).map(|program| loaded.trace(program));
         let traced = traced.collect::<Result<_>>()?;
-        Ok(Self { loaded, hooks, events, _traced: traced })
+        Ok(Self { loaded, hooks, events, unfinished: Vec::new(), _traced: traced })
     }
 
     /// How it hears of system calls.
@@ -97,6 +99,28 @@ impl Sockets {
         self.loaded.iterate(EXISTING)
     }
 
+    /// Hands the first uses of connections to `visit` that were left to be found, but for those of connections that are
+    /// over: what the events say comes after that. How many.
+    ///
+    /// # Errors
+    /// There are no such globals.
+    pub fn find_left(&mut self, mut visit: impl FnMut(&SocketEvent)) -> Result<usize> {
+        let mut found = std::mem::take(&mut self.unfinished);
+        self.loaded.take_marks("are_left", LEFT_USES as usize, |number| found.push(number))?;
+        let mut count = 0;
+        for number in found {
+            match self.loaded.global_element::<LeftUse>("left_uses", number)? {
+                None => self.unfinished.push(number),
+                Some(left) if left.event.socket == 0 => {}
+                Some(left) => {
+                    visit(&left.event);
+                    count += 1;
+                }
+            }
+        }
+        Ok(count)
+    }
+
     /// Hands the events that are there to `visit`, at most about `limit` of them. How many.
     ///
     /// # Errors
@@ -116,5 +140,47 @@ impl Sockets {
     /// There is no such counter.
     pub fn lost(&self) -> Result<u64> {
         self.loaded.global_value("lost_events")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::{TcpListener, TcpStream};
+    use weir_kernel::{SOCKET_CLOSED, SOCKET_FOUND};
+
+    /// What is told of the socket that a client has, in either way: what was left is found first.
+    fn told(probe: &mut Sockets, port: u16) -> [Vec<SocketEvent>; 2] {
+        let (mut found, mut told) = (Vec::new(), Vec::new());
+        probe.find_left(|event| found.push(*event)).expect("they can be looked at");
+        probe.consume(100_000, |event| told.push(*event)).expect("the ring is readable");
+        [found, told].map(|all| all.into_iter().filter(|one| one.local_port == port).collect())
+    }
+
+    #[test]
+    fn root_the_first_use_of_a_connection_is_left_to_be_found_until_it_is_over() {
+        let mut probe = Sockets::attach().expect("the kernel takes it");
+        let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a port");
+        let connect = || {
+            let client = TcpStream::connect(listener.local_addr().expect("bound")).expect("it listens");
+            let port = client.local_addr().expect("connected").port();
+            (client, port)
+        };
+        let (client, port) = connect();
+        let [found, events] = told(&mut probe, port);
+        let [used] = found[..] else { panic!("{found:?}") };
+        assert_eq!((u32::from(used.change), used.owner.pid), (SOCKET_FOUND, std::process::id()), "{used:?}");
+        assert!(used.life % 2 == 1 && events.is_empty(), "{events:?}");
+        drop((client, listener.accept().expect("it has come")));
+        let [found, events] = told(&mut probe, port);
+        let [closed] = events[..] else { panic!("{events:?}") };
+        assert_eq!((u32::from(closed.change), closed.life), (SOCKET_CLOSED, used.life));
+        assert_eq!((closed.owner, found.len()), (used.owner, 0));
+
+        let (client, port) = connect();
+        drop((client, listener.accept().expect("it has come")));
+        let [found, events] = told(&mut probe, port);
+        assert_eq!((found.len(), events.len()), (0, 1), "{events:?}");
+        assert_eq!((u32::from(events[0].change), events[0].owner), (SOCKET_CLOSED, used.owner));
     }
 }

@@ -11,6 +11,8 @@ struct note {
 	struct socket_owner owner;
 	__u64 told; /* when, in jiffies, which cost nothing to read; 0: not yet */
 	__u64 remote; /* a connection's other end: the end of one before may have passed unnoticed */
+	__u32 life; /* socket_event.life, where its first use was left to be found */
+	__u32 padding;
 };
 
 #include <weir/notes.h>
@@ -44,7 +46,17 @@ struct known_use {
 #define KNOWN_BITS 10
 struct known_use known_uses[1 << KNOWN_BITS];
 
-static __always_inline bool tell(struct sock *sk, const struct socket_owner *owner, __u8 change)
+/*
+ * The first use of a connection is left here for user space to find: most of those that are short are over when it
+ * looks, and their end says all. One for each place of a note.
+ */
+struct left_use left_uses[LEFT_USES];
+/* Where there is one that it has not found. */
+__u8 are_left[LEFT_USES];
+
+_Static_assert(LEFT_USES == 1 << PLACE_BITS, "one for each place");
+
+static __always_inline bool tell(struct sock *sk, const struct note *note, __u8 change)
 {
 	struct socket_event *event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
 
@@ -56,10 +68,46 @@ static __always_inline bool tell(struct sock *sk, const struct socket_owner *own
 		bpf_ringbuf_discard(event, BPF_RB_NO_WAKEUP);
 		return true;
 	}
-	event->owner = *owner;
+	event->owner = note->owner;
 	event->change = change;
+	event->life = note->life;
 	bpf_ringbuf_submit(event, BPF_RB_NO_WAKEUP);
 	return true;
+}
+
+/*
+ * Whether it could be left. One writes at a time: of two that use the socket first at the same moment one finds the
+ * serial odd, or that it grew by more than its own.
+ */
+static __always_inline bool leave(struct sock *sk, struct note *note)
+{
+	__u32 number = place_number(sk);
+	struct left_use *left = &left_uses[number];
+	__u64 serial = READ_ONCE(left->serial);
+	bool is_left = false;
+
+	if (places[number].socket != (__u64)sk || serial % 2)
+		return false;
+	__sync_fetch_and_add(&left->serial, 1);
+	if (READ_ONCE(left->serial) == serial + 1 && describe_socket(&left->event, sk)) {
+		left->event.owner = note->owner;
+		left->event.change = SOCKET_FOUND;
+		left->event.life = note->life = serial + 1;
+		is_left = true;
+	}
+	__sync_fetch_and_add(&left->serial, 1);
+	if (is_left)
+		WRITE_ONCE(are_left[number], 1);
+	return is_left;
+}
+
+/* There is nothing to be found of it any more. */
+static __always_inline void take_back(const struct sock *sk)
+{
+	struct left_use *left = &left_uses[place_number(sk)];
+
+	if (left->event.socket == (__u64)sk)
+		WRITE_ONCE(left->event.socket, 0);
 }
 
 static __always_inline __u64 remote_of(const struct sock *sk)
@@ -98,6 +146,16 @@ static __always_inline struct note *begin_note(struct sock *sk)
 	return note;
 }
 
+static __always_inline bool tell_use(struct sock *sk, struct note *note, __u64 now)
+{
+	bool is_left = !note->told && is_connection(sk) && leave(sk, note);
+
+	if (!is_left && !tell(sk, note, SOCKET_USED))
+		return false;
+	note->told = now;
+	return true;
+}
+
 /* The running process uses the socket. Whether user space knows that by now. */
 static __always_inline bool note_use(struct sock *sk, struct note *note, struct task_struct *task, __u64 now)
 {
@@ -109,10 +167,7 @@ static __always_inline bool note_use(struct sock *sk, struct note *note, struct 
 	if (note->told && now - note->told < (is_same ? RENEWAL : TURN))
 		return is_same;
 	describe_owner(&note->owner, task);
-	if (!tell(sk, &note->owner, SOCKET_USED))
-		return false;
-	note->told = now;
-	return true;
+	return tell_use(sk, note, now);
 }
 
 /* All that a packet tells of the socket, and its namespace: another socket may come to be where one was. */
@@ -157,7 +212,7 @@ static __always_inline void use_closed(struct sock *sk, struct task_struct *task
 	if (!note || note->told)
 		return;
 	describe_owner(&note->owner, task);
-	if (tell(sk, &note->owner, SOCKET_CLOSED))
+	if (tell(sk, note, SOCKET_CLOSED))
 		note->told = now;
 }
 
@@ -238,23 +293,24 @@ static __always_inline void begin(struct sock *sk, int state)
 		return;
 	describe_owner(&note->owner, bpf_get_current_task_btf());
 	if (state == STATE_LISTEN)
-		tell(sk, &note->owner, SOCKET_LISTENS);
+		tell(sk, note, SOCKET_LISTENS);
 }
 
 static __always_inline void established(struct sock *sk)
 {
 	struct note *note = known_note(sk);
 
-	if (note && tell(sk, &note->owner, SOCKET_USED))
-		note->told = bpf_jiffies64();
+	if (note)
+		tell_use(sk, note, bpf_jiffies64());
 }
 
 static __always_inline void closed(struct sock *sk)
 {
 	struct note *note = known_note(sk);
 
+	take_back(sk);
 	if (note)
-		tell(sk, &note->owner, SOCKET_CLOSED);
+		tell(sk, note, SOCKET_CLOSED);
 	forget_connection(sk);
 }
 

@@ -139,6 +139,33 @@ fn a_socket_where_an_earlier_one_was_has_an_end_too() {
     assert_eq!((pid(&sockets, &connected(), 0), sockets.len()), (Some(2), 1));
 }
 
+/// One socket's first use is understood after what came later.
+#[test]
+fn what_was_found_takes_nothing_away_from_what_came_later() {
+    let mut sockets = SocketTable::new(10, Duration::from_secs(2));
+    let now = Instant::now();
+    let mut learn = |socket, life, change, user| {
+        let told = SocketEvent { life, ..event(socket, change, (LOCAL, 80), (REMOTE, 4000)) };
+        sockets.learn(&told, 0, process(user), now);
+        pid(&sockets, &connected(), 0).zip(Some(sockets.len()))
+    };
+    // Another process uses it by then.
+    assert_eq!(learn(1, 1, SOCKET_USED, 2), Some((2, 1)));
+    assert_eq!(learn(1, 1, SOCKET_FOUND, 1), Some((2, 1)));
+    // It is over by then, and somebody has read what was left of it.
+    assert_eq!(learn(1, 1, SOCKET_CLOSED, 2), Some((2, 1)));
+    assert_eq!(learn(1, 0, SOCKET_CLOSED, 3), Some((3, 1)));
+    assert_eq!(learn(1, 1, SOCKET_FOUND, 1), Some((3, 1)));
+    // Its place is another one's by then.
+    assert_eq!(learn(2, 1, SOCKET_CLOSED, 4), Some((4, 1)));
+    assert_eq!(learn(1, 1, SOCKET_FOUND, 1), Some((4, 1)));
+    // Of one that lies there later only the end may be told.
+    assert_eq!(learn(1, 3, SOCKET_CLOSED, 5), Some((5, 1)));
+    assert_eq!(learn(1, 5, SOCKET_FOUND, 6), Some((6, 1)));
+    sockets.expire(now + Duration::from_secs(2));
+    assert_eq!((pid(&sockets, &connected(), 0), sockets.len()), (Some(6), 1));
+}
+
 #[test]
 fn who_listens_stays_longest() {
     let mut sockets = SocketTable::new(4, Duration::from_secs(15));
