@@ -136,7 +136,7 @@ impl Agent {
             drops,
             ticks,
             recent: Recent::default(),
-            pace: Pace::new(),
+            pace: Pace::new(started),
             started,
             drains,
             entries_used,
@@ -166,7 +166,7 @@ impl Agent {
         while !stop() {
             self.wait(next)?;
             self.hear()?;
-            self.pace.found(self.take_fill());
+            self.pace.found(self.take_fill(), Instant::now());
             self.drops.relieve()?;
             let remarks = self.identity.remarks().into_iter().chain(self.drops.remark());
             remarks.for_each(|line| self.books.notice(line));

@@ -102,7 +102,8 @@ impl<T: Pod> Ring<T> {
     /// A descriptor that is readable after a wake-up; waits for it at most `timeout`.
     pub fn wait(&self, timeout: Duration) {
         let mut poll = libc::pollfd { fd: self.ring.epoll_fd(), events: libc::POLLIN, revents: 0 };
-        let timeout = i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX);
+        // poll(2) counts in milliseconds: rounded down, who waits for less would spin.
+        let timeout = i32::try_from(timeout.as_micros().div_ceil(1000)).unwrap_or(i32::MAX);
         // SAFETY: one pollfd, which outlives the call. EINTR only ends the wait early.
         unsafe { libc::poll(&mut poll, 1, timeout) };
     }

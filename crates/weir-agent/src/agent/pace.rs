@@ -2,7 +2,7 @@
 
 use super::Agent;
 use crate::Result;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How long the loop sleeps at most before it looks whether it shall stop.
 const LONGEST: Duration = Duration::from_millis(100);
@@ -10,25 +10,30 @@ const LONGEST: Duration = Duration::from_millis(100);
 const SHORTEST: Duration = Duration::from_millis(5);
 /// How full the fullest ring should be found: what comes may come four times as fast before it is noticed.
 const WANTED: f64 = 0.25;
+/// As good as empty.
+const LEAST: f64 = 0.001;
 
 /// How long the loop sleeps: shorter where rings fill faster.
-pub(super) struct Pace(Duration);
+pub(super) struct Pace {
+    sleep: Duration,
+    read: Instant,
+}
 
 impl Pace {
-    /// Nothing has come yet.
-    pub fn new() -> Self {
-        Self(LONGEST)
+    /// Nothing has come until `now`.
+    pub fn new(now: Instant) -> Self {
+        Self { sleep: LONGEST, read: now }
     }
 
     /// Until rings are to be read again.
     pub fn sleep(&self) -> Duration {
-        self.0
+        self.sleep
     }
 
-    /// So full was the fullest of them after the last sleep.
-    pub fn found(&mut self, fill: f64) {
-        let wanted = self.0.mul_f64(WANTED / fill.max(WANTED / 2.0));
-        self.0 = wanted.clamp(SHORTEST, LONGEST);
+    /// So full was the fullest of them `now`, since the last time.
+    pub fn found(&mut self, fill: f64, now: Instant) {
+        let since = now - std::mem::replace(&mut self.read, now);
+        self.sleep = since.mul_f64(WANTED / fill.max(LEAST)).clamp(SHORTEST, LONGEST);
     }
 }
 
@@ -51,15 +56,18 @@ mod tests {
 
     #[test]
     fn rings_that_fill_are_read_more_often_and_idle_ones_less_so_again() {
-        let mut pace = Pace::new();
+        let mut now = Instant::now();
+        let mut pace = Pace::new(now);
+        let mut found = |after: Duration, fill| {
+            now += after;
+            pace.found(fill, now);
+            pace.sleep()
+        };
         let per_second = 5.0;
-        for _ in 0..10 {
-            pace.found(per_second * pace.sleep().as_secs_f64());
-        }
-        assert_eq!(pace.sleep(), Duration::from_millis(50));
-        pace.found(40.0);
-        assert_eq!(pace.sleep(), SHORTEST);
-        (0..10).for_each(|_| pace.found(0.0));
-        assert_eq!(pace.sleep(), LONGEST);
+        // However long it took to come back, it is the rate that counts.
+        assert_eq!(found(Duration::from_secs(1), per_second), Duration::from_millis(50));
+        assert_eq!(found(Duration::from_millis(2), per_second * 0.002), Duration::from_millis(50));
+        assert_eq!(found(Duration::from_millis(50), 40.0), SHORTEST);
+        assert_eq!(found(SHORTEST, 0.0), LONGEST);
     }
 }

@@ -38,7 +38,8 @@ impl Owned {
     /// Whether later things are known of it, or just that: its first use is understood late.
     fn is_ahead_of(&self, event: &SocketEvent, is_over: bool) -> bool {
         let is_late = u32::from(event.change) == SOCKET_FOUND || is_over && !is_closed(event);
-        is_late && event.life != 0 && event.life == self.life
+        let lives_since = self.life.wrapping_sub(event.life).cast_signed();
+        event.life != 0 && self.life != 0 && (lives_since > 0 || lives_since == 0 && is_late)
     }
 
     /// Whether it has taken the place of the one that is told of once more. What is read after its end has no life.

@@ -263,7 +263,7 @@ struct socket_event {
 /* The first use of a connection, for user space to find when it looks. */
 struct left_use {
 	__u64 serial; /* odd while it is written */
-	struct socket_event event; /* of socket 0: it is over */
+	struct socket_event event; /* without a change: it is over */
 };
 
 /* A process that has a socket among its open files. */

@@ -69,6 +69,7 @@ impl Sockets {
         let mut opened = Opened::new("sockets", OBJECT)?;
         let wanted = |name: &str| OTHERS.contains(&name) || hooks.programs().contains(&name);
         opened.only_programs(wanted);
+        opened.set_constant("can_leave", u8::from(cfg!(target_arch = "x86_64")))?;
         let loaded = opened.load()?;
         let events = Ring::new(&loaded, "events")?;
         let traced = hooks.programs().iter().chain([&STATE]).map(|program| loaded.trace(program));
@@ -111,7 +112,7 @@ impl Sockets {
         for number in found {
             match self.loaded.global_element::<LeftUse>("left_uses", number)? {
                 None => self.unfinished.push(number),
-                Some(left) if left.event.socket == 0 => {}
+                Some(left) if left.event.change == 0 => {}
                 Some(left) => {
                     visit(&left.event);
                     count += 1;

@@ -52,7 +52,9 @@ struct known_use known_uses[1 << KNOWN_BITS];
  */
 struct left_use left_uses[LEFT_USES];
 /* Where there is one that it has not found. */
-__u8 are_left[LEFT_USES];
+__u8 are_left[LEFT_USES] __attribute__((aligned(8)));
+/* Where stores are seen in the order in which they are made: nothing here could ask for that before Linux 5.12. */
+const volatile __u8 can_leave = 1;
 
 _Static_assert(LEFT_USES == 1 << PLACE_BITS, "one for each place");
 
@@ -77,37 +79,43 @@ static __always_inline bool tell(struct sock *sk, const struct note *note, __u8 
 
 /*
  * Whether it could be left. One writes at a time: of two that use the socket first at the same moment one finds the
- * serial odd, or that it grew by more than its own.
+ * serial odd, or that it grew by more than its own. Where it ends meanwhile there is nothing to be found: who ends it
+ * gives up the place first and looks here after that, and the additions keep both in this order.
  */
 static __always_inline bool leave(struct sock *sk, struct note *note)
 {
 	__u32 number = place_number(sk);
+	struct place *place = &places[number];
 	struct left_use *left = &left_uses[number];
 	__u64 serial = READ_ONCE(left->serial);
-	bool is_left = false;
+	bool is_whole;
 
-	if (places[number].socket != (__u64)sk || serial % 2)
+	if (!can_leave || place->socket != (__u64)sk || note != &place->note || serial % 2)
 		return false;
 	__sync_fetch_and_add(&left->serial, 1);
-	if (READ_ONCE(left->serial) == serial + 1 && describe_socket(&left->event, sk)) {
+	is_whole = READ_ONCE(left->serial) == serial + 1 && describe_socket(&left->event, sk);
+	if (is_whole) {
 		left->event.owner = note->owner;
-		left->event.change = SOCKET_FOUND;
 		left->event.life = note->life = serial + 1;
-		is_left = true;
+		WRITE_ONCE(left->event.change, SOCKET_FOUND);
 	}
 	__sync_fetch_and_add(&left->serial, 1);
-	if (is_left)
+	if (!is_whole)
+		return false;
+	if (READ_ONCE(place->socket) == (__u64)sk)
 		WRITE_ONCE(are_left[number], 1);
-	return is_left;
+	else
+		WRITE_ONCE(left->event.change, 0);
+	return true;
 }
 
-/* There is nothing to be found of it any more. */
+/* There is nothing to be found of it any more. A byte says so, which is never seen half. */
 static __always_inline void take_back(const struct sock *sk)
 {
 	struct left_use *left = &left_uses[place_number(sk)];
 
-	if (left->event.socket == (__u64)sk)
-		WRITE_ONCE(left->event.socket, 0);
+	if (READ_ONCE(left->event.socket) == (__u64)sk)
+		WRITE_ONCE(left->event.change, 0);
 }
 
 static __always_inline __u64 remote_of(const struct sock *sk)
@@ -150,10 +158,8 @@ static __always_inline bool tell_use(struct sock *sk, struct note *note, __u64 n
 {
 	bool is_left = !note->told && is_connection(sk) && leave(sk, note);
 
-	if (!is_left && !tell(sk, note, SOCKET_USED))
-		return false;
-	note->told = now;
-	return true;
+	note->told = is_left || tell(sk, note, SOCKET_USED) ? now : 0;
+	return note->told;
 }
 
 /* The running process uses the socket. Whether user space knows that by now. */
@@ -308,10 +314,10 @@ static __always_inline void closed(struct sock *sk)
 {
 	struct note *note = known_note(sk);
 
-	take_back(sk);
 	if (note)
 		tell(sk, note, SOCKET_CLOSED);
 	forget_connection(sk);
+	take_back(sk);
 }
 
 /* Most changes say nothing of whose it is. */

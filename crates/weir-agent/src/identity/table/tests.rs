@@ -159,6 +159,10 @@ fn what_was_found_takes_nothing_away_from_what_came_later() {
     // Its place is another one's by then.
     assert_eq!(learn(2, 1, SOCKET_CLOSED, 4), Some((4, 1)));
     assert_eq!(learn(1, 1, SOCKET_FOUND, 1), Some((4, 1)));
+    // Nor does an earlier one that lay there.
+    assert_eq!(learn(2, 5, SOCKET_USED, 4), Some((4, 1)));
+    assert_eq!(learn(2, 3, SOCKET_CLOSED, 1), Some((4, 1)));
+    assert_eq!(learn(2, 5, SOCKET_CLOSED, 4), Some((4, 1)));
     // Of one that lies there later only the end may be told.
     assert_eq!(learn(1, 3, SOCKET_CLOSED, 5), Some((5, 1)));
     assert_eq!(learn(1, 5, SOCKET_FOUND, 6), Some((6, 1)));
