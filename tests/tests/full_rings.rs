@@ -1,4 +1,5 @@
-//! An agent that is held up while more happens than the kernel has room for: what it missed is in its books, to the event.
+//! More happens than the kernel has room for. What an agent misses that is held up is in its books, to the event; one that
+//! is not reads often enough.
 
 use nix::sys::signal::Signal;
 use std::io::Read;
@@ -17,9 +18,14 @@ use weir_tests::witness::nstat;
 const PATIENCE: Duration = Duration::from_secs(20);
 const QUESTIONS: u64 = 30_000;
 
-/// What the books say of a probe that lost some.
+/// What the books say of a probe.
+fn books<'a>(outcome: &'a Outcome, name: &str) -> &'a Probe {
+    outcome.probes.iter().find(|one| one.probe == name).expect("it has its books")
+}
+
+/// The same, of one that lost some.
 fn lossy<'a>(outcome: &'a Outcome, name: &str) -> &'a Probe {
-    let probe = outcome.probes.iter().find(|one| one.probe == name).expect("it has its books");
+    let probe = books(outcome, name);
     assert!(probe.lost_events > 0 && probe.events > 0, "{probe:?}");
     probe
 }
@@ -121,8 +127,7 @@ fn root_rings_are_read_as_fast_as_they_fill() {
     });
     assert_eq!(nstat(&pair.left, "TcpPassiveOpens"), CONNECTIONS as u64);
     let outcome = agent.stop();
-    let told = |name| outcome.probes.iter().find(|one| one.probe == name).expect("it has its books");
-    let (tcp, sockets) = (told("tcp"), told("sockets"));
+    let (tcp, sockets) = (books(&outcome, "tcp"), books(&outcome, "sockets"));
     // Each connection has two ends, and both are used.
     assert!(tcp.events >= 2 * CONNECTIONS as u64 && tcp.lost_events == 0, "{tcp:?}");
     let events = sockets.events / CONNECTIONS as u64;
