@@ -4,7 +4,7 @@
 #
 #   WEIR_BIN              the binary (target/release/weir)
 #   WEIR_KERNELS_CACHE    kernels, package lists and logs (~/.cache/weir-kernels)
-#   WEIR_KERNELS_TIMEOUT  seconds per kernel (300)
+#   WEIR_KERNELS_TIMEOUT  seconds per kernel (1500)
 
 weir=${WEIR_BIN:-$here/../../target/release/weir}
 cache=${WEIR_KERNELS_CACHE:-$HOME/.cache/weir-kernels}

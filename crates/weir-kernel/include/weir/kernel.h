@@ -160,3 +160,10 @@ struct sk_buff {
 
 #define READ_ONCE(x) (*(const volatile typeof(x) *)&(x))
 #define WRITE_ONCE(x, v) (*(volatile typeof(x) *)&(x) = (v))
+
+/*
+ * Zero to the machine, any number to the verifier: `memory` is an integer that it knows nothing of. A number that
+ * starts from it is never a constant, so two ways to the same place are one to the verifier; with constants, Linux 6.1
+ * and older follow each of them, and give up after a million instructions.
+ */
+#define opaque_zero(memory) (READ_ONCE(memory) ^ READ_ONCE(memory))

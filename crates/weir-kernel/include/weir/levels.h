@@ -244,11 +244,7 @@ static __noinline int replace_entry(const struct packet *packet, struct part_sta
 	return 0;
 }
 
-/*
- * A flow's first packet. Out of line: what most packets run through should be short and lie together. `taken` is a
- * number and not a pointer to one: through that, Linux 6.1 and older lose sight of it, and take ways out that are
- * gone.
- */
+/* A flow's first packet. Out of line: what most packets run through should be short and lie together. */
 static __noinline int insert(const struct packet *packet, struct part_state *part, struct flow_bucket *bucket,
 			     __u32 taken, __u32 fingerprint)
 {
@@ -256,8 +252,6 @@ static __noinline int insert(const struct packet *packet, struct part_state *par
 	struct flow_addresses *wide;
 	struct flow_entry *entry;
 
-	if (taken >= BUCKET_WAYS || part->used >= entries_per_cpu)
-		return replace_entry(packet, part, bucket, taken, fingerprint);
 	entry = entries_at(number);
 	if (!entry)
 		return 0;
@@ -326,7 +320,7 @@ static __always_inline bool record(const struct packet *packet, struct part_stat
 	__u64 h = hash(packet);
 	struct flow_bucket *bucket = bucket_of(part, h);
 	struct flow_entry *entry;
-	bool is_first = true;
+	bool is_first;
 	__u32 taken;
 
 	if (!bucket)
@@ -335,8 +329,12 @@ static __always_inline bool record(const struct packet *packet, struct part_stat
 	if (entry) {
 		is_first = is_asking(entry) || (packet->marks & SYN_ACK_SEEN);
 		add_packet(entry, packet);
-	} else {
-		insert(packet, part, bucket, taken, fingerprint_of(h));
+		return is_first;
 	}
-	return is_first;
+	taken += opaque_zero(part->used); /* what follows is one way to the verifier, and not one for each number */
+	if (likely(taken < BUCKET_WAYS && part->used < entries_per_cpu))
+		insert(packet, part, bucket, taken, fingerprint_of(h));
+	else
+		replace_entry(packet, part, bucket, taken, fingerprint_of(h));
+	return true;
 }

@@ -31,16 +31,6 @@ struct cursor {
 	__u32 fragment_id;
 };
 
-/*
- * Zero to the machine, any number to the verifier. Offsets that start from it are never constants, so two
- * ways to the same place in the reader are one to the verifier; with constants, Linux 6.1 and older follow
- * each of them and give up after a million instructions.
- */
-static __always_inline __u32 opaque_zero(const struct __sk_buff *skb)
-{
-	return READ_ONCE(skb->len) ^ READ_ONCE(skb->len);
-}
-
 static __always_inline bool load(const struct __sk_buff *skb, const struct cursor *at, void *to, __u32 length)
 {
 	return at->offset + length <= at->end && !bpf_skb_load_bytes(skb, at->offset, to, length);
@@ -259,7 +249,7 @@ struct beginning {
 
 static __noinline int read_any(const struct __sk_buff *skb, struct packet *packet, const struct beginning *from)
 {
-	struct cursor at = { .offset = opaque_zero(skb) + from->offset, .end = skb->len, .type = from->type };
+	struct cursor at = { .offset = opaque_zero(skb->len) + from->offset, .end = skb->len, .type = from->type };
 	bool ipv6;
 
 	__builtin_memset(&packet->wide, 0, sizeof(packet->wide));

@@ -72,8 +72,11 @@ enum judgement {
 #define TRANSPORT_PORTS 1
 #define TRANSPORT_ICMP 2
 
-/* The set that a value leads to; its first byte is the highest one of `high`. User space makes every way end. */
-static __noinline __u32 walk(__u32 block, __u64 high, __u64 low)
+/*
+ * The set that a value leads to; its first byte is the highest one of `high`. User space makes every way end. Not
+ * static: the verifier looks at it once then, and not for each of the hundreds of ways that lead to it.
+ */
+__noinline __u32 walk(__u32 block, __u64 high, __u64 low)
 {
 	struct rule_block *found;
 	__u32 next;

@@ -126,7 +126,7 @@ static __always_inline void count(struct __sk_buff *skb, struct packet *packet, 
 		 * one way back from it for another, so that rules are passed by. Whether they do hangs on the
 		 * registers that the compiler picks.
 		 */
-		judgement = judge(packet, part->rule_words) + opaque_zero(skb);
+		judgement = judge(packet, part->rule_words) + opaque_zero(skb->len);
 	}
 	if (unlikely(part->cpu != packet->cpu || READ_ONCE(part->busy))) {
 		count_nested(packet, part, judgement);
@@ -139,7 +139,11 @@ static __always_inline void count(struct __sk_buff *skb, struct packet *packet, 
 		follow_handshake(skb, packet);
 }
 
-/* What a tunnel's packet carries is a flow of its own, at an observation point of its own. */
+/*
+ * What a tunnel's packet carries is a flow of its own, at an observation point of its own. Whether there was such: of a
+ * function whose answer nobody takes, clang leaves in the register what happens to be there, and from a static one the
+ * verifier does not let an address on the stack out.
+ */
 static __noinline int observe_inner(struct __sk_buff *skb, struct packet *packet, __u32 point)
 {
 	struct beginning inner;
@@ -155,7 +159,7 @@ static __noinline int observe_inner(struct __sk_buff *skb, struct packet *packet
 #else
 	count(skb, packet, 0);
 #endif
-	return 0;
+	return 1;
 }
 
 static __always_inline bool is_dns(const struct packet *packet)
@@ -186,7 +190,7 @@ __noinline int observe_any(struct __sk_buff *skb, __u32 direction)
 		packet.marks |= DNS_PORT;
 	count(skb, &packet, 0);
 	if (decapsulate && interface->inner_point)
-		observe_inner(skb, &packet, interface->inner_point + direction);
+		return observe_inner(skb, &packet, interface->inner_point + direction);
 	return 0;
 }
 
