@@ -105,6 +105,12 @@ pub fn misses_of(loaded: &Loaded, program: &str) -> Option<u64> {
     number_in(&fs::read_to_string(format!("/proc/self/fdinfo/{fd}")).ok()?, "recursion_misses:")
 }
 
+/// How many instructions the verifier followed for one program of `loaded`, of the million that it has patience for (5.16).
+pub fn instructions_of(loaded: &Loaded, program: &str) -> Option<u64> {
+    let fd = loaded.program(program).ok()?.as_fd().as_raw_fd();
+    number_in(&fs::read_to_string(format!("/proc/self/fdinfo/{fd}")).ok()?, "verified_insns:")
+}
+
 /// The process that holds each program, by the program's number, as far as this process can see them.
 pub fn holders() -> BTreeMap<u32, u32> {
     let mut holders = BTreeMap::new();
