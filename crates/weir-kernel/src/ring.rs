@@ -19,8 +19,9 @@ pub struct Ring<T> {
 
 /// What has been read and not yet handed on.
 struct Read<T> {
-    /// Each with the end of its text.
-    records: Vec<(T, usize)>,
+    records: Vec<T>,
+    /// Where the text of each ends.
+    ends: Vec<usize>,
     text: Vec<u8>,
 }
 
@@ -35,7 +36,8 @@ impl<T: Pod> Ring<T> {
     /// # Errors
     /// There is no such map, or it is not a ring.
     pub fn new(loaded: &Loaded, map: &str) -> Result<Self> {
-        let read = Rc::new(RefCell::new(Read { records: Vec::with_capacity(BATCH), text: Vec::new() }));
+        let (records, ends) = (Vec::with_capacity(BATCH), Vec::with_capacity(BATCH));
+        let read = Rc::new(RefCell::new(Read { records, ends, text: Vec::new() }));
         let written = Rc::clone(&read);
         let map = loaded.find_map(map)?;
         let size = map.max_entries() as usize;
@@ -47,7 +49,8 @@ impl<T: Pod> Ring<T> {
                     written.text.extend_from_slice(text);
                     let end = written.text.len();
                     // SAFETY: of the size of T, and any bytes are a value of a Pod.
-                    written.records.push((unsafe { record.as_ptr().cast::<T>().read_unaligned() }, end));
+                    written.records.push(unsafe { record.as_ptr().cast::<T>().read_unaligned() });
+                    written.ends.push(end);
                 }
                 0
             })
@@ -61,7 +64,18 @@ impl<T: Pod> Ring<T> {
     /// # Errors
     /// The kernel refuses to be read.
     pub fn consume(&self, limit: usize, mut visit: impl FnMut(&T)) -> Result<usize> {
-        self.consume_with_text(limit, |record, _| visit(record))
+        self.consume_in_parts(limit, |records| {
+            records.iter().for_each(&mut visit);
+            Ok(())
+        })
+    }
+
+    /// As [`consume`](Self::consume), a few records at a time: none of these parts is empty.
+    ///
+    /// # Errors
+    /// The kernel refuses to be read, or `visit` fails.
+    pub fn consume_in_parts(&self, limit: usize, mut visit: impl FnMut(&[T]) -> Result<()>) -> Result<usize> {
+        self.read_in_parts(limit, |read| visit(&read.records))
     }
 
     /// As [`consume`](Self::consume), with what follows each record.
@@ -69,6 +83,17 @@ impl<T: Pod> Ring<T> {
     /// # Errors
     /// The kernel refuses to be read.
     pub fn consume_with_text(&self, limit: usize, mut visit: impl FnMut(&T, &[u8])) -> Result<usize> {
+        self.read_in_parts(limit, |read| {
+            let mut start = 0;
+            for (record, end) in read.records.iter().zip(&read.ends) {
+                visit(record, &read.text[start..*end]);
+                start = *end;
+            }
+            Ok(())
+        })
+    }
+
+    fn read_in_parts(&self, limit: usize, mut visit: impl FnMut(&Read<T>) -> Result<()>) -> Result<usize> {
         let mut total = 0;
         while total < limit {
             let count = self.ring.consume_raw_n(BATCH.min(limit - total));
@@ -80,15 +105,13 @@ impl<T: Pod> Ring<T> {
                 break;
             }
             let mut read = self.read.borrow_mut();
-            let mut start = 0;
-            for (record, end) in &read.records {
-                visit(record, &read.text[start..*end]);
-                start = *end;
-            }
             let bytes = read.records.len() * (HEADER + size_of::<T>()) + read.text.len();
             self.found.set(self.found.get() + bytes);
+            let visited = visit(&read);
             read.records.clear();
+            read.ends.clear();
             read.text.clear();
+            visited?;
             total += count as usize;
         }
         Ok(total)

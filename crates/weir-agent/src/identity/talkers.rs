@@ -22,9 +22,7 @@ const SOCKETS: usize = 262_144;
 /// Processes that are remembered beside those of these sockets.
 const PROCESSES: usize = 65_536;
 /// Events that are taken in one turn: more than the ring holds.
-const IN_A_TURN: usize = 65_536;
-/// Events that are read before they are understood: few enough to stay in a near cache.
-const AT_A_TIME: usize = 128;
+const AT_A_TIME: usize = 65_536;
 
 /// What it can say of itself.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -60,11 +58,9 @@ pub struct Talkers {
     processes: Processes,
     portless: Portless,
     places: Places,
-    /// Events that are to be understood with what is known of processes by now.
-    heard: Vec<SocketEvent>,
-    /// The same, of those that were left to be found.
+    /// First uses of connections that were found, and are to be understood after the events.
     left: Vec<SocketEvent>,
-    /// How many there were.
+    /// How many there were, of either.
     events: u64,
 }
 
@@ -80,7 +76,6 @@ impl Talkers {
             processes: Processes::new(PROCESSES, settings.arguments),
             portless: Portless::new(),
             places: Places::default(),
-            heard: Vec::new(),
             left: Vec::new(),
             events: 0,
         };
@@ -90,7 +85,7 @@ impl Talkers {
             match Sockets::attach().and_then(|probe| Ok((probe.existing()?, probe))) {
                 Ok((existing, probe)) => {
                     talkers.probe = Some(probe);
-                    remarks.extend(talkers.hear_of_processes(settings));
+                    remarks.extend(talkers.attach_to_processes(settings));
                     talkers.learn(&existing, met);
                 }
                 Err(error) => remarks.push(format!("processes stay unknown: {error}")),
@@ -99,7 +94,7 @@ impl Talkers {
         (talkers, remarks)
     }
 
-    fn hear_of_processes(&mut self, settings: &Settings) -> Option<String> {
+    fn attach_to_processes(&mut self, settings: &Settings) -> Option<String> {
         let refused = settings.processes.then(|| self.processes.attach().err())??;
         Some(format!("what processes run is read from /proc, of those that are still there: {refused}"))
     }
@@ -129,34 +124,35 @@ impl Talkers {
     ///
     /// # Errors
     /// The kernel refuses to be read.
-    pub fn hear(&mut self, mut met: impl FnMut(&Container)) -> Result<()> {
-        let Some(probe) = &mut self.probe else { return Ok(()) };
-        let mut left = std::mem::take(&mut self.left);
-        // Found before the ring is read, and understood after it: what ended before these began is in it.
-        self.events += probe.find_left(|event| left.push(*event))? as u64;
-        for _ in 0..IN_A_TURN / AT_A_TIME {
-            if self.hear_some(&mut met)? < AT_A_TIME {
-                break;
-            }
-        }
-        self.learn(&left, met);
-        left.clear();
-        self.left = left;
+    pub fn hear(&mut self, met: impl FnMut(&Container)) -> Result<()> {
+        // Put aside meanwhile: what it hands out is learned at once.
+        let Some(mut probe) = self.probe.take() else { return Ok(()) };
+        let heard = self.hear_of_sockets(&mut probe, met);
+        self.probe = Some(probe);
+        self.events += heard? as u64;
         Ok(())
     }
 
-    fn hear_some(&mut self, met: impl FnMut(&Container)) -> Result<usize> {
-        let Self { probe: Some(probe), processes, portless, heard, events, .. } = self else { return Ok(0) };
-        // Sockets first: what their processes were before that is among the events of processes by then.
-        let count = probe.consume(AT_A_TIME, |event| heard.push(*event))?;
-        *events += count as u64;
-        let now = unix_now();
-        processes.hear(|id| portless.end(id, now))?;
-        let mut heard = std::mem::take(heard);
-        self.learn(&heard, met);
-        heard.clear();
-        self.heard = heard;
-        Ok(count)
+    fn hear_of_sockets(&mut self, probe: &mut Sockets, mut met: impl FnMut(&Container)) -> Result<usize> {
+        let mut left = std::mem::take(&mut self.left);
+        // Found before the ring is read, and understood after it: what ended before these began is in it.
+        let found = probe.find_left(|event| left.push(*event))?;
+        let told = probe.consume(AT_A_TIME, |events| {
+            // What their processes were before that is among the events of processes by now.
+            self.hear_of_processes()?;
+            self.learn(events, &mut met);
+            Ok(())
+        })?;
+        self.hear_of_processes()?;
+        self.learn(&left, met);
+        left.clear();
+        self.left = left;
+        Ok(found + told)
+    }
+
+    fn hear_of_processes(&mut self) -> weir_kernel::Result<()> {
+        let (portless, now) = (&mut self.portless, unix_now());
+        self.processes.hear(|id| portless.end(id, now))
     }
 
     /// How full the fuller of both rings was found since this was last asked for.

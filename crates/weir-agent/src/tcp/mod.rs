@@ -32,9 +32,7 @@ use weir_record::{FlowKey, FlowRecord, ProbeAccount, TcpHealth, TcpState};
 /// Connections that are remembered: about 400 bytes each.
 const CONNECTIONS: usize = 131_072;
 /// Ends that are taken in one turn: more than the ring holds.
-const IN_A_TURN: usize = 65_536;
-/// Ends that are read before they are understood: few enough to stay in a near cache.
-const AT_A_TIME: usize = 128;
+const AT_A_TIME: usize = 65_536;
 /// How often all sockets are looked at.
 pub(crate) const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// How often while somebody asks for what is live: at every drain, but for those of a very short `--interval`.
@@ -79,7 +77,6 @@ pub(crate) struct Health {
     took: Duration,
     /// Ends that the kernel has told of.
     events: u64,
-    heard: Vec<TcpLook>,
 }
 
 impl Health {
@@ -102,7 +99,6 @@ impl Health {
             looked: None,
             took: Duration::ZERO,
             events: 0,
-            heard: Vec::new(),
         };
         (health, remark)
     }
@@ -131,18 +127,12 @@ impl Health {
     }
 
     fn hear_of_ends(&mut self) -> Result<()> {
+        // Put aside meanwhile: what it hands out is learned at once.
+        let Some(probe) = self.probe.take() else { return Ok(()) };
         let now = Instant::now();
-        for _ in 0..IN_A_TURN / AT_A_TIME {
-            let Some(probe) = &self.probe else { break };
-            let mut heard = std::mem::take(&mut self.heard);
-            let count = probe.consume(AT_A_TIME, |look| heard.push(*look))?;
-            self.events += count as u64;
-            heard.drain(..).for_each(|look| self.learn(&look, now));
-            self.heard = heard;
-            if count < AT_A_TIME {
-                break;
-            }
-        }
+        let heard = probe.consume(AT_A_TIME, |look| self.learn(look, now));
+        self.probe = Some(probe);
+        self.events += heard? as u64;
         Ok(())
     }
 

@@ -122,12 +122,12 @@ impl Sockets {
         Ok(count)
     }
 
-    /// Hands the events that are there to `visit`, at most about `limit` of them. How many.
+    /// Hands the events that are there to `visit`, a few at a time, at most about `limit` of them. How many.
     ///
     /// # Errors
-    /// The kernel refuses to be read.
-    pub fn consume(&self, limit: usize, visit: impl FnMut(&SocketEvent)) -> Result<usize> {
-        self.events.consume(limit, visit)
+    /// The kernel refuses to be read, or `visit` fails.
+    pub fn consume(&self, limit: usize, visit: impl FnMut(&[SocketEvent]) -> Result<()>) -> Result<usize> {
+        self.events.consume_in_parts(limit, visit)
     }
 
     /// How much of the ring was full, as [`Ring::take_fill`] has it.
@@ -154,7 +154,11 @@ mod tests {
     fn told(probe: &mut Sockets, port: u16) -> [Vec<SocketEvent>; 2] {
         let (mut found, mut told) = (Vec::new(), Vec::new());
         probe.find_left(|event| found.push(*event)).expect("they can be looked at");
-        probe.consume(100_000, |event| told.push(*event)).expect("the ring is readable");
+        let take = |events: &[SocketEvent]| {
+            told.extend_from_slice(events);
+            Ok(())
+        };
+        probe.consume(100_000, take).expect("the ring is readable");
         [found, told].map(|all| all.into_iter().filter(|one| one.local_port == port).collect())
     }
 
