@@ -102,28 +102,40 @@ const CONNECTIONS: Traffic = Traffic {
     everything: 0.90,
 };
 
-/// Forty flows, TCP, a connection for each request.
-pub fn run(effort: Effort, report: &mut Report) -> Result<()> {
+/// Forty flows of datagrams.
+pub fn udp(effort: Effort, report: &mut Report) -> Result<()> {
     let network = Network::new()?;
     let (generator, reference) = (Generator::new(&network)?, Reference::new()?);
     let slice = |time| generator.run(PAIR, FLOWS, time);
     let udp = |_: Option<&Agent>, time| machine::on_one_cpu(|| reference.beside(time, slice));
     report.add(UDP.table(&network, effort, udp)?);
+    Ok(())
+}
 
-    let reference = OnEveryCpu::new()?;
-    if iperf::installed() {
-        let tcp = |agent: Option<&Agent>, time| {
-            iperf::bytes(&network, PAIR, time, Pauses { agent, reference: &reference })
-        };
-        report.add(TCP.table(&network, effort, tcp)?);
+/// One connection with much to carry, where iperf3 is installed.
+pub fn tcp(effort: Effort, report: &mut Report) -> Result<()> {
+    if !iperf::installed() {
+        return Ok(());
     }
-    if web::installed() {
-        let server = web::Server::start(&network)?;
-        let connections = |agent: Option<&Agent>, time| {
-            server.requests(&network, PAIR, time, Pauses { agent, reference: &reference })
-        };
-        report.add(CONNECTIONS.table(&network, effort, connections)?);
+    let (network, reference) = (Network::new()?, OnEveryCpu::new()?);
+    let tcp = |agent: Option<&Agent>, time| {
+        iperf::bytes(&network, PAIR, time, Pauses { agent, reference: &reference })
+    };
+    report.add(TCP.table(&network, effort, tcp)?);
+    Ok(())
+}
+
+/// A connection for each request, where wrk and nginx are installed.
+pub fn connections(effort: Effort, report: &mut Report) -> Result<()> {
+    if !web::installed() {
+        return Ok(());
     }
+    let (network, reference) = (Network::new()?, OnEveryCpu::new()?);
+    let server = web::Server::start(&network)?;
+    let connections = |agent: Option<&Agent>, time| {
+        server.requests(&network, PAIR, time, Pauses { agent, reference: &reference })
+    };
+    report.add(CONNECTIONS.table(&network, effort, connections)?);
     Ok(())
 }
 

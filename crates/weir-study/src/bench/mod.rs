@@ -52,8 +52,14 @@ enum What {
     Rules,
     /// Packets per second through a veth pair, with and without the agent
     Throughput,
-    /// The same, with connections by the thousand: what saying who talks, and how well, adds
+    /// The same, with TCP, and with connections by the thousand: what saying who talks, and how well, adds
     Identity,
+    /// Of these, 40 UDP flows alone
+    IdentityUdp,
+    /// TCP alone
+    IdentityTcp,
+    /// Connections alone
+    IdentityConnections,
     /// The agent's CPU time per flow
     Drain,
     /// The agent's resident memory
@@ -128,6 +134,7 @@ fn run(arguments: &Arguments) -> Result<()> {
     interrupt::catch()?;
     let effort = if arguments.quick { Effort::QUICK } else { Effort::FULL };
     let wants = |what| arguments.what == what || arguments.what == What::All;
+    let wants_of_identity = |part| arguments.what == part || wants(What::Identity);
 
     let mut report = Report::new(machine::describe());
     if wants(What::Packet) {
@@ -139,8 +146,14 @@ fn run(arguments: &Arguments) -> Result<()> {
     if wants(What::Throughput) {
         throughput::run(effort, &mut report)?;
     }
-    if wants(What::Identity) {
-        identity::run(effort, &mut report)?;
+    if wants_of_identity(What::IdentityUdp) {
+        identity::udp(effort, &mut report)?;
+    }
+    if wants_of_identity(What::IdentityTcp) {
+        identity::tcp(effort, &mut report)?;
+    }
+    if wants_of_identity(What::IdentityConnections) {
+        identity::connections(effort, &mut report)?;
     }
     if wants(What::Drain) {
         drain::run(effort, &mut report)?;
